@@ -1,0 +1,54 @@
+# What a person types in a fresh clone: `make demo` or `make test`. Both set up .venv first, once.
+
+# What `make demo` runs.
+DEMO = tuition search --scenario micro --trials 6
+
+# The first Python >= 3.11 found; requirements.lock was made with 3.11. Choose another by `make setup PYTHON=...`.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+
+BIN := .venv/bin
+# Written last, so its existence means that the whole of .venv was installed.
+STAMP := .venv/.set-up-complete
+
+# Errors only on the terminal.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean-results
+
+help:
+	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
+	@echo "make test           set up .venv, lint, check types, run the tests"
+	@echo "make lint           set up .venv, lint and check types"
+	@echo "make setup          set up .venv from requirements.lock (Python >= 3.11; PYTHON=... chooses one)"
+	@echo "make clean-results  remove results/: studies, stored blocks, logs"
+
+setup: $(STAMP)
+
+# A .venv without the stamp is half made: it is emptied. One with the stamp is brought up to date; the stamp goes
+# first, so that an interrupted update is not believed either.
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found as python3.11 or python3:" \
+		"install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python %d.%d, and Tuition \
+	needs >= 3.11: name another, make setup PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@echo "Setting up .venv, once; this takes minutes (details: .venv/set-up.log)"
+	@if test -f $@; then rm $@; else $(PYTHON) -m venv --clear .venv; fi
+	@$(PIP_INSTALL) -r requirements.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/$(DEMO)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+clean-results:
+	rm -rf results

@@ -1,0 +1,1 @@
+"""The faces: the command line, and what composes runners and benchmarks for it."""

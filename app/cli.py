@@ -1,0 +1,279 @@
+"""The command `tuition`. Heavy imports wait until a command needs them, so that help is instant.
+
+Exit codes: 0 done, 1 failed, 2 wrong input (one line on standard error, nothing written).
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Before torch is imported: small models run best on one thread a process, and a search does not phone home.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+app = typer.Typer(
+    name="tuition",
+    help="What should each label teach: the teacher or the student? Searches the split, runs every split for real, and "
+    "shows what each label bought against direct GRPO and a replay control.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(micro_app, name="micro")
+store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(store_app, name="store")
+
+ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file.")]
+ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Training seed; also decides the order of the labels.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
+DEFAULT_RESULTS = Path("results")
+
+
+@app.command(epilog="Example: tuition search --scenario micro --trials 24")
+def search(
+    scenario: ScenarioOption = "micro",
+    trials: Annotated[int | None, typer.Option(min=1, help="Stop when the study has so many trials in all.")] = 12,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds of this call.")] = None,
+    gpu_seconds: Annotated[
+        float | None, typer.Option(help="Stop when the study has spent so many GPU-seconds (CPU-seconds on a CPU).")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study; default: scenario and seed. The same name goes on with it.")
+    ] = None,
+    seed: SeedOption = 0,
+    test_seeds: Annotated[
+        int, typer.Option(min=0, help="Seeds on which finalists and baselines are retrained and tested; 0: no test.")
+    ] = 1,
+    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
+    ] = None,
+    mix_versions: MixOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Search allocations, then test the finalists and the baselines on seeds that the search never used.
+
+    Stopped or killed, the same command goes on where it was; done, it trains nothing again.
+    """
+    from app.progress import print_json
+    from app.report import show_search
+    from app.search import SearchRequest, run_search
+    from planner.study import StudyLimits
+
+    _silence_libraries()
+    limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
+    result = run_search(
+        SearchRequest(
+            scenario, results, _study_name(study), seed, limits, sampler, storage, test_seeds, mix_versions, quiet
+        )
+    )
+    if json:
+        print_json(result.report)
+    else:
+        show_search(result)
+
+
+@app.command(
+    epilog='Example: tuition run "teacher=large teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'
+)
+def run(
+    allocation: Annotated[
+        str,
+        typer.Argument(
+            help='Block counts, as "teacher=large teacher_rl=4 warmup=1 opd=2", or a name of `tuition scenarios micro`.'
+        ),
+    ],
+    scenario: ScenarioOption = "micro",
+    seed: SeedOption = 0,
+    results: ResultsOption = DEFAULT_RESULTS,
+    test: Annotated[
+        bool, typer.Option("--test", help="Score the test suite as well. Do this once you have stopped choosing.")
+    ] = False,
+    mix_versions: MixOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train one allocation with one seed and score it."""
+    from app.progress import print_json
+    from app.report import show_run
+    from app.single import run_single
+
+    _silence_libraries()
+    document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
+    print_json(document) if json else show_run(document)
+
+
+@app.command(epilog="Example: tuition baselines --scenario micro --seeds 3")
+def baselines(
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
+    results: ResultsOption = DEFAULT_RESULTS,
+    study: Annotated[str | None, typer.Option(help="Name under which labels are booked and the table is kept.")] = None,
+    mix_versions: MixOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite."""
+    from app.progress import print_json
+    from app.report import show_leaderboard
+    from app.single import run_baselines
+
+    _silence_libraries()
+    document = run_baselines(scenario, seeds, results, _study_name(study), mix_versions, quiet)
+    print_json(document) if json else show_leaderboard(document)
+
+
+@app.command(epilog="Example: tuition plan --scenario micro --trials 24")
+def plan(
+    scenario: ScenarioOption = "micro",
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search to be priced.")] = 12,
+    results: ResultsOption = DEFAULT_RESULTS,
+    seed: SeedOption = 0,
+    test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test that follows.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Price a search before it runs: blocks, seconds, peak disk, labels. Trains and writes nothing."""
+    from app.plan import plan_search
+    from app.progress import print_json
+    from app.report import show_plan
+
+    document = plan_search(scenario, trials, results, seed, test_seeds)
+    print_json(document) if json else show_plan(document)
+
+
+@app.command(epilog="Example: tuition leaderboard micro-seed0")
+def leaderboard(
+    study: Annotated[str | None, typer.Argument(help="A study of the results folder; without it, their names.")] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Show the leaderboard of a study that was tested."""
+    from app.progress import print_json
+    from app.report import load_leaderboard, show_leaderboard, studies
+
+    if study is None:
+        names = studies(results)
+        print_json({"studies": names}) if json else typer.echo("\n".join(names) or f"no tested study in {results}")
+        return
+    document = load_leaderboard(results, str(_study_name(study)))
+    print_json(document) if json else show_leaderboard(document)
+
+
+@store_app.command("list")
+def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
+    from app.progress import print_json
+    from app.report import show_store
+    from app.single import list_store
+
+    document = list_store(results)
+    print_json(document) if json else show_store(document)
+
+
+@app.command(epilog="Example: tuition scenarios micro")
+def scenarios(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A scenario to load, check and describe; without it, the built-in names.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the built-in scenarios, or load, check and describe one."""
+    from app.plan import describe_scenario
+    from app.progress import print_json
+    from app.report import show_scenario
+    from runners.scenario import built_in_scenarios
+
+    if scenario is None:
+        names = built_in_scenarios()
+        print_json({"scenarios": names}) if json else typer.echo("\n".join(names))
+        return
+    document = describe_scenario(scenario)
+    print_json(document) if json else show_scenario(document)
+
+
+@micro_app.command("build")
+def micro_build(
+    out: Annotated[Path, typer.Option(help="Folder for the base checkpoints, one folder each.")],
+    model: Annotated[list[str] | None, typer.Option(help="Only these: student, medium, large.")] = None,
+) -> None:
+    """Rebuild the base checkpoints of `micro` from scratch (under 40 minutes on 2 cores)."""
+    from runners.micro_build import build
+
+    _silence_libraries()
+    build(out, model)
+
+
+@app.command()
+def doctor(json: JsonOption = False) -> None:
+    """Print versions, devices, threads and disk, what is wrong and the fix."""
+    from app.doctor import examine
+    from app.progress import print_json
+    from app.report import show_doctor
+
+    document = examine()
+    print_json(document) if json else show_doctor(document)
+    if document["problems"]:
+        raise typer.Exit(1)
+
+
+def _study_name(name: str | None) -> str | None:
+    import re
+
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise typer.BadParameter(
+            f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return name
+
+
+def _silence_libraries() -> None:
+    """Progress bars and advice of the libraries would drown ours; what they log goes to the run's log file."""
+    import warnings
+
+    import datasets
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore")
+
+
+def main() -> None:
+    """Entry point: wrong input ends in one line and exit code 2, failures in one line and 1."""
+    from typer.exceptions import TyperException
+
+    try:
+        code: Any = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        sys.exit(1)
+    except (ValueError, RuntimeError, OSError) as error:
+        # Our own errors say in one line what is wrong and how to mend it. Anything else is our fault: show it all.
+        ours = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
+        if not ours and not isinstance(error, OSError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if ours and isinstance(error, ValueError) else 1)
+
+
+if __name__ == "__main__":
+    main()

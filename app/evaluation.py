@@ -1,0 +1,128 @@
+"""The test protocol: finalists and baselines, retrained on seeds that the search never used, scored on the test suite.
+
+Test scores exist only here, after a search has stopped; nothing of them flows back into the study.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.progress import Reporter
+from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
+from benchmarks.records import correct_PK
+from benchmarks.statistics import paired_difference, score_over_seeds
+from planner.allocation import Allocation
+from planner.route import compile_route
+from runners.engine import LocalEngine, RouteRun
+from runners.scenario import Scenario
+
+REFERENCE = "direct"
+FIRST_TEST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be retrained and tested."""
+
+    name: str
+    allocation: Allocation
+    finalist: bool = False
+    selected_validation: float | None = None
+
+
+def test_seeds(study_seed: int, count: int) -> tuple[int, ...]:
+    """Training seeds for the test: never the study's own."""
+    return tuple(FIRST_TEST_SEED * (i + 1) + study_seed for i in range(count))
+
+
+def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry]) -> list[Entry]:
+    """Baselines and finalists, one entry per allocation: a finalist that is a baseline carries both names."""
+    by_allocation = {allocation: name for name, allocation in baselines.items()}
+    chosen = {entry.allocation for entry in finalists}
+    named = [
+        Entry(
+            f"{by_allocation[e.allocation]} = {e.name}"
+            if e.allocation in by_allocation and by_allocation[e.allocation] != REFERENCE
+            else (REFERENCE if e.allocation in by_allocation else e.name),
+            e.allocation,
+            finalist=True,
+            selected_validation=e.selected_validation,
+        )
+        for e in finalists
+    ]
+    return named + [Entry(name, a) for name, a in baselines.items() if a not in chosen]
+
+
+def evaluate(
+    engine: LocalEngine,
+    scenario: Scenario,
+    study: str,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    reporter: Reporter,
+) -> tuple[list[RankedRow], Meta, dict[str, Any]]:
+    """Train every entry on every seed, score the test suite, compare each with direct GRPO.
+
+    Returns the ranked rows, what they share, and a JSON-able account of the runs.
+    """
+    outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
+    runs: dict[str, list[RouteRun]] = {entry.name: [] for entry in entries}
+    total, done = len(entries) * len(seeds), 0
+    reporter.begin(f"test on {scenario.suite_name('test')}", 0, total)
+    for seed in seeds:
+        for entry in entries:
+            run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
+            table = engine.score(run.route.final, "test").table
+            outcomes[entry.name].append(correct_PK(table)[1])
+            runs[entry.name].append(run)
+            done += 1
+            reporter.run_done(f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}", done, total, 0)
+    rows = [
+        Row(
+            name=entry.name,
+            allocation=str(entry.allocation),
+            kind="finalist" if entry.finalist else "baseline",
+            score=score_over_seeds(outcomes[entry.name]),
+            difference=None
+            if entry.name == REFERENCE
+            else paired_difference(outcomes[entry.name], outcomes[REFERENCE]),
+            selected_validation=entry.selected_validation,
+            labels_trained=runs[entry.name][0].labels.labels_trained,
+            gpu_seconds=sum(run.gpu_seconds_full for run in runs[entry.name]) / len(seeds),
+            seeds=tuple(seeds),
+        )
+        for entry in entries
+    ]
+    meta = Meta(
+        study=study,
+        suite=scenario.suite_name("test"),
+        decoding=scenario.decoding.name,
+        labels_validation=len(scenario.validation),
+        labels_owned=engine.ledger.owned(study) + len(scenario.validation),
+    )
+    return rank_rows(rows, pairwise_differences(outcomes)), meta, account(runs)
+
+
+def account(runs: Mapping[str, Sequence[RouteRun]]) -> dict[str, Any]:
+    """Blocks and labels of tested runs, by entry."""
+    every = [use for several in runs.values() for run in several for use in run.blocks]
+    return {
+        "blocks": {
+            "requested": len(every),
+            "executed": sum(use.executed for use in every),
+            "distinct": len({use.key for use in every}),
+        },
+        "runs": {
+            name: [
+                {
+                    "seed": run.route.seed,
+                    "blocks": [use.key for use in run.blocks],
+                    "weights_sha256": run.weights_sha256,
+                    "gpu_seconds_full": round(run.gpu_seconds_full, 3),
+                    "labels_trained": run.labels.labels_trained,
+                }
+                for run in several
+            ]
+            for name, several in runs.items()
+        },
+    }

@@ -1,0 +1,202 @@
+"""What a person reads at the end of a command: tables and a few sentences, on standard output."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.leaderboard import from_json, render
+
+if TYPE_CHECKING:
+    from app.search import SearchResult
+
+
+class ReportError(ValueError):
+    """A report that is not there or cannot be read; one line with the path and the fix."""
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    # Not a terminal: a pipe or a log has no width, and 80 columns would tear the tables.
+    return console if console.is_terminal else Console(highlight=False, width=110)
+
+
+def show_search(result: "SearchResult") -> None:
+    """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
+    console, report = _console(), result.report
+    console.print(_trials(report))
+    blocks, labels = report["blocks"], report["labels"]
+    requested, executed = blocks["requested"], blocks["executed"]
+    expected = blocks["expected_of_random_allocations"]["distinct_over_requested_blocks"]
+    if requested:
+        line = f"Blocks: {requested} requested, {blocks['distinct']} distinct, {executed} trained"
+        line += f" ({executed / requested:.0%} of those requested; random allocations would need {expected:.0%})."
+        console.print(line)
+    console.print(
+        f"Labels: {labels['labels_trained']} trained by the largest route (budget {labels['labels_budget']}), "
+        f"{labels['labels_validation']} for validation, {labels['labels_owned']} owned by the study."
+    )
+    if result.ranked is None or result.meta is None:
+        console.print("Not tested (--test-seeds 0): validation scores chose these allocations and flatter them.")
+        return
+    console.print(render(result.ranked, result.meta))
+    console.print(f"Figure: {result.folder / 'leaderboard.png'}   Report: {result.folder / 'report.json'}")
+    console.print(
+        "Next: the same command with more --trials goes on from here; --test-seeds 3 puts training variance into the "
+        "errors;\n`tuition scenarios micro` shows the bench; README.md says how to plug in your own models and data.",
+        markup=False,
+    )
+
+
+def _trials(report: dict[str, Any]) -> Table:
+    table = Table(title=f"study {report['study']}: validation", box=box.SIMPLE_HEAD)
+    for column in ("trial", "allocation", "score, %", "± problems", "± samples", "labels", "GPU-s full", "marginal"):
+        table.add_column(column, justify="left" if column == "allocation" else "right", no_wrap=column != "allocation")
+    done = [trial for trial in report["trials"] if trial["score"] is not None]
+    for trial in sorted(done, key=lambda trial: -trial["score"]["mean"]):
+        score = trial["score"]
+        table.add_row(
+            f"#{trial['number']}",
+            trial["allocation"] + (f" (repeats #{trial['repeat_of']})" if "repeat_of" in trial else ""),
+            f"{score['mean']:.1%}".rstrip("%"),
+            _percent(score["se_problems"]),
+            _percent(score["se_samples"]),
+            str(trial["labels_trained"]),
+            f"{trial['gpu_seconds_full']:.0f}",
+            "0" if "repeat_of" in trial else f"{trial['gpu_seconds_marginal']:.0f}",
+        )
+    for trial in report["trials"]:
+        if trial["score"] is None:
+            table.add_row(f"#{trial['number']}", f"{trial.get('allocation', '')} {trial.get('error', trial['state'])}")
+    return table
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def show_run(document: dict[str, Any]) -> None:
+    """One route: its blocks, labels and scores."""
+    console = _console()
+    table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
+    for column in ("block", "key", "GPU-seconds", ""):
+        table.add_column(column)
+    for block in document["blocks"]:
+        name = f"{block['stage']}[{block['index']}]"
+        table.add_row(
+            name, block["key"][:12], f"{block['gpu_seconds']:.1f}", "trained" if block["executed"] else "reused"
+        )
+    console.print(table)
+    labels = document["labels"]
+    console.print(
+        f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "
+        f"{labels['labels_owned']} owned. GPU-seconds: {document['gpu_seconds_full']:.1f} in full, "
+        f"{document['gpu_seconds_marginal']:.1f} spent now."
+    )
+    for suite, score in document["scores"].items():
+        console.print(
+            f"{suite}: {score['mean']:.1%} ± {_percent(score['se_problems'])} over problems, "
+            f"± {_percent(score['se_samples'])} over samples (one training run: excludes training variance)"
+        )
+    console.print(f"Checkpoint: {document['model']}", soft_wrap=True)
+
+
+def show_leaderboard(document: dict[str, Any]) -> None:
+    """A stored leaderboard."""
+    ranked, meta = from_json(document)
+    _console().print(render(ranked, meta))
+
+
+def studies(results: Path) -> list[str]:
+    """Names of the tested studies of a results folder."""
+    return sorted(path.parent.name for path in results.glob("studies/*/leaderboard.json"))
+
+
+def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
+    """Read a study's leaderboard; ReportError when there is none or it is damaged."""
+    path = results / "studies" / study / "leaderboard.json"
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        from_json(document)
+    except FileNotFoundError:
+        known = ", ".join(studies(results)) or "none"
+        raise ReportError(f"no leaderboard of study {study!r} in {results} (tested studies: {known})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReportError(
+            f"{path} is damaged ({error!r}): run the search again, it trains nothing and writes it anew"
+        ) from None
+    return document
+
+
+def show_plan(document: dict[str, Any]) -> None:
+    """A priced search."""
+    console = _console()
+    table = Table(title=f"plan: {document['trials']} trials on {document['scenario']}", box=box.SIMPLE_HEAD)
+    for column in ("", "blocks requested", "distinct", "in the store", "to train", "GPU-seconds"):
+        table.add_column(column, justify="left" if not column else "right")
+    for phase in ("search", "test"):
+        row = document[phase]
+        table.add_row(
+            phase,
+            *(f"{row[k]:,}" for k in ("requested", "distinct", "stored", "to_train")),
+            f"{row['gpu_seconds']:,.0f}",
+        )
+    console.print(table)
+    labels = document["labels"]
+    console.print(
+        f"Labels: {labels['labels_budget']} to train on + {labels['labels_validation']} for validation = "
+        f"{labels['labels_owned']} owned.\n"
+        f"Time: {_time(document['gpu_seconds'])} of {document['device']} with one worker, "
+        f"{document['basis']}.\nPeak disk: {document['peak_disk_bytes'] / 1e6:,.0f} MB."
+    )
+    console.print("The search's own proposals are unknown before it runs; random ones stand in for them here.")
+
+
+def _time(seconds: float) -> str:
+    return (
+        f"{seconds:,.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:,.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:,.1f} h"
+    )
+
+
+def show_scenario(document: dict[str, Any]) -> None:
+    """A scenario in words, with the routes that it knows by name."""
+    console = _console()
+    console.print(f"{document['name']}: {document['description']}", markup=False)
+    for key in ("student", "teachers", "labels", "prompts", "validation", "test", "device", "contamination"):
+        console.print(f"  {key}: {document[key]}", markup=False)
+    table = Table(title="routes and baselines by name", box=box.SIMPLE_HEAD)
+    table.add_column("name")
+    table.add_column("allocation")
+    for name, allocation in document["routes"].items():
+        table.add_row(name, allocation)
+    console.print(table)
+
+
+def show_store(document: dict[str, Any]) -> None:
+    """Blocks of a store."""
+    table = Table(title=f"{len(document['blocks'])} blocks, {document['bytes'] / 1e6:.1f} MB", box=box.SIMPLE_HEAD)
+    for column in ("key", "block", "model", "seed", "GPU-s", "MB", "state"):
+        table.add_column(column)
+    for block in document["blocks"]:
+        table.add_row(
+            block["key"][:12], f"{block['stage']}[{block['index']}]", block["model"], str(block["run_seed"]),
+            f"{block['gpu_seconds']:.1f}", f"{block['bytes'] / 1e6:.1f}", block["state"],
+        )  # fmt: skip
+    _console().print(table)
+
+
+def show_doctor(document: dict[str, Any]) -> None:
+    """What is there, and what is wrong."""
+    console = _console()
+    for key, value in document["facts"].items():
+        console.print(f"{key:>16}  {value}", markup=False)
+    for problem in document["problems"]:
+        console.print(f"problem: {problem}", markup=False)
+    console.print("nothing is wrong" if not document["problems"] else f"{len(document['problems'])} problems")

@@ -1,0 +1,103 @@
+"""`tuition run`, `baselines` and `store list`: one route, the fixed set of baselines, what is stored."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from app.evaluation import Entry, evaluate, test_seeds
+from app.progress import Reporter
+from app.search import logged, scenario_baselines, study_folder
+from benchmarks.leaderboard import plot, to_json
+from benchmarks.records import correct_PK, write_json
+from benchmarks.statistics import avg_at_k
+from planner.allocation import Allocation, named_allocations
+from planner.route import compile_route
+from runners.engine import LocalEngine
+from runners.scenario import Scenario
+from runners.store import BlockStore, StoreError
+
+SINGLE_STUDY = "run"
+
+
+def allocations_by_name(scenario: Scenario) -> dict[str, Allocation]:
+    """The paper's routes and the baselines, for the scenario's default teacher and bridge."""
+    settings = scenario.file.search
+    blocks = scenario.recipe.num_label_blocks
+    paper = named_allocations(scenario.default_teacher, blocks, settings.bridge_warmup, settings.bridge_opd)
+    return {**paper, **scenario_baselines(scenario)}
+
+
+def run_single(
+    scenario_name: str, text: str, seed: int, results: Path, test: bool, mix_versions: bool, quiet: bool
+) -> dict[str, Any]:
+    """Train one allocation (or a route by its name) and score it; a JSON-able account."""
+    scenario = Scenario.load(scenario_name)
+    named = allocations_by_name(scenario)
+    allocation = named[text] if text in named else Allocation.parse(text)
+    route = compile_route(allocation, scenario.recipe, seed)
+    suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
+    log_path = results / "logs" / f"run-{allocation.id}-seed{seed}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with Reporter(quiet) as reporter, logged(log_path):
+        engine = LocalEngine(scenario, results, reporter, mix_versions)
+        try:
+            run = engine.run(route, SINGLE_STUDY)
+            scores = {}
+            for suite in suites:
+                scored = engine.score(route.final, suite)
+                scores[scored.suite] = {**avg_at_k(correct_PK(scored.table)[1]).__dict__, "se_seeds": None}
+        finally:
+            engine.close()
+    return {
+        "scenario": scenario.name,
+        "allocation": str(allocation),
+        "allocation_id": allocation.id,
+        "seed": seed,
+        "blocks": [use.__dict__ for use in run.blocks],
+        "labels": run.labels.__dict__,
+        "gpu_seconds_full": round(run.gpu_seconds_full, 3),
+        "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
+        "scores": scores,
+        "weights_sha256": run.weights_sha256,
+        "model": str(run.model),
+        "log": str(log_path),
+    }
+
+
+def run_baselines(
+    scenario_name: str, num_seeds: int, results: Path, study: str | None, mix_versions: bool, quiet: bool
+) -> dict[str, Any]:
+    """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
+    scenario = Scenario.load(scenario_name)
+    name = study or f"{scenario.name}-baselines"
+    folder = study_folder(results, name)
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    entries = [Entry(label, allocation) for label, allocation in scenario_baselines(scenario).items()]
+    with Reporter(quiet) as reporter, logged(folder / "logs" / "baselines.log"):
+        engine = LocalEngine(scenario, results, reporter, mix_versions)
+        try:
+            ranked, meta, account = evaluate(engine, scenario, name, entries, test_seeds(0, num_seeds), reporter)
+        finally:
+            engine.close()
+    document = to_json(ranked, meta)
+    write_json(document, folder / "leaderboard.json")
+    write_json({"leaderboard": document, "test": account}, folder / "report.json")
+    plot(ranked, folder / "leaderboard.png")
+    return document
+
+
+def list_store(results: Path) -> dict[str, Any]:
+    """All blocks of a results folder, oldest first."""
+    if not (results / "store").is_dir():
+        raise StoreError(f"no store in {results}: run a search there first, or name another folder with --results")
+    store = BlockStore(results / "store")
+    blocks = [
+        {
+            **{
+                name: record[name] for name in ("key", "stage", "index", "model", "run_seed", "gpu_seconds", "finished")
+            },
+            "bytes": store.size_bytes(record["key"]),
+            "state": str(store.state(record["key"])),
+        }
+        for record in sorted(store.records(), key=lambda record: record["finished"])
+    ]
+    return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}

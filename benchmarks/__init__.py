@@ -1,0 +1,1 @@
+"""What a route bought: suites, grading, sampling, statistics, baselines, leaderboards. Imports only `planner`."""

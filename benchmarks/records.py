@@ -1,0 +1,222 @@
+"""Records: per-sample outcomes as Parquet, and the store of scores.
+
+What: `publish_folder` makes a folder appear whole or not at all; `ScoreKey` names everything that decides a
+score; `ScoreStore` keeps one folder per key, with the sample table (`samples.parquet`) and `record.json`, which
+is written last and holds the table's SHA-256.
+
+Simplified: scores are never evicted, because a table is small; two processes that make one score at the same time
+both do the work, and the first to finish is kept.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+SAMPLES_FILE = "samples.parquet"
+RECORD_FILE = "record.json"
+
+# The columns of a sample table and their pandas types, in order.
+SAMPLE_COLUMNS: dict[str, str] = {
+    "problem_id": "string",
+    "sample": "int64",
+    "completion": "string",
+    "extracted": "string",
+    "verdict": "string",
+    "correct": "bool",
+    "num_tokens": "int64",
+    "truncated": "bool",
+    "level": "Int64",
+    "subject": "string",
+}
+
+
+class RecordError(ValueError):
+    """A sample table or a score key is not what it has to be."""
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            _fsync(path)
+    _fsync(folder)
+
+
+@contextmanager
+def publish_folder(final: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `final`; when the block ends well, it becomes `final` by one rename.
+
+    Files and folders are flushed to disk before the rename, so a folder that exists is whole, even after a power cut.
+    If `final` exists by then (another process was first), ours is dropped silently. On an error the temporary folder
+    is removed and the error passes on. A killed process leaves a `.partial-…` folder, which nobody reads.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.parent / f".partial-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    partial.mkdir()
+    try:
+        yield partial
+        if not final.exists():
+            _fsync_tree(partial)
+            try:
+                os.rename(partial, final)
+            except OSError:
+                # A non-empty folder is never replaced by a rename: somebody was faster than our look above.
+                if not final.exists():
+                    raise
+            else:
+                _fsync(final.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(document: Mapping[str, Any], path: Path) -> None:
+    """Write a JSON document to a file, which appears whole; ValueError for NaN and infinities."""
+    partial = path.with_name(f".partial-{path.name}-{os.getpid()}")
+    partial.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _fsync(partial)
+    os.replace(partial, path)
+
+
+def move_aside(folder: Path, reason: str) -> Path:
+    """Rename a damaged folder to `.damaged-…` beside it, name it and the reason in a warning, return the new path."""
+    aside = folder.parent / f".damaged-{folder.name}-{secrets.token_hex(4)}"
+    os.rename(folder, aside)
+    logger.warning("%s is damaged (%s); moved to %s, it will be made again", folder, reason, aside)
+    return aside
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class ScoreKey:
+    """Everything that decides a score: content and settings, never names of models.
+
+    `suite` is a name with its version ("micro-validation@1"), `decoding` the preset's fields, `engine` what draws the
+    samples, `grader` the grader's version.
+    """
+
+    weights_sha256: str
+    suite: str
+    decoding: Mapping[str, Any]
+    num_samples: int
+    sampling_seed: int
+    engine: str
+    grader: str
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON (sorted names, no spaces). RecordError for what JSON cannot hold."""
+        try:
+            text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"score key {self.suite!r} holds a value that JSON cannot: {error}") from error
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+
+class ScoreStore:
+    """Scores on disk: `folder/<2 hex>/<key>/` with `samples.parquet` and `record.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: ScoreKey) -> Path:
+        """The folder of a score, whether it exists or not."""
+        return self.folder / key.key[:2] / key.key
+
+    def load(self, key: ScoreKey) -> pd.DataFrame | None:
+        """The sample table of a score, or None where there is none.
+
+        A damaged folder is moved aside, named in a warning, and None is returned.
+        """
+        folder = self.path(key)
+        if not folder.exists():
+            return None
+        try:
+            record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+            if record["samples_sha256"] != file_sha256(folder / SAMPLES_FILE):
+                raise RecordError(f"the SHA-256 of {SAMPLES_FILE} is not the recorded one")
+            return checked_table(pd.read_parquet(folder / SAMPLES_FILE))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            # pyarrow's errors are ValueError or OSError; json's and unicode's are ValueError.
+            move_aside(folder, f"{type(error).__name__}: {error}")
+            return None
+
+    def save(self, key: ScoreKey, samples: pd.DataFrame, **record: Any) -> Path:
+        """Keep a sample table; `record` holds further JSON fields (host, versions, seconds). Returns the folder."""
+        table = checked_table(samples)
+        reserved = {"key", "score_key", "samples_sha256"} & record.keys()
+        if reserved:
+            raise RecordError(f"record field {min(reserved)!r} is written by the store itself; use another name")
+        final = self.path(key)
+        with publish_folder(final) as folder:
+            table.to_parquet(folder / SAMPLES_FILE, index=False)
+            content = {
+                **record,
+                "key": key.key,
+                "score_key": key.as_dict(),
+                "samples_sha256": file_sha256(folder / SAMPLES_FILE),
+            }
+            (folder / RECORD_FILE).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        return final
+
+
+def checked_table(samples: pd.DataFrame) -> pd.DataFrame:
+    """The table with exactly SAMPLE_COLUMNS in order and type; RecordError for missing or further columns."""
+    missing = [name for name in SAMPLE_COLUMNS if name not in samples.columns]
+    unknown = [name for name in samples.columns if name not in SAMPLE_COLUMNS]
+    if missing or unknown:
+        raise RecordError(
+            f"sample table lacks {missing} and has unknown {unknown}; its columns are {', '.join(SAMPLE_COLUMNS)}"
+        )
+    try:
+        return samples[list(SAMPLE_COLUMNS)].astype(SAMPLE_COLUMNS)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"sample table has a column of the wrong type: {error}") from error
+
+
+def correct_PK(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
+    """Problem ids in order and the 0/1 outcomes (problems, samples), ordered by problem id, then sample.
+
+    RecordError when the problems have different numbers of samples, or one sample is there twice.
+    """
+    if table.empty:
+        raise RecordError("sample table is empty; score at least one problem")
+    if table.duplicated(["problem_id", "sample"]).any():
+        twice = table[table.duplicated(["problem_id", "sample"])].iloc[0]
+        raise RecordError(f"problem {twice.problem_id!r} has sample {twice['sample']} twice; keep one")
+    counts = Counter(map(str, table["problem_id"]))
+    (many, most), (few, fewest) = counts.most_common(1)[0], counts.most_common()[-1]
+    if most != fewest:
+        raise RecordError(f"problem {few!r} has {fewest} samples but {many!r} has {most}; give all the same number")
+    ordered = table.sort_values(["problem_id", "sample"])
+    ids = sorted(counts)
+    return ids, ordered["correct"].to_numpy(dtype=np.int8).reshape(len(ids), -1)

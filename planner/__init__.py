@@ -1,0 +1,33 @@
+"""What to spend: allocations, their routes and cost, and the search over them. Imports no sibling package."""
+
+from planner.allocation import Allocation, AllocationError, named_allocations, replay_control
+from planner.cost import BlockCosts, CheckpointState, missing_blocks
+from planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
+from planner.space import SearchSpace, SpaceError
+from planner.study import Outcome, SeededSampler, StudyError, StudyLimits, finalists, open_study, search
+
+__all__ = [
+    "Allocation",
+    "AllocationError",
+    "Block",
+    "BlockCosts",
+    "CheckpointState",
+    "Label",
+    "Outcome",
+    "Recipe",
+    "RecipeError",
+    "Route",
+    "SearchSpace",
+    "SeededSampler",
+    "SpaceError",
+    "StudyError",
+    "StudyLimits",
+    "compile_route",
+    "derive_seed",
+    "finalists",
+    "missing_blocks",
+    "named_allocations",
+    "open_study",
+    "replay_control",
+    "search",
+]

@@ -1,0 +1,235 @@
+"""An allocation: which teacher, and how many blocks each stage gets.
+
+An allocation is a row of block counts and nothing else: it does not know how many labels a block holds, what a block
+trains or what it costs (see `planner.route` and `planner.cost`). Every route of the paper, and every control, is one
+such row (`named_allocations`). It is written and read as one line of text:
+
+    teacher=large teacher_rl=4 warmup=1 opd=2 student_rl=2
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Blocks = Annotated[int, Field(strict=True, ge=0)]
+
+BASE = "base"
+
+
+class AllocationError(ValueError):
+    """An allocation that cannot be meant; the message is one line with the value and the fix."""
+
+
+class Allocation(BaseModel):
+    """How many blocks each stage gets, and from which teacher. All counts are blocks, integers of at least 0.
+
+    The all-zero allocation is the base student as it is, written `base`. `teacher="none"` is read as None.
+
+    Raises:
+        AllocationError: on construction, for a wrong type, an unknown field or a combination that makes no sense.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher: str | None = Field(default=None, description="name of the teacher in the scenario")
+    teacher_rl: Blocks = Field(default=0, description="label blocks of GRPO on the teacher")
+    teacher_sft: Blocks = Field(default=0, description="label blocks of rejection-sampled SFT on the teacher")
+    warmup: Blocks = Field(default=0, description="forward-KL blocks on teacher rollouts")
+    opd: Blocks = Field(default=0, description="reverse-KL blocks on student rollouts")
+    transfer_sft: Blocks = Field(default=0, description="SFT blocks on teacher samples, in place of the bridge")
+    student_rl: Blocks = Field(default=0, description="label blocks of GRPO on the student, on fresh labels")
+    replay: Blocks = Field(default=0, description="GRPO blocks on the student, on labels already paid for")
+    prompts: Literal["pool", "labels"] = Field(
+        default="pool", description="transfer prompts: the scenario's prompt pool, or the teacher's label problems"
+    )
+
+    def __init__(self, **fields: Any) -> None:
+        # One exception type for a wrong type and for a wrong combination, and one line instead of pydantic's several.
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise AllocationError(one_line(error, type(self).model_fields)) from None
+
+    @field_validator("teacher")
+    @classmethod
+    def _teacher_is_one_word(cls, teacher: str | None) -> str | None:
+        if teacher is None or teacher == "none":
+            return None
+        if not re.fullmatch(r"[^\s=]+", teacher):
+            raise ValueError(f"teacher {teacher!r} must be one word without '='; rename it in the scenario")
+        return teacher
+
+    @model_validator(mode="after")
+    def _combination_makes_sense(self) -> Allocation:
+        transfer_blocks = self.warmup + self.opd + self.transfer_sft
+        if self.teacher is None and self.teacher_label_blocks + transfer_blocks > 0:
+            raise ValueError(
+                f"teacher=none with {self.teacher_label_blocks} teacher and {transfer_blocks} transfer blocks; "
+                "name a teacher or set them to 0"
+            )
+        if self.teacher is not None and transfer_blocks == 0:
+            raise ValueError(
+                f"teacher={self.teacher} has no transfer block, so its labels would teach nobody; "
+                "set warmup, opd or transfer_sft, or drop the teacher"
+            )
+        if self.teacher_rl > 0 and self.teacher_sft > 0:
+            raise ValueError(
+                f"teacher_rl={self.teacher_rl} and teacher_sft={self.teacher_sft}; set at most one of the two"
+            )
+        if self.transfer_sft > 0 and self.warmup + self.opd > 0:
+            raise ValueError(
+                f"transfer_sft={self.transfer_sft} with the bridge warmup={self.warmup} opd={self.opd}; "
+                "set transfer_sft or the bridge, not both"
+            )
+        if self.replay > 0 and self.label_blocks == 0:
+            raise ValueError(
+                f"replay={self.replay} but no label is paid for; set teacher_rl, teacher_sft or student_rl"
+            )
+        if self.prompts == "labels" and transfer_blocks == 0:
+            raise ValueError("prompts=labels without a transfer block; set warmup, opd or transfer_sft, or drop it")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Allocation:
+        """Read an allocation from its one-line text; the inverse of `str`.
+
+        Raises:
+            AllocationError: for a word that is not `name=value`, an unknown or repeated name or a wrong value.
+        """
+        words = text.split()
+        if words == [BASE]:
+            return cls()
+        fields: dict[str, Any] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not equals or not value:
+                raise AllocationError(f"{word!r} is not name=value; allowed names: {', '.join(cls.model_fields)}")
+            if name in fields:
+                raise AllocationError(f"{name!r} is given twice in {text!r}; give it once")
+            fields[name] = int(value) if re.fullmatch(r"-?[0-9]+", value) and name != "teacher" else value
+        if not fields:
+            raise AllocationError(f"{text!r} names no field; write {BASE!r} for the base student as it is")
+        return cls(**fields)
+
+    def __str__(self) -> str:
+        words = [
+            f"{name}={value}"
+            for name, field in type(self).model_fields.items()
+            if (value := self.__dict__[name]) != field.default
+        ]
+        return " ".join(words) or BASE
+
+    @property
+    def id(self) -> str:
+        """First 10 hexadecimal digits of the SHA-256 of the canonical text: a short name for tables and files."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:10]
+
+    @property
+    def teacher_label_blocks(self) -> int:
+        """Label blocks that the teacher buys (t)."""
+        return self.teacher_rl + self.teacher_sft
+
+    @property
+    def label_blocks(self) -> int:
+        """Label blocks that the whole route buys (t + s)."""
+        return self.teacher_label_blocks + self.student_rl
+
+    def check_budget(self, num_label_blocks: int) -> None:
+        """Refuse an allocation that buys more than the scenario's `num_label_blocks`.
+
+        Raises:
+            AllocationError: when it does, with the numbers.
+        """
+        if self.label_blocks > num_label_blocks:
+            raise AllocationError(
+                f"{self} asks for {self.label_blocks} label blocks ({self.teacher_label_blocks} teacher + "
+                f"{self.student_rl} student) but the scenario has {num_label_blocks}; lower one of the two"
+            )
+
+
+def one_line(error: ValidationError, allowed_fields: Iterable[str]) -> str:
+    """Pydantic's several lines as one, with the offending values; an unknown field is told the allowed ones."""
+    lines = []
+    for detail in error.errors():
+        name = ".".join(str(part) for part in detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"unknown field {name!r}; allowed: {', '.join(allowed_fields)}")
+        elif detail["type"] == "value_error":  # raised by a validator of ours, with value and fix in its message
+            lines.append(str(detail["ctx"]["error"]))
+        elif detail["type"] == "missing":
+            lines.append(f"{name} is missing; set it")
+        else:
+            lines.append(f"{name}={detail['input']!r}: {detail['msg']}")
+    return "; ".join(lines)
+
+
+def replay_control(allocation: Allocation) -> Allocation:
+    """The control for new labels against extra updates: the same route with `student_rl=s` replaced by `replay=s`.
+
+    Its replay pool grows over the teacher's labels, block by block, with no growth past t; only s <= t is the paper's
+    control (R7 against R5-half).
+
+    Raises:
+        AllocationError: when the teacher or the student buys no label, or the allocation has replay blocks already.
+    """
+    teacher_blocks, student_blocks = allocation.teacher_label_blocks, allocation.student_rl
+    if teacher_blocks == 0 or student_blocks == 0:
+        raise AllocationError(
+            f"{allocation} has no replay control: it needs label blocks of both, and has {teacher_blocks} teacher + "
+            f"{student_blocks} student"
+        )
+    if allocation.replay > 0:
+        raise AllocationError(f"{allocation} has replay={allocation.replay} already; take the control of replay=0")
+    return Allocation(**{**allocation.model_dump(), "student_rl": 0, "replay": student_blocks})
+
+
+def named_allocations(teacher: str, num_label_blocks: int, warmup: int, opd: int) -> dict[str, Allocation]:
+    """The paper's routes (arXiv 2605.12483, Table 1) and the raw teacher, as rows of block counts.
+
+    With B = num_label_blocks, t = B // 2 ("1H") and s = B - t ("2H"); empty cells are 0:
+
+    | name    | teacher_rl | teacher_sft | warmup | opd          | transfer_sft | student_rl | replay |
+    |---------|------------|-------------|--------|--------------|--------------|------------|--------|
+    | R1      |            |             |        |              |              | B          |        |
+    | R2      | t          |             |        |              | warmup + opd | s          |        |
+    | R3-full | B          |             | warmup | opd          |              |            |        |
+    | R5-half | t          |             | warmup | opd          |              | s          |        |
+    | R6      |            | t           | warmup | opd          |              | s          |        |
+    | R7      | t          |             | warmup | opd          |              |            | s      |
+    | R8      | t          |             |        | warmup + opd |              | s          |        |
+    | raw     |            |             | warmup | opd          |              |            |        |
+
+    Wherever there is a transfer its prompts are the label problems, as in the paper. The paper does not print the
+    length of the transfer in R2 and R8: as many blocks as the bridge (update-matched) is our choice.
+
+    Args:
+        teacher: name of the teacher in the scenario.
+        num_label_blocks: the scenario's label blocks, at least 2 so that they can be halved.
+        warmup: blocks of the bridge's warmup.
+        opd: blocks of the bridge's opd.
+
+    Raises:
+        AllocationError: when there are fewer than 2 label blocks, or no bridge.
+    """
+    if num_label_blocks < 2:
+        raise AllocationError(f"{num_label_blocks} label blocks cannot be halved; give at least 2")
+    half = num_label_blocks // 2
+    rest = num_label_blocks - half
+    transferred: dict[str, Any] = {"teacher": teacher, "prompts": "labels"}
+    bridged = {**transferred, "warmup": warmup, "opd": opd}
+    r5_half = Allocation(**bridged, teacher_rl=half, student_rl=rest)
+    return {
+        "R1": Allocation(student_rl=num_label_blocks),
+        "R2": Allocation(**transferred, teacher_rl=half, transfer_sft=warmup + opd, student_rl=rest),
+        "R3-full": Allocation(**bridged, teacher_rl=num_label_blocks),
+        "R5-half": r5_half,
+        "R6": Allocation(**bridged, teacher_sft=half, student_rl=rest),
+        "R7": replay_control(r5_half),
+        "R8": Allocation(**transferred, teacher_rl=half, opd=warmup + opd, student_rl=rest),
+        "raw": Allocation(**bridged),
+    }

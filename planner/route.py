@@ -1,0 +1,309 @@
+"""A route: an allocation compiled to its chain of blocks, each with a key that says what it computes.
+
+A block's key is the SHA-256 of its parent's key and of everything that decides what the block computes, so two routes
+that begin alike share the keys of their beginning, and a store that is addressed by key trains the beginning once.
+Keys cover content, never names: the same model under another name, or the same labels under other ids or in another
+file order, give the same keys.
+
+Nothing is trained or read here: the caller brings the content hashes in a `Recipe`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from planner.allocation import Allocation, AllocationError
+
+STUDENT = "student"
+TRANSFER_STAGES = ("warmup", "opd", "transfer_sft")
+TEACHER_STAGES = ("teacher_rl", "teacher_sft")
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is one line with the value and the fix."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One problem whose answer has been checked.
+
+    `problem_sha256` is the hash of the problem alone, `content_sha256` of the problem and its answer.
+    """
+
+    id: str
+    problem_sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of a scenario that decides what a block computes: content hashes and settings.
+
+    Args:
+        student: content hash of the base student (weights, tokenizer, chat template).
+        teachers: content hash of each base teacher, by its name.
+        labels: the scenario's N labels, a multiple of `labels_per_block`, with distinct ids.
+        labels_per_block: labels that one label block buys.
+        prompts_sha256: content hash of the prompt pool.
+        stages: for each stage, its settings that change training, JSON-able, with an integer "revision" that is raised
+            whenever the stage's code changes what a block computes.
+        environment: device type, dtype, rollout engine.
+
+    Raises:
+        RecipeError: when one of these does not hold.
+    """
+
+    student: str
+    teachers: Mapping[str, str]
+    labels: tuple[Label, ...]
+    labels_per_block: int
+    prompts_sha256: str
+    stages: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if reserved := sorted({STUDENT, "none"} & self.teachers.keys()):
+            raise RecipeError(f"a teacher is named {reserved[0]!r}, which has a meaning of its own; rename it")
+        if self.labels_per_block < 1:
+            raise RecipeError(f"labels_per_block={self.labels_per_block}; it must be at least 1")
+        remainder = len(self.labels) % self.labels_per_block
+        if remainder:
+            raise RecipeError(
+                f"{len(self.labels)} labels do not fill blocks of {self.labels_per_block}; drop {remainder} labels or "
+                "change labels_per_block"
+            )
+        if len({label.id for label in self.labels}) < len(self.labels):
+            raise RecipeError("two labels have the same id; make the ids distinct")
+        for stage, settings in self.stages.items():
+            revision = settings.get("revision")
+            if type(revision) is not int:
+                raise RecipeError(f"stage {stage!r} has revision={revision!r}; give it an integer 'revision'")
+            try:
+                _canonical_json(dict(settings))
+            except (TypeError, ValueError) as error:
+                raise RecipeError(f"the settings of stage {stage!r} are not JSON: {error}; use plain values") from error
+
+    @property
+    def num_label_blocks(self) -> int:
+        """B, the label blocks that a route may buy."""
+        return len(self.labels) // self.labels_per_block
+
+    def label_order(self, seed: int) -> tuple[Label, ...]:
+        """The labels in the order in which a run with this seed buys them; it depends on content, not on file order."""
+        # The id settles the order of labels with equal content; it changes who is named, not what is computed.
+        return tuple(sorted(self.labels, key=lambda label: (_sha256(f"{seed}:{label.content_sha256}"), label.id)))
+
+
+@dataclass(frozen=True)
+class Block:
+    """One unit of spending, on a chain of blocks.
+
+    Attributes:
+        key: SHA-256 of what the block computes; also names the checkpoint that it leaves.
+        stage: the stage's name; replay blocks are of stage "student_rl".
+        index: position in the stage, from 0.
+        model: "student", or the name of the teacher that is trained.
+        parent: key of the block that it continues, or the content hash of the base that it starts from.
+        stage_start: the checkpoint (key or base hash) at the start of the stage: the KL reference.
+        teacher: the teacher's checkpoint (key or base hash) for a transfer block, else None.
+        pool: ids of the labels that its steps draw from (only their problems, when it is a transfer block); empty means
+            the scenario's prompt pool.
+        new_labels: ids that this block buys, a part of `pool`; empty for replay and transfer.
+        run_seed: seed of the run, shared by the chain.
+        seed: seed of this block.
+    """
+
+    key: str
+    stage: str
+    index: int
+    model: str
+    parent: str
+    stage_start: str
+    teacher: str | None
+    pool: tuple[str, ...]
+    new_labels: tuple[str, ...]
+    run_seed: int
+    seed: int
+
+    @property
+    def continues_stage(self) -> bool:
+        """Whether the block carries on the optimizer state of its parent."""
+        return self.index > 0
+
+
+@dataclass(frozen=True)
+class Route:
+    """An allocation compiled for one seed.
+
+    `blocks` are in the order of execution: teacher, transfer, student_rl. `final` is the key of the final student
+    checkpoint, or the base student's hash when there is no block.
+    """
+
+    allocation: Allocation
+    seed: int
+    blocks: tuple[Block, ...]
+    final: str
+
+    @property
+    def key(self) -> str:
+        """Content id of the run: two allocations with one key train the same student."""
+        return self.final
+
+    @property
+    def labels_trained(self) -> tuple[str, ...]:
+        """Distinct ids of the labels that the route buys, in order of purchase (at most N)."""
+        return tuple(label_id for block in self.blocks for label_id in block.new_labels)
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed below 2**31 that depends on the parts, their types and their order only (SHA-256 of their JSON)."""
+    return int(_sha256(_canonical_json(list(parts))), 16) % 2**31
+
+
+def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
+    """Compile an allocation to its chain of blocks.
+
+    Labels come in `recipe.label_order(seed)`: the teacher takes the first t blocks of them, the student the next s. An
+    RL block's pool is all that its stage has bought so far.
+
+    Raises:
+        AllocationError: when the allocation buys more than there is, or names an unknown teacher or stage.
+    """
+    allocation.check_budget(recipe.num_label_blocks)
+    if allocation.teacher is not None and allocation.teacher not in recipe.teachers:
+        known = ", ".join(sorted(recipe.teachers)) or "none"
+        raise AllocationError(f"unknown teacher {allocation.teacher!r}; the scenario has: {known}")
+
+    compiler = _Compiler(recipe, seed)
+    order = recipe.label_order(seed)
+    size = recipe.labels_per_block
+    slices = [order[start : start + size] for start in range(0, len(order), size)]
+    teacher_slices = slices[: allocation.teacher_label_blocks]
+    student_slices = slices[allocation.teacher_label_blocks : allocation.label_blocks]
+
+    student, teacher_final = recipe.student, ""
+    if allocation.teacher is not None:
+        base = recipe.teachers[allocation.teacher]
+        teacher_final = base
+        if teacher_slices:
+            stage = "teacher_rl" if allocation.teacher_rl else "teacher_sft"
+            purchases = [(labels, labels) for labels in teacher_slices]
+            teacher_final = compiler.add_label_stage(stage, allocation.teacher, base, purchases, base)
+        # The raw teacher has bought no label: its transfer sees all of the scenario's problems, none of the answers.
+        problems = [label for labels in teacher_slices or slices for label in labels]
+        for stage, num_blocks in _transfer_blocks(allocation):
+            student = compiler.add_transfer_stage(
+                stage, student, num_blocks, teacher_final, problems if allocation.prompts == "labels" else None
+            )
+    # (labels that enter the stage's pool, labels bought) of each block
+    purchases = [(labels, labels) for labels in student_slices]
+    for replay_index in range(allocation.replay):
+        grown = teacher_slices[replay_index] if replay_index < len(teacher_slices) else ()
+        purchases.append((grown, ()))
+    if purchases:
+        student = compiler.add_label_stage("student_rl", STUDENT, student, purchases, teacher_final)
+    return Route(allocation=allocation, seed=seed, blocks=tuple(compiler.blocks), final=student)
+
+
+def _transfer_blocks(allocation: Allocation) -> list[tuple[str, int]]:
+    """The transfer stages that have blocks, in order of execution."""
+    counts = [("warmup", allocation.warmup), ("opd", allocation.opd), ("transfer_sft", allocation.transfer_sft)]
+    return [(stage, num_blocks) for stage, num_blocks in counts if num_blocks > 0]
+
+
+class _Compiler:
+    """Appends stages to a chain; each method returns the key of the stage's last checkpoint."""
+
+    def __init__(self, recipe: Recipe, run_seed: int) -> None:
+        self.recipe = recipe
+        self.run_seed = run_seed
+        self.blocks: list[Block] = []
+
+    def add_label_stage(
+        self,
+        stage: str,
+        model: str,
+        start: str,
+        purchases: Sequence[tuple[Sequence[Label], Sequence[Label]]],
+        teacher_content: str,
+    ) -> str:
+        """A stage that draws from labels; `purchases` holds (labels entering the pool, labels bought) per block."""
+        pool: list[Label] = []
+        parent = start
+        for index, (entering, bought) in enumerate(purchases):
+            pool.extend(entering)
+            parent = self._add(
+                Block(
+                    key="",
+                    stage=stage,
+                    index=index,
+                    model=model,
+                    parent=parent,
+                    stage_start=start,
+                    teacher=None,
+                    pool=tuple(label.id for label in pool),
+                    new_labels=tuple(label.id for label in bought),
+                    run_seed=self.run_seed,
+                    seed=derive_seed(self.run_seed, stage, index, teacher_content),
+                ),
+                {"labels": [label.content_sha256 for label in pool]},
+            )
+        return parent
+
+    def add_transfer_stage(
+        self, stage: str, start: str, num_blocks: int, teacher: str, problems: Sequence[Label] | None
+    ) -> str:
+        """A stage that draws from prompts: the given labels' problems, or the prompt pool when they are None."""
+        parent = start
+        for index in range(num_blocks):
+            parent = self._add(
+                Block(
+                    key="",
+                    stage=stage,
+                    index=index,
+                    model=STUDENT,
+                    parent=parent,
+                    stage_start=start,
+                    teacher=teacher,
+                    pool=() if problems is None else tuple(label.id for label in problems),
+                    new_labels=(),
+                    run_seed=self.run_seed,
+                    seed=derive_seed(self.run_seed, stage, index, teacher),
+                ),
+                {"prompts_sha256": self.recipe.prompts_sha256}
+                if problems is None
+                else {"problems": [label.problem_sha256 for label in problems]},
+            )
+        return parent
+
+    def _add(self, block: Block, pool_content: Mapping[str, Any]) -> str:
+        """Give the block its key, append it and return the key. Ids and names never enter a key."""
+        if block.stage not in self.recipe.stages:
+            known = ", ".join(sorted(self.recipe.stages)) or "none"
+            raise AllocationError(f"the scenario has no settings for stage {block.stage!r}; it has: {known}")
+        covered = {
+            "parent": block.parent,
+            "stage": block.stage,
+            "index": block.index,
+            "stage_start": block.stage_start,
+            "teacher": block.teacher,
+            "pool": pool_content,
+            "settings": dict(self.recipe.stages[block.stage]),
+            "environment": dict(self.recipe.environment),
+            "seed": block.seed,
+        }
+        key = _sha256(_canonical_json(covered))
+        self.blocks.append(replace(block, key=key))
+        return key
+
+
+def _canonical_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,391 @@
+"""A search over allocations, as an Optuna study.
+
+The study holds validation scores only. It is safe to kill and to repeat: draws depend on (study seed, trial number) and
+on the finished trials, an interrupted trial is queued again, and a command that has reached its limit trains nothing.
+Several processes may work on one study at once.
+
+Simplified: a limit is checked between trials, so a trial in flight is never cut short, and p processes may overshoot a
+limit by p - 1 trials.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from planner.allocation import Allocation
+from planner.route import Route, derive_seed
+from planner.space import SearchSpace
+
+SAMPLERS = ("tpe", "random")
+HEARTBEAT_SECONDS = 60
+GRACE_SECONDS = 180
+MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
+MAX_SAME_FAILURES = 3
+MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
+
+
+class StudyError(ValueError):
+    """A study that cannot be opened or go on; the message is one line with the value and the fix."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the evaluation of a route returns.
+
+    Attributes:
+        value: validation avg@k, to be maximised.
+        attributes: JSON values for the trial's record. "gpu_seconds" is what the evaluation really spent.
+
+    Raises:
+        ValueError: for a value that is not finite.
+    """
+
+    value: float
+    attributes: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"the evaluation returned {self.value!r}; a value must be finite")
+
+
+@dataclass(frozen=True)
+class StudyLimits:
+    """When a search stops; whichever is reached first. None is no limit.
+
+    Attributes:
+        trials: finished trials of the study in total: complete, infeasible and failed ones. A trial that was
+            interrupted and queued again counts once.
+        seconds: wall clock of this call.
+        gpu_seconds: sum over the study's trials of what they really spent (marginal cost).
+
+    Raises:
+        StudyError: for a negative limit.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    gpu_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("trials", self.trials), ("seconds", self.seconds), ("gpu_seconds", self.gpu_seconds)):
+            if value is not None and not value >= 0:
+                raise StudyError(f"{name}={value!r}; a limit must be at least 0, or None for no limit")
+
+
+class SeededSampler(BaseSampler):
+    """An Optuna sampler that is seeded anew for each trial, from (study seed, trial number).
+
+    A restarted process therefore draws what an uninterrupted one would have drawn. A trial that was queued again takes
+    a number but no draw, so such trials are left out of the count.
+
+    Args:
+        name: "tpe" (multivariate, with the constant liar for parallel workers) or "random".
+        seed: the study's seed.
+
+    Raises:
+        StudyError: for an unknown name.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        if name not in SAMPLERS:
+            raise StudyError(f"unknown sampler {name!r}; allowed: {', '.join(SAMPLERS)}")
+        self._name = name
+        self._seed = seed
+        self._inner = self._build(0)
+
+    def _build(self, draw: int) -> BaseSampler:
+        seed = derive_seed(self._seed, "sampler", draw)
+        if self._name == "random":
+            return RandomSampler(seed=seed)
+        return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Seed the sampler for this trial."""
+        history = _retry_history(trial)
+        number = history[0] if history else trial.number
+        earlier = (other for other in study.get_trials(deepcopy=False) if other.number < number)
+        self._inner = self._build(number - sum(1 for other in earlier if _retry_history(other)))
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the inner sampler."""
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the inner sampler."""
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the inner sampler."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """As the inner sampler."""
+        self._inner.after_trial(study, trial, state, values)
+
+
+def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sampler: str = "tpe") -> optuna.Study:
+    """Create the study, or open it to go on with it.
+
+    Args:
+        name: the study's name in its storage.
+        storage_url: SQLAlchemy URL: "sqlite:///study.db", "postgresql+psycopg://..." and so on.
+        scenario_sha256: content hash of the scenario, which an existing study must share.
+        seed: seed of the draws, which an existing study must share.
+        sampler: "tpe" or "random".
+
+    Raises:
+        StudyError: when the storage cannot be opened, or the study exists for another scenario or seed.
+    """
+    study = optuna.create_study(
+        storage=_open_storage(storage_url),
+        sampler=SeededSampler(sampler, seed),
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    wanted = {"scenario_sha256": scenario_sha256, "seed": seed}
+    recorded = study.user_attrs
+    for attribute, value in wanted.items():
+        if attribute not in recorded and not study.get_trials(deepcopy=False):
+            study.set_user_attr(attribute, value)
+        elif recorded.get(attribute) != value:
+            raise StudyError(
+                f"study {name!r} was started with {attribute}={recorded.get(attribute)} and this command has {value}; "
+                "give this one another --study name"
+            )
+    return study
+
+
+def _open_storage(storage_url: str) -> RDBStorage:
+    """A storage that notices trials whose process died, and queues them again."""
+    try:
+        shown_url = make_url(storage_url).render_as_string(hide_password=True)
+    except ArgumentError:  # not shown: it may hold a password
+        raise StudyError("the storage URL cannot be read; write one such as sqlite:///study.db") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat is experimental in Optuna 5
+            return RDBStorage(
+                storage_url,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_STALE_RETRIES),
+            )
+    except (SQLAlchemyError, ImportError) as error:
+        raise StudyError(f"cannot open the study storage {shown_url}: {_one_line(error)}; check the URL") from error
+
+
+def search(
+    study: optuna.Study,
+    space: SearchSpace,
+    compile: Callable[[Allocation], Route],
+    evaluate: Callable[[int, Allocation, Route], Outcome],
+    limits: StudyLimits,
+    enqueue: Sequence[Allocation] = (),
+    on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None,
+) -> None:
+    """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
+
+    A route that was evaluated before takes its recorded outcome ("repeat_of", no GPU-seconds) and is not evaluated. An
+    infeasible proposal is pruned. An exception in `evaluate` fails its trial, with "error" (and "log_path", when the
+    exception has one) in the record, and the search goes on. A keyboard interrupt queues its trial again and passes
+    through.
+
+    Args:
+        study: from `open_study`.
+        space: what may be proposed; a resumed study keeps the space that it began with.
+        compile: allocation to route; an exception in it stops the search.
+        evaluate: trains and scores a route, given the trial's number.
+        limits: when to stop.
+        enqueue: allocations to evaluate first; those that the study knows already are not enqueued again.
+        on_trial: called after each finished trial.
+
+    Raises:
+        StudyError: for a resumed study with another space, and after three failures in a row with the same error.
+        SpaceError: for an enqueued allocation that is not in the space.
+    """
+    _check_space(study, space)
+    _enqueue(study, space, compile, enqueue)
+    run = _Search(study, space, compile, evaluate, limits)
+    if run.limit_reached():
+        return
+    callbacks = [run.stop_at_limit] if on_trial is None else [on_trial, run.stop_at_limit]
+    study.optimize(run.objective, catch=(_EvaluationFailed,), callbacks=callbacks)
+
+
+def finalists(study: optuna.Study, count: int = 2) -> list[FrozenTrial]:
+    """The best complete trials with distinct routes, best first; the earlier trial where values are equal."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ranked = sorted(
+        (trial for trial in complete if "repeat_of" not in trial.user_attrs),
+        key=lambda trial: (-_value(trial), trial.number),
+    )
+    best_by_route: dict[str, FrozenTrial] = {}
+    for trial in ranked:
+        best_by_route.setdefault(trial.user_attrs["route_key"], trial)
+    return list(best_by_route.values())[:count]
+
+
+class _EvaluationFailed(Exception):
+    """Carries the failure of one evaluation past Optuna, which goes on with the next trial."""
+
+
+class _Search:
+    """The objective and the limits of one call of `search`."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        compile: Callable[[Allocation], Route],
+        evaluate: Callable[[int, Allocation, Route], Outcome],
+        limits: StudyLimits,
+    ) -> None:
+        self.study = study
+        self.space = space
+        self.compile = compile
+        self.evaluate = evaluate
+        self.limits = limits
+        self.started = time.monotonic()
+        self.idle_trials = 0
+        self.failures: list[str] = []
+
+    def objective(self, trial: optuna.Trial) -> float:
+        self.idle_trials += 1
+        allocation = self.space.suggest(trial)
+        route = self.compile(allocation)
+        identity = {"allocation": str(allocation), "allocation_id": allocation.id, "route_key": route.key}
+        _set_attributes(trial, identity)
+        original = _evaluated(self.study, route)
+        if original is not None:
+            repeated = {"repeat_of": original.number, "gpu_seconds": 0.0}
+            _set_attributes(trial, {**original.user_attrs, **identity, **repeated})
+            return _value(original)
+        self.idle_trials = 0
+        try:
+            outcome = self.evaluate(trial.number, allocation, route)
+        except KeyboardInterrupt:
+            _queue_again(self.study, trial.number)
+            raise
+        except Exception as error:
+            self._record_failure(trial, error)
+            raise _EvaluationFailed(_one_line(error)) from error
+        self.failures.clear()
+        _set_attributes(trial, outcome.attributes)
+        return outcome.value
+
+    def _record_failure(self, trial: optuna.Trial, error: Exception) -> None:
+        message = _one_line(error)
+        trial.set_user_attr("error", message)
+        # An evaluation in another process leaves its log behind and says where; the planner does not know its type.
+        log_path = getattr(error, "log_path", None)
+        if log_path is not None:
+            trial.set_user_attr("log_path", str(log_path))
+        # Keys, numbers and paths differ between trials with the same trouble.
+        self.failures.append(re.sub(r"\w*\d\w*", "#", message))
+        last = self.failures[-MAX_SAME_FAILURES:]
+        if len(last) == MAX_SAME_FAILURES and len(set(last)) == 1:
+            raise StudyError(
+                f"{MAX_SAME_FAILURES} trials in a row failed with {message}; mend it and repeat the command to go on"
+            ) from error
+
+    def limit_reached(self) -> bool:
+        limits = self.limits
+        trials = self.study.get_trials(deepcopy=False)
+        if limits.trials is not None and _num_finished(trials) >= limits.trials:
+            return True
+        if limits.seconds is not None and time.monotonic() - self.started >= limits.seconds:
+            return True
+        gpu_seconds = sum(trial.user_attrs.get("gpu_seconds", 0.0) for trial in trials)
+        if limits.gpu_seconds is not None and gpu_seconds >= limits.gpu_seconds:
+            return True
+        return self.idle_trials >= MAX_IDLE_TRIALS
+
+    def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        if self.limit_reached():
+            study.stop()
+
+
+def _check_space(study: optuna.Study, space: SearchSpace) -> None:
+    """Hold the study to the space that it began with: samplers compare trials parameter by parameter."""
+    recorded = study.user_attrs.get("space")
+    if recorded is None:
+        study.set_user_attr("space", space.model_dump(mode="json"))
+    elif SearchSpace(**recorded) != space:
+        raise StudyError(
+            f"study {study.study_name!r} searches {SearchSpace(**recorded)!r} and this command {space!r}; "
+            "give this one another --study name"
+        )
+
+
+def _enqueue(
+    study: optuna.Study, space: SearchSpace, compile: Callable[[Allocation], Route], enqueue: Sequence[Allocation]
+) -> None:
+    known = {trial.user_attrs.get("route_key") for trial in study.get_trials(deepcopy=False)}
+    queued = [space.params_of(allocation) for allocation in enqueue if compile(allocation).key not in known]
+    for params in queued:
+        study.enqueue_trial(params, skip_if_exists=True)
+
+
+def _evaluated(study: optuna.Study, route: Route) -> FrozenTrial | None:
+    """The trial that evaluated this route, if one has."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if trial.user_attrs.get("route_key") == route.key and "repeat_of" not in trial.user_attrs:
+            return trial
+    return None
+
+
+def _queue_again(study: optuna.Study, number: int) -> None:
+    """Queue a copy of an interrupted trial, as the heartbeat does for a trial whose process died."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        RetryHeartbeatStaleTrialCallback()(study, study.trials[number])
+
+
+def _retry_history(trial: FrozenTrial) -> list[int]:
+    """Numbers of the trials that this one is queued again for, the first one first; empty for an ordinary trial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RetryHeartbeatStaleTrialCallback.retry_history(trial)
+
+
+def _num_finished(trials: Sequence[FrozenTrial]) -> int:
+    queued_again = {number for trial in trials for number in _retry_history(trial)}
+    return sum(trial.state.is_finished() and trial.number not in queued_again for trial in trials)
+
+
+def _set_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)
+
+
+def _value(trial: FrozenTrial) -> float:
+    assert trial.value is not None, f"trial {trial.number} is complete without a value"
+    return trial.value
+
+
+def _one_line(error: BaseException) -> str:
+    """The exception's type and message on one line, cut where it would flood a table."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

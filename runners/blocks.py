@@ -1,0 +1,349 @@
+"""A block: from its key to a finished folder in the store.
+
+Loads the parent checkpoint and, inside a stage, its optimizer state; draws the block's rows; lets the stage train;
+publishes the folder. What was computed, from what, by which versions and at what cost stands in `record.json`.
+"""
+
+import logging
+import platform
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.grading import Grader, Verdict
+from benchmarks.sampling import encode_prompts, render_prompt
+from planner.cost import CheckpointState
+from planner.route import Block, derive_seed
+from runners.checkpoint import CarriedState, hash_weights, load_carried, load_model, load_tokenizer, save_carried
+from runners.labels import LabelPool
+from runners.rollouts import Rollouts
+from runners.scenario import Scenario
+from runners.stages import grpo, opd, sft, warmup
+from runners.stages.harness import StageResult, StageWork
+from runners.store import BlockStore
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("torch", "transformers", "trl", "peft")
+
+
+class BlockError(RuntimeError):
+    """A block that could not be trained, or must not be used; one line with the reason and the fix."""
+
+
+def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """Draw `count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
+    rng = random.Random(seed)
+    drawn: list[Any] = []
+    while len(drawn) < count:
+        drawn += rng.sample(pool, len(pool))
+    return drawn[:count]
+
+
+class BlockTrainer:
+    """Trains the blocks of one scenario into one store."""
+
+    def __init__(
+        self, scenario: Scenario, store: BlockStore, pool: LabelPool, grader: Grader, mix_versions: bool = False
+    ):
+        self.scenario = scenario
+        self.store = store
+        self.pool = pool
+        self.grader = grader
+        self.mix_versions = mix_versions
+        self.rollouts = Rollouts(store.folder / "rollouts")
+        self.versions = {name: version(name) for name in VERSIONED}
+        recipe = scenario.recipe
+        self._bases = {recipe.student: "student"} | {content: name for name, content in recipe.teachers.items()}
+
+    def checkpoint(self, reference: str) -> Path:
+        """Folder of a checkpoint named by a block's key or a base model's content hash."""
+        return (
+            self.scenario.base_folder(self._bases[reference])
+            if reference in self._bases
+            else self.store.model(reference)
+        )
+
+    def weights_sha256(self, reference: str) -> str:
+        """Hash of the weights of a checkpoint; a base model's content hash stands for itself."""
+        if reference in self._bases:
+            return reference
+        record = self.store.record(reference)
+        if record is None:
+            raise BlockError(f"block {reference[:12]} is not in the store: it was removed while a route needed it")
+        return str(record["weights_sha256"])
+
+    def usable(self, key: str) -> dict[str, Any] | None:
+        """The record of a stored block; BlockError when other library versions or another GPU trained it."""
+        record = self.store.record(key)
+        if record is None or self.mix_versions:
+            return record
+        ours = {**self.versions, "accelerator": accelerator_name(self.scenario.device)}
+        theirs = {**record["versions"], "accelerator": record["accelerator"]}
+        differing = [
+            f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours if ours[name] != theirs.get(name)
+        ]
+        if differing:
+            raise BlockError(
+                f"stored block {key[:12]} was trained with {', '.join(differing)}; results would mix versions: "
+                "use another --results folder, or --mix-versions if you accept it"
+            )
+        return record
+
+    def ensure(
+        self,
+        block: Block,
+        answers: Mapping[str, str],
+        on_step: Callable[[int, int], None] | None = None,
+        *,
+        resumable: bool = False,
+    ) -> tuple[dict[str, Any], bool]:
+        """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
+
+        With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
+        """
+        with self.store.lock(block.key):
+            record = self.usable(block.key)
+            if record is not None and not (resumable and self.store.state(block.key) is not CheckpointState.resumable):
+                return record, False
+            return self._train(block, answers, on_step), True
+
+    def _train(
+        self, block: Block, answers: Mapping[str, str], on_step: Callable[[int, int], None] | None
+    ) -> dict[str, Any]:
+        logger.info("training block %s: %s[%d] of %s", block.key[:12], block.stage, block.index, block.model)
+        import torch
+
+        if self.scenario.device == "cpu":
+            torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
+        clock = Clock(self.scenario.device)
+        with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
+            work, extra = self._prepare(block, answers, Path(scratch), on_step)
+            rollout_seconds = extra.get("rollouts", {}).get("gpu_seconds", 0.0) if extra.get("rollouts_made") else 0.0
+            result = self._stage(block, work)
+            training_seconds = clock.gpu_seconds() - rollout_seconds
+            record = self._publish(block, result, extra, clock, training_seconds)
+        if block.index > 0 and self.scenario.file.keep_optimizer == "tip":
+            self.store.drop_optimizer(block.parent)
+        return record
+
+    def _stage(self, block: Block, work: StageWork) -> StageResult:
+        if block.stage in ("teacher_rl", "student_rl"):
+            return grpo.train(work, self.grader)
+        if block.stage in ("teacher_sft", "transfer_sft"):
+            return sft.train(work)
+        return {"warmup": warmup.train, "opd": opd.train}[block.stage](work)
+
+    def _prepare(
+        self, block: Block, answers: Mapping[str, str], scratch: Path, on_step: Callable[[int, int], None] | None
+    ) -> tuple[StageWork, dict[str, Any]]:
+        hardware = self.scenario.file.hardware
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
+        rows, extra = self._rows(block, tokenizer, answers)
+        work = StageWork(
+            block=block,
+            settings=getattr(self.scenario.file.stages, block.stage),
+            model=self._model_to_train(block),
+            tokenizer=tokenizer,
+            rows=rows,
+            device=self.scenario.device,
+            dtype=hardware.dtype,
+            engine=hardware.engine,
+            scratch=scratch,
+            carried=self._carried(block),
+            reference=self._reference(block),
+            teacher=self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None,
+            on_step=on_step,
+        )
+        return work, extra
+
+    def _carried(self, block: Block) -> CarriedState | None:
+        return load_carried(self.store.path(block.parent)) if block.index > 0 else None
+
+    def _reference(self, block: Block) -> Path | None:
+        lora = self.scenario.source(block.model).lora
+        return None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start)
+
+    def _model_to_train(self, block: Block) -> Any:
+        hardware = self.scenario.file.hardware
+        lora = self.scenario.source(block.model).lora
+        base = self.scenario.base_folder(block.model)
+        model = load_model(self.checkpoint(block.parent), hardware.dtype, self.scenario.device, base)
+        if lora is None or block.parent not in self._bases:
+            return model
+        import torch
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(derive_seed(block.run_seed, "adapter", block.model))
+        modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+        return get_peft_model(
+            model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
+        )
+
+    def frozen(self, reference: str | None) -> Any:
+        """A checkpoint (block key or base hash) for inference only: to be scored, to teach, to sample training data."""
+        if reference is None:
+            raise BlockError("a transfer block has no teacher")
+        folder = self.checkpoint(reference)
+        model = reference if reference in self._bases else str((self.store.record(reference) or {})["model"])
+        base = self.scenario.base_folder(self._bases.get(model, model))
+        frozen = load_model(folder, self.scenario.file.hardware.dtype, self.scenario.device, base, trainable=False)
+        return frozen.eval().requires_grad_(False)
+
+    def _rows(
+        self, block: Block, tokenizer: Any, answers: Mapping[str, str]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        settings = getattr(self.scenario.file.stages, block.stage)
+        if block.stage in ("teacher_rl", "student_rl"):
+            ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
+            texts = self._render(self.pool.problems(ids))
+            return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], {}
+        if block.stage == "teacher_sft":
+            return self._correct_samples(block, tokenizer, answers)
+        pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
+        prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
+        prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
+        if block.stage == "opd":
+            return [{"prompt": prompt} for prompt in prompts], {}
+        prompt_ids = encode_prompts(tokenizer, prompts)
+        completions, made, rollouts = self._teacher_rollouts(
+            block, tokenizer, prompt_ids, settings.max_completion_tokens
+        )
+        rows = [
+            {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
+            for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
+        ]
+        return rows, {"rollouts": rollouts, "rollouts_made": made}
+
+    def _render(self, problems: Sequence[str]) -> list[Any]:
+        return [render_prompt(problem, self.scenario.decoding) for problem in problems]
+
+    def _teacher_rollouts(
+        self, block: Block, tokenizer: Any, prompt_ids: list[list[int]], max_new_tokens: int
+    ) -> tuple[list[list[int]], bool, dict[str, Any]]:
+        # The seed leaves the stage out, so that a warmup and an SFT transfer from one teacher share their rollouts.
+        return self.rollouts.get_or_make(
+            checkpoint=str(block.teacher),
+            weights_sha256=self.weights_sha256(str(block.teacher)),
+            load=lambda: self.frozen(block.teacher),
+            tokenizer=tokenizer,
+            prompt_ids=prompt_ids,
+            max_new_tokens=max_new_tokens,
+            seed=derive_seed(block.run_seed, "rollouts", block.index, str(block.teacher)),
+            environment=self.scenario.recipe.environment,
+            clock=Clock(self.scenario.device),
+        )
+
+    def _correct_samples(
+        self, block: Block, tokenizer: Any, answers: Mapping[str, str]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
+        settings = self.scenario.file.stages.teacher_sft
+        ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
+        prompt_ids = encode_prompts(tokenizer, self._render(self.pool.problems(ids)))
+        completions, made, rollouts = self.rollouts.get_or_make(
+            checkpoint=block.stage_start,
+            weights_sha256=self.weights_sha256(block.stage_start),
+            load=lambda: self.frozen(block.stage_start),
+            tokenizer=tokenizer,
+            prompt_ids=prompt_ids,
+            max_new_tokens=settings.max_completion_tokens,
+            seed=derive_seed(block.run_seed, "rejection", block.index, block.stage_start),
+            environment=self.scenario.recipe.environment,
+            clock=Clock(self.scenario.device),
+        )
+        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
+        grades = self.grader.grade_many([answers[i] for i in ids], texts)
+        kept = [
+            {"prompt_ids": prompt, "completion_ids": completion}
+            for prompt, completion, grade in zip(prompt_ids, completions, grades, strict=True)
+            if grade.verdict is Verdict.correct
+        ]
+        if not kept:
+            raise BlockError(
+                f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
+                "stages.teacher_sft.samples_per_problem or use teacher_rl"
+            )
+        extra = {"rollouts": rollouts, "rollouts_made": made, "samples_kept": len(kept), "samples_drawn": len(ids)}
+        return draw(kept, settings.steps * settings.sequences, block.seed), extra
+
+    def _publish(
+        self, block: Block, result: StageResult, extra: dict[str, Any], clock: "Clock", training_seconds: float
+    ) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "stage": block.stage,
+            "index": block.index,
+            "model": block.model,
+            "parent": block.parent,
+            "parent_weights_sha256": self.weights_sha256(block.parent),
+            "stage_start": block.stage_start,
+            "teacher": block.teacher,
+            "teacher_weights_sha256": self.weights_sha256(block.teacher) if block.teacher else None,
+            "seed": block.seed,
+            "run_seed": block.run_seed,
+            "settings": dict(self.scenario.recipe.stages[block.stage]),
+            "environment": dict(self.scenario.recipe.environment),
+            "versions": self.versions,
+            "accelerator": accelerator_name(self.scenario.device),
+            "host": platform.node(),
+            "python": platform.python_version(),
+            "labels_new": len(block.new_labels),
+            "labels_pool": len(block.pool),
+            "prompts_drawn": result.num_prompts,
+            "steps": len(result.curves),
+            "tokens": int(result.curves["tokens_seen"].max()) if result.curves["tokens_seen"].notna().any() else None,
+            "gpu_seconds": round(training_seconds, 3),
+            "seconds": round(clock.seconds(), 3),
+            "peak_memory_bytes": peak_memory_bytes(self.scenario.device),
+            "finished": time.time(),
+            **extra,
+        }
+        with self.store.publish(block.key, record) as folder:
+            # An adapter with a KL also holds the frozen "ref" adapter, which is not part of the result.
+            only = {"selected_adapters": ["default"]} if self.scenario.source(block.model).lora else {}
+            result.model.save_pretrained(folder / "model", **only)
+            load_tokenizer(self.scenario.base_folder(block.model)).save_pretrained(folder / "model")
+            save_carried(result.carried, folder)
+            result.curves.to_parquet(folder / "train.parquet", index=False)
+            record["weights_sha256"] = hash_weights(folder / "model")
+        return self.store.record(block.key) or record
+
+
+class Clock:
+    """Wall seconds and GPU-seconds of a piece of work. On a CPU, a GPU-second is a second of processor time."""
+
+    def __init__(self, device: str):
+        self.device = device
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> float:
+        """Wall-clock seconds since the start."""
+        return time.perf_counter() - self._wall
+
+    def gpu_seconds(self) -> float:
+        """Seconds of device time since the start: processor time on a CPU, wall time of one device on a GPU."""
+        return time.process_time() - self._processor if self.device == "cpu" else self.seconds()
+
+
+def accelerator_name(device: str) -> str:
+    """Name of the device that trains: the GPU's model, or the processor's architecture."""
+    if device == "cpu":
+        return f"cpu {platform.machine()}"
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
+def peak_memory_bytes(device: str) -> int:
+    """Peak memory: allocated on the GPU, or resident in this process so far."""
+    if device == "cpu":
+        kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return kibibytes if platform.system() == "Darwin" else kibibytes * 1024
+    import torch
+
+    return int(torch.cuda.max_memory_allocated())

@@ -1,0 +1,133 @@
+"""The label pool and its ledger: the only way to an answer, and it writes down who saw it first.
+
+The ledger is one SQLite file beside the store. An entry is keyed by (study, seed, route, stage, id), so booking again
+after a restart changes nothing. It is committed before the answers are handed out: a label may be booked and not yet
+used, never used and not booked.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.suites.micro import Problem
+
+
+class LabelError(ValueError):
+    """A label that must not be spent; one line with the id and the reason."""
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """The three counts, always named apart."""
+
+    labels_trained: int
+    """Distinct training labels of one route, at most N."""
+    labels_validation: int
+    """Problems of the validation suite, whose answers every search needs as well."""
+    labels_owned: int
+    """Distinct labels that the whole study touched, validation included: at most N + V."""
+
+
+class Ledger:
+    """What was spent, by whom. Safe for several processes; survives a kill at any moment."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connect() as db:
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS spent (study TEXT, seed INTEGER, route TEXT, stage TEXT, id TEXT, "
+                "PRIMARY KEY (study, seed, route, stage, id)) WITHOUT ROWID"
+            )
+
+    def _connect(self) -> "_Transaction":
+        return _Transaction(self.path)
+
+    def book(self, study: str, seed: int, route: str, stage: str, ids: Iterable[str], limit: int) -> None:
+        """Book ids to one stage of one route, all or none.
+
+        Raises LabelError when another stage of the route holds one of them already, or when the route would hold
+        more than `limit`.
+        """
+        wanted = set(ids)
+        with self._connect() as db:
+            held = db.execute(
+                "SELECT stage, id FROM spent WHERE study = ? AND seed = ? AND route = ?", (study, seed, route)
+            ).fetchall()
+            for other, label in held:
+                if label in wanted and other != stage:
+                    raise LabelError(
+                        f"label {label!r} is spent on {other} already and cannot be spent on {stage} of the same route"
+                    )
+            total = len(wanted | {label for _, label in held})
+            if total > limit:
+                raise LabelError(f"the route would spend {total} labels, but the scenario has {limit}")
+            db.executemany(
+                "INSERT OR IGNORE INTO spent VALUES (?, ?, ?, ?, ?)",
+                [(study, seed, route, stage, label) for label in sorted(wanted)],
+            )
+
+    def trained(self, study: str, seed: int, route: str) -> int:
+        """Distinct labels booked to one route."""
+        query = "SELECT COUNT(DISTINCT id) FROM spent WHERE study = ? AND seed = ? AND route = ?"
+        return self._count(query, (study, seed, route))
+
+    def owned(self, study: str) -> int:
+        """Distinct labels booked by a whole study."""
+        return self._count("SELECT COUNT(DISTINCT id) FROM spent WHERE study = ?", (study,))
+
+    def _count(self, query: str, arguments: Sequence[object]) -> int:
+        with self._connect() as db:
+            return int(db.execute(query, arguments).fetchone()[0])
+
+
+class _Transaction:
+    """One immediate transaction: committed on success, rolled back on error, closed always."""
+
+    def __init__(self, path: Path):
+        self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+
+    def __enter__(self) -> sqlite3.Connection:
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute("BEGIN IMMEDIATE")
+        return self.connection
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with closing(self.connection):
+            self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+class LabelPool:
+    """The N problems whose answers may be bought, and the evaluation problems whose answers may not."""
+
+    def __init__(self, labels: Sequence[Problem], forbidden: Iterable[Problem], ledger: Ledger):
+        self._labels = {label.id: label for label in labels}
+        self._forbidden = {problem.id for problem in forbidden} | {problem.problem for problem in forbidden}
+        self._ledger = ledger
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def problems(self, ids: Iterable[str]) -> list[str]:
+        """The texts of label problems, without their answers; costs nothing."""
+        return [self._known(i).problem for i in ids]
+
+    def reveal(self, ids: Sequence[str], *, study: str, seed: int, route: str, stage: str) -> Mapping[str, str]:
+        """Book the labels to a stage of a route, then return their answers by id.
+
+        Raises LabelError for an unknown id, for a problem of the validation or test suite, for an id in two shares of
+        one route, and for more labels than the pool holds.
+        """
+        answers = {i: self._known(i).answer for i in ids}
+        self._ledger.book(study, seed, route, stage, ids, len(self))
+        return answers
+
+    def _known(self, label: str) -> Problem:
+        problem = self._labels.get(label)
+        if label in self._forbidden or (problem is not None and problem.problem in self._forbidden):
+            raise LabelError(f"{label!r} belongs to the validation or test suite: it can never be trained on")
+        if problem is None:
+            raise LabelError(f"no label {label!r} in the pool of {len(self)}")
+        return problem

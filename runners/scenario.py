@@ -1,0 +1,373 @@
+"""A scenario: what is fixed while allocations are searched, from one YAML file.
+
+Teachers, student, label pool, prompt pool, validation and test suites, stage settings, hardware. Everything is checked
+when the file is loaded, so that a search cannot fail an hour later on a wrong number.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmarks.sampling import Decoding
+from benchmarks.suites.micro import SUITE_VERSION, Problem, make_problems
+from planner.route import Label, Recipe
+from planner.space import SearchSpace
+from runners.checkpoint import hash_base, weight_files
+from runners.contamination import Overlap, find_overlap
+from runners.revisions import REVISIONS
+from runners.settings import LoRASettings, RLSettings, StageSettings
+
+BUILT_IN = Path(__file__).parent / "scenarios"
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be used; one line with the offending value and the fix."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSource(_Frozen):
+    """A base model: a folder (relative to the scenario's file) or a Hub id with its revision."""
+
+    path: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    lora: LoRASettings | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("a model needs exactly one of `path` and `hub`")
+        return self
+
+
+class ProblemSource(_Frozen):
+    """Problems with answers: a split of the micro generator, or a JSONL file with `id`, `problem`, `answer`."""
+
+    micro: Literal["labels", "prompts", "validation", "test"] | None = None
+    count: int | None = Field(None, ge=1)
+    jsonl: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.micro is None) == (self.jsonl is None):
+            raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
+        if self.micro is not None and self.count is None:
+            raise ValueError(f"`micro: {self.micro}` needs a `count`")
+        return self
+
+    def load(self, folder: Path) -> tuple[Problem, ...]:
+        """Read the problems; ScenarioError names the file and line of the first bad row."""
+        if self.micro is not None:
+            return tuple(make_problems(self.micro, self.count or 0))
+        path = folder / str(self.jsonl)
+        if not path.is_file():
+            raise ScenarioError(f"no problem file {path}: write one JSON object per line with id, problem and answer")
+        problems: list[Problem] = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                problem = Problem(
+                    str(row["id"]), str(row["problem"]), str(row["answer"]), row.get("level"), row.get("subject")
+                )
+            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                raise ScenarioError(f"{path}:{number}: not a problem with id, problem and answer ({error!r})") from None
+            problems.append(problem)
+        ids = [problem.id for problem in problems]
+        if len(ids) != len(set(ids)):
+            twice = next(i for i in ids if ids.count(i) > 1)
+            raise ScenarioError(f"{path}: id {twice!r} appears twice; ids must be unique")
+        return tuple(problems[: self.count])
+
+
+class SuiteSource(_Frozen):
+    """An evaluation suite: its problems and how many samples each gets."""
+
+    problems: ProblemSource
+    samples: int = Field(ge=1, description="k of avg@k")
+
+
+class Decode(_Frozen):
+    """How completions are drawn for scores. Training rollouts are always temperature 1, top-p 1."""
+
+    name: str
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    max_new_tokens: int = Field(56, ge=1)
+
+
+class Search(_Frozen):
+    """Bounds of the search, and the bridge that named routes and baselines use."""
+
+    teacher: str | None = Field(None, description="teacher of the named routes and baselines; default: the last listed")
+    bridge_warmup: int = Field(1, ge=0)
+    bridge_opd: int = Field(1, ge=0)
+    max_warmup: int = Field(2, ge=0)
+    max_opd: int = Field(2, ge=0)
+    max_replay: int = Field(0, ge=0)
+    prepare: tuple[Literal["rl", "sft"], ...] = ("rl",)
+    transfer: tuple[Literal["bridge", "sft"], ...] = ("bridge",)
+    prompts: Literal["pool", "labels"] = "pool"
+
+
+class Hardware(_Frozen):
+    """Where and in what precision blocks are trained."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    engine: Literal["transformers", "vllm"] = "transformers"
+
+
+class ScenarioFile(_Frozen):
+    """The YAML file, as written."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    description: str = ""
+    student: ModelSource
+    teachers: dict[str, ModelSource] = Field(min_length=1)
+    labels: ProblemSource
+    labels_per_block: int = Field(ge=1)
+    prompts: ProblemSource
+    validation: SuiteSource
+    test: SuiteSource
+    prompt_suffix: str = ""
+    chat_template: bool = False
+    decoding: Decode
+    stages: StageSettings = StageSettings()
+    search: Search = Search()
+    hardware: Hardware = Hardware()
+    prior_seconds: dict[str, float] = Field(default={}, description="seconds of one block before any is measured")
+    keep_optimizer: Literal["tip", "all"] = "tip"
+
+
+class Scenario:
+    """A loaded and checked scenario.
+
+    Raises ScenarioError on anything wrong: unknown keys, missing checkpoints, pools that overlap with suites, pools
+    that do not fill a generation batch, labels that do not divide into blocks.
+    """
+
+    def __init__(self, file: ScenarioFile, folder: Path):
+        self.file = file
+        self.folder = folder
+        self.name = file.name
+        self.labels = file.labels.load(folder)
+        self.prompts = file.prompts.load(folder)
+        self.validation = file.validation.problems.load(folder)
+        self.test = file.test.problems.load(folder)
+        if self.default_teacher not in file.teachers:
+            raise ScenarioError(
+                f"search.teacher={self.default_teacher!r} is none of the teachers {', '.join(file.teachers)}"
+            )
+        self._check_batches()
+        self.overlaps = self._check_contamination()
+        for spec in (file.student, *file.teachers.values()):
+            if spec.path is not None:
+                self._check_checkpoint(spec)
+
+    @classmethod
+    def load(cls, name_or_path: str) -> Self:
+        """Load a built-in scenario by name or a YAML file by path."""
+        path = BUILT_IN / f"{name_or_path}.yaml"
+        if name_or_path not in built_in_scenarios():
+            path = Path(name_or_path)
+            if not path.is_file():
+                known = ", ".join(built_in_scenarios())
+                raise ScenarioError(f"no scenario {name_or_path!r}: give the path of a YAML file or one of {known}")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
+        try:
+            return cls(ScenarioFile.model_validate(content), path.parent)
+        except ValidationError as error:
+            raise ScenarioError(f"{path}: {_first_problem(error)}") from None
+
+    def _check_batches(self) -> None:
+        file = self.file
+        if len(self.labels) % file.labels_per_block:
+            raise ScenarioError(
+                f"{len(self.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
+                "the rest would be paid for and never trained"
+            )
+        for stage in ("teacher_rl", "student_rl"):
+            settings: RLSettings = getattr(file.stages, stage)
+            if settings.prompts_needed > file.labels_per_block:
+                raise ScenarioError(
+                    f"stages.{stage}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
+                    f"{file.labels_per_block}: the first block could not fill a generation batch"
+                )
+        for stage in ("warmup", "opd", "transfer_sft"):
+            needed = getattr(file.stages, stage).prompts_needed
+            if needed > len(self.prompts):
+                raise ScenarioError(
+                    f"stages.{stage}.prompts_per_step={needed} exceeds the {len(self.prompts)} prompts of the pool"
+                )
+
+    def _check_contamination(self) -> tuple[Overlap, ...]:
+        overlaps = []
+        for pool_name, pool in (("labels", self.labels), ("prompts", self.prompts)):
+            for suite_name, suite in (("validation", self.validation), ("test", self.test)):
+                overlap = find_overlap(pool, suite, pool_name, suite_name)
+                if overlap.exact:
+                    ours, theirs = overlap.exact[0]
+                    raise ScenarioError(
+                        f"{len(overlap.exact)} problems of the {pool_name} pool are in the {suite_name} suite (first: "
+                        f"{ours!r} = {theirs!r}): take them out of the pool, or the scores mean nothing"
+                    )
+                overlaps.append(overlap)
+        shared = find_overlap(self.validation, self.test, "validation", "test")
+        if shared.exact:
+            raise ScenarioError(
+                f"{shared.exact[0][0]!r} is in the validation and in the test suite: the search would see a test"
+            )
+        return tuple(overlaps)
+
+    def _check_checkpoint(self, spec: ModelSource) -> None:
+        folder = self.folder / str(spec.path)
+        try:
+            weight_files(folder)
+        except FileNotFoundError:
+            raise ScenarioError(
+                f"missing checkpoint {folder}: build it (tuition micro build) or correct the path"
+            ) from None
+
+    def base_folder(self, model: str) -> Path:
+        """The folder of a base model: "student" or a teacher's name. A Hub model is fetched on first use."""
+        spec = self.source(model)
+        if spec.path is not None:
+            return self.folder / spec.path
+        from huggingface_hub import snapshot_download
+
+        return Path(
+            snapshot_download(
+                str(spec.hub), revision=spec.revision, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt"]
+            )
+        )
+
+    def source(self, model: str) -> ModelSource:
+        """Where a model comes from: "student" or a teacher's name."""
+        return self.file.student if model == "student" else self.file.teachers[model]
+
+    @property
+    def default_teacher(self) -> str:
+        """The teacher of named routes and baselines."""
+        return self.file.search.teacher or list(self.file.teachers)[-1]
+
+    @cached_property
+    def device(self) -> str:
+        """The torch device type that blocks are trained on."""
+        if self.file.hardware.device != "auto":
+            return self.file.hardware.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """All of the scenario that decides what a block computes, as content."""
+        file = self.file
+        student_side = {"model": file.student.lora and file.student.lora.model_dump(), "prompt": self._prompting}
+        stages = {}
+        for stage, revision in REVISIONS.items():
+            settings = getattr(file.stages, stage).model_dump()
+            stages[stage] = {**settings, **student_side, "revision": revision}
+        for stage in ("teacher_rl", "teacher_sft"):
+            adapters = {name: spec.lora and spec.lora.model_dump() for name, spec in sorted(file.teachers.items())}
+            stages[stage]["model"] = adapters if any(adapters.values()) else None
+        return Recipe(
+            student=hash_base(self.base_folder("student")),
+            teachers={name: hash_base(self.base_folder(name)) for name in file.teachers},
+            labels=tuple(Label(p.id, _sha256(p.problem), _sha256(p.problem, p.answer)) for p in self.labels),
+            labels_per_block=file.labels_per_block,
+            prompts_sha256=_sha256(*sorted(p.problem for p in self.prompts)),
+            stages=stages,
+            environment={"device": self.device, "dtype": file.hardware.dtype, "engine": file.hardware.engine},
+        )
+
+    @property
+    def _prompting(self) -> dict[str, Any]:
+        return {"suffix": self.file.prompt_suffix, "chat_template": self.file.chat_template}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the scenario: a study belongs to one. Covers content (weights, problems), not paths or prose."""
+        recipe = self.recipe
+        document = {
+            "student": recipe.student,
+            "teachers": dict(recipe.teachers),
+            "labels": sorted(label.content_sha256 for label in recipe.labels),
+            "labels_per_block": recipe.labels_per_block,
+            "prompts": recipe.prompts_sha256,
+            "stages": {name: dict(settings) for name, settings in recipe.stages.items()},
+            "environment": dict(recipe.environment),
+            "validation": [(p.problem, p.answer) for p in self.validation],
+            "test": [(p.problem, p.answer) for p in self.test],
+            "samples": [self.file.validation.samples, self.file.test.samples],
+            "decoding": self.file.decoding.model_dump(),
+            "search": self.file.search.model_dump(),
+        }
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def decoding(self) -> Decoding:
+        """The decoding preset of all scores, part of every score's key."""
+        return Decoding(
+            **self.file.decoding.model_dump(),
+            prompt_suffix=self.file.prompt_suffix,
+            chat_template=self.file.chat_template,
+        )
+
+    @property
+    def space(self) -> SearchSpace:
+        """The allocations that a search may propose."""
+        search = self.file.search
+        return SearchSpace(
+            teachers=tuple(self.file.teachers),
+            num_label_blocks=self.recipe.num_label_blocks,
+            max_warmup=search.max_warmup,
+            max_opd=search.max_opd,
+            max_replay=search.max_replay,
+            prepare=search.prepare,
+            transfer=search.transfer,
+            prompts=search.prompts,
+        )
+
+    def suite_name(self, suite: Literal["validation", "test"]) -> str:
+        """Name and version of a suite, as score keys and tables carry it."""
+        source: SuiteSource = getattr(self.file, suite)
+        if source.problems.micro is not None:
+            return f"micro-{suite}@{SUITE_VERSION}/{source.problems.count}"
+        problems = getattr(self, suite)
+        return f"{self.name}-{suite}@{_sha256(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
+
+
+def built_in_scenarios() -> list[str]:
+    """Names of the scenarios that ship with Tuition."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
+
+
+def _sha256(*texts: str) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r} (value {str(first['input'])[:60]!r}): remove it or correct its spelling"
+    if first["type"] == "missing":
+        return f"key {where!r} is missing: add it"
+    return f"{where or 'scenario'} = {str(first['input'])[:80]!r}: {first['msg'].removeprefix('Value error, ')}"

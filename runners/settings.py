@@ -1,0 +1,129 @@
+"""Settings of the stages: every number that changes what a block computes, one frozen type per stage.
+
+The defaults are our choice for a small model on a CPU; a scenario's YAML overrides them by name. Sampling in
+every training rollout is temperature 1 and top-p 1 and is therefore not a setting.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """What all stages share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(10, ge=1, description="optimizer steps of one block")
+    learning_rate: float = Field(1e-4, gt=0, description="constant after the stage's one warm-up")
+    lr_warmup_steps: int = Field(5, ge=0, description="linear warm-up, once per stage, not per block")
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    micro_batch: int = Field(64, ge=1, description="sequences per device and forward pass; the rest is accumulated")
+    max_completion_tokens: int = Field(56, ge=1)
+    gradient_checkpointing: bool = False
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences that one optimizer step trains on."""
+        raise NotImplementedError
+
+    @property
+    def prompts_needed(self) -> int:
+        """Distinct prompts that a pool needs so that one generation batch holds none twice."""
+        raise NotImplementedError
+
+    @property
+    def gradient_accumulation_steps(self) -> int:
+        """Forward passes per optimizer step."""
+        return max(1, self.sequences_per_step // self.micro_batch)
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if self.sequences_per_step > self.micro_batch and self.sequences_per_step % self.micro_batch:
+            raise ValueError(
+                f"{self.sequences_per_step} sequences a step are no multiple of micro_batch={self.micro_batch}; "
+                "a batch that is cut short would change the loss: choose a divisor"
+            )
+        return self
+
+
+class RLSettings(Settings):
+    """GRPO on the teacher or the student: sparse, sequence-level reward."""
+
+    prompts_per_step: int = Field(8, ge=1)
+    generations: int = Field(8, ge=2, description="completions per prompt, the group that GRPO compares")
+    kl_coef: float = Field(0.0, ge=0, description="weight of the KL to the checkpoint at the start of the stage")
+    clip: float = Field(0.2, gt=0)
+    loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences that one optimizer step trains on."""
+        return self.prompts_per_step * self.generations
+
+    @property
+    def prompts_needed(self) -> int:
+        """Distinct prompts that fill one step."""
+        return self.prompts_per_step
+
+
+class TransferSettings(Settings):
+    """Transfer on prompts: dense (warmup, opd) or hard labels (SFT on teacher samples)."""
+
+    prompts_per_step: int = Field(16, ge=1)
+    completions: int = Field(4, ge=1, description="completions per prompt: the teacher's, or the student's own in opd")
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences that one optimizer step trains on."""
+        return self.prompts_per_step * self.completions
+
+    @property
+    def prompts_needed(self) -> int:
+        """Distinct prompts that fill one step."""
+        return self.prompts_per_step
+
+
+class RejectionSettings(Settings):
+    """SFT of the teacher on its own correct samples.
+
+    The paper does not give its SFT-teacher recipe; rejection sampling is our choice: it spends the same labels as RL.
+    """
+
+    sequences: int = Field(64, ge=1, description="sequences per optimizer step")
+    samples_per_problem: int = Field(16, ge=1, description="samples drawn per problem, the correct ones kept")
+
+    @property
+    def sequences_per_step(self) -> int:
+        """Sequences that one optimizer step trains on."""
+        return self.sequences
+
+    @property
+    def prompts_needed(self) -> int:
+        """Distinct prompts that fill one step."""
+        return 1
+
+
+class StageSettings(BaseModel):
+    """The settings of every stage of a scenario."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher_rl: RLSettings = RLSettings()
+    teacher_sft: RejectionSettings = RejectionSettings()
+    warmup: TransferSettings = TransferSettings()
+    opd: TransferSettings = TransferSettings()
+    transfer_sft: TransferSettings = TransferSettings()
+    student_rl: RLSettings = RLSettings()
+
+
+class LoRASettings(BaseModel):
+    """One adapter that runs through all stages of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(32, ge=1)
+    alpha: int = Field(64, ge=1)
+    target_modules: str | tuple[str, ...] = "all-linear"

@@ -1,0 +1,1 @@
+"""The stages: one file for each way of training, all on TRL."""

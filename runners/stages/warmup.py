@@ -1,0 +1,40 @@
+"""warmup: forward KL over the full vocabulary on cached *teacher* rollouts.
+
+TRL's DistillationTrainer with beta = 0 is a forward KL, but on the student's own rollouts; here its generation step
+hands out the teacher's completions instead (row column `completion_ids`), and everything else is TRL's.
+"""
+
+from typing import Any
+
+from runners.stages.harness import StageResult, StageWork, callbacks, rollout_arguments, run, trainer_arguments
+
+
+def make_trainer(work: StageWork) -> Any:
+    """The distillation trainer of one block, fed with the teacher's completions."""
+    from datasets import Dataset
+    from trl import DistillationConfig, DistillationTrainer
+
+    class WarmupTrainer(DistillationTrainer):
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            self._teacher_completions = [row["completion_ids"] for row in inputs]
+            return super()._generate_and_score_completions(inputs)
+
+        def _generate_single_turn(self, *args: Any, **kwargs: Any) -> list[list[int]]:
+            return self._teacher_completions
+
+    # Nothing is generated while training, so there is no rollout engine to start.
+    arguments = {**trainer_arguments(work), **rollout_arguments(work), "use_vllm": False}
+    arguments.pop("vllm_mode", None)
+    return WarmupTrainer(
+        model=work.model,
+        teacher_model=work.teacher,
+        args=DistillationConfig(**arguments, beta=0.0),
+        train_dataset=Dataset.from_list(work.rows),
+        processing_class=work.tokenizer,
+        callbacks=callbacks(work),
+    )
+
+
+def train(work: StageWork) -> StageResult:
+    """Train one warmup block; the loss is the divergence."""
+    return run(make_trainer(work))

@@ -1,0 +1,246 @@
+"""Grading: the verdicts, the fast path against math-verify, limits, threads, forks, and the worker's end."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from benchmarks import grading_worker
+from benchmarks.grading import GRADER_VERSION, MAX_CHARACTERS, Grader, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = ROOT.parent / "shared" / "data"
+TOWER = "so it is \\boxed{9^{9^{9^{9}}}}"
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(timeout_seconds=20) as one:
+        yield one
+
+
+def workers() -> set[int]:
+    children = psutil.Process().children()
+    return {child.pid for child in children if any("grading_worker" in part for part in child.cmdline())}
+
+
+def verdict_of_math_verify(gold: str, completion: str) -> tuple[Verdict, str | None]:
+    correct, extracted = grading_worker.grade(gold, completion)
+    if extracted is None:
+        return Verdict.no_answer, None
+    return (Verdict.correct if correct else Verdict.wrong), extracted
+
+
+@pytest.mark.parametrize(
+    ("gold", "completion", "verdict", "extracted"),
+    [
+        ("70", "12+58=70 \\boxed{70}", Verdict.correct, "70"),
+        ("70", "12+58=71 \\boxed{71}", Verdict.wrong, "71"),
+        ("-7", "\\boxed{-7}", Verdict.correct, "-7"),
+        ("70", "", Verdict.no_answer, None),
+        ("70", "I do not know.", Verdict.no_answer, None),
+        ("70", "12+58=70", Verdict.correct, "70"),
+        ("70", "\\boxed{70", Verdict.no_answer, None),
+        ("\\frac{1}{2}", "It is $\\boxed{0.5}$.", Verdict.correct, "0.5"),
+        ("$\\frac{1}{2}$", "\\boxed{\\frac{2}{4}}", Verdict.correct, "\\frac{2}{4}"),
+        ("70", "first \\boxed{60}, no: \\boxed{70}", Verdict.correct, "70"),
+        ("x+1", "\\boxed{1+x}", Verdict.correct, "1+x"),
+    ],
+)
+def test_verdict_and_extracted_answer(
+    grader: Grader, gold: str, completion: str, verdict: Verdict, extracted: str | None
+) -> None:
+    grade = grader.grade(gold, completion)
+    assert (grade.verdict, grade.extracted) == (verdict, extracted)
+    assert grade.seconds >= 0
+    assert grade.correct is (verdict is Verdict.correct)
+
+
+integers = st.integers(-(10**15) + 1, 10**15 - 1) | st.integers(-20, 20)
+pieces = st.sampled_from([*"0123456789+=, {}", "\n", ".", "-", "a", "$", "[", "] ", "²", "٣", "final answer is ", "%"])
+filler = st.lists(pieces, max_size=8).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(filler, integers, filler, st.booleans(), integers)
+@example("final answer is 7. ", 5, "", False, 7)
+@example("final answer is ", 5, " I hope", True, 0)
+@example("$3+", 5, "$", True, 0)
+@example(" [ 4 ] ", 5, " } 7}", True, 0)
+@example("", 999999999999999, "", False, 999999999999998)
+@example("", 0, "", True, 0)
+def test_a_boxed_integer_gets_math_verifys_verdict(
+    grader: Grader, before: str, answer: int, after: str, right: bool, other: int
+) -> None:
+    gold, completion = str(answer if right else other), f"{before}\\boxed{{{answer}}}{after}"
+    grade = grader.grade(gold, completion)
+    assert (grade.verdict, grade.extracted) == verdict_of_math_verify(gold, completion)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30) | filler)
+def test_text_without_a_box_gets_math_verifys_verdict(grader: Grader, completion: str) -> None:
+    grade = grader.grade("12", completion)
+    assert (grade.verdict, grade.extracted) == verdict_of_math_verify("12", completion)
+
+
+def test_plain_integers_and_empty_answers_need_no_worker() -> None:
+    before = workers()
+    with Grader() as fresh:
+        fresh.grade_many(["7", "7", "7"], ["3+4=7 \\boxed{7}", "3+4=8 \\boxed{8}", "no digits here"])
+        assert workers() == before
+        fresh.grade("7", "3+4=7")
+        assert len(workers() - before) == 1
+    assert workers() == before
+
+
+def shared_cases() -> list[dict[str, Any]]:
+    path = CASES / "grader_cases_model_outputs.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"the shared grader cases are not beside this checkout ({path.name})")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def test_agrees_with_upstream_and_with_math_verify_on_outputs_of_real_models(grader: Grader) -> None:
+    cases = [case for case in shared_cases() if not case["arguable"]][::10]
+    disagreements = []
+    for case in cases:
+        answer = case["prediction"]
+        completion = answer if case["kind"] == "cot_response" else f"${answer}$"
+        grade = grader.grade(case["gold"], completion)
+        assert (grade.verdict, grade.extracted) == verdict_of_math_verify(case["gold"], completion), case["id"]
+        if grade.correct != case["correct"]:
+            disagreements.append(case["id"])
+    assert len(cases) > 100
+    assert len(disagreements) <= 1, disagreements
+
+
+def test_grade_many_keeps_the_order(grader: Grader) -> None:
+    completions = [f"\\boxed{{{n}}}" if n % 2 else f"$\\frac{{{2 * n}}}{{2}}$" for n in range(10)]
+    grades = grader.grade_many([str(n) for n in range(10)], completions)
+    assert [grade.verdict for grade in grades] == [Verdict.correct] * 10
+    assert grades[1].extracted == "1" and grades[2].extracted == "\\frac{4}{2}"
+
+
+def test_an_endless_answer_is_a_timeout_and_the_next_one_is_graded() -> None:
+    with Grader(timeout_seconds=0.5) as short:
+        assert short.grade("5", TOWER).verdict is Verdict.timeout
+        assert short.grade("5", "1+4=5").verdict is Verdict.correct
+        # Remembered: asked again, it takes no time and no worker.
+        (worker,) = workers() - {os.getpid()} if len(workers()) == 1 else (None,)
+        assert short.grade("5", TOWER).verdict is Verdict.timeout
+        assert worker is None or worker in workers()
+
+
+def test_a_worker_that_dies_on_an_answer_is_a_timeout_and_is_replaced() -> None:
+    before = workers()
+    with Grader(timeout_seconds=60) as one:
+        assert one.grade("5", "1+4=5").correct
+        (worker,) = workers() - before
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(one.grade, "5", TOWER)
+            while psutil.Process(worker).cpu_percent(0.1) < 10 and not answer.done():
+                pass
+            psutil.Process(worker).kill()
+            assert answer.result().verdict is Verdict.timeout
+        assert one.grade("6", "2+4=6").correct
+
+
+def test_a_worker_that_dies_idle_costs_no_answer() -> None:
+    before = workers()
+    with Grader() as one:
+        assert one.grade("5", "1+4=5").correct
+        (worker,) = workers() - before
+        psutil.Process(worker).kill()
+        psutil.Process(worker).wait()
+        assert one.grade("6", "2+4=6").correct
+
+
+def test_only_the_tail_of_a_very_long_completion_is_graded(grader: Grader) -> None:
+    padding = "a " * MAX_CHARACTERS
+    assert grader.grade("5", "\\boxed{5}" + padding).verdict is Verdict.no_answer
+    assert grader.grade("5", padding + "\\boxed{5}").verdict is Verdict.correct
+
+
+def test_many_threads_share_one_grader(grader: Grader) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        grades = list(pool.map(lambda n: grader.grade(str(n), f"so {n}*1={n + n % 2}"), range(40)))
+    assert [grade.correct for grade in grades] == [n % 2 == 0 for n in range(40)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_grades_with_a_worker_of_its_own() -> None:
+    with Grader() as one:
+        one.grade("5", "1+4=5")
+        # The lock is held by another thread at the time of the fork.
+        holding, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with one._lock:
+                holding.set()
+                release.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        holding.wait()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if one.grade("6", "3+3=6").correct else 1)
+        release.set()
+        thread.join()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert one.grade("7", "3+4=7").correct
+
+
+def test_the_worker_does_not_outlive_a_killed_parent() -> None:
+    script = """
+        import os, psutil, signal
+        from benchmarks.grading import Grader
+        grader = Grader()
+        grader.grade("5", "1+4=5")
+        print(psutil.Process().children()[0].pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    worker = int(done.stdout)
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the worker is still there"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("gold", ["", "  "])
+def test_an_empty_gold_answer_is_an_error(grader: Grader, gold: str) -> None:
+    with pytest.raises(ValueError, match="checked answer"):
+        grader.grade(gold, "\\boxed{5}")
+
+
+def test_lists_of_different_lengths_are_an_error(grader: Grader) -> None:
+    with pytest.raises(ValueError, match="2 gold answers for 1 completions"):
+        grader.grade_many(["1", "2"], ["1"])
+
+
+def test_a_limit_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="timeout_seconds is 0"):
+        Grader(timeout_seconds=0)
+
+
+def test_the_version_names_math_verify() -> None:
+    assert "math-verify-" in GRADER_VERSION

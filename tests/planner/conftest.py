@@ -1,0 +1,40 @@
+"""A small recipe for the planner's tests: made-up content hashes, 8 label blocks of 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from planner.route import Label, Recipe
+
+# A machine that is busy with a training must not fail a test for being slow.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+STAGES = ("teacher_rl", "teacher_sft", "warmup", "opd", "transfer_sft", "student_rl")
+
+
+def build_recipe(**changes: Any) -> Recipe:
+    fields: dict[str, Any] = {
+        "student": "student-sha",
+        "teachers": {"large": "large-sha", "small": "small-sha"},
+        "labels": tuple(Label(f"id-{i}", f"problem-{i}", f"content-{i}") for i in range(16)),
+        "labels_per_block": 2,
+        "prompts_sha256": "prompts-sha",
+        "stages": {stage: {"revision": 1, "learning_rate": 1e-4} for stage in STAGES},
+        "environment": {"device": "cpu", "dtype": "float32", "engine": "transformers"},
+    }
+    return Recipe(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_recipe() -> Callable[..., Recipe]:
+    return build_recipe
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return build_recipe()
