@@ -137,6 +137,24 @@ def baselines(
     print_json(document) if json else show_leaderboard(document)
 
 
+@app.command(epilog="Example: tuition shuffled --scenario micro --seeds 3")
+def shuffled(
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 3,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
+    from app.progress import print_json
+    from app.report import show_shuffled
+    from app.shuffled import compare_shuffled
+
+    _silence_libraries()
+    document = compare_shuffled(scenario, seeds, results, quiet)
+    print_json(document) if json else show_shuffled(document)
+
+
 @app.command(epilog="Example: tuition plan --scenario micro --trials 24")
 def plan(
     scenario: ScenarioOption = "micro",

@@ -165,6 +165,21 @@ def _time(seconds: float) -> str:
     )
 
 
+def show_shuffled(document: dict[str, Any]) -> None:
+    """Blocked against shuffled training, by model."""
+    table = Table(
+        title=f"{document['scenario']} on {document['suite']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD
+    )
+    for column in ("model", "blocked, %", "shuffled, %", "blocked - shuffled, points [95 %]"):
+        table.add_column(column)
+    for model, row in document["blocked_minus_shuffled"].items():
+        mean, low, high = (100 * row["difference"][name] for name in ("mean", "low", "high"))
+        table.add_row(
+            model, _percent(row["blocked"]), _percent(row["shuffled"]), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        )
+    _console().print(table)
+
+
 def show_scenario(document: dict[str, Any]) -> None:
     """A scenario in words, with the routes that it knows by name."""
     console = _console()

@@ -1,9 +1,9 @@
 """Grading: is a completion's final answer the gold answer? The reward of GRPO and the grader of every suite.
 
-What: math-verify decides, with its default extraction (the last `\\boxed{}` first, then the last expression), in one
-worker process that is killed when an answer takes longer than the limit (`\\boxed{9^{9^{9^{9}}}}` would hold it for
-ever). Plain integers in one box, and completions without anything to extract, are decided here, in microseconds,
-where that provably gives math-verify's verdict.
+What: math-verify decides, with its default extraction (the last `\\boxed{}` first, boxes close together read as one
+list; without a box, the last expression), in one worker process, which is killed when an answer takes longer than the
+limit (`\\boxed{9^{9^{9^{9}}}}` would hold it for ever). Plain integers in one box, and completions without anything to
+extract, are decided here, in microseconds, where that provably gives math-verify's verdict.
 
 Simplified: of a completion longer than MAX_CHARACTERS only the tail is graded; an answer that kills the worker (memory,
 crash) counts as a timeout. Timeout and wrong earn the same: nothing. Needs POSIX.
@@ -192,7 +192,10 @@ class Grader:
     def _ask_worker(self, gold: str, completion: str) -> Grade:
         with self._lock:
             # The kernel may have ended an idle worker; the next answer is not to blame for it.
-            if self._worker is None or self._worker.process.poll() is not None:
+            if self._worker is not None and self._worker.process.poll() is not None:
+                self._worker.kill()
+                self._worker = None
+            if self._worker is None:
                 self._worker = _Worker()
             started = time.perf_counter()
             answered = False

@@ -250,12 +250,12 @@ def plot(rows: Sequence[RankedRow], path: Path) -> None:
         differences.hlines(height, low, high, color=colour, linewidth=1.2)
         differences.plot(middle, height, marker, color=colour, markersize=5)
     differences.axvline(0, color="#666666", linewidth=0.8, linestyle=":")
-    labels = [f"{ranked.row.name}  ({ranked.rank})" for ranked in reversed(rows)]
+    labels = [f"{ranked.row.name} (rank {ranked.rank})" for ranked in reversed(rows)]
     scores.set_yticks(range(len(rows)), labels, fontsize=8)
     scores.set_ylim(-0.6, len(rows) - 0.4)
     several = any(ranked.row.score.num_seeds > 1 for ranked in rows)
-    thick = ",\nthick: over training seeds)" if several else ")"
-    scores.set_xlabel(f"score, % (thin: ± s.e. over problems{thick}", fontsize=8)
+    errors = "thin: ± s.e. over problems,\nthick: over training seeds" if several else "± s.e. over problems"
+    scores.set_xlabel(f"score, % ({errors})", fontsize=8)
     differences.set_xlabel(f"difference to {reference}, points\n({_level(rows)} interval, paired)", fontsize=8)
     for axes in (scores, differences):
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -41,8 +41,8 @@ class BaseModel:
 
 
 BASES = {
-    "student": BaseModel(layers=2, width=64, heads=4, steps=3000),
-    "medium": BaseModel(layers=3, width=96, heads=4, steps=2200),
+    "student": BaseModel(layers=2, width=64, heads=4, steps=750),
+    "medium": BaseModel(layers=3, width=96, heads=4, steps=500),
     "large": BaseModel(layers=4, width=128, heads=4, steps=1800),
 }
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmarks.statistics import Difference, avg_at_k, paired_difference, score_over_seeds
 
@@ -97,8 +98,6 @@ def test_satterthwaite_degrees_of_freedom_by_hand() -> None:
     ms_seed, ms_problem, ms_residual = 4 * 0.18 / 1, 2 * 0.16 / 3, 0.04 / 3
     total = ms_seed + ms_problem - ms_residual
     freedom = total**2 / (ms_seed**2 / 1 + ms_problem**2 / 3 + ms_residual**2 / 3)
-    from scipy import stats
-
     half = stats.t.ppf(0.975, freedom) * math.sqrt(total / 8)
     difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((4, 1))] * 2)
     assert (difference.low, difference.high) == pytest.approx((0.5 - half, 0.5 + half))
@@ -112,9 +111,7 @@ def test_the_difference_is_antisymmetric(systems: tuple[list[Array], list[Array]
 
 
 @given(two_systems(), st.randoms(use_true_random=False))
-def test_the_order_of_problems_and_seeds_does_not_matter(
-    systems: tuple[list[Array], list[Array]], random: Any
-) -> None:
+def test_the_order_of_problems_and_seeds_does_not_matter(systems: tuple[list[Array], list[Array]], random: Any) -> None:
     a, b = systems
     problems, seeds = list(range(len(a[0]))), list(range(len(a)))
     random.shuffle(problems)
@@ -166,13 +163,13 @@ def test_a_higher_level_gives_a_wider_interval(systems: tuple[list[Array], list[
 def test_intervals_over_seeds_cover_the_truth(num_seeds: int, deviations: tuple[float, float, float]) -> None:
     rng = np.random.default_rng(0)
     seed_sd, problem_sd, residual_sd = deviations
-    repetitions, num_problems, truth, hits = 300, 40, 0.1, 0
+    repetitions, num_problems, truth, hits = 600, 40, 0.1, 0
     for _ in range(repetitions):
         d_SP = truth + rng.normal(0, seed_sd, (num_seeds, 1)) + rng.normal(0, problem_sd, (1, num_problems))
         d_SP = d_SP + rng.normal(0, residual_sd, d_SP.shape)
         difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((num_problems, 1))] * num_seeds)
         hits += difference.low <= truth <= difference.high
-    assert 0.90 <= hits / repetitions <= 0.995
+    assert 0.88 <= hits / repetitions <= 0.985
 
 
 def test_one_seed_misses_the_variance_of_training() -> None:

@@ -382,5 +382,12 @@ def test_equal_values_go_to_the_earlier_trial(compile_it: Callable[[Allocation],
     assert [trial.number for trial in finalists(study)] == [0, 1]
 
 
+def test_a_repeat_is_no_finalist_even_when_it_was_proposed_before_its_original() -> None:
+    study = new_study()  # another process finished trial 1 while trial 0 was proposed
+    for attributes in ({"route_key": "a", "repeat_of": 1}, {"route_key": "a"}):
+        study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs=attributes))
+    assert [trial.number for trial in finalists(study)] == [1]
+
+
 def test_an_empty_study_has_no_finalists() -> None:
     assert finalists(new_study()) == []

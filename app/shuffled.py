@@ -1,0 +1,87 @@
+"""`tuition shuffled`: the price of prefix sharing.
+
+Blocks let routes share their beginnings, but a blocked stage sees its labels in stages of growth, where an ordinary run
+shuffles all of them from the first step. Both are trained here, student and teacher, on the same labels with the same
+number of updates, and compared on the test suite. The ordinary run is the same scenario with one block that holds all
+labels and all steps, so no other code trains it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.evaluation import test_seeds
+from app.progress import Reporter
+from app.search import logged
+from benchmarks.records import correct_PK, write_json
+from benchmarks.statistics import paired_difference, score_over_seeds
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.engine import LocalEngine
+from runners.scenario import Scenario
+
+STUDY = "shuffled"
+
+
+def ordinary(scenario: Scenario) -> Scenario:
+    """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
+    blocks = scenario.recipe.num_label_blocks
+    stages = scenario.file.stages
+    longer = {
+        name: getattr(stages, name).model_copy(update={"steps": getattr(stages, name).steps * blocks})
+        for name in ("teacher_rl", "student_rl")
+    }
+    changes = {"labels_per_block": len(scenario.labels), "stages": stages.model_copy(update=longer)}
+    return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
+
+
+def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:
+    """All labels on one model and nothing else: the route that ends at the teacher, or direct GRPO."""
+    blocks = scenario.recipe.num_label_blocks
+    if not teacher:
+        return compile_route(Allocation(student_rl=blocks), scenario.recipe, seed)
+    route = compile_route(Allocation(teacher=scenario.default_teacher, teacher_rl=blocks, opd=1), scenario.recipe, seed)
+    trained = tuple(block for block in route.blocks if block.stage == "teacher_rl")
+    return replace(route, blocks=trained, final=trained[-1].key)
+
+
+def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: bool) -> dict[str, Any]:
+    """Blocked minus shuffled, for the student and for the default teacher; a JSON-able account."""
+    blocked = Scenario.load(scenario_name)
+    shuffled = ordinary(blocked)
+    seeds = test_seeds(0, num_seeds)
+    folder = results / "studies" / STUDY
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    comparisons: dict[str, Any] = {}
+    with Reporter(quiet) as reporter, logged(folder / "logs" / "shuffled.log"):
+        reporter.begin("blocked against shuffled", 0, total := 4 * num_seeds)
+        done = 0
+        for teacher in (False, True):
+            outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
+            model = blocked.default_teacher if teacher else "student"
+            for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
+                engine = LocalEngine(scenario, results, reporter)
+                try:
+                    for seed in seeds:
+                        route = label_stage_only(scenario, teacher, seed)
+                        engine.run(route, STUDY)
+                        outcomes[name].append(correct_PK(engine.score(route.final, "test").table)[1])
+                        done += 1
+                        reporter.run_done(
+                            f"{name} {model} (seed {seed})", f"{outcomes[name][-1].mean():.1%}", done, total, 0
+                        )
+                finally:
+                    engine.close()
+            difference = paired_difference(outcomes["blocked"], outcomes["shuffled"])
+            comparisons[model] = {
+                **{name: score_over_seeds(several).mean for name, several in outcomes.items()},
+                "difference": {k: v for k, v in difference.__dict__.items() if v == v},
+            }
+    document = {
+        "scenario": blocked.name,
+        "suite": blocked.suite_name("test"),
+        "seeds": list(seeds),
+        "blocked_minus_shuffled": comparisons,
+    }
+    write_json(document, folder / "report.json")
+    return document

@@ -1,0 +1,136 @@
+"""The command line as a user meets it: exit codes, one-line errors, JSON, and that wrong input writes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.runners.conftest import small_scenario_file
+
+ROOT = Path(__file__).parents[2]
+
+
+def tuition(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**small_scenario_file(), **changes}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "command", ["", "search", "run", "baselines", "plan", "leaderboard", "scenarios", "micro", "doctor"]
+)
+def test_help_teaches(command: str, tmp_path: Path) -> None:
+    result = tuition(*command.split(), "--help", cwd=tmp_path)
+    assert result.returncode == 0 and "Usage:" in result.stdout
+    if command in ("search", "run", "baselines", "plan"):
+        assert f"Example: tuition {command}" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "teacher=medium teacher_rl=3 opd=1 student_rl=2"], "asks for 5 label blocks (3 teacher + 2 student)"),
+        (["run", "student_rl=-1"], "student_rl=-1"),
+        (["run", "replay=2"], "replay=2 but no label is paid for"),
+        (["run", "teacher=medium opd=1 replay=1"], "replay=1 but no label is paid for"),
+        (["run", "teacher=giant opd=1"], "unknown teacher 'giant'"),
+        (["run", "colour=1"], "unknown field 'colour'"),
+        (["search", "--trials", "0"], "--trials"),
+        (["search", "--study", "../escape"], "study name '../escape'"),
+        (["search", "--sampler", "psychic"], "psychic"),
+        (["leaderboard", "absent"], "no leaderboard of study 'absent'"),
+        (["store", "list"], "no store in"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    scenario = ["--scenario", str(write(tmp_path))] if arguments[0] in ("run", "search") else []
+    before = sorted(tmp_path.rglob("*"))
+    result = tuition(*arguments, *scenario, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "blue"}, "unknown key 'colour'"),
+        ({"student": {"path": "nowhere"}}, "missing checkpoint"),
+        ({"labels": {"micro": "test", "count": 16}}, "problems of the labels pool are in the test suite"),
+    ],
+)
+def test_wrong_scenarios_are_refused_by_every_command(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = write(tmp_path, **changes)
+    for command in (["search"], ["run", "student_rl=1"], ["baselines"], ["plan"]):
+        result = tuition(*command, "--scenario", str(path), cwd=tmp_path)
+        assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path) -> None:
+    result = tuition("plan", "--scenario", str(write(tmp_path)), "--trials", "5", "--json", cwd=tmp_path)
+    plan = json.loads(result.stdout)
+    assert plan["search"]["requested"] >= plan["search"]["distinct"] == plan["search"]["to_train"] > 0
+    assert plan["gpu_seconds"] > 0 and plan["peak_disk_bytes"] > 1_000_000
+    assert plan["labels"] == {"labels_budget": 16, "labels_validation": 8, "labels_owned": 24}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    arguments = ["search", "--scenario", str(path), "--trials", "6", "--json"]
+    first = tuition(*arguments, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    report = json.loads(first.stdout)
+
+    blocks = report["blocks"]
+    assert blocks["executed"] == blocks["distinct"] < blocks["requested"]
+    assert len(report["trials"]) == 6
+    complete = [trial for trial in report["trials"] if trial["state"] == "complete"]
+    for trial in complete:
+        assert 0 <= trial["score"]["mean"] <= 1 and trial["score"]["se_problems"] >= 0
+        assert trial["gpu_seconds_full"] >= trial["gpu_seconds_marginal"] >= 0
+        assert trial["labels_trained"] <= 16
+    assert report["labels"]["labels_owned"] <= 16 + 8
+
+    rows = {row["name"]: row for row in report["leaderboard"]["rows"]}
+    baselines = {"raw-bridge", "half-replay"}
+    assert baselines <= rows.keys() and any(row["difference"] is None for row in rows.values())
+    assert all(row["seeds"] == [1000] for row in rows.values()), "tested on seeds the search never used"
+    assert all(row["difference"]["excludes_training_variance"] for row in rows.values() if row["difference"])
+    folder = tmp_path / "results" / "studies" / "small-seed0"
+    assert (folder / "leaderboard.png").stat().st_size > 10_000
+    assert (folder / "logs" / "trial-0000.log").read_text()
+
+    keys = {p.name for p in (tmp_path / "results" / "store").glob("??/*")}
+    again = tuition(*arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert {p.name for p in (tmp_path / "results" / "store").glob("??/*")} == keys, "the repeat trained something"
+    repeated = json.loads(again.stdout)
+    assert repeated["trials"] == report["trials"] and repeated["leaderboard"] == report["leaderboard"]
+    assert repeated["test"]["blocks"]["executed"] == 0
+
+    shown = tuition("leaderboard", "small-seed0", cwd=tmp_path)
+    assert shown.returncode == 0 and "excludes training variance" in " ".join(shown.stdout.split())
+    assert "best" not in shown.stdout
+
+    write(tmp_path, labels_per_block=8)
+    other = tuition(*arguments, cwd=tmp_path)
+    assert other.returncode == 2 and "give this one another --study name" in other.stderr

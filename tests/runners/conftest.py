@@ -1,0 +1,74 @@
+"""A scenario with the real micro checkpoints and very short blocks: real stages, in seconds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.engine import LocalEngine
+from runners.scenario import BUILT_IN, Scenario
+
+RL = {"steps": 2, "prompts_per_step": 4, "generations": 4, "learning_rate": 1e-3, "lr_warmup_steps": 3}
+TRANSFER = {"steps": 2, "prompts_per_step": 8, "completions": 1, "learning_rate": 1e-3, "lr_warmup_steps": 3}
+LENGTH = {"max_completion_tokens": 40, "micro_batch": 16}
+
+
+def small_scenario_file() -> dict[str, Any]:
+    micro = BUILT_IN / "micro"
+    return {
+        "name": "small",
+        "student": {"path": str(micro / "student")},
+        "teachers": {"medium": {"path": str(micro / "medium")}},
+        "labels": {"micro": "labels", "count": 16},
+        "labels_per_block": 4,
+        "prompts": {"micro": "prompts", "count": 16},
+        "validation": {"problems": {"micro": "validation", "count": 8}, "samples": 2},
+        "test": {"problems": {"micro": "test", "count": 8}, "samples": 2},
+        "decoding": {"name": "sampled", "max_new_tokens": 40},
+        "stages": {
+            "teacher_rl": {**RL, **LENGTH},
+            "student_rl": {**RL, **LENGTH},
+            "teacher_sft": {**LENGTH, "steps": 2, "sequences": 8, "samples_per_problem": 8, "learning_rate": 1e-3},
+            "warmup": {**TRANSFER, **LENGTH},
+            "opd": {**TRANSFER, **LENGTH},
+            "transfer_sft": {**TRANSFER, **LENGTH},
+        },
+        "search": {"bridge_warmup": 1, "bridge_opd": 1, "max_warmup": 1, "max_opd": 1},
+        "hardware": {"device": "cpu"},
+    }
+
+
+@pytest.fixture
+def scenario_file() -> dict[str, Any]:
+    return small_scenario_file()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[dict[str, Any]], Scenario]:
+    """Load a scenario from a dictionary, through a YAML file."""
+
+    def _load(content: dict[str, Any]) -> Scenario:
+        path = tmp_path / "scenario.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return Scenario.load(str(path))
+
+    return _load
+
+
+@pytest.fixture
+def engine(scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path) -> Iterator[LocalEngine]:
+    engine = LocalEngine(load(scenario_file), tmp_path / "results")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def route(engine: LocalEngine) -> Callable[..., Route]:
+    def _route(text: str, seed: int = 0) -> Route:
+        return compile_route(Allocation.parse(text), engine.scenario.recipe, seed)
+
+    return _route

@@ -1,0 +1,143 @@
+"""Routes on the real stages: reuse, labels, every kind of stage, damage, versions."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from planner.route import Route
+from runners.blocks import BlockError, draw
+from runners.engine import LocalEngine
+from runners.labels import LabelError
+
+MakeRoute = Callable[..., Route]
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_route_runs_all_its_stages_and_a_second_run_trains_nothing(engine: LocalEngine, route: MakeRoute) -> None:
+    wanted = route("teacher=medium teacher_rl=2 warmup=1 opd=1 student_rl=1")
+    first = engine.run(wanted, "study")
+    assert [(use.stage, use.executed) for use in first.blocks] == [
+        ("teacher_rl", True), ("teacher_rl", True), ("warmup", True), ("opd", True), ("student_rl", True),
+    ]  # fmt: skip
+    assert first.labels.labels_trained == 12 and first.labels.labels_owned == 12 + 8
+    again = engine.run(wanted, "study")
+    assert not any(use.executed for use in again.blocks)
+    assert again.gpu_seconds_marginal == 0 and again.gpu_seconds_full == pytest.approx(first.gpu_seconds_full)
+    assert again.weights_sha256 == first.weights_sha256
+
+    shares_teacher = engine.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
+    assert [use.executed for use in shares_teacher.blocks] == [False, True, True]
+    assert len({first.weights_sha256, shares_teacher.weights_sha256}) == 2
+
+
+def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route: MakeRoute) -> None:
+    run = engine.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
+    records = [engine.store.record(use.key) for use in run.blocks]
+    assert all(r and r["gpu_seconds"] > 0 and r["peak_memory_bytes"] > 0 and r["versions"]["trl"] for r in records)
+    assert records[0] is not None and records[0]["labels_new"] == 4
+    curves = pd.read_parquet(engine.store.path(run.blocks[0].key) / "train.parquet")
+    assert list(curves["step"]) == [1, 2]
+    assert curves[["reward", "zero_variance_share", "entropy", "mean_tokens", "seconds"]].notna().all().all()
+    for use in run.blocks[1:]:
+        dense = pd.read_parquet(engine.store.path(use.key) / "train.parquet")
+        assert (dense["loss"] > 0).all(), "a divergence is positive"
+
+
+def test_sft_stages(engine: LocalEngine, route: MakeRoute) -> None:
+    run = engine.run(route("teacher=medium teacher_sft=2 transfer_sft=2"), "study")
+    kept = [(engine.store.record(use.key) or {}).get("samples_kept") for use in run.blocks]
+    assert kept[0] is not None and kept[0] > 0 and kept[2] is None
+
+
+def test_replay_spends_no_new_label_and_shares_the_bridge(engine: LocalEngine, route: MakeRoute) -> None:
+    fresh = engine.run(route("teacher=medium teacher_rl=2 opd=1 student_rl=2"), "study")
+    replay = engine.run(route("teacher=medium teacher_rl=2 opd=1 replay=2"), "study")
+    assert [use.executed for use in replay.blocks] == [False, False, False, True, True]
+    assert fresh.labels.labels_trained == 16 and replay.labels.labels_trained == 8
+
+
+def test_warmup_and_sft_transfer_share_the_teachers_rollouts(engine: LocalEngine, route: MakeRoute) -> None:
+    warm = engine.run(route("teacher=medium warmup=1"), "study")
+    sft = engine.run(route("teacher=medium transfer_sft=1"), "study")
+    records = [engine.store.record(run.blocks[0].key) for run in (warm, sft)]
+    assert records[0] and records[1]
+    # The draws of prompts differ by stage, so only the seed is shared unless the prompts are equal.
+    assert records[0]["rollouts"]["gpu_seconds"] > 0 and records[1]["rollouts"]["gpu_seconds"] > 0
+
+
+def test_extending_a_stage_whose_optimizer_state_was_dropped(engine: LocalEngine, route: MakeRoute) -> None:
+    two = engine.run(route("student_rl=2"), "study")
+    # Only the tip keeps its state, so a branch from block 0 (here: replay after one fresh block) retrains it.
+    branch = engine.run(route("student_rl=1 replay=1"), "study")
+    assert [use.executed for use in branch.blocks] == [True, True]
+    assert branch.blocks[0].key == two.blocks[0].key
+    # The retrained block has the same weights, so its other descendant still stands.
+    assert not any(use.executed for use in engine.run(route("student_rl=2"), "study").blocks)
+
+
+def test_a_damaged_block_is_trained_again_to_the_same_weights(
+    engine: LocalEngine, route: MakeRoute, tmp_path: Path
+) -> None:
+    first = engine.run(route("student_rl=1"), "study")
+    weights = engine.store.model(first.blocks[0].key) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    other_process = LocalEngine(engine.scenario, tmp_path / "results")
+    again = other_process.run(route("student_rl=1"), "study")
+    other_process.close()
+    assert [use.executed for use in again.blocks] == [True]
+    assert again.weights_sha256 == first.weights_sha256
+
+
+def test_blocks_of_other_library_versions_are_refused_unless_mixed(
+    engine: LocalEngine, route: MakeRoute, tmp_path: Path
+) -> None:
+    engine.run(route("student_rl=1"), "study")
+    engine.trainer.versions = {**engine.trainer.versions, "trl": "9.9"}
+    with pytest.raises(BlockError, match=r"trl 1\.\S+ \(here 9\.9\).*--mix-versions"):
+        engine.run(route("student_rl=1"), "study")
+    engine.trainer.mix_versions = True
+    assert not engine.run(route("student_rl=1"), "study").blocks[0].executed
+
+
+def test_scores_are_kept_per_sample_and_drawn_once(engine: LocalEngine, route: MakeRoute) -> None:
+    base = route("base")
+    assert engine.run(base, "study").blocks == ()
+    first = engine.score(base.final, "validation")
+    again = engine.score(base.final, "validation")
+    assert len(first.table) == 8 * 2 and first.gpu_seconds > 0 and again.gpu_seconds == 0
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert set(engine.score(base.final, "test").table["problem_id"]).isdisjoint(first.table["problem_id"])
+
+
+def test_a_label_cannot_be_booked_past_the_pool(engine: LocalEngine) -> None:
+    with pytest.raises(LabelError, match="validation or test suite"):
+        engine.pool.reveal([engine.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")
+
+
+def test_draws_are_even_seeded_and_cover_the_pool() -> None:
+    drawn = draw(list(range(6)), 20, seed=3)
+    assert drawn == draw(list(range(6)), 20, seed=3) != draw(list(range(6)), 20, seed=4)
+    assert set(drawn) == set(range(6)) and set(Counter(drawn).values()) <= {3, 4}
+
+
+def test_lora_runs_through_all_stages_and_stores_an_adapter(
+    scenario_file: dict[str, Any], load: Callable[..., Any], tmp_path: Path
+) -> None:
+    from planner.allocation import Allocation
+    from planner.route import compile_route
+
+    scenario_file["student"]["lora"] = {"rank": 4, "alpha": 8}
+    scenario_file["teachers"]["medium"]["lora"] = {"rank": 4, "alpha": 8}
+    scenario_file["stages"]["student_rl"]["kl_coef"] = 0.05
+    engine = LocalEngine(load(scenario_file), tmp_path / "lora")
+    wanted = Allocation.parse("teacher=medium teacher_rl=1 warmup=1 opd=1 student_rl=2")
+    run = engine.run(compile_route(wanted, engine.scenario.recipe, 0), "study")
+    files = {path.name for path in run.model.iterdir()}
+    assert "adapter_model.safetensors" in files and "model.safetensors" not in files and "ref" not in files
+    assert len(engine.score(run.route.final, "validation").table) == 16
+    engine.close()

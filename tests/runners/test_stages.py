@@ -1,0 +1,56 @@
+"""Golden curves: a stage whose code changes what a block computes must raise its revision.
+
+The pinned numbers are the loss and gradient norm of two steps of a tiny block of every stage, from the shipped micro
+checkpoints. When a test here fails after a change of the stage's code, raise its number in `runners/revisions.py` and
+pin the new curves; when it fails after an update of torch or TRL alone, only pin them anew (versions stand in the
+records of blocks).
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from planner.allocation import Allocation
+from planner.route import compile_route
+from runners.engine import LocalEngine
+from runners.revisions import REVISIONS
+
+GOLDEN = Path(__file__).parent / "golden_curves.json"
+ROUTES = {
+    "teacher_rl": "teacher=medium teacher_rl=1 opd=1",
+    "teacher_sft": "teacher=medium teacher_sft=1 opd=1",
+    "warmup": "teacher=medium warmup=1",
+    "opd": "teacher=medium opd=1",
+    "transfer_sft": "teacher=medium transfer_sft=1",
+    "student_rl": "student_rl=1",
+}
+
+
+def curves(engine: LocalEngine, stage: str) -> dict[str, object]:
+    """What a tiny block of a stage computes."""
+    route = compile_route(Allocation.parse(ROUTES[stage]), engine.scenario.recipe, 0)
+    engine.run(route, "golden")
+    key = next(block.key for block in route.blocks if block.stage == stage)
+    table = pd.read_parquet(engine.store.path(key) / "train.parquet")
+    return {
+        "revision": REVISIONS[stage],
+        "loss": [round(float(x), 5) for x in table["loss"]],
+        "grad_norm": [round(float(x), 4) for x in table["grad_norm"]],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", sorted(ROUTES))
+def test_a_stage_computes_what_its_revision_computed(engine: LocalEngine, stage: str) -> None:
+    golden = json.loads(GOLDEN.read_text())[stage]
+    now = curves(engine, stage)
+    assert now["revision"] == golden["revision"], "pin the curves of the new revision"
+    # Loose enough for another processor's rounding, tight enough for any change of the computation.
+    assert now["loss"] == pytest.approx(golden["loss"], rel=2e-3, abs=2e-4)
+    assert now["grad_norm"] == pytest.approx(golden["grad_norm"], rel=5e-3, abs=5e-4)
+
+
+def test_every_stage_has_golden_curves() -> None:
+    assert set(json.loads(GOLDEN.read_text())) == set(REVISIONS)
