@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from app.progress import Reporter
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
-from benchmarks.records import correct_PK
+from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import compile_route
@@ -66,14 +68,15 @@ def evaluate(
     Returns the ranked rows, what they share, and a JSON-able account of the runs.
     """
     outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
+    expected_ids = sorted(problem.id for problem in scenario.test)
     runs: dict[str, list[RouteRun]] = {entry.name: [] for entry in entries}
     total, done = len(entries) * len(seeds), 0
     reporter.begin(f"test on {scenario.suite_name('test')}", 0, total)
     for seed in seeds:
         for entry in entries:
             run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
-            table = engine.score(run.route.final, "test").table
-            outcomes[entry.name].append(correct_PK(table)[1])
+            table = engine.score(run.route.final, "test", study).table
+            outcomes[entry.name].append(outcomes_of(table, expected_ids))
             runs[entry.name].append(run)
             done += 1
             reporter.run_done(f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}", done, total, 0)
@@ -101,6 +104,17 @@ def evaluate(
         labels_owned=engine.ledger.owned(study) + len(scenario.validation),
     )
     return rank_rows(rows, pairwise_differences(outcomes)), meta, account(runs)
+
+
+def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
+    """Outcomes (problems, samples) in the order of the ids; RecordError when the table is of other problems."""
+    ids, outcomes_PK = correct_PK(table)
+    if ids != expected_ids:
+        raise RecordError(
+            f"a stored score has the problems {ids[0]}..{ids[-1]} and the suite {expected_ids[0]}..{expected_ids[-1]}: "
+            "the suite's ids were changed; use another --results folder"
+        )
+    return outcomes_PK
 
 
 def account(runs: Mapping[str, Sequence[RouteRun]]) -> dict[str, Any]:

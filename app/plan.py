@@ -1,13 +1,13 @@
 """`tuition plan` and `tuition scenarios`: what a search would need, before anything is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from app.evaluation import test_seeds
 from app.search import block_costs, enqueued, scenario_baselines
 from app.single import allocations_by_name
-from planner.cost import BlockCosts, CheckpointState
+from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route
 from runners.scenario import Scenario
 from runners.store import BlockStore
@@ -25,8 +25,8 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     test_routes = [compile_route(a, scenario.recipe, s) for s in test_seeds(seed, num_test_seeds) for a in tested]
     store = BlockStore(results / "store") if (results / "store").is_dir() else None
     costs = block_costs(scenario, store)
-    search = _price(search_routes, costs, store)
-    test = _price(test_routes, costs, store)
+    search = _price(scenario, search_routes, costs, store, "validation")
+    test = _price(scenario, test_routes, costs, store, "test")
     return {
         "scenario": scenario.name,
         "trials": trials,
@@ -46,18 +46,35 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     }
 
 
-def _price(routes: list[Route], costs: BlockCosts, store: BlockStore | None) -> dict[str, Any]:
+def _price(
+    scenario: Scenario, routes: list[Route], costs: BlockCosts, store: BlockStore | None, suite: str
+) -> dict[str, Any]:
+    """Blocks that are wanted, there and missing, and the predicted seconds of training and of scoring."""
     blocks = [block for route in routes for block in route.blocks]
-    distinct: Mapping[str, Block] = {block.key: block for block in blocks}
-    stored = {key for key in distinct if store is not None and store.state(key) is not CheckpointState.absent}
-    to_train = [block for key, block in distinct.items() if key not in stored]
+    missing: dict[str, Block] = {}
+    for route in routes:
+        missing |= {block.key: block for block in missing_blocks(route, _state(store))}
+    distinct = {block.key for block in blocks}
+    training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
+    scoring = len({route.final for route in routes}) * scoring_seconds(scenario, suite)
     return {
         "requested": len(blocks),
         "distinct": len(distinct),
-        "stored": len(stored),
-        "to_train": len(to_train),
-        "gpu_seconds": round(sum(costs.seconds(block.stage, block.model) for block in to_train), 1),
+        "stored": len(distinct - missing.keys()),
+        "to_train": len(missing),
+        "gpu_seconds": round(training + scoring, 1),
     }
+
+
+def _state(store: BlockStore | None) -> Callable[[str], CheckpointState]:
+    return store.state if store is not None else lambda key: CheckpointState.absent
+
+
+def scoring_seconds(scenario: Scenario, suite: str) -> float:
+    """Predicted seconds to score one checkpoint: the scenario's prior for 1,000 samples, times the suite's samples."""
+    problems = scenario.validation if suite == "validation" else scenario.test
+    source = scenario.file.validation if suite == "validation" else scenario.file.test
+    return scenario.file.prior_seconds.get("score", 0.0) * len(problems) * source.samples / 1000
 
 
 def _peak_disk(scenario: Scenario, routes: list[Route]) -> int:
@@ -66,9 +83,27 @@ def _peak_disk(scenario: Scenario, routes: list[Route]) -> int:
     continued = {block.parent for block in distinct.values() if block.index > 0}
     total = 0
     for key, block in distinct.items():
-        weights = sum(f.stat().st_size for f in scenario.base_folder(block.model).glob("*.safetensors"))
+        weights = _trained_bytes(scenario, block.model)
         keeps = scenario.file.keep_optimizer == "all" or key not in continued
         total += weights * (1 + ADAM_STATES * keeps)
+    return total
+
+
+def _trained_bytes(scenario: Scenario, model: str) -> int:
+    """Bytes of the weights that a block of this model stores: all of them, or its adapter (in float32)."""
+    from safetensors import safe_open
+
+    files = sorted(scenario.base_folder(model).glob("*.safetensors"))
+    lora = scenario.source(model).lora
+    if lora is None:
+        return sum(file.stat().st_size for file in files)
+    total = 0
+    for file in files:
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - no dictionary
+                shape = tensors.get_slice(name).get_shape()
+                if len(shape) == 2 and "embed" not in name and "lm_head" not in name:
+                    total += 4 * lora.rank * (shape[0] + shape[1])
     return total
 
 

@@ -28,7 +28,7 @@ from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
 from planner.space import SpaceError
-from planner.study import Outcome, StudyLimits, finalists, open_study, search
+from planner.study import SAMPLERS, Outcome, StudyError, StudyLimits, finalists, open_study, search
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.store import BlockStore
@@ -73,30 +73,42 @@ def run_search(request: SearchRequest) -> SearchResult:
     scenario = Scenario.load(request.scenario)
     name = request.study or f"{scenario.name}-seed{request.seed}"
     folder = study_folder(request.results, name)
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(
-        name, request.storage or f"sqlite:///{folder / 'study.db'}", scenario.sha256, request.seed, request.sampler
-    )
+    study = _open(request, scenario, name, folder)
     with Reporter(request.quiet) as reporter:
         _announce(scenario, reporter)
         engine = LocalEngine(scenario, request.results, reporter, request.mix_versions)
         try:
             _search(study, scenario, engine, request, folder, reporter)
-            tested = _test(study, scenario, engine, request, folder, reporter) if request.num_test_seeds else None
+            report = make_report(study, scenario, engine, request, time.monotonic() - started)
+            # Written before the test as well: a baseline that fails must not cost the search its report.
+            write_json(report, folder / "report.json")
+            ranked, meta = None, None
+            if request.num_test_seeds:
+                ranked, meta, account = _test(study, scenario, engine, request, folder, reporter)
+                report |= {"leaderboard": to_json(ranked, meta), "test": account}
+                write_json(report["leaderboard"], folder / "leaderboard.json")
+                plot(ranked, folder / "leaderboard.png")
         finally:
             engine.close()
-        seconds = time.monotonic() - started
-        report = make_report(study, scenario, engine, request, seconds)
-        ranked, meta = None, None
-        if tested is not None:
-            ranked, meta, account = tested
-            report["leaderboard"] = to_json(ranked, meta)
-            report["test"] = account
-            write_json(report["leaderboard"], folder / "leaderboard.json")
-            plot(ranked, folder / "leaderboard.png")
+        report["seconds"] = round(time.monotonic() - started, 1)
         write_json(report, folder / "report.json")
     return SearchResult(report, ranked, meta, folder)
+
+
+def _open(request: SearchRequest, scenario: Scenario, name: str, folder: Path) -> optuna.Study:
+    """Open the study; what can be wrong is found before a folder is made."""
+    if request.sampler not in SAMPLERS:
+        raise StudyError(f"--sampler {request.sampler!r}: choose from {', '.join(SAMPLERS)}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sha256 = scenario.sha256
+    enqueued(scenario)  # space and baselines are checked by making them
+    if request.storage is None:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+    study = open_study(
+        name, request.storage or f"sqlite:///{folder / 'study.db'}", sha256, request.seed, request.sampler
+    )
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    return study
 
 
 def _announce(scenario: Scenario, reporter: Reporter) -> None:
@@ -161,6 +173,7 @@ def _search(
         request.limits,
         enqueued(scenario),
         on_trial,
+        spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
     )
 
 
@@ -179,13 +192,13 @@ def enqueued(scenario: Scenario) -> list[Allocation]:
 def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_path: Path) -> Outcome:
     """Run a route, score it on the validation suite, and say what both cost."""
     run = engine.run(route, study)
-    scored = engine.score(route.final, "validation")
+    scored = engine.score(route.final, "validation", study)
     score = avg_at_k(correct_PK(scored.table)[1])
     return Outcome(
         score.mean,
         {
-            "se_problems": _finite(score.se_problems),
-            "se_samples": _finite(score.se_samples),
+            "se_problems": finite(score.se_problems),
+            "se_samples": finite(score.se_samples),
             "labels_trained": run.labels.labels_trained,
             "gpu_seconds": round(run.gpu_seconds_marginal + scored.gpu_seconds, 3),
             "gpu_seconds_full": round(run.gpu_seconds_full, 3),
@@ -242,10 +255,11 @@ def _result(trial: FrozenTrial) -> str:
     if trial.state is not TrialState.COMPLETE:
         return str(trial.user_attrs.get("error", "infeasible" if trial.state is TrialState.PRUNED else "failed"))
     repeat = f", repeats #{trial.user_attrs['repeat_of']}" if "repeat_of" in trial.user_attrs else ""
-    return f"validation {trial.value:.1%} ± {trial.user_attrs['se_problems']:.1%}{repeat}"
+    return f"validation {trial.value:.1%} ± {trial.user_attrs['se_problems']:.1%} over problems{repeat}"
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The number, or None where JSON has none (NaN, infinities)."""
     return value if math.isfinite(value) else None
 
 
@@ -260,6 +274,8 @@ def make_report(
         if t.state is TrialState.COMPLETE
     ]
     costs = block_costs(scenario, engine.store)
+    wanted = {block.key for route in requested for block in route.blocks}
+    trained = [(key, spent) for key, spent in engine.ledger.trainings(study.study_name) if key in wanted]
     return {
         "study": study.study_name,
         "scenario": scenario.name,
@@ -270,9 +286,10 @@ def make_report(
         "overlaps": [str(overlap) for overlap in scenario.overlaps],
         "blocks": {
             **count_blocks(requested, costs),
-            "executed": sum(
-                int(t.user_attrs.get("blocks_executed", 0)) for t in trials if "repeat_of" not in t.user_attrs
-            ),
+            "executed": len(trained),
+            "executed_by_this_call": sum(key in wanted for key in engine.trained),
+            "gpu_seconds_requested": round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in trials), 1),
+            "gpu_seconds_executed": round(sum(spent for _, spent in trained), 1),
             "expected_of_random_allocations": expected_reuse(scenario, len(requested), request.seed, costs),
         },
         "labels": {
@@ -282,7 +299,7 @@ def make_report(
             "labels_owned": engine.ledger.owned(study.study_name) + len(scenario.validation),
         },
         "seconds": round(seconds, 1),
-        "gpu_seconds": round(sum(float(t.user_attrs.get("gpu_seconds", 0.0)) for t in trials), 3),
+        "gpu_seconds": round(sum(spent for _, spent in engine.ledger.trainings(study.study_name)), 1),
         "trials": [_trial_document(trial) for trial in trials],
         "leaderboard": None,
     }
@@ -290,6 +307,8 @@ def make_report(
 
 def _trial_document(trial: FrozenTrial) -> dict[str, Any]:
     attributes = {key: value for key, value in trial.user_attrs.items() if key not in ("se_problems", "se_samples")}
+    if "repeat_of" in attributes:  # it took the outcome of another trial and spent nothing
+        attributes |= {"gpu_seconds_marginal": 0.0, "blocks_executed": 0}
     score = None
     if trial.value is not None:
         score = {
@@ -310,8 +329,10 @@ def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
         {(stage, model): prior[stage] for model, stages in models.items() for stage in stages if stage in prior}
     )
     for record in store.records() if store is not None else []:
-        if record["gpu_seconds"] > 0:
-            costs.record(record["stage"], record["model"], record["gpu_seconds"])
+        # With its rollouts, whether this block was the one that drew them or not: a median over blocks is wanted.
+        seconds = record["gpu_seconds"] + (record.get("rollouts") or {}).get("gpu_seconds", 0.0)
+        if seconds > 0:
+            costs.record(record["stage"], record["model"], seconds)
     return costs
 
 

@@ -10,17 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.evaluation import test_seeds
+from app.evaluation import outcomes_of, test_seeds
 from app.progress import Reporter
 from app.search import logged
-from benchmarks.records import correct_PK, write_json
+from benchmarks.records import write_json
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-
-STUDY = "shuffled"
 
 
 def ordinary(scenario: Scenario) -> Scenario:
@@ -50,7 +48,9 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
     blocked = Scenario.load(scenario_name)
     shuffled = ordinary(blocked)
     seeds = test_seeds(0, num_seeds)
-    folder = results / "studies" / STUDY
+    ids = sorted(problem.id for problem in blocked.test)
+    folder = results / "studies" / f"{blocked.name}-shuffled"
+    study = f"shuffled:{blocked.sha256[:12]}"
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     comparisons: dict[str, Any] = {}
     with Reporter(quiet) as reporter, logged(folder / "logs" / "shuffled.log"):
@@ -64,8 +64,8 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
                 try:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
-                        engine.run(route, STUDY)
-                        outcomes[name].append(correct_PK(engine.score(route.final, "test").table)[1])
+                        engine.run(route, study)
+                        outcomes[name].append(outcomes_of(engine.score(route.final, "test", study).table, ids))
                         done += 1
                         reporter.run_done(
                             f"{name} {model} (seed {seed})", f"{outcomes[name][-1].mean():.1%}", done, total, 0

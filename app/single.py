@@ -5,17 +5,16 @@ from typing import Any, Literal
 
 from app.evaluation import Entry, evaluate, test_seeds
 from app.progress import Reporter
-from app.search import logged, scenario_baselines, study_folder
+from app.search import finite, logged, scenario_baselines, study_folder
 from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
+from planner.study import StudyError
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.store import BlockStore, StoreError
-
-SINGLE_STUDY = "run"
 
 
 def allocations_by_name(scenario: Scenario) -> dict[str, Allocation]:
@@ -40,11 +39,13 @@ def run_single(
     with Reporter(quiet) as reporter, logged(log_path):
         engine = LocalEngine(scenario, results, reporter, mix_versions)
         try:
-            run = engine.run(route, SINGLE_STUDY)
+            study = f"run:{scenario.sha256[:12]}"
+            run = engine.run(route, study)
             scores = {}
             for suite in suites:
-                scored = engine.score(route.final, suite)
-                scores[scored.suite] = {**avg_at_k(correct_PK(scored.table)[1]).__dict__, "se_seeds": None}
+                scored = engine.score(route.final, suite, study)
+                score = avg_at_k(correct_PK(scored.table)[1])
+                scores[scored.suite] = {name: finite(value) for name, value in score.__dict__.items()}
         finally:
             engine.close()
     return {
@@ -70,6 +71,8 @@ def run_baselines(
     scenario = Scenario.load(scenario_name)
     name = study or f"{scenario.name}-baselines"
     folder = study_folder(results, name)
+    if (folder / "study.db").exists():
+        raise StudyError(f"{name!r} is a search in {results}: give the baselines another --study name")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     entries = [Entry(label, allocation) for label, allocation in scenario_baselines(scenario).items()]
     with Reporter(quiet) as reporter, logged(folder / "logs" / "baselines.log"):

@@ -11,6 +11,10 @@ from typing import Literal
 from planner.allocation import Allocation, replay_control
 
 
+class BaselineError(ValueError):
+    """Baselines that cannot be; one line with the value and the fix."""
+
+
 def baseline_allocations(
     teacher: str, num_label_blocks: int, warmup: int, opd: int, prompts: Literal["pool", "labels"] = "pool"
 ) -> dict[str, Allocation]:
@@ -30,7 +34,7 @@ def baseline_allocations(
     is no half; the planner's AllocationError for a bridge without blocks.
     """
     if num_label_blocks < 2:
-        raise ValueError(f"num_label_blocks is {num_label_blocks}; the half split needs 2 or more")
+        raise BaselineError(f"num_label_blocks is {num_label_blocks}; the half split needs 2 or more")
     upstream = num_label_blocks // 2
     half = Allocation(
         teacher=teacher,

@@ -64,19 +64,27 @@ def _fsync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def publish_folder(final: Path) -> Iterator[Path]:
+def publish_folder(final: Path, replace: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder beside `final`; when the block ends well, it becomes `final` by one rename.
 
     Files and folders are flushed to disk before the rename, so a folder that exists is whole, even after a power cut.
-    If `final` exists by then (another process was first), ours is dropped silently. On an error the temporary folder
-    is removed and the error passes on. A killed process leaves a `.partial-…` folder, which nobody reads.
+    If `final` exists by then (another process was first), ours is dropped silently; with `replace` it takes
+    its place. On an error the temporary folder is removed and the error passes on. A
+    killed process leaves a `.partial-…` folder, which nobody reads.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.parent / f".partial-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
     partial.mkdir()
     try:
         yield partial
-        if not final.exists():
+        if replace and final.exists():
+            _fsync_tree(partial)
+            retired = partial.with_name(f".retired-{final.name}-{secrets.token_hex(4)}")
+            os.rename(final, retired)
+            os.rename(partial, final)
+            _fsync(final.parent)
+            shutil.rmtree(retired)
+        elif not final.exists():
             _fsync_tree(partial)
             try:
                 os.rename(partial, final)

@@ -4,7 +4,16 @@ from planner.allocation import Allocation, AllocationError, named_allocations, r
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
 from planner.space import SearchSpace, SpaceError
-from planner.study import Outcome, SeededSampler, StudyError, StudyLimits, finalists, open_study, search
+from planner.study import (
+    Outcome,
+    SearchError,
+    SeededSampler,
+    StudyError,
+    StudyLimits,
+    finalists,
+    open_study,
+    search,
+)
 
 __all__ = [
     "Allocation",
@@ -17,6 +26,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Route",
+    "SearchError",
     "SearchSpace",
     "SeededSampler",
     "SpaceError",

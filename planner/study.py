@@ -43,6 +43,10 @@ class StudyError(ValueError):
     """A study that cannot be opened or go on; the message is one line with the value and the fix."""
 
 
+class SearchError(RuntimeError):
+    """A search that stopped because its evaluations fail; the message is one line with the failure."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What the evaluation of a route returns.
@@ -205,6 +209,7 @@ def search(
     limits: StudyLimits,
     enqueue: Sequence[Allocation] = (),
     on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None,
+    spent: Callable[[], float] | None = None,
 ) -> None:
     """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
 
@@ -221,14 +226,17 @@ def search(
         limits: when to stop.
         enqueue: allocations to evaluate first; those that the study knows already are not enqueued again.
         on_trial: called after each finished trial.
+        spent: GPU-seconds that the study has spent so far, failed trials included; without it, the sum over the
+            records of the trials.
 
     Raises:
-        StudyError: for a resumed study with another space, and after three failures in a row with the same error.
+        StudyError: for a resumed study with another space.
+        SearchError: after three failures in a row with the same error.
         SpaceError: for an enqueued allocation that is not in the space.
     """
     _check_space(study, space)
     _enqueue(study, space, compile, enqueue)
-    run = _Search(study, space, compile, evaluate, limits)
+    run = _Search(study, space, compile, evaluate, limits, spent)
     if run.limit_reached():
         return
     callbacks = [run.stop_at_limit] if on_trial is None else [on_trial, run.stop_at_limit]
@@ -262,8 +270,10 @@ class _Search:
         compile: Callable[[Allocation], Route],
         evaluate: Callable[[int, Allocation, Route], Outcome],
         limits: StudyLimits,
+        spent: Callable[[], float] | None,
     ) -> None:
         self.study = study
+        self.spent = spent
         self.space = space
         self.compile = compile
         self.evaluate = evaluate
@@ -307,7 +317,7 @@ class _Search:
         self.failures.append(re.sub(r"\w*\d\w*", "#", message))
         last = self.failures[-MAX_SAME_FAILURES:]
         if len(last) == MAX_SAME_FAILURES and len(set(last)) == 1:
-            raise StudyError(
+            raise SearchError(
                 f"{MAX_SAME_FAILURES} trials in a row failed with {message}; mend it and repeat the command to go on"
             ) from error
 
@@ -318,10 +328,14 @@ class _Search:
             return True
         if limits.seconds is not None and time.monotonic() - self.started >= limits.seconds:
             return True
-        gpu_seconds = sum(trial.user_attrs.get("gpu_seconds", 0.0) for trial in trials)
-        if limits.gpu_seconds is not None and gpu_seconds >= limits.gpu_seconds:
+        if limits.gpu_seconds is not None and self.spent_gpu_seconds() >= limits.gpu_seconds:
             return True
         return self.idle_trials >= MAX_IDLE_TRIALS
+
+    def spent_gpu_seconds(self) -> float:
+        if self.spent is not None:
+            return self.spent()
+        return sum(float(trial.user_attrs.get("gpu_seconds", 0.0)) for trial in self.study.get_trials(deepcopy=False))
 
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if self.limit_reached():
@@ -343,10 +357,20 @@ def _check_space(study: optuna.Study, space: SearchSpace) -> None:
 def _enqueue(
     study: optuna.Study, space: SearchSpace, compile: Callable[[Allocation], Route], enqueue: Sequence[Allocation]
 ) -> None:
-    known = {trial.user_attrs.get("route_key") for trial in study.get_trials(deepcopy=False)}
+    # A failed trial does not make its allocation known: repeating the command after the mend tries it again.
+    known = {
+        trial.user_attrs.get("route_key")
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    }
+    waiting = [
+        trial.system_attrs.get("fixed_params")
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    ]
     queued = [space.params_of(allocation) for allocation in enqueue if compile(allocation).key not in known]
     for params in queued:
-        study.enqueue_trial(params, skip_if_exists=True)
+        if params not in waiting:
+            study.enqueue_trial(params)
+            waiting.append(params)
 
 
 def _evaluated(study: optuna.Study, route: Route) -> FrozenTrial | None:

@@ -4,6 +4,7 @@ Loads the parent checkpoint and, inside a stage, its optimizer state; draws the 
 publishes the folder. What was computed, from what, by which versions and at what cost stands in `record.json`.
 """
 
+import gc
 import logging
 import platform
 import random
@@ -56,10 +57,12 @@ class BlockTrainer:
         self.pool = pool
         self.grader = grader
         self.mix_versions = mix_versions
-        self.rollouts = Rollouts(store.folder / "rollouts")
         self.versions = {name: version(name) for name in VERSIONED}
+        batch = scenario.file.hardware.generation_batch
+        self.rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
         recipe = scenario.recipe
-        self._bases = {recipe.student: "student"} | {content: name for name, content in recipe.teachers.items()}
+        self._contents = {"student": recipe.student, **recipe.teachers}
+        self._bases = {content: name for name, content in reversed(self._contents.items())}
 
     def checkpoint(self, reference: str) -> Path:
         """Folder of a checkpoint named by a block's key or a base model's content hash."""
@@ -122,15 +125,27 @@ class BlockTrainer:
         if self.scenario.device == "cpu":
             torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
         clock = Clock(self.scenario.device)
+        if self.scenario.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             work, extra = self._prepare(block, answers, Path(scratch), on_step)
             rollout_seconds = extra.get("rollouts", {}).get("gpu_seconds", 0.0) if extra.get("rollouts_made") else 0.0
             result = self._stage(block, work)
             training_seconds = clock.gpu_seconds() - rollout_seconds
             record = self._publish(block, result, extra, clock, training_seconds)
-        if block.index > 0 and self.scenario.file.keep_optimizer == "tip":
-            self.store.drop_optimizer(block.parent)
+            del work, result
+        if self.scenario.device == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
+        if block.index > 0 and not self._keeps_all_states(block.stage):
+            with self.store.lock(block.parent):
+                self.store.drop_optimizer(block.parent)
         return record
+
+    def _keeps_all_states(self, stage: str) -> bool:
+        # A search with replay forks inside student_rl: fresh and replay blocks continue the same one.
+        file = self.scenario.file
+        return file.keep_optimizer == "all" or (stage == "student_rl" and file.search.max_replay > 0)
 
     def _stage(self, block: Block, work: StageWork) -> StageResult:
         if block.stage in ("teacher_rl", "student_rl"):
@@ -173,13 +188,16 @@ class BlockTrainer:
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
         base = self.scenario.base_folder(block.model)
-        model = load_model(self.checkpoint(block.parent), hardware.dtype, self.scenario.device, base)
+        # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
+        # would round to nothing in bfloat16.
+        dtype = "float32" if lora is None else hardware.dtype
+        model = load_model(self.checkpoint(block.parent), dtype, self.scenario.device, base)
         if lora is None or block.parent not in self._bases:
             return model
         import torch
         from peft import LoraConfig, get_peft_model
 
-        torch.manual_seed(derive_seed(block.run_seed, "adapter", block.model))
+        torch.manual_seed(derive_seed(block.run_seed, "adapter", block.parent))
         modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
         return get_peft_model(
             model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
@@ -189,10 +207,14 @@ class BlockTrainer:
         """A checkpoint (block key or base hash) for inference only: to be scored, to teach, to sample training data."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
-        folder = self.checkpoint(reference)
-        model = reference if reference in self._bases else str((self.store.record(reference) or {})["model"])
-        base = self.scenario.base_folder(self._bases.get(model, model))
-        frozen = load_model(folder, self.scenario.file.hardware.dtype, self.scenario.device, base, trainable=False)
+        content = reference
+        if reference not in self._bases:
+            content = str((self.store.record(reference) or {}).get("base"))
+        if content not in self._bases:
+            raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
+        base = self.scenario.base_folder(self._bases[content])
+        dtype = self.scenario.file.hardware.dtype
+        frozen = load_model(self.checkpoint(reference), dtype, self.scenario.device, base, trainable=False)
         return frozen.eval().requires_grad_(False)
 
     def _rows(
@@ -279,6 +301,7 @@ class BlockTrainer:
             "stage": block.stage,
             "index": block.index,
             "model": block.model,
+            "base": self._contents[block.model],
             "parent": block.parent,
             "parent_weights_sha256": self.weights_sha256(block.parent),
             "stage_start": block.stage_start,
@@ -294,7 +317,7 @@ class BlockTrainer:
             "python": platform.python_version(),
             "labels_new": len(block.new_labels),
             "labels_pool": len(block.pool),
-            "prompts_drawn": result.num_prompts,
+            "rows": result.num_rows,
             "steps": len(result.curves),
             "tokens": int(result.curves["tokens_seen"].max()) if result.curves["tokens_seen"].notna().any() else None,
             "gpu_seconds": round(training_seconds, 3),

@@ -51,11 +51,20 @@ def _raw_bytes(tensor: "torch.Tensor") -> bytes:
 
 
 def hash_base(folder: Path) -> str:
-    """Content hash of a base model: its weights, its tokenizer and its chat template."""
+    """Content hash of a base model: weights, architecture, end tokens, tokenizer and chat template.
+
+    Left out of its configuration is what does not change a computation: its own name and the library that wrote it.
+    """
     digest = hashlib.sha256(hash_weights(folder).encode())
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
         file = folder / name
         digest.update(f"{name}:{file_sha256(file) if file.exists() else 'absent'};".encode())
+    for name in ("config.json", "generation_config.json"):
+        file = folder / name
+        content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        for neutral in ("_name_or_path", "transformers_version"):
+            (content or {}).pop(neutral, None)
+        digest.update(f"{name}:{json.dumps(content, sort_keys=True)};".encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ silent in the result: a reused block costs the search nothing and the route its 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,7 +17,7 @@ from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.sampling import sample, score_samples
 from planner.cost import missing_blocks
 from planner.route import Block, Route, derive_seed
-from runners.blocks import BlockTrainer, Clock
+from runners.blocks import BlockError, BlockTrainer, Clock
 from runners.checkpoint import load_tokenizer
 from runners.labels import LabelCounts, LabelPool, Ledger
 from runners.scenario import Scenario
@@ -69,7 +69,9 @@ class BlockUse:
     index: int
     executed: bool
     gpu_seconds: float
-    """Full price of the block, rollouts that it was the first to need included."""
+    """Full price of the block, with the rollouts that it was the first of its route to need."""
+    gpu_seconds_spent: float
+    """What this run really spent on it now."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class RouteRun:
     @property
     def gpu_seconds_marginal(self) -> float:
         """What was really spent on it now."""
-        return sum(use.gpu_seconds for use in self.blocks if use.executed)
+        return sum(use.gpu_seconds_spent for use in self.blocks)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class LocalEngine:
         self.ledger = Ledger(results / "ledger.sqlite")
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
         self.grader = Grader()
+        self.trained: list[str] = []
+        """Keys of the blocks that this engine has trained."""
         self.trainer = BlockTrainer(scenario, self.store, self.pool, self.grader, mix_versions)
 
     def close(self) -> None:
@@ -121,32 +125,36 @@ class LocalEngine:
 
     def run(self, route: Route, study: str) -> RouteRun:
         """Train what is missing of a route and return the whole of it. Labels are booked to it in every case."""
+        for block in route.blocks:
+            self.trainer.usable(block.key)  # refuses other versions before anything is trained on top of them
         answers = self._book(route, study)
-        missing = {block.key for block in missing_blocks(route, self.store.state)}
-        trained: set[str] = set()
-        for position, block in enumerate([b for b in route.blocks if b.key in missing], 1):
-            self.listener.block_started(block, position, len(missing))
-            following = self._extended_by(route, block)
-            record, executed = self.trainer.ensure(
-                block,
-                answers,
-                lambda step, steps, block=block: self.listener.block_step(block, step, steps),  # type: ignore[misc]
-                resumable=following is not None and following.key in missing,
-            )
+        spent: dict[str, float] = {}
+        total = len(missing_blocks(route, self.store.state))
+        # Asked again after every block: another process may have trained the next one, or dropped its state, meanwhile.
+        while missing := missing_blocks(route, self.store.state):
+            block = missing[0]
+            self.listener.block_started(block, min(len(spent) + 1, total), total)
+            extended = any(b.parent == block.key and b.continues_stage for b in missing)
+            record, executed = self.trainer.ensure(block, answers, self._on_step(block), resumable=extended)
             if executed:
-                trained.add(block.key)
+                rollouts = record.get("rollouts") if record.get("rollouts_made") else None
+                spent[block.key] = float(record["gpu_seconds"]) + (float(rollouts["gpu_seconds"]) if rollouts else 0.0)
+                self.trained.append(block.key)
+                self.ledger.record_training(study, block.key, spent[block.key])
             self.listener.block_done(block, float(record["gpu_seconds"]), not executed)
         for block in route.blocks:
-            if block.key not in missing:
-                self.trainer.usable(block.key)
+            if block.key not in spent:
                 self.listener.block_done(block, 0.0, True)
         return RouteRun(
             route,
-            self._uses(route, trained),
+            self._uses(route, spent),
             self.label_counts(route, study),
             self.trainer.weights_sha256(route.final),
             self.trainer.checkpoint(route.final),
         )
+
+    def _on_step(self, block: Block) -> Callable[[int, int], None]:
+        return lambda step, steps: self.listener.block_step(block, step, steps)
 
     def label_counts(self, route: Route, study: str) -> LabelCounts:
         """The three counts of a route within its study."""
@@ -166,24 +174,34 @@ class LocalEngine:
                 )
         return answers
 
-    @staticmethod
-    def _extended_by(route: Route, block: Block) -> Block | None:
-        return next((b for b in route.blocks if b.parent == block.key and b.index > 0), None)
-
-    def _uses(self, route: Route, trained: set[str]) -> tuple[BlockUse, ...]:
+    def _uses(self, route: Route, spent: dict[str, float]) -> tuple[BlockUse, ...]:
         uses: list[BlockUse] = []
         charged: set[str] = set()
         for block in route.blocks:
-            record = self.store.record(block.key) or {}
-            gpu_seconds = float(record.get("gpu_seconds", 0.0))
-            rollouts = record.get("rollouts")
-            if rollouts and rollouts["key"] not in charged:
-                charged.add(rollouts["key"])
-                gpu_seconds += float(rollouts["gpu_seconds"])
-            uses.append(BlockUse(block.key, block.stage, block.index, block.key in trained, gpu_seconds))
+            price = self._price(block.key, charged)
+            uses.append(
+                BlockUse(block.key, block.stage, block.index, block.key in spent, price, spent.get(block.key, 0.0))
+            )
         return tuple(uses)
 
-    def score(self, model: str, suite: Suite, seed: int = 0) -> Scored:
+    def _price(self, key: str, charged: set[str]) -> float:
+        """Full price of a block; rollouts are charged to a route once (`charged` holds those that were)."""
+        record = self.store.record(key)
+        if record is None:
+            # A route may stand on an ancestor that is gone, when nothing that is missing needs it.
+            price = self.ledger.price(key)
+            if price is None:
+                raise BlockError(
+                    f"block {key[:12]} is gone and its price is unknown: the route's full cost cannot be told"
+                )
+            return price
+        rollouts = record.get("rollouts")
+        if not rollouts or rollouts["key"] in charged:
+            return float(record["gpu_seconds"])
+        charged.add(rollouts["key"])
+        return float(record["gpu_seconds"]) + float(rollouts["gpu_seconds"])
+
+    def score(self, model: str, suite: Suite, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
         key = self._score_key(model, suite, seed)
         name = self.scenario.suite_name(suite)
@@ -194,6 +212,7 @@ class LocalEngine:
         problems = self.scenario.validation if suite == "validation" else self.scenario.test
         table = self._sample(model, problems, key)
         gpu_seconds = round(clock.gpu_seconds(), 3)
+        self.ledger.record_training(study, f"score:{key.key}", gpu_seconds)
         self.scores.save(key, table, gpu_seconds=gpu_seconds, versions=self.trainer.versions)
         return Scored(table, name, gpu_seconds)
 
@@ -205,7 +224,9 @@ class LocalEngine:
             decoding=self.scenario.decoding.__dict__,
             num_samples=source.samples,
             sampling_seed=derive_seed("score", suite, seed),
-            engine="transformers",
+            # Draws depend on the library and on how many sequences share a batch.
+            engine=f"transformers {self.trainer.versions['transformers']}, torch {self.trainer.versions['torch']}, "
+            f"{self.scenario.file.hardware.dtype}, batches of {self.scenario.file.hardware.generation_batch}",
             grader=GRADER_VERSION,
         )
 
@@ -221,6 +242,7 @@ class LocalEngine:
             self.scenario.decoding,
             key.num_samples,
             key.sampling_seed,
+            self.scenario.file.hardware.generation_batch,
             progress=lambda done, total: self.listener.scoring(key.suite, done, total),
         )
         return score_samples(problems, completions, self.grader)  # type: ignore[arg-type]

@@ -14,6 +14,10 @@ from pathlib import Path
 from benchmarks.suites.micro import Problem
 
 
+class LedgerError(RuntimeError):
+    """A ledger that cannot be read or written; one line with the path and the fix."""
+
+
 class LabelError(ValueError):
     """A label that must not be spent; one line with the id and the reason."""
 
@@ -41,6 +45,7 @@ class Ledger:
                 "CREATE TABLE IF NOT EXISTS spent (study TEXT, seed INTEGER, route TEXT, stage TEXT, id TEXT, "
                 "PRIMARY KEY (study, seed, route, stage, id)) WITHOUT ROWID"
             )
+            db.execute("CREATE TABLE IF NOT EXISTS trained (study TEXT, key TEXT, gpu_seconds REAL)")
 
     def _connect(self) -> "_Transaction":
         return _Transaction(self.path)
@@ -69,6 +74,22 @@ class Ledger:
                 [(study, seed, route, stage, label) for label in sorted(wanted)],
             )
 
+    def record_training(self, study: str, key: str, gpu_seconds: float) -> None:
+        """Write down that a study has trained a block (or drawn rollouts), each time that it does."""
+        with self._connect() as db:
+            db.execute("INSERT INTO trained VALUES (?, ?, ?)", (study, key, gpu_seconds))
+
+    def trainings(self, study: str) -> list[tuple[str, float]]:
+        """(key, GPU-seconds) of all that a study has trained; a key that was trained twice stands there twice."""
+        with self._connect() as db:
+            return list(db.execute("SELECT key, gpu_seconds FROM trained WHERE study = ?", (study,)).fetchall())
+
+    def price(self, key: str) -> float | None:
+        """What a block cost when it was last trained by any study; None when nobody here trained it."""
+        with self._connect() as db:
+            row = db.execute("SELECT gpu_seconds FROM trained WHERE key = ? ORDER BY rowid DESC", (key,)).fetchone()
+        return None if row is None else float(row[0])
+
     def trained(self, study: str, seed: int, route: str) -> int:
         """Distinct labels booked to one route."""
         query = "SELECT COUNT(DISTINCT id) FROM spent WHERE study = ? AND seed = ? AND route = ?"
@@ -87,11 +108,18 @@ class _Transaction:
     """One immediate transaction: committed on success, rolled back on error, closed always."""
 
     def __init__(self, path: Path):
+        self.path = path
         self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
 
     def __enter__(self) -> sqlite3.Connection:
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            raise LedgerError(
+                f"the label ledger {self.path} cannot be used ({error}): restore it, or move it aside to count anew"
+            ) from error
         return self.connection
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -104,7 +132,9 @@ class LabelPool:
 
     def __init__(self, labels: Sequence[Problem], forbidden: Iterable[Problem], ledger: Ledger):
         self._labels = {label.id: label for label in labels}
-        self._forbidden = {problem.id for problem in forbidden} | {problem.problem for problem in forbidden}
+        forbidden = list(forbidden)
+        self._forbidden_texts = {problem.problem for problem in forbidden}
+        self._forbidden_ids = {problem.id for problem in forbidden} - self._labels.keys()
         self._ledger = ledger
 
     def __len__(self) -> int:
@@ -126,7 +156,7 @@ class LabelPool:
 
     def _known(self, label: str) -> Problem:
         problem = self._labels.get(label)
-        if label in self._forbidden or (problem is not None and problem.problem in self._forbidden):
+        if label in self._forbidden_ids or (problem is not None and problem.problem in self._forbidden_texts):
             raise LabelError(f"{label!r} belongs to the validation or test suite: it can never be trained on")
         if problem is None:
             raise LabelError(f"no label {label!r} in the pool of {len(self)}")

@@ -27,6 +27,10 @@ BOXED = "\\boxed{"
 CONTEXT_TOKENS = 64
 
 
+class BuildError(ValueError):
+    """Something that cannot be built; one line with the value and the choices."""
+
+
 @dataclass(frozen=True)
 class BaseModel:
     """Shape and pretraining of one base checkpoint."""
@@ -156,7 +160,7 @@ def build(out: Path, names: list[str] | None = None) -> None:
     chosen = names or list(BASES)
     unknown = [name for name in chosen if name not in BASES]
     if unknown:
-        raise ValueError(f"unknown base checkpoint {unknown[0]!r}; choose from {', '.join(BASES)}")
+        raise BuildError(f"unknown base checkpoint {unknown[0]!r}; choose from {', '.join(BASES)}")
     logger.info("operands 1..%d; writing to %s", OPERAND_MAX, out)
     with multiprocessing.get_context("spawn").Pool(processes=min(2, len(chosen)), maxtasksperchild=1) as pool:
         # The slowest first, so that two cores finish together.

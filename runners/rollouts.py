@@ -24,8 +24,10 @@ REVISION = 1
 class Rollouts:
     """Rollout artefacts by key, beside the blocks."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, generation_batch: int, versions: Mapping[str, str]):
         self.folder = folder
+        self.generation_batch = generation_batch
+        self.versions = versions
 
     def get_or_make(
         self,
@@ -42,7 +44,18 @@ class Rollouts:
     ) -> tuple[list[list[int]], bool, dict[str, Any]]:
         """Completions (token ids, one per prompt), whether they were made now, and {key, gpu_seconds}."""
         content = json.dumps(
-            [REVISION, checkpoint, weights_sha256, prompt_ids, max_new_tokens, seed, dict(environment)], sort_keys=True
+            [
+                REVISION,
+                self.generation_batch,
+                dict(self.versions),
+                checkpoint,
+                weights_sha256,
+                prompt_ids,
+                max_new_tokens,
+                seed,
+                dict(environment),
+            ],
+            sort_keys=True,
         )
         key = hashlib.sha256(content.encode()).hexdigest()
         folder = self.folder / key[:2] / key
@@ -51,7 +64,7 @@ class Rollouts:
             completions, gpu_seconds = stored
             return completions, False, {"key": key, "gpu_seconds": gpu_seconds}
         decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
-        completions = draw_ids(load(), tokenizer, prompt_ids, decoding, seed)
+        completions = draw_ids(load(), tokenizer, prompt_ids, decoding, seed, self.generation_batch)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         with publish_folder(folder) as partial:
             table = partial / "rollouts.parquet"

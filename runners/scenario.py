@@ -8,11 +8,12 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from benchmarks.grading import GRADER_VERSION
 from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION, Problem, make_problems
 from planner.route import Label, Recipe
@@ -63,24 +64,29 @@ class ProblemSource(_Frozen):
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
         return self
 
-    def load(self, folder: Path) -> tuple[Problem, ...]:
-        """Read the problems; ScenarioError names the file and line of the first bad row."""
+    def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
+        """Read the problems; ScenarioError names the file and line of the first bad row.
+
+        With `answers` False the problems are mere prompts: a row needs none, and none is read.
+        """
         if self.micro is not None:
             return tuple(make_problems(self.micro, self.count or 0))
         path = folder / str(self.jsonl)
         if not path.is_file():
             raise ScenarioError(f"no problem file {path}: write one JSON object per line with id, problem and answer")
         problems: list[Problem] = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-                problem = Problem(
-                    str(row["id"]), str(row["problem"]), str(row["answer"]), row.get("level"), row.get("subject")
-                )
+                answer = str(row["answer"]).strip() if answers and row["answer"] is not None else ""
+                problem = Problem(str(row["id"]), str(row["problem"]), answer, row.get("level"), row.get("subject"))
             except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                raise ScenarioError(f"{path}:{number}: not a problem with id, problem and answer ({error!r})") from None
+                fields = "id, problem and answer" if answers else "id and problem"
+                raise ScenarioError(f"{path}:{number}: not a problem with {fields} ({error!r})") from None
+            if answers and not answer:
+                raise ScenarioError(f"{path}:{number}: problem {problem.id!r} has an empty answer: it cannot be graded")
             problems.append(problem)
         ids = [problem.id for problem in problems]
         if len(ids) != len(set(ids)):
@@ -126,6 +132,7 @@ class Hardware(_Frozen):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     engine: Literal["transformers", "vllm"] = "transformers"
+    generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
 
 
 class ScenarioFile(_Frozen):
@@ -146,7 +153,9 @@ class ScenarioFile(_Frozen):
     stages: StageSettings = StageSettings()
     search: Search = Search()
     hardware: Hardware = Hardware()
-    prior_seconds: dict[str, float] = Field(default={}, description="seconds of one block before any is measured")
+    prior_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="seconds of one block of a stage before any is measured; `score`: of 1,000 samples"
+    )
     keep_optimizer: Literal["tip", "all"] = "tip"
 
 
@@ -162,7 +171,7 @@ class Scenario:
         self.folder = folder
         self.name = file.name
         self.labels = file.labels.load(folder)
-        self.prompts = file.prompts.load(folder)
+        self.prompts = file.prompts.load(folder, answers=False)
         self.validation = file.validation.problems.load(folder)
         self.test = file.test.problems.load(folder)
         if self.default_teacher not in file.teachers:
@@ -197,6 +206,20 @@ class Scenario:
 
     def _check_batches(self) -> None:
         file = self.file
+        for suite in ("validation", "test"):
+            if len(getattr(self, suite)) < 2:
+                raise ScenarioError(
+                    f"the {suite} suite has {len(getattr(self, suite))} problems: an error needs 2 or more"
+                )
+        texts = [label.problem for label in self.labels]
+        if len(set(texts)) < len(texts):
+            twice = next(text for text in texts if texts.count(text) > 1)
+            raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
+        if len(self.labels) < 2 * file.labels_per_block:
+            raise ScenarioError(
+                f"{len(self.labels)} labels make fewer than 2 blocks of labels_per_block={file.labels_per_block}: "
+                "there would be nothing to split; lower labels_per_block"
+            )
         if len(self.labels) % file.labels_per_block:
             raise ScenarioError(
                 f"{len(self.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
@@ -279,23 +302,41 @@ class Scenario:
     def recipe(self) -> Recipe:
         """All of the scenario that decides what a block computes, as content."""
         file = self.file
-        student_side = {"model": file.student.lora and file.student.lora.model_dump(), "prompt": self._prompting}
         stages = {}
         for stage, revision in REVISIONS.items():
-            settings = getattr(file.stages, stage).model_dump()
-            stages[stage] = {**settings, **student_side, "revision": revision}
-        for stage in ("teacher_rl", "teacher_sft"):
-            adapters = {name: spec.lora and spec.lora.model_dump() for name, spec in sorted(file.teachers.items())}
-            stages[stage]["model"] = adapters if any(adapters.values()) else None
+            stages[stage] = {
+                **getattr(file.stages, stage).model_dump(),
+                "prompt": self._prompting,
+                "revision": revision,
+            }
+        for stage in ("teacher_rl", "teacher_sft", "student_rl"):
+            stages[stage]["grader"] = GRADER_VERSION
+        for stage in ("warmup", "transfer_sft", "teacher_sft"):
+            # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
+            stages[stage]["generation_batch"] = file.hardware.generation_batch
         return Recipe(
-            student=hash_base(self.base_folder("student")),
-            teachers={name: hash_base(self.base_folder(name)) for name in file.teachers},
+            student=self._content("student"),
+            teachers={name: self._content(name) for name in file.teachers},
             labels=tuple(Label(p.id, _sha256(p.problem), _sha256(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
             prompts_sha256=_sha256(*sorted(p.problem for p in self.prompts)),
             stages=stages,
             environment={"device": self.device, "dtype": file.hardware.dtype, "engine": file.hardware.engine},
         )
+
+    def _content(self, model: str) -> str:
+        """Content hash of a base model, and of the adapter that is trained on it if there is one."""
+        from safetensors import SafetensorError
+
+        folder = self.base_folder(model)
+        try:
+            base = hash_base(folder)
+        except (SafetensorError, json.JSONDecodeError) as error:
+            raise ScenarioError(
+                f"the checkpoint in {folder} cannot be read ({error}): fetch or build it again"
+            ) from None
+        lora = self.source(model).lora
+        return _sha256(base, lora.model_dump_json()) if lora else base
 
     @property
     def _prompting(self) -> dict[str, Any]:

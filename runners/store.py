@@ -7,8 +7,6 @@ named in a warning, and trained again. Two processes that want one block: one tr
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,7 +80,8 @@ class BlockStore:
             version = record["format"]
             record["weights_sha256"], record["files"]
         except FileNotFoundError:
-            if self.path(key).exists():
+            # Looked at in this order, because another process may publish the block between our two looks.
+            if self.path(key).exists() and not file.exists():
                 self._set_aside(key, f"{RECORD} is missing")
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -95,12 +94,13 @@ class BlockStore:
     def _damage(self, key: str, record: dict[str, Any]) -> str | None:
         for name, sha256 in record["files"].items():
             file = self.path(key) / name
-            if name in (TENSORS, SCALARS) and not file.exists():
-                continue  # optimizer state may have been dropped on purpose: the block is only evaluable
-            if not file.exists():
-                return f"{name} is missing"
-            if file_sha256(file) != sha256:
-                return f"{name} does not match its checksum"
+            try:
+                if file_sha256(file) != sha256:
+                    return f"{name} does not match its checksum"
+            except FileNotFoundError:
+                # Optimizer state may have been dropped on purpose, even just now: the block is then only evaluable.
+                if name not in (TENSORS, SCALARS):
+                    return f"{name} is missing"
         return None
 
     def _set_aside(self, key: str, reason: str) -> None:
@@ -117,21 +117,14 @@ class BlockStore:
     @contextmanager
     def publish(self, key: str, record: dict[str, Any]) -> Iterator[Path]:
         """A folder to write a block into; `record` is completed with checksums and written last."""
-        with publish_folder(self.path(key)) as folder:
+        # What is there already was trained again only because its optimizer state had been dropped.
+        with publish_folder(self.path(key), replace=True) as folder:
             yield folder
-            # Trained again only because its optimizer state had been dropped: the new one takes its place.
-            self._retire(key)
             files = sorted(p for p in folder.rglob("*") if p.is_file())
             checksums = {p.relative_to(folder).as_posix(): file_sha256(p) for p in files}
             document = {"format": FORMAT, "key": key, **record, "files": checksums}
             (folder / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
         self._verified.add(key)
-
-    def _retire(self, key: str) -> None:
-        if self.path(key).exists():
-            retired = self.path(key).with_name(f".retired-{key}-{os.getpid()}")
-            os.rename(self.path(key), retired)
-            shutil.rmtree(retired)
 
     def drop_optimizer(self, key: str) -> None:
         """Make a block evaluable only. Scalars go first: without them the state is not believed."""

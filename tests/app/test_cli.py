@@ -4,21 +4,44 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from app.cli import main
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]
+Command = Callable[..., "Result"]
 
 
-def tuition(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "app.cli", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def tuition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run the command in this process (importing torch anew for every call would take minutes)."""
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main()
+        captured = capfd.readouterr()
+        return Result(int(str(exit.value.code or 0)), captured.out, captured.err)
+
+    return run
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -30,8 +53,8 @@ def write(folder: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     "command", ["", "search", "run", "baselines", "plan", "leaderboard", "scenarios", "micro", "doctor"]
 )
-def test_help_teaches(command: str, tmp_path: Path) -> None:
-    result = tuition(*command.split(), "--help", cwd=tmp_path)
+def test_help_teaches(command: str, tuition: Command) -> None:
+    result = tuition(*command.split(), "--help")
     assert result.returncode == 0 and "Usage:" in result.stdout
     if command in ("search", "run", "baselines", "plan"):
         assert f"Example: tuition {command}" in " ".join(result.stdout.split())
@@ -54,11 +77,11 @@ def test_help_teaches(command: str, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(
-    tmp_path: Path, arguments: list[str], message: str
+    tmp_path: Path, tuition: Command, arguments: list[str], message: str
 ) -> None:
     scenario = ["--scenario", str(write(tmp_path))] if arguments[0] in ("run", "search") else []
     before = sorted(tmp_path.rglob("*"))
-    result = tuition(*arguments, *scenario, cwd=tmp_path)
+    result = tuition(*arguments, *scenario)
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) == 1
@@ -74,16 +97,18 @@ def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(
         ({"labels": {"micro": "test", "count": 16}}, "problems of the labels pool are in the test suite"),
     ],
 )
-def test_wrong_scenarios_are_refused_by_every_command(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_wrong_scenarios_are_refused_by_every_command(
+    tmp_path: Path, tuition: Command, changes: dict[str, Any], message: str
+) -> None:
     path = write(tmp_path, **changes)
     for command in (["search"], ["run", "student_rl=1"], ["baselines"], ["plan"]):
-        result = tuition(*command, "--scenario", str(path), cwd=tmp_path)
+        result = tuition(*command, "--scenario", str(path))
         assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path) -> None:
-    result = tuition("plan", "--scenario", str(write(tmp_path)), "--trials", "5", "--json", cwd=tmp_path)
+def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path, tuition: Command) -> None:
+    result = tuition("plan", "--scenario", str(write(tmp_path)), "--trials", "5", "--json")
     plan = json.loads(result.stdout)
     assert plan["search"]["requested"] >= plan["search"]["distinct"] == plan["search"]["to_train"] > 0
     assert plan["gpu_seconds"] > 0 and plan["peak_disk_bytes"] > 1_000_000
@@ -93,10 +118,10 @@ def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path) -> None:
+def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Command) -> None:
     path = write(tmp_path)
     arguments = ["search", "--scenario", str(path), "--trials", "6", "--json"]
-    first = tuition(*arguments, cwd=tmp_path)
+    first = tuition(*arguments)
     assert first.returncode == 0, first.stderr
     report = json.loads(first.stdout)
 
@@ -120,17 +145,28 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path) -> None:
     assert (folder / "logs" / "trial-0000.log").read_text()
 
     keys = {p.name for p in (tmp_path / "results" / "store").glob("??/*")}
-    again = tuition(*arguments, cwd=tmp_path)
+    again = tuition(*arguments)
     assert again.returncode == 0, again.stderr
     assert {p.name for p in (tmp_path / "results" / "store").glob("??/*")} == keys, "the repeat trained something"
     repeated = json.loads(again.stdout)
     assert repeated["trials"] == report["trials"] and repeated["leaderboard"] == report["leaderboard"]
     assert repeated["test"]["blocks"]["executed"] == 0
 
-    shown = tuition("leaderboard", "small-seed0", cwd=tmp_path)
+    shown = tuition("leaderboard", "small-seed0")
     assert shown.returncode == 0 and "excludes training variance" in " ".join(shown.stdout.split())
     assert "best" not in shown.stdout
 
     write(tmp_path, labels_per_block=8)
-    other = tuition(*arguments, cwd=tmp_path)
+    other = tuition(*arguments)
     assert other.returncode == 2 and "give this one another --study name" in other.stderr
+
+
+def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, app.cli; sys.exit(1 if {'torch', 'transformers', 'optuna', 'pandas'} & sys.modules.keys() else 0)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+    command = [sys.executable, "-m", "app.cli", "run", "colour=1"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: unknown field 'colour'")

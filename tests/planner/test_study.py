@@ -15,6 +15,7 @@ from planner.space import SearchSpace, SpaceError
 from planner.study import (
     MAX_IDLE_TRIALS,
     Outcome,
+    SearchError,
     SeededSampler,
     StudyError,
     StudyLimits,
@@ -216,7 +217,7 @@ def test_a_failure_is_recorded_and_the_search_goes_on(compile_it: Callable[[Allo
 def test_the_same_failure_three_times_in_a_row_stops_the_search(compile_it: Callable[[Allocation], Route]) -> None:
     study = new_study()
     errors = [OSError(f"no space left for block {key}") for key in ("3fa2", "91bc", "77de", "0a0a")]
-    with pytest.raises(StudyError, match=r"3 trials in a row failed with OSError: no space left for block 77de"):
+    with pytest.raises(SearchError, match=r"3 trials in a row failed with OSError: no space left for block 77de"):
         search(study, SPACE, compile_it, Evaluator(errors), StudyLimits(trials=60))
     assert sum(trial.state == TrialState.FAIL for trial in study.trials) == 3
     evaluate = Evaluator()

@@ -107,11 +107,11 @@ def test_blocks_of_other_library_versions_are_refused_unless_mixed(
 def test_scores_are_kept_per_sample_and_drawn_once(engine: LocalEngine, route: MakeRoute) -> None:
     base = route("base")
     assert engine.run(base, "study").blocks == ()
-    first = engine.score(base.final, "validation")
-    again = engine.score(base.final, "validation")
+    first = engine.score(base.final, "validation", "study")
+    again = engine.score(base.final, "validation", "study")
     assert len(first.table) == 8 * 2 and first.gpu_seconds > 0 and again.gpu_seconds == 0
     pd.testing.assert_frame_equal(first.table, again.table)
-    assert set(engine.score(base.final, "test").table["problem_id"]).isdisjoint(first.table["problem_id"])
+    assert set(engine.score(base.final, "test", "study").table["problem_id"]).isdisjoint(first.table["problem_id"])
 
 
 def test_a_label_cannot_be_booked_past_the_pool(engine: LocalEngine) -> None:
@@ -139,5 +139,5 @@ def test_lora_runs_through_all_stages_and_stores_an_adapter(
     run = engine.run(compile_route(wanted, engine.scenario.recipe, 0), "study")
     files = {path.name for path in run.model.iterdir()}
     assert "adapter_model.safetensors" in files and "model.safetensors" not in files and "ref" not in files
-    assert len(engine.score(run.route.final, "validation").table) == 16
+    assert len(engine.score(run.route.final, "validation", "study").table) == 16
     engine.close()
