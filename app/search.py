@@ -27,8 +27,9 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
+from planner.sampler import SAMPLERS
 from planner.space import SpaceError
-from planner.study import SAMPLERS, Outcome, StudyError, StudyLimits, finalists, open_study, search
+from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, search
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.store import BlockStore

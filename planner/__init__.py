@@ -3,11 +3,11 @@
 from planner.allocation import Allocation, AllocationError, named_allocations, replay_control
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
+from planner.sampler import SAMPLERS, SamplerError, SeededSampler
 from planner.space import SearchSpace, SpaceError
 from planner.study import (
     Outcome,
     SearchError,
-    SeededSampler,
     StudyError,
     StudyLimits,
     finalists,
@@ -16,6 +16,7 @@ from planner.study import (
 )
 
 __all__ = [
+    "SAMPLERS",
     "Allocation",
     "AllocationError",
     "Block",
@@ -26,6 +27,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Route",
+    "SamplerError",
     "SearchError",
     "SearchSpace",
     "SeededSampler",

@@ -19,19 +19,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from planner.allocation import Allocation
-from planner.route import Route, derive_seed
+from planner.route import Route
+from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
 
-SAMPLERS = ("tpe", "random")
 HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
 MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
@@ -91,64 +89,6 @@ class StudyLimits:
                 raise StudyError(f"{name}={value!r}; a limit must be at least 0, or None for no limit")
 
 
-class SeededSampler(BaseSampler):
-    """An Optuna sampler that is seeded anew for each trial, from (study seed, trial number).
-
-    A restarted process therefore draws what an uninterrupted one would have drawn. A trial that was queued again takes
-    a number but no draw, so such trials are left out of the count.
-
-    Args:
-        name: "tpe" (multivariate, with the constant liar for parallel workers) or "random".
-        seed: the study's seed.
-
-    Raises:
-        StudyError: for an unknown name.
-    """
-
-    def __init__(self, name: str, seed: int) -> None:
-        if name not in SAMPLERS:
-            raise StudyError(f"unknown sampler {name!r}; allowed: {', '.join(SAMPLERS)}")
-        self._name = name
-        self._seed = seed
-        self._inner = self._build(0)
-
-    def _build(self, draw: int) -> BaseSampler:
-        seed = derive_seed(self._seed, "sampler", draw)
-        if self._name == "random":
-            return RandomSampler(seed=seed)
-        return TPESampler(multivariate=True, constant_liar=True, seed=seed)
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Seed the sampler for this trial."""
-        history = _retry_history(trial)
-        number = history[0] if history else trial.number
-        earlier = (other for other in study.get_trials(deepcopy=False) if other.number < number)
-        self._inner = self._build(number - sum(1 for other in earlier if _retry_history(other)))
-        self._inner.before_trial(study, trial)
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the inner sampler."""
-        return self._inner.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As the inner sampler."""
-        return self._inner.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """As the inner sampler."""
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        """As the inner sampler."""
-        self._inner.after_trial(study, trial, state, values)
-
-
 def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sampler: str = "tpe") -> optuna.Study:
     """Create the study, or open it to go on with it.
 
@@ -160,6 +100,7 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
         sampler: "tpe" or "random".
 
     Raises:
+        SamplerError: for an unknown sampler.
         StudyError: when the storage cannot be opened, or the study exists for another scenario or seed.
     """
     study = optuna.create_study(
@@ -388,15 +329,8 @@ def _queue_again(study: optuna.Study, number: int) -> None:
         RetryHeartbeatStaleTrialCallback()(study, study.trials[number])
 
 
-def _retry_history(trial: FrozenTrial) -> list[int]:
-    """Numbers of the trials that this one is queued again for, the first one first; empty for an ordinary trial."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return RetryHeartbeatStaleTrialCallback.retry_history(trial)
-
-
 def _num_finished(trials: Sequence[FrozenTrial]) -> int:
-    queued_again = {number for trial in trials for number in _retry_history(trial)}
+    queued_again = {number for trial in trials for number in retry_history(trial)}
     return sum(trial.state.is_finished() and trial.number not in queued_again for trial in trials)
 
 

@@ -10,17 +10,17 @@ Simplified: one-character tokens (plus one for `\\boxed{`), fp32, one pass over 
 Run: `tuition micro build --out FOLDER` (under 40 minutes on 2 cores; the seed is fixed).
 """
 
-import logging
 import multiprocessing
 import os
 import random
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.suites.micro import OPERAND_MAX, draw_operands
-
-logger = logging.getLogger(__name__)
+from benchmarks.suites.micro import draw_operands
+from runners.checkpoint import hash_weights
 
 ALPHABET = "0123456789+=, {}"
 BOXED = "\\boxed{"
@@ -44,6 +44,8 @@ class BaseModel:
     seed: int = 0
 
 
+# Our choice. The student and the medium teacher stop early, before they have learned all there is to learn: a student
+# that can do everything already leaves nothing for a teacher to teach.
 BASES = {
     "student": BaseModel(layers=2, width=64, heads=4, steps=750),
     "medium": BaseModel(layers=3, width=96, heads=4, steps=500),
@@ -96,16 +98,42 @@ def build_base(name: str, out: Path) -> None:
     """Train one base checkpoint and save it under `out/name`, weights last."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
-    from transformers import AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+    from transformers import AutoTokenizer
 
     torch.set_num_threads(1)
     base = BASES[name]
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     make_tokenizer(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    torch.manual_seed(base.seed)
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
+    model = _make_model(base, tokenizer)
     rng = random.Random(f"micro base {name} {base.seed}")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, base.learning_rate, total_steps=base.steps, pct_start=0.05
+    )
+    started = time.perf_counter()
+    for step in range(base.steps):
+        loss = model(**_draw_batch(base, tokenizer, rng)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 100 == 0 or step == base.steps - 1:
+            _say(f"{name}: step {step}/{base.steps}, loss {loss.item():.4f}, {time.perf_counter() - started:.0f} s")
+    model.save_pretrained(folder)
+    shipped = Path(__file__).parent / "scenarios" / "micro" / name
+    same = shipped.exists() and hash_weights(shipped) == hash_weights(folder)
+    _say(f"{name}: {'equal to' if same else 'other weights than'} the shipped checkpoint")
+
+
+def _make_model(base: BaseModel, tokenizer: Any) -> Any:
+    import torch
+    from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    torch.manual_seed(base.seed)
     model = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=len(tokenizer),
@@ -117,42 +145,31 @@ def build_base(name: str, out: Path) -> None:
             head_dim=base.width // base.heads,
             max_position_embeddings=CONTEXT_TOKENS,
             tie_word_embeddings=True,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
             bos_token_id=None,
+            **ends,
         )
     )
-    model.generation_config = GenerationConfig(
-        do_sample=True, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id
-    )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, base.learning_rate, total_steps=base.steps, pct_start=0.05
-    )
-    tokenizer.padding_side = "right"
-    started = time.perf_counter()
-    for step in range(base.steps):
-        prompts, texts = [], []
-        for _ in range(base.batch):
-            operands = draw_operands(rng, "pretraining", (2, 3, 4))
-            prompts.append("+".join(map(str, operands)) + "=")
-            texts.append(prompts[-1] + solution(operands, rng) + tokenizer.eos_token)
-        batch = tokenizer(texts, return_tensors="pt", padding=True)
-        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
-        # Operands are random, so their tokens teach nothing: only what follows the equals sign is learned.
-        for row, prompt in enumerate(prompts):
-            labels[row, : len(prompt)] = -100
-        loss = model(**batch, labels=labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if step % 100 == 0 or step == base.steps - 1:
-            logger.info(
-                "%s step %d/%d loss %.4f %.0f s", name, step, base.steps, loss.item(), time.perf_counter() - started
-            )
-    model.save_pretrained(folder)
+    model.generation_config = GenerationConfig(do_sample=True, **ends)
+    return model
+
+
+def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random) -> dict[str, Any]:
+    """Random sums with solutions of the mixture. Operands teach nothing, so only what follows `=` is a label."""
+    prompts, texts = [], []
+    for _ in range(base.batch):
+        operands = draw_operands(rng, "pretraining", (2, 3, 4))
+        prompts.append("+".join(map(str, operands)) + "=")
+        texts.append(prompts[-1] + solution(operands, rng) + tokenizer.eos_token)
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+    for row, prompt in enumerate(prompts):
+        labels[row, : len(prompt)] = -100  # one character is one token
+    return {**batch, "labels": labels}
+
+
+def _say(text: str) -> None:
+    # From a process of its own, so not through the parent's logging.
+    print(text, file=sys.stderr, flush=True)
 
 
 def build(out: Path, names: list[str] | None = None) -> None:
@@ -161,7 +178,6 @@ def build(out: Path, names: list[str] | None = None) -> None:
     unknown = [name for name in chosen if name not in BASES]
     if unknown:
         raise BuildError(f"unknown base checkpoint {unknown[0]!r}; choose from {', '.join(BASES)}")
-    logger.info("operands 1..%d; writing to %s", OPERAND_MAX, out)
     with multiprocessing.get_context("spawn").Pool(processes=min(2, len(chosen)), maxtasksperchild=1) as pool:
         # The slowest first, so that two cores finish together.
         tasks = [

@@ -11,98 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.sampling import Decoding
-from benchmarks.suites.micro import SUITE_VERSION, Problem, make_problems
+from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
 from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
-from runners.settings import LoRASettings, RLSettings, StageSettings
+from runners.settings import RLSettings, StageSettings
+from runners.sources import Frozen, ModelSource, ProblemSource, ScenarioError, SuiteSource
 
 BUILT_IN = Path(__file__).parent / "scenarios"
 
 
-class ScenarioError(ValueError):
-    """A scenario that cannot be used; one line with the offending value and the fix."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSource(_Frozen):
-    """A base model: a folder (relative to the scenario's file) or a Hub id with its revision."""
-
-    path: str | None = None
-    hub: str | None = None
-    revision: str | None = None
-    lora: LoRASettings | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("a model needs exactly one of `path` and `hub`")
-        return self
-
-
-class ProblemSource(_Frozen):
-    """Problems with answers: a split of the micro generator, or a JSONL file with `id`, `problem`, `answer`."""
-
-    micro: Literal["labels", "prompts", "validation", "test"] | None = None
-    count: int | None = Field(None, ge=1)
-    jsonl: str | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.micro is None) == (self.jsonl is None):
-            raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
-        if self.micro is not None and self.count is None:
-            raise ValueError(f"`micro: {self.micro}` needs a `count`")
-        return self
-
-    def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
-        """Read the problems; ScenarioError names the file and line of the first bad row.
-
-        With `answers` False the problems are mere prompts: a row needs none, and none is read.
-        """
-        if self.micro is not None:
-            return tuple(make_problems(self.micro, self.count or 0))
-        path = folder / str(self.jsonl)
-        if not path.is_file():
-            raise ScenarioError(f"no problem file {path}: write one JSON object per line with id, problem and answer")
-        problems: list[Problem] = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                answer = str(row["answer"]).strip() if answers and row["answer"] is not None else ""
-                problem = Problem(str(row["id"]), str(row["problem"]), answer, row.get("level"), row.get("subject"))
-            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                fields = "id, problem and answer" if answers else "id and problem"
-                raise ScenarioError(f"{path}:{number}: not a problem with {fields} ({error!r})") from None
-            if answers and not answer:
-                raise ScenarioError(f"{path}:{number}: problem {problem.id!r} has an empty answer: it cannot be graded")
-            problems.append(problem)
-        ids = [problem.id for problem in problems]
-        if len(ids) != len(set(ids)):
-            twice = next(i for i in ids if ids.count(i) > 1)
-            raise ScenarioError(f"{path}: id {twice!r} appears twice; ids must be unique")
-        return tuple(problems[: self.count])
-
-
-class SuiteSource(_Frozen):
-    """An evaluation suite: its problems and how many samples each gets."""
-
-    problems: ProblemSource
-    samples: int = Field(ge=1, description="k of avg@k")
-
-
-class Decode(_Frozen):
+class Decode(Frozen):
     """How completions are drawn for scores. Training rollouts are always temperature 1, top-p 1."""
 
     name: str
@@ -112,7 +37,7 @@ class Decode(_Frozen):
     max_new_tokens: int = Field(56, ge=1)
 
 
-class Search(_Frozen):
+class Search(Frozen):
     """Bounds of the search, and the bridge that named routes and baselines use."""
 
     teacher: str | None = Field(None, description="teacher of the named routes and baselines; default: the last listed")
@@ -126,7 +51,7 @@ class Search(_Frozen):
     prompts: Literal["pool", "labels"] = "pool"
 
 
-class Hardware(_Frozen):
+class Hardware(Frozen):
     """Where and in what precision blocks are trained."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -135,7 +60,7 @@ class Hardware(_Frozen):
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
 
 
-class ScenarioFile(_Frozen):
+class ScenarioFile(Frozen):
     """The YAML file, as written."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from planner.allocation import Allocation
 from planner.route import Recipe, Route, compile_route
+from planner.sampler import SamplerError
 from planner.space import SearchSpace, SpaceError
 from planner.study import (
     MAX_IDLE_TRIALS,
@@ -109,7 +110,7 @@ def test_another_seed_draws_otherwise(compile_it: Callable[[Allocation], Route])
 
 
 def test_an_unknown_sampler_is_told_the_known_ones() -> None:
-    with pytest.raises(StudyError, match="'grid'; allowed: tpe, random"):
+    with pytest.raises(SamplerError, match="'grid'; allowed: tpe, random"):
         SeededSampler("grid", 0)
 
 

@@ -1,0 +1,87 @@
+"""The sampler of a study: Optuna's own, seeded anew for each trial so that a restart does not redraw."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from planner.route import derive_seed
+
+SAMPLERS = ("tpe", "random")
+
+
+class SamplerError(ValueError):
+    """A sampler that is not known; one line with the name and the choices."""
+
+
+class SeededSampler(BaseSampler):
+    """An Optuna sampler that is seeded anew for each trial, from (study seed, trial number).
+
+    A restarted process therefore draws what an uninterrupted one would have drawn. A trial that was queued again takes
+    a number but no draw, so such trials are left out of the count.
+
+    Args:
+        name: "tpe" (multivariate, with the constant liar for parallel workers) or "random".
+        seed: the study's seed.
+
+    Raises:
+        SamplerError: for an unknown name.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        if name not in SAMPLERS:
+            raise SamplerError(f"unknown sampler {name!r}; allowed: {', '.join(SAMPLERS)}")
+        self._name = name
+        self._seed = seed
+        self._inner = self._build(0)
+
+    def _build(self, draw: int) -> BaseSampler:
+        seed = derive_seed(self._seed, "sampler", draw)
+        if self._name == "random":
+            return RandomSampler(seed=seed)
+        return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Seed the sampler for this trial."""
+        history = retry_history(trial)
+        number = history[0] if history else trial.number
+        earlier = (other for other in study.get_trials(deepcopy=False) if other.number < number)
+        self._inner = self._build(number - sum(1 for other in earlier if retry_history(other)))
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the inner sampler."""
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the inner sampler."""
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the inner sampler."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """As the inner sampler."""
+        self._inner.after_trial(study, trial, state, values)
+
+
+def retry_history(trial: FrozenTrial) -> list[int]:
+    """Numbers of the trials that this one is queued again for, the first one first; empty for an ordinary trial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RetryHeartbeatStaleTrialCallback.retry_history(trial)
