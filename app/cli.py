@@ -38,7 +38,14 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", "-w", min=1, help="Worker processes, one thread or device each; 1 works in this process."
+    ),
+]
 DEFAULT_RESULTS = Path("results")
+TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
 
 @app.command(epilog="Example: tuition search --scenario micro --trials 24")
@@ -63,6 +70,7 @@ def search(
     ] = None,
     mix_versions: MixOption = False,
     json: JsonOption = False,
+    workers: WorkersOption = 1,
     quiet: QuietOption = False,
 ) -> None:
     """Search allocations, then test the finalists and the baselines on seeds that the search never used.
@@ -74,11 +82,21 @@ def search(
     from app.search import SearchRequest, run_search
     from planner.study import StudyLimits
 
-    _silence_libraries()
+    silence_libraries()
     limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
     result = run_search(
         SearchRequest(
-            scenario, results, _study_name(study), seed, limits, sampler, storage, test_seeds, mix_versions, quiet
+            scenario,
+            results,
+            _study_name(study),
+            seed,
+            limits,
+            sampler,
+            storage,
+            test_seeds,
+            mix_versions,
+            quiet,
+            workers,
         )
     )
     if json:
@@ -112,7 +130,7 @@ def run(
     from app.report import show_run
     from app.single import run_single
 
-    _silence_libraries()
+    silence_libraries()
     document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
     print_json(document) if json else show_run(document)
 
@@ -125,6 +143,7 @@ def baselines(
     study: Annotated[str | None, typer.Option(help="Name under which labels are booked and the table is kept.")] = None,
     mix_versions: MixOption = False,
     json: JsonOption = False,
+    workers: WorkersOption = 1,
     quiet: QuietOption = False,
 ) -> None:
     """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite."""
@@ -132,8 +151,8 @@ def baselines(
     from app.report import show_leaderboard
     from app.single import run_baselines
 
-    _silence_libraries()
-    document = run_baselines(scenario, seeds, results, _study_name(study), mix_versions, quiet)
+    silence_libraries()
+    document = run_baselines(scenario, seeds, results, _study_name(study), mix_versions, quiet, workers)
     print_json(document) if json else show_leaderboard(document)
 
 
@@ -150,7 +169,7 @@ def shuffled(
     from app.report import show_shuffled
     from app.shuffled import compare_shuffled
 
-    _silence_libraries()
+    silence_libraries()
     document = compare_shuffled(scenario, seeds, results, quiet)
     print_json(document) if json else show_shuffled(document)
 
@@ -231,7 +250,7 @@ def micro_build(
     """Rebuild the base checkpoints of `micro` from scratch (under 40 minutes on 2 cores)."""
     from runners.micro_build import build
 
-    _silence_libraries()
+    silence_libraries()
     build(out, model)
 
 
@@ -258,7 +277,7 @@ def _study_name(name: str | None) -> str | None:
     return name
 
 
-def _silence_libraries() -> None:
+def silence_libraries() -> None:
     """Progress bars and advice of the libraries would drown ours; what they log goes to the run's log file."""
     import warnings
 
@@ -277,6 +296,8 @@ def main() -> None:
 
     try:
         code: Any = app(standalone_mode=False)
+        if code == TYPER_INTERRUPTED:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except TyperException as error:
         print(f"error: {error.format_message()}", file=sys.stderr)

@@ -5,11 +5,13 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from app.progress import Reporter
+from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
@@ -55,6 +57,45 @@ def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry
     return named + [Entry(name, a) for name, a in baselines.items() if a not in chosen]
 
 
+def train_in_workers(
+    scenario_name: str,
+    results: Path,
+    mix_versions: bool,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    study: str,
+    workers: int,
+    reporter: Reporter,
+) -> None:
+    """Train and score all entries on all seeds in worker processes; `evaluate` then finds everything in the store."""
+    # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
+    tasks = [(entry, seed) for entry in entries for seed in seeds]
+    reporter.begin(f"test in {workers} workers", 0, len(tasks))
+    arguments = (scenario_name, results, mix_versions, tasks, study)
+    run_workers(workers, test_worker, arguments, reporter, num_tasks=len(tasks))
+
+
+def test_worker(
+    scenario_name: str,
+    results: Path,
+    mix_versions: bool,
+    tasks: Sequence[tuple[Entry, int]],
+    study: str,
+    remote: Remote,
+) -> None:
+    """One worker's part of a test."""
+    scenario = Scenario.load(scenario_name)
+    engine = LocalEngine(scenario, results, remote, mix_versions)
+    try:
+        for number in remote.tasks():
+            entry, seed = tasks[number]
+            run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
+            engine.score(run.route.final, "test", study)
+            remote.run_done(f"{entry.name} (seed {seed})", "trained and scored", number + 1, len(tasks), 0)
+    finally:
+        engine.close()
+
+
 def evaluate(
     engine: LocalEngine,
     scenario: Scenario,
@@ -80,6 +121,7 @@ def evaluate(
             runs[entry.name].append(run)
             done += 1
             reporter.run_done(f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}", done, total, 0)
+            reporter.check()
     rows = [
         Row(
             name=entry.name,
@@ -103,7 +145,7 @@ def evaluate(
         labels_validation=len(scenario.validation),
         labels_owned=engine.ledger.owned(study) + len(scenario.validation),
     )
-    return rank_rows(rows, pairwise_differences(outcomes)), meta, account(runs)
+    return rank_rows(rows, pairwise_differences(outcomes)), meta, account(runs, reporter.trained_keys)
 
 
 def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
@@ -117,14 +159,15 @@ def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
     return outcomes_PK
 
 
-def account(runs: Mapping[str, Sequence[RouteRun]]) -> dict[str, Any]:
-    """Blocks and labels of tested runs, by entry."""
+def account(runs: Mapping[str, Sequence[RouteRun]], trained_now: Sequence[str]) -> dict[str, Any]:
+    """Blocks and labels of tested runs, by entry; `trained_now` are the keys that this call has trained."""
     every = [use for several in runs.values() for run in several for use in run.blocks]
+    wanted = {use.key for use in every}
     return {
         "blocks": {
             "requested": len(every),
-            "executed": sum(use.executed for use in every),
-            "distinct": len({use.key for use in every}),
+            "executed": sum(key in wanted for key in trained_now),
+            "distinct": len(wanted),
         },
         "runs": {
             name: [

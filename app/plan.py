@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from app.accounts import block_costs
 from app.evaluation import test_seeds
-from app.search import block_costs, enqueued, scenario_baselines
+from app.search import enqueued, scenario_baselines
 from app.single import allocations_by_name
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route

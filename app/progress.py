@@ -6,6 +6,7 @@ when it will be done. The time that is left is predicted from what the trials so
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +22,7 @@ class Reporter:
     def __init__(self, quiet: bool = False):
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.live = self.console.is_terminal and not quiet
-        self._bars = Progress(
+        self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -31,21 +32,25 @@ class Reporter:
             transient=True,
             disable=not self.live,
         )
-        self._study = self._bars.add_task("runs", total=None)
-        self._block = self._bars.add_task("", total=None, visible=False)
+        self._study = self.bars.add_task("runs", total=None)
         self._started = time.monotonic()
-        self._blocks_trained = 0
-        self._blocks_reused = 0
-        self._scoring_shown = ""
+        self._views: dict[int, BlockView] = {}
+        self.blocks = BlockView(self)
+        """Shows the blocks of the engine in this process."""
+        self.trained_keys: list[str] = []
+        """Keys of the blocks that were trained under this reporter, by any worker."""
+        self.blocks_reused = 0
+        self.check: Callable[[], None] = lambda: None
+        """Called where a stop loses nothing; raises when one was asked for."""
 
     def __enter__(self) -> "Reporter":
-        self._bars.start()
+        self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self.bars.stop()
 
     def say(self, text: str) -> None:
         """One line."""
@@ -54,7 +59,7 @@ class Reporter:
     def begin(self, title: str, done: int, total: int | None) -> None:
         """A phase of `total` runs begins, `done` of which are done already."""
         self._started = time.monotonic()
-        self._bars.update(self._study, description=title, completed=done, total=total)
+        self.bars.update(self._study, description=title, completed=done, total=total)
         self.say(f"{title}: {done} of {total if total is not None else '?'} runs done")
 
     def run_done(self, name: str, result: str, done: int, total: int | None, done_before: int) -> None:
@@ -63,36 +68,51 @@ class Reporter:
         if total is not None and done > done_before:
             seconds = (time.monotonic() - self._started) / (done - done_before) * max(0, total - done)
             left = f", about {_duration(seconds)} left" if total > done else ""
-        self._bars.update(self._study, completed=done)
-        blocks = f"{self._blocks_trained} blocks trained, {self._blocks_reused} reused"
+        self.bars.update(self._study, completed=done)
+        blocks = f"{len(self.trained_keys)} blocks trained, {self.blocks_reused} reused"
         self.say(f"[{done}/{total if total is not None else '?'}] {name}: {result} ({blocks}{left})")
 
-    # What the engine tells (runners.engine.Listener).
+    def view(self, worker: int) -> "BlockView":
+        """What shows the blocks of one worker."""
+        if worker not in self._views:
+            self._views[worker] = BlockView(self, f"worker {worker}: ")
+        return self._views[worker]
+
+
+class BlockView:
+    """Shows what one engine does (a `runners.engine.Listener`), on a bar of its own."""
+
+    def __init__(self, reporter: Reporter, prefix: str = ""):
+        self._reporter = reporter
+        self._prefix = prefix
+        self._bar = reporter.bars.add_task("", total=None, visible=False)
 
     def block_started(self, block: Block, position: int, total: int) -> None:
-        """A block begins to train."""
-        text = f"  block {position}/{total} {block.stage}[{block.index}] of {block.model}"
+        """A block begins to train: the place where a stop loses nothing."""
+        self._reporter.check()
+        text = f"  {self._prefix}block {position}/{total} {block.stage}[{block.index}] of {block.model}"
         if block.new_labels:
             text += f", {len(block.new_labels)} new labels"
-        self._bars.update(self._block, description=text, completed=0, total=None, visible=True)
-        if not self.live:
-            self.say(text)
+        self._reporter.bars.update(self._bar, description=text, completed=0, total=None, visible=True)
+        if not self._reporter.live:
+            self._reporter.say(text)
 
     def block_step(self, block: Block, step: int, steps: int) -> None:
         """A step of it is done."""
-        self._bars.update(self._block, completed=step, total=steps)
+        self._reporter.bars.update(self._bar, completed=step, total=steps)
 
     def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
         """It is in the store."""
-        self._blocks_reused += reused
-        self._blocks_trained += not reused
-        self._bars.update(self._block, visible=False)
+        if reused:
+            self._reporter.blocks_reused += 1
+        else:
+            self._reporter.trained_keys.append(block.key)
+        self._reporter.bars.update(self._bar, visible=False)
 
     def scoring(self, suite: str, done: int, total: int) -> None:
         """Samples of a suite are drawn."""
-        self._bars.update(
-            self._block, description=f"  scoring {suite}", completed=done, total=total, visible=done < total
-        )
+        text = f"  {self._prefix}scoring {suite}"
+        self._reporter.bars.update(self._bar, description=text, completed=done, total=total, visible=done < total)
 
 
 def _duration(seconds: float) -> str:

@@ -5,11 +5,8 @@ Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `lo
 """
 
 import logging
-import math
-import shlex
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +15,23 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from app.evaluation import Entry, evaluate, merge_entries, test_seeds
+from app.accounts import finite, make_report
+from app.evaluation import Entry, evaluate, merge_entries, test_seeds, train_in_workers
+from app.interrupts import Interrupts
+from app.liveness import alive, is_alive
 from app.progress import Reporter
+from app.workers import Remote, run_workers
 from benchmarks.baselines import baseline_allocations
 from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
-from planner.cost import BlockCosts
 from planner.route import Route, compile_route
 from planner.sampler import SAMPLERS
 from planner.space import SpaceError
-from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, search
+from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-from runners.store import BlockStore
-
-EXPECTED_REUSE_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class SearchRequest:
     num_test_seeds: int
     mix_versions: bool
     quiet: bool
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,25 +73,43 @@ def run_search(request: SearchRequest) -> SearchResult:
     name = request.study or f"{scenario.name}-seed{request.seed}"
     folder = study_folder(request.results, name)
     study = _open(request, scenario, name, folder)
+    ranked, meta = None, None
     with Reporter(request.quiet) as reporter:
         _announce(scenario, reporter)
-        engine = LocalEngine(scenario, request.results, reporter, request.mix_versions)
-        try:
-            _search(study, scenario, engine, request, folder, reporter)
-            report = make_report(study, scenario, engine, request, time.monotonic() - started)
+        _search(study, scenario, request, folder, reporter)
+        entries = _entries(study, scenario)
+        if request.num_test_seeds and request.workers > 1:
+            tested = (entries, test_seeds(request.seed, request.num_test_seeds), name)
+            train_in_workers(
+                request.scenario, request.results, request.mix_versions, *tested, request.workers, reporter
+            )
+        with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
+            reporter.check = interrupts.check
+            seconds = time.monotonic() - started
+            report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_json(report, folder / "report.json")
-            ranked, meta = None, None
             if request.num_test_seeds:
-                ranked, meta, account = _test(study, scenario, engine, request, folder, reporter)
+                with logged(folder / "logs" / "test.log"):
+                    seeds = test_seeds(request.seed, request.num_test_seeds)
+                    ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
                 report |= {"leaderboard": to_json(ranked, meta), "test": account}
                 write_json(report["leaderboard"], folder / "leaderboard.json")
                 plot(ranked, folder / "leaderboard.png")
-        finally:
-            engine.close()
         report["seconds"] = round(time.monotonic() - started, 1)
         write_json(report, folder / "report.json")
     return SearchResult(report, ranked, meta, folder)
+
+
+@contextmanager
+def open_engine(scenario: Scenario, request: SearchRequest, listener: Reporter | Remote) -> Iterator[LocalEngine]:
+    """An engine on the request's results folder, closed at the end."""
+    blocks = listener.blocks if isinstance(listener, Reporter) else listener
+    engine = LocalEngine(scenario, request.results, blocks, request.mix_versions)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: Path) -> optuna.Study:
@@ -135,17 +151,50 @@ def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
     )
 
 
-def _search(
+def _search(study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
+    """The search, in this process or in workers; several commands may work on one study at once."""
+    reporter.begin(f"search {study.study_name}", _finished(study), request.limits.trials)
+    if request.workers > 1:
+        _queue_first(study, scenario, request)
+        run_workers(request.workers, search_worker, (request, study.study_name), reporter)
+        return
+    with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
+        reporter.check = interrupts.check
+        _work_on(study, scenario, engine, request, folder, reporter)
+
+
+def _queue_first(study: optuna.Study, scenario: Scenario, request: SearchRequest) -> None:
+    """Queue the baselines once, here, so that workers that start together do not each queue them."""
+
+    def not_called(number: int, allocation: Allocation, route: Route) -> Outcome:
+        raise AssertionError("a search of no trials evaluates nothing")
+
+    search(study, scenario.space, _compile(scenario, request), not_called, StudyLimits(trials=0), enqueued(scenario))
+
+
+def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation], Route]:
+    return lambda allocation: compile_route(allocation, scenario.recipe, request.seed)
+
+
+def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
+    """One worker's part of a search: trials of the shared study until its limit is reached."""
+    scenario = Scenario.load(request.scenario)
+    folder = study_folder(request.results, name)
+    study = _open(request, scenario, name, folder)
+    with open_engine(scenario, request, remote) as engine:
+        _work_on(study, scenario, engine, request, folder, remote)
+
+
+def _work_on(
     study: optuna.Study,
     scenario: Scenario,
     engine: LocalEngine,
     request: SearchRequest,
     folder: Path,
-    reporter: Reporter,
+    reporter: Reporter | Remote,
 ) -> None:
     done_before = _finished(study)
     total = request.limits.trials
-    reporter.begin(f"search {study.study_name}", done_before, total)
 
     def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
         log_path = folder / "logs" / f"trial-{number:04d}.log"
@@ -158,24 +207,24 @@ def _search(
                 raise
 
     def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
-        reporter.run_done(
-            f"#{trial.number} {trial.user_attrs.get('allocation', '')}",
-            _result(trial),
-            _finished(study),
-            total,
-            done_before,
-        )
+        name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
+        reporter.run_done(name, _result(trial), _finished(study), total, done_before)
+        reporter.check()
 
-    search(
-        study,
-        scenario.space,
-        lambda allocation: compile_route(allocation, scenario.recipe, request.seed),
-        evaluate_route,
-        request.limits,
-        enqueued(scenario),
-        on_trial,
-        spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
-    )
+    locks = folder / "workers"
+    with alive(locks) as worker:
+        release_dead_trials(study, lambda other: is_alive(locks, other))
+        search(
+            study,
+            scenario.space,
+            _compile(scenario, request),
+            evaluate_route,
+            request.limits,
+            enqueued(scenario) if isinstance(reporter, Reporter) else (),
+            on_trial,
+            spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
+            worker=worker,
+        )
 
 
 def enqueued(scenario: Scenario) -> list[Allocation]:
@@ -229,23 +278,13 @@ def logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _test(
-    study: optuna.Study,
-    scenario: Scenario,
-    engine: LocalEngine,
-    request: SearchRequest,
-    folder: Path,
-    reporter: Reporter,
-) -> tuple[list[RankedRow], Meta, dict[str, Any]]:
+def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
+    """What is to be tested: the finalists of the search and the baselines."""
     chosen = [
         Entry(f"search #{trial.number}", Allocation.parse(trial.user_attrs["allocation"]), True, trial.value)
         for trial in finalists(study)
     ]
-    entries = merge_entries(scenario_baselines(scenario), chosen)
-    with logged(folder / "logs" / "test.log"):
-        return evaluate(
-            engine, scenario, study.study_name, entries, test_seeds(request.seed, request.num_test_seeds), reporter
-        )
+    return merge_entries(scenario_baselines(scenario), chosen)
 
 
 def _finished(study: optuna.Study) -> int:
@@ -257,106 +296,3 @@ def _result(trial: FrozenTrial) -> str:
         return str(trial.user_attrs.get("error", "infeasible" if trial.state is TrialState.PRUNED else "failed"))
     repeat = f", repeats #{trial.user_attrs['repeat_of']}" if "repeat_of" in trial.user_attrs else ""
     return f"validation {trial.value:.1%} ± {trial.user_attrs['se_problems']:.1%} over problems{repeat}"
-
-
-def finite(value: float) -> float | None:
-    """The number, or None where JSON has none (NaN, infinities)."""
-    return value if math.isfinite(value) else None
-
-
-def make_report(
-    study: optuna.Study, scenario: Scenario, engine: LocalEngine, request: SearchRequest, seconds: float
-) -> dict[str, Any]:
-    """The study as one JSON document: blocks, labels, seconds, and every trial."""
-    trials = study.get_trials(deepcopy=False)
-    requested = [
-        compile_route(Allocation.parse(t.user_attrs["allocation"]), scenario.recipe, request.seed)
-        for t in trials
-        if t.state is TrialState.COMPLETE
-    ]
-    costs = block_costs(scenario, engine.store)
-    wanted = {block.key for route in requested for block in route.blocks}
-    trained = [(key, spent) for key, spent in engine.ledger.trainings(study.study_name) if key in wanted]
-    return {
-        "study": study.study_name,
-        "scenario": scenario.name,
-        "scenario_sha256": scenario.sha256,
-        "seed": request.seed,
-        "command": shlex.join(["tuition", *sys.argv[1:]]),
-        "versions": engine.trainer.versions,
-        "overlaps": [str(overlap) for overlap in scenario.overlaps],
-        "blocks": {
-            **count_blocks(requested, costs),
-            "executed": len(trained),
-            "executed_by_this_call": sum(key in wanted for key in engine.trained),
-            "gpu_seconds_requested": round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in trials), 1),
-            "gpu_seconds_executed": round(sum(spent for _, spent in trained), 1),
-            "expected_of_random_allocations": expected_reuse(scenario, len(requested), request.seed, costs),
-        },
-        "labels": {
-            "labels_budget": len(scenario.labels),
-            "labels_trained": max((int(t.user_attrs.get("labels_trained", 0)) for t in trials), default=0),
-            "labels_validation": len(scenario.validation),
-            "labels_owned": engine.ledger.owned(study.study_name) + len(scenario.validation),
-        },
-        "seconds": round(seconds, 1),
-        "gpu_seconds": round(sum(spent for _, spent in engine.ledger.trainings(study.study_name)), 1),
-        "trials": [_trial_document(trial) for trial in trials],
-        "leaderboard": None,
-    }
-
-
-def _trial_document(trial: FrozenTrial) -> dict[str, Any]:
-    attributes = {key: value for key, value in trial.user_attrs.items() if key not in ("se_problems", "se_samples")}
-    if "repeat_of" in attributes:  # it took the outcome of another trial and spent nothing
-        attributes |= {"gpu_seconds_marginal": 0.0, "blocks_executed": 0}
-    score = None
-    if trial.value is not None:
-        score = {
-            "mean": trial.value,
-            "se_problems": trial.user_attrs.get("se_problems"),
-            "se_samples": trial.user_attrs.get("se_samples"),
-        }
-    return {"number": trial.number, "state": trial.state.name.lower(), "score": score, **attributes}
-
-
-def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
-    """Block costs measured in the results folder, on top of the scenario's prior."""
-    models = {"student": ("warmup", "opd", "transfer_sft", "student_rl")} | dict.fromkeys(
-        scenario.file.teachers, ("teacher_rl", "teacher_sft")
-    )
-    prior = scenario.file.prior_seconds
-    costs = BlockCosts(
-        {(stage, model): prior[stage] for model, stages in models.items() for stage in stages if stage in prior}
-    )
-    for record in store.records() if store is not None else []:
-        # With its rollouts, whether this block was the one that drew them or not: a median over blocks is wanted.
-        seconds = record["gpu_seconds"] + (record.get("rollouts") or {}).get("gpu_seconds", 0.0)
-        if seconds > 0:
-            costs.record(record["stage"], record["model"], seconds)
-    return costs
-
-
-def count_blocks(routes: list[Route], costs: BlockCosts) -> dict[str, Any]:
-    """Blocks that routes ask for and distinct ones among them, in number and in predicted GPU-seconds."""
-    blocks = [block for route in routes for block in route.blocks]
-    distinct = {block.key: block for block in blocks}
-    seconds = {key: costs.seconds(block.stage, block.model) for key, block in distinct.items()}
-    return {
-        "requested": len(blocks),
-        "distinct": len(distinct),
-        "predicted_gpu_seconds_requested": round(sum(seconds[block.key] for block in blocks), 1),
-        "predicted_gpu_seconds_distinct": round(sum(seconds.values()), 1),
-    }
-
-
-def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: BlockCosts) -> dict[str, float | None]:
-    """Distinct over requested blocks for as many random allocations: the mean over several draws of such sets."""
-    by_blocks, by_seconds = [], []
-    for draw in range(EXPECTED_REUSE_DRAWS if num_allocations else 0):
-        allocations = scenario.space.random_allocations(num_allocations, seed=draw)
-        counts = count_blocks([compile_route(a, scenario.recipe, seed) for a in allocations], costs)
-        by_blocks.append(counts["distinct"] / counts["requested"])
-        by_seconds.append(counts["predicted_gpu_seconds_distinct"] / counts["predicted_gpu_seconds_requested"])
-    mean = [sum(values) / len(values) if values else None for values in (by_blocks, by_seconds)]
-    return {"distinct_over_requested_blocks": mean[0], "distinct_over_requested_seconds": mean[1]}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.evaluation import outcomes_of, test_seeds
+from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import logged
 from benchmarks.records import write_json
@@ -53,20 +54,22 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
     study = f"shuffled:{blocked.sha256[:12]}"
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     comparisons: dict[str, Any] = {}
-    with Reporter(quiet) as reporter, logged(folder / "logs" / "shuffled.log"):
+    with Reporter(quiet) as reporter, logged(folder / "logs" / "shuffled.log"), Interrupts(reporter.say) as stop:
+        reporter.check = stop.check
         reporter.begin("blocked against shuffled", 0, total := 4 * num_seeds)
         done = 0
         for teacher in (False, True):
             outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
             model = blocked.default_teacher if teacher else "student"
             for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
-                engine = LocalEngine(scenario, results, reporter)
+                engine = LocalEngine(scenario, results, reporter.blocks)
                 try:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
                         engine.run(route, study)
                         outcomes[name].append(outcomes_of(engine.score(route.final, "test", study).table, ids))
                         done += 1
+                        reporter.check()
                         reporter.run_done(
                             f"{name} {model} (seed {seed})", f"{outcomes[name][-1].mean():.1%}", done, total, 0
                         )

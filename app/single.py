@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from app.evaluation import Entry, evaluate, test_seeds
+from app.accounts import finite
+from app.evaluation import Entry, evaluate, test_seeds, train_in_workers
+from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.search import finite, logged, scenario_baselines, study_folder
+from app.search import logged, scenario_baselines, study_folder
 from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
@@ -36,8 +38,9 @@ def run_single(
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
     log_path = results / "logs" / f"run-{allocation.id}-seed{seed}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with Reporter(quiet) as reporter, logged(log_path):
-        engine = LocalEngine(scenario, results, reporter, mix_versions)
+    with Reporter(quiet) as reporter, logged(log_path), Interrupts(reporter.say) as interrupts:
+        reporter.check = interrupts.check
+        engine = LocalEngine(scenario, results, reporter.blocks, mix_versions)
         try:
             study = f"run:{scenario.sha256[:12]}"
             run = engine.run(route, study)
@@ -65,7 +68,13 @@ def run_single(
 
 
 def run_baselines(
-    scenario_name: str, num_seeds: int, results: Path, study: str | None, mix_versions: bool, quiet: bool
+    scenario_name: str,
+    num_seeds: int,
+    results: Path,
+    study: str | None,
+    mix_versions: bool,
+    quiet: bool,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
     scenario = Scenario.load(scenario_name)
@@ -75,12 +84,17 @@ def run_baselines(
         raise StudyError(f"{name!r} is a search in {results}: give the baselines another --study name")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     entries = [Entry(label, allocation) for label, allocation in scenario_baselines(scenario).items()]
+    seeds = test_seeds(0, num_seeds)
     with Reporter(quiet) as reporter, logged(folder / "logs" / "baselines.log"):
-        engine = LocalEngine(scenario, results, reporter, mix_versions)
-        try:
-            ranked, meta, account = evaluate(engine, scenario, name, entries, test_seeds(0, num_seeds), reporter)
-        finally:
-            engine.close()
+        if workers > 1:
+            train_in_workers(scenario_name, results, mix_versions, entries, seeds, name, workers, reporter)
+        with Interrupts(reporter.say) as interrupts:
+            reporter.check = interrupts.check
+            engine = LocalEngine(scenario, results, reporter.blocks, mix_versions)
+            try:
+                ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
+            finally:
+                engine.close()
     document = to_json(ranked, meta)
     write_json(document, folder / "leaderboard.json")
     write_json({"leaderboard": document, "test": account}, folder / "report.json")

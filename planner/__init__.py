@@ -12,6 +12,7 @@ from planner.study import (
     StudyLimits,
     finalists,
     open_study,
+    release_dead_trials,
     search,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "missing_blocks",
     "named_allocations",
     "open_study",
+    "release_dead_trials",
     "replay_control",
     "search",
 ]

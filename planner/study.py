@@ -34,6 +34,7 @@ HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
 MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
 MAX_SAME_FAILURES = 3
+WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
 
 
@@ -151,6 +152,7 @@ def search(
     enqueue: Sequence[Allocation] = (),
     on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None,
     spent: Callable[[], float] | None = None,
+    worker: str | None = None,
 ) -> None:
     """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
 
@@ -169,6 +171,7 @@ def search(
         on_trial: called after each finished trial.
         spent: GPU-seconds that the study has spent so far, failed trials included; without it, the sum over the
             records of the trials.
+        worker: a name for this process, written into its trials, for `release_dead_trials`.
 
     Raises:
         StudyError: for a resumed study with another space.
@@ -177,11 +180,31 @@ def search(
     """
     _check_space(study, space)
     _enqueue(study, space, compile, enqueue)
-    run = _Search(study, space, compile, evaluate, limits, spent)
+    run = _Search(study, space, compile, evaluate, limits, spent, worker)
     if run.limit_reached():
         return
     callbacks = [run.stop_at_limit] if on_trial is None else [on_trial, run.stop_at_limit]
     study.optimize(run.objective, catch=(_EvaluationFailed,), callbacks=callbacks)
+
+
+def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) -> int:
+    """Fail and queue again the running trials of workers that are gone; returns their number.
+
+    The heartbeat does the same after its grace period, and for workers of other hosts; this does it at once where the
+    caller can tell that a worker is dead. A trial that names no worker is left to the heartbeat.
+    """
+    released = 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        worker = trial.user_attrs.get(WORKER)
+        if worker is None or is_alive(str(worker)):
+            continue
+        try:
+            study.tell(trial.number, state=TrialState.FAIL)
+        except ValueError:
+            continue  # another process released it between our two looks
+        _queue_again(study, trial.number)
+        released += 1
+    return released
 
 
 def finalists(study: optuna.Study, count: int = 2) -> list[FrozenTrial]:
@@ -212,8 +235,10 @@ class _Search:
         evaluate: Callable[[int, Allocation, Route], Outcome],
         limits: StudyLimits,
         spent: Callable[[], float] | None,
+        worker: str | None,
     ) -> None:
         self.study = study
+        self.worker = worker
         self.spent = spent
         self.space = space
         self.compile = compile
@@ -225,6 +250,8 @@ class _Search:
 
     def objective(self, trial: optuna.Trial) -> float:
         self.idle_trials += 1
+        if self.worker is not None:
+            trial.set_user_attr(WORKER, self.worker)
         allocation = self.space.suggest(trial)
         route = self.compile(allocation)
         identity = {"allocation": str(allocation), "allocation_id": allocation.id, "route_key": route.key}
@@ -265,7 +292,9 @@ class _Search:
     def limit_reached(self) -> bool:
         limits = self.limits
         trials = self.study.get_trials(deepcopy=False)
-        if limits.trials is not None and _num_finished(trials) >= limits.trials:
+        # A trial that another process is at counts as well, or p processes would overshoot by p - 1.
+        running = sum(trial.state is TrialState.RUNNING for trial in trials)
+        if limits.trials is not None and _num_finished(trials) + running >= limits.trials:
             return True
         if limits.seconds is not None and time.monotonic() - self.started >= limits.seconds:
             return True

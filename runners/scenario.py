@@ -125,9 +125,15 @@ class Scenario:
         if not isinstance(content, dict):
             raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
         try:
-            return cls(ScenarioFile.model_validate(content), path.parent)
+            scenario = cls(ScenarioFile.model_validate(content), path.parent)
         except ValidationError as error:
             raise ScenarioError(f"{path}: {_first_problem(error)}") from None
+        if len(scenario.labels) < 2 * scenario.file.labels_per_block:
+            raise ScenarioError(
+                f"{len(scenario.labels)} labels make fewer than 2 blocks of labels_per_block="
+                f"{scenario.file.labels_per_block}: there would be nothing to split; lower labels_per_block"
+            )
+        return scenario
 
     def _check_batches(self) -> None:
         file = self.file
@@ -140,11 +146,6 @@ class Scenario:
         if len(set(texts)) < len(texts):
             twice = next(text for text in texts if texts.count(text) > 1)
             raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
-        if len(self.labels) < 2 * file.labels_per_block:
-            raise ScenarioError(
-                f"{len(self.labels)} labels make fewer than 2 blocks of labels_per_block={file.labels_per_block}: "
-                "there would be nothing to split; lower labels_per_block"
-            )
         if len(self.labels) % file.labels_per_block:
             raise ScenarioError(
                 f"{len(self.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "

@@ -34,6 +34,9 @@ def _set(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     [
         ("stages.teacher_rl.learning_rat", 1e-4, r"unknown key 'stages.teacher_rl.learning_rat'"),
         ("colour", "blue", r"unknown key 'colour'"),
+        ("labels_per_block", 16, r"16 labels make fewer than 2 blocks of labels_per_block=16"),
+        ("validation.problems.count", 1, r"the validation suite has 1 problems"),
+        ("prior_seconds", {"opd": 0}, r"prior_seconds.opd = '0'"),
         ("labels_per_block", 5, r"16 labels are no multiple of labels_per_block=5"),
         ("stages.student_rl.prompts_per_step", 8, r"prompts_per_step=8 exceeds labels_per_block=4"),
         ("stages.opd.prompts_per_step", 32, r"prompts_per_step=32 exceeds the 16 prompts"),

@@ -1,0 +1,83 @@
+"""Workers on real blocks: the same scores as one worker, a killed worker costs only its block, stops are clean."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.runners.conftest import small_scenario_file
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def command(folder: Path, results: str, trials: int, *more: str) -> list[str]:
+    scenario = folder / "small.yaml"
+    scenario.write_text(yaml.safe_dump(small_scenario_file()))
+    arguments = ["search", "--scenario", str(scenario), "--results", str(folder / results), "--trials", str(trials)]
+    return [sys.executable, "-m", "app.cli", *arguments, "--sampler", "random", "--json", *more]
+
+
+def scores(report: dict[str, Any]) -> dict[str, float]:
+    return {t["allocation"]: t["score"]["mean"] for t in report["trials"] if t["state"] == "complete"}
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: Path) -> None:
+    one = run(command(tmp_path, "one", 6, "--test-seeds", "1"))
+    two = run(command(tmp_path, "two", 6, "--test-seeds", "1", "--workers", "2"))
+    assert two["blocks"]["executed"] == two["blocks"]["distinct"]
+    assert two["test"]["blocks"]["executed"] == two["test"]["blocks"]["distinct"]
+    shared = scores(one).keys() & scores(two).keys()
+    assert len(shared) >= 4
+    assert {name: scores(one)[name] for name in shared} == {name: scores(two)[name] for name in shared}
+    rows = [{row["name"]: row["score"]["mean"] for row in r["leaderboard"]["rows"]} for r in (one, two)]
+    baselines = {"direct", "raw-bridge", "half-replay"} & rows[0].keys() & rows[1].keys()
+    assert baselines and {n: rows[0][n] for n in baselines} == {n: rows[1][n] for n in baselines}
+
+
+def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: Path) -> None:
+    arguments = command(tmp_path, "disturbed", 5, "--test-seeds", "0")
+    store = tmp_path / "disturbed" / "store"
+
+    def disturb(number: signal.Signals, blocks: int, workers: int) -> int:
+        """Send a signal once so many blocks are stored, and return the exit code."""
+        process = subprocess.Popen([*arguments, "--workers", str(workers)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        children: list[psutil.Process] = []
+        while len(list(store.glob("??/*"))) < blocks and process.poll() is None:
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        code = process.wait(timeout=120)
+        _, orphans = psutil.wait_procs(children, timeout=20)
+        assert not orphans, orphans
+        return code
+
+    assert disturb(signal.SIGKILL, 1, workers=1) == -signal.SIGKILL
+    assert disturb(signal.SIGKILL, 3, workers=2) == -signal.SIGKILL
+    assert disturb(signal.SIGINT, 5, workers=1) == 1
+    assert disturb(signal.SIGTERM, 7, workers=2) == 1
+    finished = run(arguments)
+    undisturbed = run(command(tmp_path, "undisturbed", 5, "--test-seeds", "0"))
+    shared = scores(finished).keys() & scores(undisturbed).keys()
+    assert len(shared) >= 3
+    assert {name: scores(finished)[name] for name in shared} == {name: scores(undisturbed)[name] for name in shared}
+    assert finished["labels"]["labels_owned"] <= 16 + 8
+    assert len([t for t in finished["trials"] if t["state"] == "complete"]) >= 4
+    assert not [t for t in finished["trials"] if t["state"] == "running"]
