@@ -24,6 +24,11 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def finite_fields(fields: object) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values."""
+    return {name: finite(v) if isinstance(v, float) else v for name, v in vars(fields).items()}
+
+
 def make_report(
     study: optuna.Study, scenario: Scenario, engine: LocalEngine, seed: int, trained_now: Iterable[str], seconds: float
 ) -> dict[str, Any]:

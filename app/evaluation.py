@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from app.accounts import finite_fields
 from app.progress import Reporter
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
@@ -145,7 +146,9 @@ def evaluate(
         labels_validation=len(scenario.validation),
         labels_owned=engine.ledger.owned(study) + len(scenario.validation),
     )
-    return rank_rows(rows, pairwise_differences(outcomes)), meta, account(runs, reporter.trained_keys)
+    pairwise = pairwise_differences(outcomes)
+    compared = [{"a": a, "b": b, **finite_fields(difference)} for (a, b), difference in pairwise.items()]
+    return rank_rows(rows, pairwise), meta, {**account(runs, reporter.trained_keys), "pairwise": compared}
 
 
 def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:

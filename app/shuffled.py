@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.accounts import finite_fields
 from app.evaluation import outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
@@ -78,7 +79,7 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
             difference = paired_difference(outcomes["blocked"], outcomes["shuffled"])
             comparisons[model] = {
                 **{name: score_over_seeds(several).mean for name, several in outcomes.items()},
-                "difference": {k: v for k, v in difference.__dict__.items() if v == v},
+                "difference": finite_fields(difference),
             }
     document = {
         "scenario": blocked.name,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from app.accounts import finite
+from app.accounts import finite_fields
 from app.evaluation import Entry, evaluate, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.progress import Reporter
@@ -48,7 +48,7 @@ def run_single(
             for suite in suites:
                 scored = engine.score(route.final, suite, study)
                 score = avg_at_k(correct_PK(scored.table)[1])
-                scores[scored.suite] = {name: finite(value) for name, value in score.__dict__.items()}
+                scores[scored.suite] = finite_fields(score)
         finally:
             engine.close()
     return {
@@ -95,7 +95,7 @@ def run_baselines(
                 ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
             finally:
                 engine.close()
-    document = to_json(ranked, meta)
+    document = {**to_json(ranked, meta), "pairwise": account["pairwise"]}
     write_json(document, folder / "leaderboard.json")
     write_json({"leaderboard": document, "test": account}, folder / "report.json")
     plot(ranked, folder / "leaderboard.png")
