@@ -1,0 +1,150 @@
+"""Kill a search again and again, and compare what it finishes with a search that nobody disturbed.
+
+Run: `python -m tests.faults.kill_search --kills 100` (about 30 minutes of 2 cores; a short form is in
+tests/app/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random process of
+theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the next begins.
+
+Checked at the end: every (allocation, seed) that both finished has identical scores; no route booked more labels than
+it trains; every block in the store is whole; no process outlived its parent.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from planner.allocation import Allocation
+from planner.cost import CheckpointState
+from planner.route import compile_route
+from runners.labels import Ledger
+from runners.scenario import Scenario
+from runners.store import BlockStore
+from tests.runners.conftest import small_scenario_file
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 12
+
+
+class Search:
+    """One `tuition search` of the small scenario, as a process that can be killed and started again."""
+
+    def __init__(self, folder: Path, results: str, seed: int):
+        self.scenario = folder / "small.yaml"
+        self.results = folder / results
+        self.seed = seed
+        options = ["--trials", str(TRIALS), "--seed", str(seed), "--test-seeds", "0", "--workers", "2", "--json"]
+        self.command = [sys.executable, "-m", "app.cli", "search", "--scenario", str(self.scenario), *options]
+        self.command += ["--results", str(self.results), "--sampler", "random"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, in the background."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            self.command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def finish(self) -> dict[str, Any]:
+        """Run it to its end, undisturbed; its report."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(self.command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"seed {self.seed} does not finish: {done.stderr[-2000:]}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+
+def disturb(folder: Path, kills: int, seconds: float, rng: random.Random) -> tuple[list[Search], Counter[str]]:
+    """Kill until so many kills (or seconds) are done; the searches that were disturbed, and what was killed."""
+    searches = [Search(folder, "disturbed", 0)]
+    counts: Counter[str] = Counter()
+    until = time.monotonic() + seconds
+    while counts["kills"] < kills and time.monotonic() < until:
+        search = searches[-1]
+        if search.process is None or search.process.poll() is not None:
+            if search.process is not None and search.process.returncode == 0:
+                counts["studies finished under fire"] += 1
+                searches.append(search := Search(folder, "disturbed", search.seed + 1))
+            search.start()
+            counts["starts"] += 1
+        time.sleep(rng.uniform(1.0, 20.0))
+        if search.process is None or search.process.poll() is not None:
+            continue
+        parent = psutil.Process(search.process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        victim = rng.choice(family)
+        try:
+            victim.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+        counts["kills"] += 1
+        counts["parents killed" if victim == parent else "workers and graders killed"] += 1
+        if victim == parent:
+            search.process.wait()
+            _, orphans = psutil.wait_procs(family[1:], timeout=30)
+            counts["orphans"] += len(orphans)
+        print(dict(counts), flush=True)
+    for search in searches:
+        if search.process is not None and search.process.poll() is None:
+            search.process.send_signal(signal.SIGINT)
+            search.process.wait()
+    return searches, counts
+
+
+def compare(folder: Path, searches: list[Search]) -> Counter[str]:
+    """Finish everything, disturbed and undisturbed, and count what agrees."""
+    found: Counter[str] = Counter()
+    scenario = Scenario.load(str(folder / "small.yaml"))
+    for search in searches:
+        disturbed = search.finish()
+        undisturbed = Search(folder, "undisturbed", search.seed).finish()
+        theirs = {t["allocation"]: t["score"] for t in undisturbed["trials"] if t["score"]}
+        for trial in disturbed["trials"]:
+            found[f"trials {trial['state']}"] += 1
+            if trial["score"] and trial["allocation"] in theirs:
+                same = trial["score"] == theirs[trial["allocation"]]
+                found["scores identical" if same else "SCORES DIFFER"] += 1
+        ledger = Ledger(search.results / "ledger.sqlite")
+        for text in {t["allocation"] for t in disturbed["trials"] if t["score"]}:
+            route = compile_route(Allocation.parse(text), scenario.recipe, search.seed)
+            booked = ledger.trained(disturbed["study"], search.seed, f"{route.allocation.id}:{route.final}")
+            found["routes booked right" if booked == len(route.labels_trained) else "ROUTES BOOKED WRONG"] += 1
+        found["blocks trained"] += disturbed["blocks"]["executed"]
+        found["distinct blocks"] += disturbed["blocks"]["distinct"]
+    store = BlockStore(searches[0].results / "store")
+    keys = [path.name for path in store.folder.glob("[0-9a-f][0-9a-f]/*") if not path.name.startswith(".")]
+    found["blocks whole"] = sum(store.state(key) is not CheckpointState.absent for key in keys)
+    found["blocks in the store"] = len(keys)
+    return found
+
+
+def main() -> None:
+    """Disturb, compare, print the counts; exit 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(description="Kill a search again and again.")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=7200, help="stop killing after so many seconds")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
+        searches, counts = disturb(folder, arguments.kills, arguments.seconds, random.Random(arguments.seed))
+        counts += compare(folder, searches)
+    print(json.dumps(counts, indent=1))
+    broken = counts["SCORES DIFFER"] + counts["ROUTES BOOKED WRONG"] + counts["orphans"]
+    sys.exit(1 if broken or counts["blocks whole"] != counts["blocks in the store"] else 0)
+
+
+if __name__ == "__main__":
+    main()
