@@ -219,6 +219,7 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
             "rank: the interval that pairwise paired differences leave open, not corrected for their number.",
             "selected: the validation score by which the search chose the entry.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
+            "GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
         ]
     )
 
