@@ -1,6 +1,7 @@
 """What a study has asked for, trained and spent: the numbers of its report."""
 
 import math
+import platform
 import shlex
 import sys
 from collections.abc import Iterable
@@ -86,7 +87,7 @@ def _trial_document(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
-    """Block costs measured in the results folder, on top of the scenario's prior."""
+    """Block costs measured on this host, in the results folder, on top of the scenario's prior."""
     models = {"student": ("warmup", "opd", "transfer_sft", "student_rl")} | dict.fromkeys(
         scenario.file.teachers, ("teacher_rl", "teacher_sft")
     )
@@ -95,6 +96,8 @@ def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
         {(stage, model): prior[stage] for model, stages in models.items() for stage in stages if stage in prior}
     )
     for record in store.records() if store is not None else []:
+        if record["host"] != platform.node():
+            continue
         # With its rollouts, whether this block was the one that drew them or not: a median over blocks is wanted.
         seconds = record["gpu_seconds"] + (record.get("rollouts") or {}).get("gpu_seconds", 0.0)
         if seconds > 0:

@@ -24,6 +24,7 @@ from runners.checkpoint import CarriedState, hash_weights, load_carried, load_mo
 from runners.labels import LabelPool
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
+from runners.settings import RejectionSettings, Settings
 from runners.stages import grpo, opd, sft, warmup
 from runners.stages.harness import StageResult, StageWork
 from runners.store import BlockStore
@@ -142,6 +143,15 @@ class BlockTrainer:
                 self.store.drop_optimizer(block.parent)
         return record
 
+    def _settings(self, stage: str) -> Settings:
+        settings: Settings = getattr(self.scenario.file.stages, stage)
+        return settings
+
+    def _prompts_drawn(self, stage: str) -> int | None:
+        """Prompts that a block of a stage draws, repeats counted; None for a teacher's SFT on its own samples."""
+        settings = self._settings(stage)
+        return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
+
     def _keeps_all_states(self, stage: str) -> bool:
         # A search with replay forks inside student_rl: fresh and replay blocks continue the same one.
         file = self.scenario.file
@@ -162,7 +172,7 @@ class BlockTrainer:
         rows, extra = self._rows(block, tokenizer, answers)
         work = StageWork(
             block=block,
-            settings=getattr(self.scenario.file.stages, block.stage),
+            settings=self._settings(block.stage),
             model=self._model_to_train(block),
             tokenizer=tokenizer,
             rows=rows,
@@ -317,7 +327,8 @@ class BlockTrainer:
             "python": platform.python_version(),
             "labels_new": len(block.new_labels),
             "labels_pool": len(block.pool),
-            "rows": result.num_rows,
+            "prompts": self._prompts_drawn(block.stage),
+            "sequences": self._settings(block.stage).steps * self._settings(block.stage).sequences_per_step,
             "steps": len(result.curves),
             "tokens": int(result.curves["tokens_seen"].max()) if result.curves["tokens_seen"].notna().any() else None,
             "gpu_seconds": round(training_seconds, 3),

@@ -63,7 +63,6 @@ class StageResult:
     model: Any
     carried: CarriedState
     curves: pd.DataFrame
-    num_rows: int
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -164,4 +163,4 @@ def run(trainer: Any) -> StageResult:
         )
     carried = CarriedState(trainer.optimizer.state_dict(), trainer.lr_scheduler.state_dict())
     model = trainer.accelerator.unwrap_model(trainer.model)
-    return StageResult(model, carried, pd.DataFrame(recorder.rows), num_rows=len(trainer.train_dataset))
+    return StageResult(model, carried, pd.DataFrame(recorder.rows))
