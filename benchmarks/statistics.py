@@ -20,6 +20,9 @@ Array = NDArray[Any]
 FloatArray = NDArray[np.float64]
 
 
+ROUNDING = 1e-9  # relative; sums of a few thousand outcomes agree far better, in any order
+
+
 @dataclass(frozen=True)
 class Score:
     """avg@k: the mean over problems of the mean correctness over samples, and its standard errors by source.
@@ -170,7 +173,10 @@ def _crossed_variance(differences_SP: FloatArray) -> tuple[float, float]:
     ms_residual = float(np.square(residual_SP).sum()) / residual_freedom
     total = ms_seed + ms_problem - ms_residual
     floor, floor_freedom = max((ms_seed, seed_freedom), (ms_problem, problem_freedom))
-    if total <= floor:
+    # Equal but for rounding, the degrees of freedom would depend on the order of the sums: the smaller ones are taken.
+    if math.isclose(ms_seed, ms_problem, rel_tol=ROUNDING):
+        floor_freedom = min(seed_freedom, problem_freedom)
+    if total <= floor * (1 + ROUNDING):
         return floor / differences_SP.size, float(floor_freedom)
     terms = [(ms_seed, seed_freedom), (ms_problem, problem_freedom), (ms_residual, residual_freedom)]
     freedom = total**2 / sum(term**2 / term_freedom for term, term_freedom in terms)

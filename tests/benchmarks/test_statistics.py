@@ -110,6 +110,14 @@ def test_the_difference_is_antisymmetric(systems: tuple[list[Array], list[Array]
     assert numbers(there.reversed()) == pytest.approx(numbers(back), abs=1e-12)
 
 
+def test_equal_mean_squares_take_the_smaller_degrees_of_freedom_in_any_order() -> None:
+    a = [np.full((4, 1), value) for value in (0, 1, 0)]
+    b = [np.array([[0], [0], [1], [1]]), np.array([[1], [0], [0], [1]]), np.zeros((4, 1), int)]
+    first = paired_difference(a, b)
+    again = paired_difference([x[::-1] for x in a[::-1]], [x[::-1] for x in b[::-1]])
+    assert (first.low, first.high) == pytest.approx((again.low, again.high), abs=1e-9)
+
+
 @given(two_systems(), st.randoms(use_true_random=False))
 def test_the_order_of_problems_and_seeds_does_not_matter(systems: tuple[list[Array], list[Array]], random: Any) -> None:
     a, b = systems

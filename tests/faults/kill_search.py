@@ -67,7 +67,8 @@ class Search:
 
 def disturb(folder: Path, kills: int, seconds: float, rng: random.Random) -> tuple[list[Search], Counter[str]]:
     """Kill until so many kills (or seconds) are done; the searches that were disturbed, and what was killed."""
-    searches = [Search(folder, "disturbed", 0)]
+    begun = len(list(folder.glob("disturbed/studies/*")))
+    searches = [Search(folder, "disturbed", seed) for seed in range(max(1, begun))]
     counts: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while counts["kills"] < kills and time.monotonic() < until:
@@ -135,9 +136,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=7200, help="stop killing after so many seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
+    parser.add_argument("--folder", type=Path, help="keep everything here; killed itself, it goes on here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = arguments.folder or Path(name)
         (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
         searches, counts = disturb(folder, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)
