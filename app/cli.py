@@ -215,10 +215,58 @@ def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fals
     """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
     from app.progress import print_json
     from app.report import show_store
-    from app.single import list_store
+    from app.store import list_store
 
     document = list_store(results)
     print_json(document) if json else show_store(document)
+
+
+@store_app.command("verify")
+def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
+    from app.progress import print_json
+    from app.report import show_verified
+    from app.store import verify_store
+
+    document = verify_store(results)
+    print_json(document) if json else show_verified(document)
+    if document["damaged"]:
+        raise typer.Exit(1)
+
+
+@store_app.command("prune", epilog="Example: tuition store prune --max-store 20GB --dry-run")
+def store_prune(
+    max_store: Annotated[str, typer.Option(help="What the store may hold: bytes, or a size as 500MB or 20GB.")],
+    results: ResultsOption = DEFAULT_RESULTS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Shrink the store: least GPU-seconds per byte first, never what is in use or behind a tested route.
+
+    Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
+    """
+    from app.store import prune
+
+    if not prune(results, max_store, dry_run, yes, json):
+        raise typer.Exit(1)
+
+
+@store_app.command("export", epilog="Example: tuition store export 3f9a --to my-model")
+def store_export(
+    block: Annotated[str, typer.Argument(help="A block's key, or enough of its beginning.")],
+    to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
+    results: ResultsOption = DEFAULT_RESULTS,
+    scenario: ScenarioOption = "micro",
+    json: JsonOption = False,
+) -> None:
+    """Write a block as a plain transformers folder; an adapter is merged into its base, found by --scenario."""
+    from app.progress import print_json
+    from app.store import export_block
+
+    silence_libraries()
+    document = export_block(results, block, to, scenario)
+    print_json(document) if json else typer.echo(document["folder"])
 
 
 @app.command(epilog="Example: tuition scenarios micro")
@@ -290,6 +338,24 @@ def silence_libraries() -> None:
     warnings.filterwarnings("ignore")
 
 
+def _disk_trouble(error: Exception) -> str:
+    """What the operating system refused, on which file, and what to do."""
+    import errno
+
+    number = error.errno if isinstance(error, OSError) else None
+    fixes = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space or raise the quota",
+        errno.EROFS: "make the file system writable, or name another folder with --results",
+        errno.EACCES: "mend the permissions, or name another folder with --results",
+        errno.EPERM: "mend the permissions, or name another folder with --results",
+    }
+    if number not in fixes or not isinstance(error, OSError):
+        return " ".join(str(error).split())
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror}{where}: {fixes[number]}; the same command goes on where it was"
+
+
 def main() -> None:
     """Entry point: wrong input ends in one line and exit code 2, failures in one line and 1."""
     from typer.exceptions import TyperException
@@ -310,7 +376,7 @@ def main() -> None:
         ours = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
         if not ours and not isinstance(error, OSError):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error if ours else _disk_trouble(error)}", file=sys.stderr)
         sys.exit(2 if ours and isinstance(error, ValueError) else 1)
 
 

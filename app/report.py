@@ -1,14 +1,17 @@
 """What a person reads at the end of a command: tables and a few sentences, on standard output."""
 
 import json
+from dataclasses import asdict
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.leaderboard import from_json, render
+from benchmarks.leaderboard import Meta, RankedRow, from_json, render
 
 if TYPE_CHECKING:
     from app.search import SearchResult
@@ -120,15 +123,25 @@ def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
     path = results / "studies" / study / "leaderboard.json"
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        from_json(document)
+        _check_leaderboard(document)
     except FileNotFoundError:
         known = ", ".join(studies(results)) or "none"
         raise ReportError(f"no leaderboard of study {study!r} in {results} (tested studies: {known})") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ReportError(
-            f"{path} is damaged ({error!r}): run the search again, it trains nothing and writes it anew"
+            f"{path} is damaged ({' '.join(repr(error).split())[:200]}): run the search again, it trains nothing and "
+            "writes it anew"
         ) from None
     return document
+
+
+def _check_leaderboard(document: dict[str, Any]) -> None:
+    """One of several errors for what could not be shown or printed as JSON: types, sizes, texts."""
+    ranked, meta = from_json(document)
+    TypeAdapter(list[RankedRow]).validate_python([asdict(row) for row in ranked])
+    TypeAdapter(Meta).validate_python(asdict(meta))
+    json.dumps(document, allow_nan=False)
+    Console(file=TextIOWrapper(BytesIO(), encoding="utf-8"), width=110).print(render(ranked, meta))
 
 
 def show_plan(document: dict[str, Any]) -> None:
@@ -205,6 +218,44 @@ def show_store(document: dict[str, Any]) -> None:
             f"{block['gpu_seconds']:.1f}", f"{block['bytes'] / 1e6:.1f}", block["state"],
         )  # fmt: skip
     _console().print(table)
+
+
+def show_verified(document: dict[str, Any]) -> None:
+    """What was checked, and what was damaged."""
+    console = _console()
+    for damage in document["damaged"]:
+        line = f"damaged {damage['kind']} {damage['key']}: {damage['reason']}; moved aside, it will be made again"
+        console.print(line, markup=False, soft_wrap=True)
+    checked = ", ".join(f"{count} {kind}" for kind, count in document["checked"].items())
+    busy = f", {len(document['in_use'])} blocks in use not checked" if document["in_use"] else ""
+    console.print(f"Checked: {checked}{busy}. {len(document['damaged']) or 'None'} damaged.")
+
+
+def show_prune_plan(document: dict[str, Any], error_stream: bool) -> None:
+    """What a prune would remove and what is at stake, on standard error if asked (standard output is for JSON)."""
+    console = Console(highlight=False, stderr=True, width=110) if error_stream else _console()
+    if document["evictions"]:
+        table = Table(title="to be evicted, in this order", box=box.SIMPLE_HEAD)
+        for column in ("key", "block", "model", "seed", "what", "MB", "GPU-s at stake"):
+            table.add_column(column)
+        for step in document["evictions"]:
+            what = "optimizer state" if step["part"] == "optimizer" else "the block"
+            table.add_row(
+                step["key"][:12], f"{step['stage']}[{step['index']}]", step["model"], str(step["run_seed"]), what,
+                f"{step['freed_bytes'] / 1e6:.1f}", f"{step['gpu_seconds']:.1f}",
+            )  # fmt: skip
+        console.print(table)
+    leftover_bytes = sum(leftover["freed_bytes"] for leftover in document["leftovers"])
+    console.print(
+        f"Leftovers of dead processes and damaged folders: {len(document['leftovers'])}, "
+        f"{leftover_bytes / 1e6:.1f} MB. Kept: {document['kept_for_finalists']} blocks of tested routes, "
+        f"{len(document['in_use'])} in use.\nStore: {document['bytes_before'] / 1e6:.1f} MB now, "
+        f"{document['bytes_after'] / 1e6:.1f} MB after, limit {document['limit_bytes'] / 1e6:.1f} MB. At stake: "
+        f"{document['gpu_seconds_at_stake']:.1f} GPU-seconds, if all of it is ever wanted again.",
+        soft_wrap=True,
+    )
+    if not document["within_limit"]:
+        console.print("The limit cannot be kept: the rest is not evicted, or not of blocks (rollouts).", soft_wrap=True)
 
 
 def show_doctor(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`tuition run`, `baselines` and `store list`: one route, the fixed set of baselines, what is stored."""
+"""`tuition run` and `baselines`: one route, the fixed set of baselines."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,6 @@ from planner.route import compile_route
 from planner.study import StudyError
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-from runners.store import BlockStore, StoreError
 
 
 def allocations_by_name(scenario: Scenario) -> dict[str, Allocation]:
@@ -100,21 +99,3 @@ def run_baselines(
     write_json({"leaderboard": document, "test": account}, folder / "report.json")
     plot(ranked, folder / "leaderboard.png")
     return document
-
-
-def list_store(results: Path) -> dict[str, Any]:
-    """All blocks of a results folder, oldest first."""
-    if not (results / "store").is_dir():
-        raise StoreError(f"no store in {results}: run a search there first, or name another folder with --results")
-    store = BlockStore(results / "store")
-    blocks = [
-        {
-            **{
-                name: record[name] for name in ("key", "stage", "index", "model", "run_seed", "gpu_seconds", "finished")
-            },
-            "bytes": store.size_bytes(record["key"]),
-            "state": str(store.state(record["key"])),
-        }
-        for record in sorted(store.records(), key=lambda record: record["finished"])
-    ]
-    return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 from collections import Counter
@@ -114,6 +115,21 @@ def move_aside(folder: Path, reason: str) -> Path:
     return aside
 
 
+def artefact_folder(root: Path, key: str) -> Path:
+    """`root/<2 hex>/<key>`, where an artefact lies or would lie.
+
+    RecordError for a key that is not 64 hex digits, which must never become a path, and for a symbolic link in the
+    place of either folder, through which we would write outside of `root`.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", key):
+        raise RecordError(f"key {key[:80]!r} is not 64 hex digits; nothing is read or written under that name")
+    folder = root / key[:2] / key
+    for path in (folder.parent, folder):
+        if path.is_symlink():
+            raise RecordError(f"{path} is a symbolic link, and what lies behind it is not ours: remove the link")
+    return folder
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
@@ -158,7 +174,7 @@ class ScoreStore:
 
     def path(self, key: ScoreKey) -> Path:
         """The folder of a score, whether it exists or not."""
-        return self.folder / key.key[:2] / key.key
+        return artefact_folder(self.folder, key.key)
 
     def load(self, key: ScoreKey) -> pd.DataFrame | None:
         """The sample table of a score, or None where there is none.
@@ -173,7 +189,7 @@ class ScoreStore:
             if record["samples_sha256"] != file_sha256(folder / SAMPLES_FILE):
                 raise RecordError(f"the SHA-256 of {SAMPLES_FILE} is not the recorded one")
             return checked_table(pd.read_parquet(folder / SAMPLES_FILE))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             # pyarrow's errors are ValueError or OSError; json's and unicode's are ValueError.
             move_aside(folder, f"{type(error).__name__}: {error}")
             return None

@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-Blocks = Annotated[int, Field(strict=True, ge=0)]
+MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory
+
+Blocks = Annotated[int, Field(strict=True, ge=0, le=MAX_BLOCKS)]
 
 BASE = "base"
 
@@ -48,7 +50,7 @@ class Allocation(BaseModel):
         default="pool", description="transfer prompts: the scenario's prompt pool, or the teacher's label problems"
     )
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         # One exception type for a wrong type and for a wrong combination, and one line instead of pydantic's several.
         try:
             super().__init__(**fields)
@@ -111,7 +113,7 @@ class Allocation(BaseModel):
                 raise AllocationError(f"{word!r} is not name=value; allowed names: {', '.join(cls.model_fields)}")
             if name in fields:
                 raise AllocationError(f"{name!r} is given twice in {text!r}; give it once")
-            fields[name] = int(value) if re.fullmatch(r"-?[0-9]+", value) and name != "teacher" else value
+            fields[name] = int(value) if re.fullmatch(r"-?[0-9]{1,20}", value) and name != "teacher" else value
         if not fields:
             raise AllocationError(f"{text!r} names no field; write {BASE!r} for the base student as it is")
         return cls(**fields)

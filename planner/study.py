@@ -133,14 +133,32 @@ def _open_storage(storage_url: str) -> RDBStorage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat is experimental in Optuna 5
-            return RDBStorage(
+            storage = RDBStorage(
                 storage_url,
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
                 heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_STALE_RETRIES),
             )
+            _check_file(storage, shown_url)
+            return storage
     except (SQLAlchemyError, ImportError) as error:
-        raise StudyError(f"cannot open the study storage {shown_url}: {_one_line(error)}; check the URL") from error
+        raise StudyError(
+            f"cannot open the study storage {shown_url}: {_one_line(error)}; check the URL; a damaged "
+            "file can be moved aside, the same command then searches anew and trains no stored block again"
+        ) from error
+
+
+def _check_file(storage: RDBStorage, shown_url: str) -> None:
+    """StudyError for a damaged SQLite file: damage inside of it would show up in the middle of a search."""
+    if storage.engine.dialect.name != "sqlite":
+        return
+    with storage.engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise StudyError(
+            f"the study storage {shown_url} is damaged ({' '.join(str(found).split())}): restore it, or move it aside; "
+            "the same command then searches anew and trains no stored block again"
+        )
 
 
 def search(

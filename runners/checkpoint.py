@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 
+class CheckpointError(RuntimeError):
+    """Files of a checkpoint that cannot be read; one line with the path and the fix."""
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint folder, in order; FileNotFoundError when there are none."""
     files = sorted(folder.glob("*.safetensors"))
@@ -98,15 +102,25 @@ def save_carried(state: CarriedState, folder: Path) -> None:
 
 
 def load_carried(folder: Path) -> CarriedState:
-    """Read what `save_carried` wrote; FileNotFoundError when the block keeps no optimizer state."""
+    """Read what `save_carried` wrote; FileNotFoundError when the block keeps no optimizer state.
+
+    CheckpointError when it is damaged.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    document = json.loads((folder / SCALARS).read_text())
-    state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in document["scalars"].items()}
-    for name, tensor in load_file(folder / TENSORS).items():
-        index, field = name.split(".", 1)
-        state.setdefault(int(index), {})[field] = tensor
-    return CarriedState({"state": state, "param_groups": document["param_groups"]}, document["scheduler"])
+    try:
+        document = json.loads((folder / SCALARS).read_text(encoding="utf-8"))
+        state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in document["scalars"].items()}
+        for name, tensor in load_file(folder / TENSORS).items():
+            index, field = name.split(".", 1)
+            state.setdefault(int(index), {})[field] = tensor
+        return CarriedState({"state": state, "param_groups": document["param_groups"]}, document["scheduler"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the optimizer state {folder / SCALARS} or {TENSORS} is damaged ({error!r}): remove both, its stage is "
+            "then trained again"
+        ) from None
 
 
 def load_model(folder: Path, dtype: str, device: str, base: Path | None = None, trainable: bool = True) -> Any:

@@ -109,22 +109,36 @@ class _Transaction:
 
     def __init__(self, path: Path):
         self.path = path
-        self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
 
     def __enter__(self) -> sqlite3.Connection:
+        try:
+            self.connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from error
         try:
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.DatabaseError as error:
             self.connection.close()
-            raise LedgerError(
-                f"the label ledger {self.path} cannot be used ({error}): restore it, or move it aside to count anew"
-            ) from error
+            raise self._unusable(error) from error
         return self.connection
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         with closing(self.connection):
-            self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
+            try:
+                if self.connection.in_transaction:  # SQLite itself rolls back on a full disk and on a damaged file
+                    self.connection.execute("COMMIT" if error is None else "ROLLBACK")
+            except sqlite3.DatabaseError as failure:
+                raise self._unusable(failure) from failure
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.DatabaseError) -> LedgerError:
+        if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: the file itself may be sound
+            fix = "make it writable, or free some space; if it is no ledger, move it aside to count anew"
+        else:
+            fix = "restore it, or move it aside to count anew; blocks and scores stand"
+        return LedgerError(f"the label ledger {self.path} cannot be used ({error}): {fix}")
 
 
 class LabelPool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmarks.records import file_sha256, move_aside, publish_folder
+from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
 from benchmarks.sampling import Decoding, draw_ids
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Rollouts:
             sort_keys=True,
         )
         key = hashlib.sha256(content.encode()).hexdigest()
-        folder = self.folder / key[:2] / key
+        folder = artefact_folder(self.folder, key)
         stored = self._read(folder)
         if stored is not None:
             completions, gpu_seconds = stored
@@ -85,7 +85,7 @@ class Rollouts:
             if not folder.exists():
                 return None
             reason = "a file is missing"
-        except (ValueError, KeyError, OSError) as error:
-            reason = str(error)
+        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+            reason = f"{type(error).__name__}: {error}"
         move_aside(folder, reason)
         return None

@@ -6,6 +6,7 @@ when the file is loaded, so that a search cannot fail an hour later on a wrong n
 
 import hashlib
 import json
+import reprlib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -115,13 +116,16 @@ class Scenario:
         path = BUILT_IN / f"{name_or_path}.yaml"
         if name_or_path not in built_in_scenarios():
             path = Path(name_or_path)
-            if not path.is_file():
+            if not _is_file(path):
                 known = ", ".join(built_in_scenarios())
                 raise ScenarioError(f"no scenario {name_or_path!r}: give the path of a YAML file or one of {known}")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        except OSError as error:
+            raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
+        except Exception as error:
+            # The safe loader lets its converters' errors through: of wrong dates, long numbers, deep nesting and so on.
+            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
         if not isinstance(content, dict):
             raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
         try:
@@ -188,9 +192,9 @@ class Scenario:
         folder = self.folder / str(spec.path)
         try:
             weight_files(folder)
-        except FileNotFoundError:
+        except (OSError, ValueError):  # ValueError: a null byte in the path
             raise ScenarioError(
-                f"missing checkpoint {folder}: build it (tuition micro build) or correct the path"
+                f"missing checkpoint {str(folder)!r}: build it (tuition micro build) or correct the path"
             ) from None
 
     def base_folder(self, model: str) -> Path:
@@ -257,7 +261,7 @@ class Scenario:
         folder = self.base_folder(model)
         try:
             base = hash_base(folder)
-        except (SafetensorError, json.JSONDecodeError) as error:
+        except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
             raise ScenarioError(
                 f"the checkpoint in {folder} cannot be read ({error}): fetch or build it again"
             ) from None
@@ -326,15 +330,27 @@ def built_in_scenarios() -> list[str]:
     return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _sha256(*texts: str) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _shown(value: object) -> str:
+    # A value may be huge, or refer to one part so often that writing it out would fill the memory.
+    return repr((value if isinstance(value, str) else reprlib.repr(value))[:80])
 
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r} (value {str(first['input'])[:60]!r}): remove it or correct its spelling"
+        return f"unknown key {where!r} (value {_shown(first['input'])}): remove it or correct its spelling"
     if first["type"] == "missing":
         return f"key {where!r} is missing: add it"
-    return f"{where or 'scenario'} = {str(first['input'])[:80]!r}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{where or 'scenario'} = {_shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}"

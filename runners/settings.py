@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Settings(BaseModel):
     """What all stages share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(10, ge=1, description="optimizer steps of one block")
     learning_rate: float = Field(1e-4, gt=0, description="constant after the stage's one warm-up")
@@ -109,7 +109,7 @@ class RejectionSettings(Settings):
 class StageSettings(BaseModel):
     """The settings of every stage of a scenario."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     teacher_rl: RLSettings = RLSettings()
     teacher_sft: RejectionSettings = RejectionSettings()
@@ -122,7 +122,7 @@ class StageSettings(BaseModel):
 class LoRASettings(BaseModel):
     """One adapter that runs through all stages of a model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rank: int = Field(32, ge=1)
     alpha: int = Field(64, ge=1)

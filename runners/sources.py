@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from benchmarks.suites.micro import Problem, make_problems
 from runners.settings import LoRASettings
 
+MICRO_MAX = 20_000  # every split has some 29,000 distinct sums, and drawing the last of them takes long
+
 
 class ScenarioError(ValueError):
     """A scenario that cannot be used; one line with the offending value and the fix."""
@@ -17,7 +19,7 @@ class ScenarioError(ValueError):
 class Frozen(BaseModel):
     """A part of a scenario file: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelSource(Frozen):
@@ -48,6 +50,8 @@ class ProblemSource(Frozen):
             raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
         if self.micro is not None and self.count is None:
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
+        if self.micro is not None and (self.count or 0) > MICRO_MAX:
+            raise ValueError(f"`micro` with count={self.count}: a split holds no more than {MICRO_MAX:,} problems")
         return self
 
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
@@ -58,17 +62,16 @@ class ProblemSource(Frozen):
         if self.micro is not None:
             return tuple(make_problems(self.micro, self.count or 0))
         path = folder / str(self.jsonl)
-        if not path.is_file():
-            raise ScenarioError(f"no problem file {path}: write one JSON object per line with id, problem and answer")
         problems: list[Problem] = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        for number, line in enumerate(_lines(path), 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
                 answer = str(row["answer"]).strip() if answers and row["answer"] is not None else ""
                 problem = Problem(str(row["id"]), str(row["problem"]), answer, row.get("level"), row.get("subject"))
-            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                _check(problem)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 fields = "id, problem and answer" if answers else "id and problem"
                 raise ScenarioError(f"{path}:{number}: not a problem with {fields} ({error!r})") from None
             if answers and not answer:
@@ -79,6 +82,27 @@ class ProblemSource(Frozen):
             twice = next(i for i in ids if ids.count(i) > 1)
             raise ScenarioError(f"{path}: id {twice!r} appears twice; ids must be unique")
         return tuple(problems[: self.count])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
+        raise ScenarioError(
+            f"no problem file {str(path)!r} ({reason}): write one JSON object per line with id, problem and answer"
+        ) from None
+
+
+def _check(problem: Problem) -> None:
+    """TypeError or UnicodeError for what could not be kept in a table of samples."""
+    if not isinstance(problem.level, int | None) or not isinstance(problem.subject, str | None):
+        raise TypeError(f"level {problem.level!r:.40} must be an integer and subject {problem.subject!r:.40} a text")
+    if abs(problem.level or 0) >= 2**63:
+        raise ValueError("level is too large")
+    "".join((problem.id, problem.problem, problem.answer, problem.subject or "")).encode()
 
 
 class SuiteSource(Frozen):

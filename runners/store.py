@@ -6,20 +6,26 @@ A block appears by one atomic rename. Its checksums are verified once per proces
 named in a warning, and trained again. Two processes that want one block: one trains, the other waits on its lock.
 """
 
+import hashlib
 import json
+import os
+import re
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from benchmarks.records import file_sha256, move_aside, publish_folder
+from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
 from planner.cost import CheckpointState
 from runners.checkpoint import SCALARS, TENSORS
 
 FORMAT = 1
 RECORD = "record.json"
+CHECKSUM = "record_sha256"  # blocks of before it was introduced have none
 
 
 class StoreError(ValueError):
@@ -33,22 +39,32 @@ class BlockStore:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._verified: set[str] = set()
+        self.set_aside: dict[str, str] = {}
+        """Blocks that this object has found damaged and moved aside, with the reasons."""
 
     def path(self, key: str) -> Path:
-        """Where a block lies, or would lie."""
-        return self.folder / key[:2] / key
+        """Where a block lies, or would lie; RecordError for what is no key, or a link out of the store."""
+        return artefact_folder(self.folder, key)
 
     def model(self, key: str) -> Path:
         """The checkpoint folder of a block."""
         return self.path(key) / "model"
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold a block's lock; the kernel frees it when its owner dies."""
+    def lock(self, key: str, timeout: float = -1) -> Iterator[None]:
+        """Hold a block's lock; the kernel frees it when its owner dies.
+
+        Waits up to `timeout` seconds (negative: for ever) and then raises filelock.Timeout; RecordError for no key.
+        """
+        self.path(key)
         locks = self.folder / "locks"
         locks.mkdir(exist_ok=True)
-        with FileLock(locks / f"{key}.lock"):
+        with FileLock(locks / f"{key}.lock", timeout=timeout):
             yield
+
+    def in_use(self) -> set[str]:
+        """Keys of the blocks whose lock somebody holds now, stored or still being trained."""
+        return {path.stem for path in (self.folder / "locks").glob("*.lock") if is_held(path)}
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The verified record of a block, or None when the block is absent, damaged or descends from another parent.
@@ -77,14 +93,19 @@ class BlockStore:
         file = self.path(key) / RECORD
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            version = record["format"]
-            record["weights_sha256"], record["files"]
+            version = int(record["format"])
+            if record["key"] != key:
+                raise ValueError(f"it names another block, {record['key']!r}")
+            if version <= FORMAT:
+                _check(record)
         except FileNotFoundError:
             # Looked at in this order, because another process may publish the block between our two looks.
             if self.path(key).exists() and not file.exists():
                 self._set_aside(key, f"{RECORD} is missing")
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (
+            ValueError, KeyError, TypeError, OverflowError, RecursionError, IsADirectoryError, NotADirectoryError
+        ) as error:  # fmt: skip
             self._set_aside(key, f"{RECORD} is unreadable ({error!r})")
             return None
         if version > FORMAT:
@@ -92,6 +113,12 @@ class BlockStore:
         return dict(record)
 
     def _damage(self, key: str, record: dict[str, Any]) -> str | None:
+        if record.get(CHECKSUM, _checksum(record)) != _checksum(record):
+            return f"{RECORD} does not match its own checksum"
+        # A file that nobody vouches for might be loaded all the same: code, pickled weights, another shard.
+        unknown = _files(self.path(key)) - record["files"].keys() - {RECORD}
+        if unknown:
+            return f"{min(unknown)} is not in its list of files"
         for name, sha256 in record["files"].items():
             file = self.path(key) / name
             try:
@@ -101,11 +128,14 @@ class BlockStore:
                 # Optimizer state may have been dropped on purpose, even just now: the block is then only evaluable.
                 if name not in (TENSORS, SCALARS):
                     return f"{name} is missing"
+            except (IsADirectoryError, NotADirectoryError):
+                return f"{name} is not a file"
         return None
 
     def _set_aside(self, key: str, reason: str) -> None:
         with suppress(FileNotFoundError):  # another process was faster
             move_aside(self.path(key), reason)
+            self.set_aside[key] = reason
 
     def state(self, key: str) -> CheckpointState:
         """Whether a block is absent, evaluable (weights) or also resumable (optimizer and scheduler)."""
@@ -120,9 +150,9 @@ class BlockStore:
         # What is there already was trained again only because its optimizer state had been dropped.
         with publish_folder(self.path(key), replace=True) as folder:
             yield folder
-            files = sorted(p for p in folder.rglob("*") if p.is_file())
-            checksums = {p.relative_to(folder).as_posix(): file_sha256(p) for p in files}
+            checksums = {name: file_sha256(folder / name) for name in sorted(_files(folder))}
             document = {"format": FORMAT, "key": key, **record, "files": checksums}
+            document[CHECKSUM] = _checksum(document)
             (folder / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
         self._verified.add(key)
 
@@ -131,11 +161,62 @@ class BlockStore:
         for name in (SCALARS, TENSORS):
             (self.path(key) / name).unlink(missing_ok=True)
 
+    def evict(self, key: str) -> None:
+        """Remove a block. It is gone at once, by a rename, whatever happens to the removal of its files."""
+        evicted = self.path(key).with_name(f".evicted-{key}-{secrets.token_hex(4)}")
+        os.rename(self.path(key), evicted)
+        self._verified.discard(key)
+        shutil.rmtree(evicted)
+
+    def block_keys(self) -> list[str]:
+        """Keys of all blocks, whole or damaged. Links are passed over: what they point at is not the store's."""
+        folders = sorted(self.folder.glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 64))
+        return [p.name for p in folders if not p.is_symlink() and not p.parent.is_symlink()]
+
     def records(self) -> list[dict[str, Any]]:
         """Records of all blocks, without verifying their checksums."""
-        keys = [p.name for p in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*")) if not p.name.startswith(".")]
-        return [record for key in keys if (record := self._read(key)) is not None]
+        return [record for key in self.block_keys() if (record := self._read(key)) is not None]
 
     def size_bytes(self, key: str) -> int:
         """Bytes of a block on disk."""
         return sum(p.stat().st_size for p in self.path(key).rglob("*") if p.is_file())
+
+    def optimizer_bytes(self, key: str) -> int:
+        """Bytes of a block's optimizer state; 0 when it was dropped, wholly or in part."""
+        files = [self.path(key) / name for name in (TENSORS, SCALARS)]
+        return sum(file.stat().st_size for file in files) if all(file.exists() for file in files) else 0
+
+
+def _files(folder: Path) -> set[str]:
+    # os.walk passes over what vanishes meanwhile, when another process evicts the block.
+    return {(Path(top) / name).relative_to(folder).as_posix() for top, _, names in os.walk(folder) for name in names}
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    """SHA-256 of a record without its checksum."""
+    content = {name: value for name, value in record.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check(record: dict[str, Any]) -> None:
+    """ValueError, KeyError or TypeError where a record lacks what the store itself reads, or would lead out of it."""
+    if not isinstance(record["weights_sha256"], str) or not isinstance(record["files"], dict):
+        raise TypeError("weights_sha256 or files is of the wrong type")
+    for name in record["files"]:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise ValueError(f"file {name[:80]!r} lies outside of the block")
+    for role in ("parent", "teacher"):
+        ancestor = record.get(role)
+        if ancestor is not None and not re.fullmatch(r"[0-9a-f]{64}", ancestor):
+            raise ValueError(f"{role} {str(ancestor)[:80]!r} is not 64 hex digits")
+        if ancestor is not None and not isinstance(record[f"{role}_weights_sha256"], str):
+            raise TypeError(f"{role}_weights_sha256 is of the wrong type")
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds this lock file now."""
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

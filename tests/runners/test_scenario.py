@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runners.scenario import BUILT_IN, Scenario, ScenarioError, built_in_scenarios
+from runners.scenario import BUILT_IN, Scenario, ScenarioError, ScenarioFile, built_in_scenarios
 
 Load = Callable[[dict[str, Any]], Scenario]
 
@@ -93,3 +93,9 @@ def test_a_setting_changes_the_recipe_of_its_stage_only(scenario_file: dict[str,
     before = load(scenario_file).recipe
     after = load(_set(scenario_file, "stages.opd.steps", 3)).recipe
     assert {stage for stage in before.stages if before.stages[stage] != after.stages[stage]} == {"opd"}
+
+
+def test_the_scenario_in_the_readme_is_one() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    content = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
+    assert ScenarioFile.model_validate(content).name == "mine"

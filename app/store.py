@@ -1,0 +1,397 @@
+"""`tuition store list|verify|prune|export`: what is stored, whether it is whole, what may go, and a block to take away.
+
+Simplified: nothing is pruned while a search of the results folder runs or a block is being trained in its store,
+because what a block in training needs is not known before it is done. Sizes are those of files, not of disk blocks.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import typer
+from filelock import Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.progress import print_json
+from app.report import show_prune_plan
+from benchmarks.records import RECORD_FILE, SAMPLES_FILE, file_sha256, move_aside, publish_folder
+from planner.cost import CheckpointState
+from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
+from runners.scenario import Scenario
+from runners.store import RECORD, BlockStore, StoreError, is_held
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+ROLLOUTS_FILE = "rollouts.parquet"
+# What `publish_folder`, `move_aside` and `BlockStore.evict` leave when their process is killed.
+LEFTOVER = re.compile(r"\.(?P<kind>partial|retired|damaged|evicted)-(?P<name>.+?)(-(?P<pid>[0-9]+))?-[0-9a-f]{8}")
+
+
+class StoreBusyError(RuntimeError):
+    """Somebody works with the store; one line with who, and what to do."""
+
+
+class Listed(BaseModel):
+    """The fields of a block's record that the commands show and count with."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    stage: str
+    index: int
+    model: str
+    run_seed: int
+    gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
+    finished: float = Field(allow_inf_nan=False)
+    parent: str | None = None
+    teacher: str | None = None
+    stage_start: str | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A folder that a killed writer has left, or a damaged one that was moved aside. `in_store`: not a score's."""
+
+    path: Path
+    freed_bytes: int
+    in_store: bool
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """What `prune` would remove, in order. `store_bytes` is the store's size now, with what killed writers left."""
+
+    limit_bytes: int
+    store_bytes: int
+    leftovers: tuple[Leftover, ...]
+    evictions: tuple[Eviction, ...]
+    blocks: dict[str, Listed]
+    finalists: int
+    in_use: tuple[str, ...]
+
+    @property
+    def bytes_after(self) -> int:
+        """The store's size when all of it is done."""
+        gone = sum(leftover.freed_bytes for leftover in self.leftovers if leftover.in_store)
+        return self.store_bytes - gone - sum(step.freed_bytes for step in self.evictions)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        described = [
+            {**asdict(step), **self.blocks[step.key].model_dump(include={"stage", "index", "model", "run_seed"})}
+            for step in self.evictions
+        ]
+        return {
+            "limit_bytes": self.limit_bytes,
+            "bytes_before": self.store_bytes,
+            "bytes_after": self.bytes_after,
+            "within_limit": self.bytes_after <= self.limit_bytes,
+            "gpu_seconds_at_stake": round(gpu_seconds_at_stake(self.evictions), 3),
+            "evictions": described,
+            "leftovers": [{"path": str(left.path), "freed_bytes": left.freed_bytes} for left in self.leftovers],
+            "kept_for_finalists": self.finalists,
+            "in_use": list(self.in_use),
+        }
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size like "500MB", "1.5 GB" or "20000" (units of a thousand); StoreError for anything else."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2].upper() not in UNITS:
+        raise StoreError(f"size {text!r}: give bytes, or a number with KB, MB, GB or TB, as 500MB or 20GB")
+    return int(Decimal(match[1]) * UNITS[match[2].upper()])
+
+
+def open_store(results: Path) -> BlockStore:
+    """The store of a results folder; StoreError when there is none."""
+    if not (results / "store").is_dir():
+        raise StoreError(f"no store in {results}: run a search there first, or name another folder with --results")
+    return BlockStore(results / "store")
+
+
+def _listed(store: BlockStore) -> list[Listed]:
+    blocks = []
+    for record in store.records():
+        try:
+            blocks.append(Listed.model_validate(record))
+        except ValidationError as error:
+            file = store.path(record["key"]) / RECORD
+            raise StoreError(f"{file}: {_reason(error)}; `tuition store verify` moves it aside") from None
+    return sorted(blocks, key=lambda block: (block.finished, block.key))
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))} is {first.get('input')!r:.40}: {first['msg'].lower()}"
+
+
+def list_store(results: Path) -> dict[str, Any]:
+    """All blocks of a results folder, oldest first. Checksums are not looked at: `verify_store` does."""
+    store = open_store(results)
+    blocks = [
+        {
+            **block.model_dump(exclude={"parent", "teacher", "stage_start"}),
+            "bytes": store.size_bytes(block.key),
+            "state": str(CheckpointState.resumable if store.optimizer_bytes(block.key) else CheckpointState.evaluable),
+        }
+        for block in _listed(store)
+    ]
+    return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}
+
+
+def verify_store(results: Path) -> dict[str, Any]:
+    """Check every block, rollout and score of a results folder; the damaged ones are moved aside and named.
+
+    Blocks: checksums, and that parent and teacher still have the weights that the block was trained from. Blocks that
+    somebody holds now are not checked, and named as well.
+    """
+    store = open_store(results)
+    keys, busy = store.block_keys(), []
+    for key in keys:
+        try:
+            with store.lock(key, timeout=0):
+                _verify_block(store, key)
+        except Timeout:
+            busy.append(key)
+    damaged = [{"kind": "block", "key": key, "reason": reason} for key, reason in store.set_aside.items()]
+    checked = {"blocks": len(keys) - len(busy)}
+    tables = {"rollouts": (store.folder / "rollouts", ROLLOUTS_FILE, "sha256")}
+    tables["scores"] = (results / "scores", SAMPLES_FILE, "samples_sha256")
+    for kind, (folder, table, field) in tables.items():
+        artefacts = sorted(path for path in folder.glob("[0-9a-f][0-9a-f]/*") if path.name[0] != ".")
+        for artefact in artefacts:
+            reason = _table_damage(artefact, table, field)
+            if reason is not None:
+                move_aside(artefact, reason)
+                damaged.append({"kind": kind, "key": artefact.name, "reason": reason})
+        checked[kind] = len(artefacts)
+    return {"checked": checked, "damaged": damaged, "in_use": busy}
+
+
+def _verify_block(store: BlockStore, key: str) -> None:
+    record = store.record(key)
+    if record is None:
+        return
+    try:
+        Listed.model_validate(record)
+    except ValidationError as error:
+        store.set_aside[key] = f"{RECORD}: {_reason(error)}"
+        move_aside(store.path(key), store.set_aside[key])
+
+
+def _table_damage(folder: Path, table: str, field: str) -> str | None:
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        return None if file_sha256(folder / table) == record[field] else f"{table} does not match its checksum"
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{RECORD_FILE} or {table} is unreadable ({error!r})"
+
+
+def plan_prune(results: Path, limit_bytes: int) -> PrunePlan:
+    """What must go so that the store holds at most `limit_bytes`. Removes nothing.
+
+    Blocks of a route that any study of the results folder has tested stay, and so do blocks that are in use, with what
+    these are trained from.
+    """
+    store = open_store(results)
+    listed = {block.key: block for block in _listed(store)}
+    in_use, finalists = store.in_use(), finalist_blocks(results) & listed.keys()
+    needed = {
+        ancestor
+        for key in in_use & listed.keys()
+        for ancestor in (listed[key].parent, listed[key].teacher, listed[key].stage_start)
+        if ancestor is not None
+    }
+    leftovers = tuple(_leftovers(results, in_use))
+    store_bytes = _bytes_under(store.folder)
+    kept_bytes = store_bytes - sum(leftover.freed_bytes for leftover in leftovers if leftover.in_store)
+    blocks = [_stored(store, block) for block in listed.values()]
+    evictions = choose_evictions(blocks, finalists | in_use | needed, kept_bytes - limit_bytes)
+    busy = tuple(sorted(in_use & listed.keys()))
+    return PrunePlan(limit_bytes, store_bytes, leftovers, evictions, listed, len(finalists), busy)
+
+
+def _stored(store: BlockStore, block: Listed) -> StoredBlock:
+    optimizer_bytes = store.optimizer_bytes(block.key)
+    other_bytes = store.size_bytes(block.key) - optimizer_bytes
+    return StoredBlock(block.key, block.gpu_seconds, block.finished, other_bytes, optimizer_bytes)
+
+
+def finalist_blocks(results: Path) -> set[str]:
+    """Keys of all blocks behind the tested routes of all studies; StoreError when a tested study does not tell them."""
+    keys: set[str] = set()
+    for folder in sorted((results / "studies").glob("*/")):
+        report, tested = folder / "report.json", (folder / "leaderboard.json").exists()
+        try:
+            test = json.loads(report.read_text(encoding="utf-8")).get("test") if report.exists() else None
+            for runs in test["runs"].values() if test is not None else ():
+                keys |= {str(key) for run in runs for key in run["blocks"]}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{report} is damaged ({error!r}), so the blocks of its finalists are unknown and nothing is pruned: "
+                "run its search again, it trains nothing and writes the report anew"
+            ) from None
+        if test is None and tested:
+            raise StoreError(
+                f"{folder} was tested but its report.json does not name the finalists' blocks, so nothing is pruned: "
+                "run its search again with its --test-seeds, it trains nothing and writes the report anew"
+            )
+    return keys
+
+
+def refuse_while_training(results: Path) -> None:
+    """StoreBusyError when a search of the results folder runs, or a block is being trained in its store."""
+    store = open_store(results)
+    searching = sorted({lock.parts[-3] for lock in results.glob("studies/*/workers/*.lock") if is_held(lock)})
+    training = sorted(store.in_use() - set(store.block_keys()))
+    who = [f"study {name} is searching" for name in searching] + [
+        f"block {key[:12]} is in training" for key in training
+    ]
+    if who:
+        raise StoreBusyError(
+            f"{', '.join(who)} in {results}, and what it needs next is unknown: nothing was pruned; wait until it is "
+            "done, or stop it (Ctrl-C), prune, and give its command again"
+        )
+
+
+def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
+    """Folders of dead writers. A partial one names its writer; a retired or evicted one had its block's lock."""
+    store = results / "store"
+    for parent in (store, store / "rollouts", results / "scores"):
+        for path in sorted(parent.glob("[0-9a-f][0-9a-f]/.*")):
+            match = LEFTOVER.fullmatch(path.name)
+            if match is None or path.is_symlink() or path.parent.is_symlink() or not path.is_dir():
+                continue
+            if match["name"] in in_use or (match["kind"] == "partial" and psutil.pid_exists(int(match["pid"] or 0))):
+                continue
+            yield Leftover(path, _bytes_under(path), parent != results / "scores")
+
+
+def _bytes_under(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a writer beside us may have renamed it
+            if not path.is_dir():
+                total += path.lstat().st_size
+    return total
+
+
+def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
+    """Remove what was planned; a JSON-able account. Blocks in use or tested since are skipped and named."""
+    refuse_while_training(results)
+    store = open_store(results)
+    for leftover in plan.leftovers:
+        with suppress(FileNotFoundError):  # another prune was faster
+            shutil.rmtree(leftover.path)
+    # Asked again: a search may have come and gone while the question stood.
+    tested = finalist_blocks(results)
+    skipped = [step.key for step in plan.evictions if step.key in tested]
+    for step in (step for step in plan.evictions if step.key not in tested):
+        try:
+            with store.lock(step.key, timeout=0), suppress(FileNotFoundError):
+                store.drop_optimizer(step.key) if step.part is Part.optimizer else store.evict(step.key)
+        except Timeout:
+            skipped.append(step.key)
+    left = _bytes_under(store.folder)
+    account = {"bytes_after": left, "within_limit": left <= plan.limit_bytes, "skipped": sorted(set(skipped))}
+    return {**plan.document(), **account}
+
+
+def prune(results: Path, max_store: str, dry_run: bool, yes: bool, as_json: bool) -> bool:
+    """Show what would go, ask unless `yes`, remove it unless `dry_run`. Returns whether the store is within its limit.
+
+    Raises StoreError when nobody is there to be asked, StoreBusyError while a search runs.
+    """
+    plan = plan_prune(results, parse_size(max_store))
+    document = {**plan.document(), "skipped": [], "deleted": False}
+    show_prune_plan(document, error_stream=as_json)
+    if not dry_run and (plan.evictions or plan.leftovers):
+        refuse_while_training(results)
+        if not yes and not sys.stdin.isatty():
+            raise StoreError("nothing was deleted, because nobody is there to be asked: give --yes, or --dry-run")
+        if not yes and not typer.confirm("Delete this?", err=True):
+            typer.echo("nothing was deleted", err=True)
+            return False
+        document |= {**carry_out(results, plan), "deleted": True}
+        for key in document["skipped"]:
+            typer.echo(f"block {key[:12]} is in use or tested by now and was skipped", err=True)
+        if not as_json:
+            typer.echo(f"Done: the store holds {document['bytes_after'] / 1e6:.1f} MB.")
+    if as_json:
+        print_json(document)
+    return bool(document["within_limit"])
+
+
+def find_block(store: BlockStore, prefix: str) -> str:
+    """The key of the one block whose key begins so; StoreError for none or several."""
+    if not re.fullmatch(r"[0-9a-f]{1,64}", prefix):
+        raise StoreError(f"block {prefix!r}: give a key or its first hex digits, as `tuition store list` shows them")
+    keys = [key for key in store.block_keys() if key.startswith(prefix)]
+    if len(keys) != 1:
+        found = f"{len(keys)} blocks ({', '.join(key[:16] for key in keys[:4])}, …): give more digits"
+        raise StoreError(f"block {prefix!r}: {found if keys else 'none has that key; `tuition store list` shows all'}")
+    return keys[0]
+
+
+def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> dict[str, Any]:
+    """Write a block's checkpoint as a plain transformers folder, an adapter merged into its base.
+
+    Args:
+        results: the results folder.
+        prefix: the block's key or its beginning.
+        to: a folder that does not exist or is empty.
+        scenario_name: where the base model of an adapter is found; not needed for fully trained weights.
+    """
+    store = open_store(results)
+    key = find_block(store, prefix)
+    target = to.resolve()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise StoreError(f"{to} exists and is not an empty folder: name another one with --to")
+    try:
+        with store.lock(key, timeout=0):
+            record = store.record(key)
+            if record is None:
+                reason = store.set_aside.get(key, "it is gone")
+                raise StoreError(f"block {key[:12]} cannot be used ({reason}): the search that made it makes it again")
+            adapter = (store.model(key) / "adapter_config.json").exists()
+            base = _base(key, str(record.get("base")), scenario_name) if adapter else None
+            if target.exists():
+                target.rmdir()
+            with publish_folder(target) as folder:
+                _write_model(store.model(key), folder, base)
+    except Timeout:
+        raise StoreBusyError(f"block {key[:12]} is being trained: try again when it is done") from None
+    return {"key": key, "folder": str(target), "merged": adapter}
+
+
+def _base(key: str, content: str, scenario_name: str) -> tuple[Path, str]:
+    """Folder and compute type of the base model that an adapter was trained on."""
+    scenario = Scenario.load(scenario_name)
+    contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
+    for name, hashed in contents.items():
+        if hashed == content:
+            return scenario.base_folder(name), scenario.file.hardware.dtype
+    raise StoreError(
+        f"block {key[:12]} is an adapter on a base model that scenario {scenario.name} lacks: name the scenario that "
+        "trained it with --scenario"
+    )
+
+
+def _write_model(model: Path, folder: Path, base: tuple[Path, str] | None) -> None:
+    if base is None:
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        return
+    from runners.checkpoint import load_model
+
+    # What lies beside an adapter is the tokenizer, and a page about the adapter that the merged model has no use for.
+    shutil.copytree(model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter_*", "README.md"))
+    load_model(model, base[1], "cpu", base[0], trainable=False).save_pretrained(folder)

@@ -1,0 +1,428 @@
+"""The store's commands on blocks that were published without any training."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from filelock import FileLock
+
+from app.cli import main
+from app.store import carry_out, finalist_blocks, parse_size, plan_prune
+from benchmarks.records import file_sha256
+from runners.checkpoint import SCALARS, TENSORS
+from runners.scenario import BUILT_IN, Scenario
+from runners.store import BlockStore, StoreError
+from tests.runners.conftest import small_scenario_file
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+WEIGHTS_BYTES, STATE_BYTES = 20_000, 40_000
+
+
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def tuition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process and in a pipe."""
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main()
+        captured = capfd.readouterr()
+        return Result(int(str(exit.value.code or 0)), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlockStore:
+    return BlockStore(tmp_path / "results" / "store")
+
+
+def put(store: BlockStore, key: str, gpu_seconds: float = 10.0, model: Path | None = None, **fields: Any) -> None:
+    record = {
+        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": gpu_seconds, "finished": 1.0,
+        "parent": "f" * 64, "parent_weights_sha256": "w", "teacher": None, "teacher_weights_sha256": None,
+        "weights_sha256": "w", **fields,
+    }  # fmt: skip
+    with store.publish(key, record) as folder:
+        (folder / "model").mkdir()
+        if model is None:
+            (folder / "model" / "model.safetensors").write_bytes(b"w" * WEIGHTS_BYTES)
+        else:
+            for file in model.iterdir():
+                (folder / "model" / file.name).write_bytes(file.read_bytes())
+        (folder / TENSORS).write_bytes(b"s" * STATE_BYTES)
+        (folder / SCALARS).write_bytes(b"{}")
+
+
+def state(store: BlockStore, key: str) -> str:
+    return str(BlockStore(store.folder).state(key))
+
+
+def note_test_of(store: BlockStore, *keys: str) -> Path:
+    folder = store.folder.parent / "studies" / "s"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"test": {"runs": {"direct": [{"blocks": list(keys)}]}}}))
+    (folder / "leaderboard.json").write_text("{}")
+    return folder
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def leave(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "half").write_bytes(b"x" * 1000)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("123", 123), ("7B", 7), ("2kb", 2000), ("500MB", 500 * 10**6), ("1.5 GB", 15 * 10**8)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1", "1 apple", "1e9", "GB", "nan", "1..5GB", "1GBB", "٣GB"])
+def test_a_wrong_size_is_named(text: str) -> None:
+    with pytest.raises(StoreError, match="as 500MB or 20GB") as error:
+        parse_size(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify"], "no store in"),
+        (["prune", "--max-store", "1GB"], "no store in"),
+        (["prune", "--max-store", "many"], "size 'many'"),
+        (["prune"], "--max-store"),
+        (["export", "abc", "--to", "out"], "no store in"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(
+    tmp_path: Path, tuition: Command, arguments: list[str], message: str
+) -> None:
+    result = tuition("store", *arguments)
+    assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_shows_size_and_state(store: BlockStore, tuition: Command) -> None:
+    put(store, A)
+    put(store, B, finished=0.5)
+    store.drop_optimizer(A)
+    document = json.loads(tuition("store", "list", "--json").stdout)
+    assert [(block["key"], block["state"]) for block in document["blocks"]] == [(B, "resumable"), (A, "evaluable")]
+    assert document["bytes"] > 2 * WEIGHTS_BYTES + STATE_BYTES
+    assert A[:12] in tuition("store", "list").stdout
+
+
+@pytest.mark.parametrize("field", ["gpu_seconds", "stage"])
+def test_a_record_that_lacks_a_field_is_named_and_verify_moves_it_aside(
+    store: BlockStore, tuition: Command, field: str
+) -> None:
+    put(store, A, **{field: None} if field == "stage" else {})
+    if field == "gpu_seconds":
+        file = store.path(A) / "record.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), field: float("nan")}))
+    for arguments in (["list"], ["prune", "--max-store", "0", "--yes"]):
+        result = tuition("store", *arguments)
+        assert result.returncode == 2 and "record.json" in result.stderr and field in result.stderr
+    assert tuition("store", "verify").returncode == 1
+    assert tuition("store", "verify").returncode == tuition("store", "list").returncode == 0
+
+
+def test_verify_passes_a_whole_store(store: BlockStore, tuition: Command) -> None:
+    put(store, A)
+    result = tuition("store", "verify", "--json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout) == {
+        "checked": {"blocks": 1, "rollouts": 0, "scores": 0}, "damaged": [], "in_use": [],
+    }  # fmt: skip
+
+
+def test_verify_names_what_is_damaged_and_moves_it_aside(store: BlockStore, tuition: Command) -> None:
+    results = store.folder.parent
+    put(store, A)
+    put(store, B, parent=C, parent_weights_sha256="w")
+    put(store, C, weights_sha256="other")
+    (store.model(A) / "model.safetensors").write_bytes(b"flipped")
+    artefacts = {
+        "rollouts": (store.folder / "rollouts" / "dd" / ("d" * 64), "rollouts.parquet", "sha256"),
+        "scores": (results / "scores" / "ee" / ("e" * 64), "samples.parquet", "samples_sha256"),
+    }
+    for folder, table, field in artefacts.values():
+        folder.mkdir(parents=True)
+        (folder / table).write_bytes(b"table")
+        (folder / "record.json").write_text(json.dumps({field: file_sha256(folder / table)}))
+    (artefacts["rollouts"][0] / "rollouts.parquet").write_bytes(b"tab")
+    (artefacts["scores"][0] / "samples.parquet").unlink()
+    result = tuition("store", "verify", "--json")
+    assert result.returncode == 1
+    document = json.loads(result.stdout)
+    assert document["checked"] == {"blocks": 3, "rollouts": 1, "scores": 1}
+    reasons = {(damage["kind"], damage["key"][0]): damage["reason"] for damage in document["damaged"]}
+    assert reasons.keys() == {("block", "a"), ("block", "b"), ("rollouts", "d"), ("scores", "e")}
+    assert "model.safetensors does not match its checksum" in reasons["block", "a"]
+    assert "was retrained to other weights" in reasons["block", "b"]
+    assert reasons["scores", "e"] == "samples.parquet is missing"
+    assert len(list(results.rglob(".damaged-*"))) == 4
+    assert tuition("store", "verify").returncode == 0
+
+
+def test_verify_leaves_a_block_that_is_in_use_alone(store: BlockStore, tuition: Command) -> None:
+    put(store, A)
+    (store.model(A) / "model.safetensors").write_bytes(b"half")
+    with store.lock(A):
+        result = tuition("store", "verify", "--json")
+    assert result.returncode == 0 and json.loads(result.stdout)["in_use"] == [A]
+    assert store.path(A).exists()
+
+
+def test_prune_drops_optimizer_state_first_and_stops_at_the_limit(store: BlockStore, tuition: Command) -> None:
+    put(store, A, gpu_seconds=10)
+    put(store, B, gpu_seconds=1000)
+    document = json.loads(tuition("store", "prune", "--max-store", "90KB", "--yes", "--json").stdout)
+    assert [(step["key"], step["part"]) for step in document["evictions"]] == [(A, "optimizer")]
+    assert document["deleted"] and document["within_limit"] and document["gpu_seconds_at_stake"] == 10
+    assert document["bytes_before"] - document["bytes_after"] == STATE_BYTES + 2
+    assert (state(store, A), state(store, B)) == ("evaluable", "resumable")
+
+
+def test_prune_evicts_whole_blocks_when_it_must(store: BlockStore, tuition: Command) -> None:
+    put(store, A, gpu_seconds=10)
+    put(store, B, gpu_seconds=1000)
+    result = tuition("store", "prune", "--max-store", "70KB", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert (state(store, A), state(store, B)) == ("absent", "resumable")
+    assert result.stdout.index("At stake") < result.stdout.index("Done")
+    assert "10.0 GPU-seconds" in result.stdout
+    assert [path.name for path in store.folder.iterdir() if path.name != "locks" and any(path.iterdir())] == ["bb"]
+
+
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_a_dry_run_and_a_pipe_delete_nothing(store: BlockStore, tuition: Command, json_option: list[str]) -> None:
+    put(store, A)
+    partial = leave(store.folder / "aa" / f".partial-{B}-{dead_pid()}-00000000")
+    before = sorted(store.folder.rglob("*"))
+    result = tuition("store", "prune", "--max-store", "0KB", "--dry-run", *json_option)
+    assert result.returncode == 0
+    assert "GPU-seconds" in (result.stderr if json_option else result.stdout)
+    refused = tuition("store", "prune", "--max-store", "0KB", *json_option)
+    assert refused.returncode == 2 and "--yes" in refused.stderr
+    assert sorted(store.folder.rglob("*")) == before and partial.exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_it_asks_on_a_terminal(
+    store: BlockStore, tuition: Command, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    put(store, A)
+    asked: list[str] = []
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    def confirm(question: str, err: bool) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(typer, "confirm", confirm)
+    assert tuition("store", "prune", "--max-store", "30KB").returncode == (0 if answer else 1)
+    assert asked and state(store, A) == ("evaluable" if answer else "resumable")
+
+
+def test_blocks_of_tested_routes_stay(store: BlockStore, tuition: Command) -> None:
+    put(store, A, gpu_seconds=1)
+    put(store, B, gpu_seconds=1000)
+    note_test_of(store, A, C)
+    result = tuition("store", "prune", "--max-store", "1KB", "--yes", "--json")
+    document = json.loads(result.stdout)
+    assert result.returncode == 1 and not document["within_limit"] and document["kept_for_finalists"] == 1
+    assert (state(store, A), state(store, B)) == ("resumable", "absent")
+
+
+@pytest.mark.parametrize("damage", ['{"test": {"runs": 3}}', "", "[]", '{"trials": []}', None])
+def test_nothing_is_pruned_when_a_tested_study_does_not_name_its_blocks(
+    store: BlockStore, tuition: Command, damage: str | None
+) -> None:
+    put(store, A)
+    report = note_test_of(store, A) / "report.json"
+    report.write_text(damage) if damage is not None else report.unlink()
+    result = tuition("store", "prune", "--max-store", "1KB", "--yes")
+    assert result.returncode == 2 and "report.json" in result.stderr and "nothing is pruned" in result.stderr
+    assert state(store, A) == "resumable"
+
+
+def test_a_study_that_was_not_tested_protects_nothing(store: BlockStore) -> None:
+    folder = store.folder.parent / "studies" / "s"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text('{"trials": []}')
+    assert finalist_blocks(store.folder.parent) == set()
+
+
+def test_blocks_in_use_and_what_they_are_trained_from_stay(store: BlockStore, tuition: Command) -> None:
+    put(store, A)
+    put(store, B, parent=A)
+    put(store, C)
+    with store.lock(B):
+        document = json.loads(tuition("store", "prune", "--max-store", "1KB", "--yes", "--json").stdout)
+    assert document["in_use"] == [B] and {step["key"] for step in document["evictions"]} == {C}
+    assert [state(store, key) for key in (A, B, C)] == ["resumable", "resumable", "absent"]
+
+
+def test_a_block_that_comes_into_use_after_the_plan_is_skipped_and_said(
+    store: BlockStore, tuition: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, A)
+    put(store, B)
+    monkeypatch.setattr(BlockStore, "in_use", lambda self: set())
+    with store.lock(A):
+        result = tuition("store", "prune", "--max-store", "1KB", "--yes", "--json")
+    assert json.loads(result.stdout)["skipped"] == [A] and A[:12] in result.stderr
+    assert (state(store, A), state(store, B)) == ("resumable", "absent")
+
+
+def test_a_route_that_was_tested_while_the_question_stood_stays(store: BlockStore) -> None:
+    put(store, A)
+    plan = plan_prune(store.folder.parent, 1000)
+    note_test_of(store, A)
+    assert plan.evictions and carry_out(store.folder.parent, plan)["skipped"] == [A]
+    assert state(store, A) == "resumable"
+
+
+@pytest.mark.parametrize("holder", ["block", "search"])
+def test_nothing_is_pruned_while_something_trains(store: BlockStore, tuition: Command, holder: str) -> None:
+    put(store, A)
+    workers = store.folder.parent / "studies" / "night" / "workers"
+    workers.mkdir(parents=True)
+    with store.lock(B) if holder == "block" else FileLock(workers / "host-1-ab.lock"):
+        result = tuition("store", "prune", "--max-store", "1KB", "--yes")
+        assert tuition("store", "prune", "--max-store", "30KB", "--dry-run").returncode == 0
+    assert result.returncode == 1 and ("bbbb" if holder == "block" else "night") in result.stderr
+    assert "Traceback" not in result.stderr and state(store, A) == "resumable"
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store: BlockStore, tuition: Command) -> None:
+    put(store, A)
+    dead, rollouts, scores = dead_pid(), store.folder / "rollouts" / "dd", store.folder.parent / "scores" / "ee"
+    gone = [
+        leave(store.folder / "bb" / f".partial-{B}-{dead}-0123abcd"),
+        leave(store.folder / "bb" / f".retired-{B}-0123abcd"),
+        leave(store.folder / "bb" / f".evicted-{B}-0123abcd"),
+        leave(store.folder / "bb" / f".damaged-{B}-0123abcd"),
+        leave(rollouts / f".partial-{B}-{dead}-0123abcd"),
+        leave(scores / f".damaged-{B}-0123abcd"),
+    ]
+    stay = [
+        leave(store.folder / "bb" / f".partial-{B}-{os.getpid()}-0123abcd"),
+        leave(store.folder / "bb" / ".git"),
+        leave(store.folder / "aa" / f".retired-{A}-0123abcd"),
+    ]
+    with store.lock(A):
+        document = json.loads(tuition("store", "prune", "--max-store", "1GB", "--yes", "--json").stdout)
+    assert len(document["leftovers"]) == len(gone) and document["evictions"] == []
+    assert document["bytes_before"] - document["bytes_after"] == 5000  # scores are not the store's
+    assert not any(path.exists() for path in gone) and all(path.exists() for path in stay)
+    assert state(store, A) == "resumable"
+
+
+def test_nothing_outside_the_store_is_touched(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
+    outside = leave(tmp_path / "outside" / C)
+    put(store, A)
+    (store.folder / "cc").mkdir()
+    (store.folder / "cc" / C).symlink_to(outside)
+    (store.folder / "cc" / f".damaged-{C}-0123abcd").symlink_to(outside)
+    put(store, B)
+    file = store.path(B) / "record.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "key": "../../../outside/" + C}))
+    tuition("store", "prune", "--max-store", "0", "--yes")
+    assert (outside / "half").exists() and state(store, A) == "absent"
+
+
+def test_export_copies_a_fully_trained_checkpoint(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
+    put(store, A, model=BUILT_IN / "micro" / "student")
+    result = tuition("store", "export", "aaa", "--to", "out/model")
+    target = tmp_path / "out" / "model"
+    assert result.returncode == 0 and result.stdout.strip() == str(target)
+    assert sorted(p.name for p in target.iterdir()) == sorted(
+        p.name for p in (BUILT_IN / "micro" / "student").iterdir()
+    )
+    again = tuition("store", "export", "aaa", "--to", "out/model")
+    assert again.returncode == 2 and "not an empty folder" in again.stderr
+    (tmp_path / "empty").mkdir()
+    document = json.loads(tuition("store", "export", A, "--to", "empty", "--json").stdout)
+    assert document == {"key": A, "folder": str(tmp_path / "empty"), "merged": False}
+    assert (tmp_path / "empty" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("", "hex digits"), ("../x", "hex digits"), ("*", "hex digits"), ("f", "none has that key"), ("a", "2 blocks")],
+)
+def test_export_needs_one_block(store: BlockStore, tuition: Command, tmp_path: Path, prefix: str, message: str) -> None:
+    put(store, A)
+    put(store, "a" + "0" * 63)
+    result = tuition("store", "export", prefix, "--to", "out")
+    assert result.returncode == 2 and message in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_damaged_block_is_not_exported(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
+    put(store, A)
+    (store.model(A) / "model.safetensors").write_bytes(b"flipped")
+    result = tuition("store", "export", "a", "--to", "out")
+    assert result.returncode == 2 and "does not match its checksum" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_merges_an_adapter_into_its_base(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    lora = {"rank": 2, "alpha": 4}
+    content = {**small_scenario_file(), "student": {"path": str(BUILT_IN / "micro" / "student"), "lora": lora}}
+    (tmp_path / "lora.yaml").write_text(yaml.safe_dump(content))
+    scenario = Scenario.load(str(tmp_path / "lora.yaml"))
+    base = AutoModelForCausalLM.from_pretrained(scenario.base_folder("student"), dtype=torch.float32)
+    adapted = get_peft_model(base, LoraConfig(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, weights in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights, std=0.1)
+    adapted.save_pretrained(tmp_path / "adapter")
+    put(store, A, model=tmp_path / "adapter", base=scenario.recipe.student)
+    refused = tuition("store", "export", "a", "--to", "out")
+    assert refused.returncode == 2 and "--scenario" in refused.stderr and not (tmp_path / "out").exists()
+    result = tuition("store", "export", "a", "--to", "out", "--scenario", str(tmp_path / "lora.yaml"))
+    assert result.returncode == 0, result.stderr
+    assert not list((tmp_path / "out").glob("adapter*"))
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    tokens = torch.arange(1, 9).unsqueeze(0)
+    with torch.no_grad():
+        torch.testing.assert_close(merged(tokens).logits, adapted.eval()(tokens).logits, atol=1e-4, rtol=1e-4)

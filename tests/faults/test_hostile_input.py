@@ -1,0 +1,426 @@
+"""1,000 mutated scenario files, allocations, records and leaderboards: an error of ours each, or it loads, or it is set
+aside; never another exception, and never a write outside of the results folder.
+
+Mutations of real ones: values dropped, renamed, retyped, made huge, nested or strange, and bytes of the text flipped,
+cut out or put in. Nothing is trained.
+"""
+
+import copy
+import io
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.report import load_leaderboard, show_leaderboard
+from app.store import list_store, verify_store
+from benchmarks.leaderboard import Meta, RankedRow, Row, to_json
+from benchmarks.records import RecordError, ScoreKey, ScoreStore
+from benchmarks.statistics import Difference, Score
+from planner.allocation import MAX_BLOCKS, Allocation, AllocationError
+from planner.cost import CheckpointState
+from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
+from runners.scenario import Scenario, ScenarioError
+from runners.store import BlockStore
+from tests.runners.conftest import small_scenario_file
+
+EXAMPLES = {"scenario": 400, "allocation": 250, "block": 150, "score": 50, "optimizer": 50, "leaderboard": 100}
+assert sum(EXAMPLES.values()) == 1000
+
+KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62
+SCORE_KEY = ScoreKey("w", "suite@1", {"temperature": 1.0}, 2, 0, "engine", "grader")
+
+
+def examples(kind: str) -> Any:
+    return settings(
+        max_examples=EXAMPLES[kind],
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+STRANGE: list[Any] = [
+    None, True, False, 0, -1, 1, 2, 3, 10**9, 10**30, -(10**400), 0.5, 1e308, float("nan"), float("inf"), "", " ", "0",
+    "\0", "a\0b", "..", "../../outside/bait", "/", "~", "\ud800", "\u202eא", "é" * 5000, "a" * 300, "nan", "1" * 5000,
+    [], {}, [[]], [None], {"": None}, {"a": {"b": {}}}, nested(60), ["x"] * 1000, "[red]", "%s{0}", b"\xff",
+]  # fmt: skip
+STRANGE_TEXTS = [
+    "\0", "\ud800", "../", "NaN", "Infinity", "1e999", "9" * 5000, "{", "[" * 3000, "]", '"', "\\", "\n", "\t", ":",
+    "- ", "&a [*a]", "*a", "!!python/object/apply:os.system ['touch outside']", "!!timestamp x", "2020-99-99",
+    "!!int ''",    "!!bool x", "<<: 1", "? [a]", "\x85", "\ufeff", "=", " ", "-", "0x", "1_000", "é", "\x1b[2J",
+    "self=1 ", "teacher=none ",
+]  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, entry in items:
+        yield from places(entry, (*path, name))
+
+
+def mutate(document: Any, rng: random.Random) -> Any:
+    """One to three values of a document dropped, renamed, doubled or replaced by a strange one."""
+    document = copy.deepcopy(document)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        paths = [path for path in places(document) if path]
+        if not paths or rng.random() < 0.01:
+            return rng.choice(STRANGE)
+        *above, last = rng.choice(paths)
+        holder = document
+        for name in above:
+            holder = holder[name]
+        match rng.randrange(6):
+            case 0:
+                del holder[last]
+            case 1 if isinstance(holder, dict):
+                holder[rng.choice(["", "x", "\0", "../x", "/x", f"{last}".upper(), "\ud800", 1, None])] = holder.pop(
+                    last
+                )
+            case 2 if isinstance(holder, dict):
+                holder[last] = rng.choice(list(holder.values()))
+            case 3:
+                holder[last] = [holder[last]]
+            case _:
+                holder[last] = rng.choice(STRANGE)
+    return document
+
+
+def garble(text: str, rng: random.Random) -> bytes:
+    """A text with bits flipped, a part cut out or something strange put in."""
+    data = bytearray(text.encode("utf-8", "surrogatepass"))
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(data) + 1)
+        match rng.randrange(4):
+            case 0 if at < len(data):
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[at:]
+            case 2:
+                del data[at : at + rng.randrange(1, 40)]
+            case _:
+                data[at:at] = rng.choice(STRANGE_TEXTS).encode("utf-8", "surrogatepass")
+    return bytes(data)
+
+
+def hostile(document: Any, write: Callable[[Any], str], seed: int) -> bytes:
+    rng = random.Random(seed)
+    if rng.random() < 0.6:
+        try:
+            return write(mutate(document, rng)).encode("utf-8", "surrogatepass")
+        except (TypeError, ValueError, RecursionError):  # the mutated document cannot be written in this format
+            pass
+    return garble(write(document), rng)
+
+
+def to_text(document: Any) -> str:
+    return json.dumps(document)
+
+
+def is_ours(error: Exception) -> bool:
+    own = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
+    return own and isinstance(error, (ValueError, RuntimeError))
+
+
+def accept(action: Callable[[], object]) -> Exception | None:
+    """Run something; an error has to be ours, of one line, and writable to a terminal."""
+    try:
+        action()
+    except Exception as error:
+        assert is_ours(error), f"{error!r:.500}"
+        message = str(error)
+        assert message and len(message.splitlines()) == 1
+        return error
+    return None
+
+
+class Fence:
+    """A folder with a results folder, and baits around it that nobody may touch."""
+
+    def __init__(self, root: Path):
+        self.root, self.results = root, root / "results"
+        for folder in (root / "outside" / "bait", root / "bait"):
+            folder.mkdir(parents=True)
+            (folder / "record.json").write_text("not a record")
+        self.results.mkdir()
+        self.before = self.outside()
+
+    def outside(self) -> dict[str, bytes]:
+        paths = [path for path in self.root.rglob("*") if self.results not in (path, *path.parents)]
+        return {str(path): path.read_bytes() if path.is_file() else b"" for path in paths}
+
+    def check(self) -> None:
+        assert self.outside() == self.before
+
+
+@pytest.fixture
+def fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fence:
+    fence = Fence(tmp_path)
+    monkeypatch.chdir(fence.results)
+    return fence
+
+
+def seeds() -> Any:
+    return st.integers(0, 2**40)
+
+
+@examples("scenario")
+@given(seed=seeds())
+def test_scenario_files(fence: Fence, seed: int) -> None:
+    def load() -> None:
+        scenario = Scenario.load(str(path))
+        assert scenario.space and scenario.sha256 and scenario.decoding
+
+    path = fence.results / "scenario.yaml"
+    path.write_bytes(hostile(small_scenario_file(), lambda d: yaml.dump(d, sort_keys=False), seed))
+    accept(load)
+    fence.check()
+
+
+@examples("allocation")
+@given(seed=seeds())
+def test_allocation_texts(fence: Fence, seed: int) -> None:
+    rng = random.Random(seed)
+    words = ["teacher=large", "teacher_rl=4", "warmup=1", "opd=2", "student_rl=2", "replay=1", "prompts=labels"]
+    text = garble(" ".join(rng.sample(words, rng.randrange(8))), rng).decode("utf-8", "surrogateescape")
+
+    def load() -> None:
+        allocation = Allocation.parse(text)
+        assert Allocation.parse(str(allocation)) == allocation and len(allocation.id) == 10
+        allocation.check_budget(4 * MAX_BLOCKS)
+
+    accept(load)
+    fence.check()
+
+
+def block_record(store: BlockStore) -> Path:
+    """A whole block; the path of its record."""
+    record = {
+        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": 1.5, "finished": 1.0,
+        "parent": PARENT, "parent_weights_sha256": "w", "teacher": PARENT, "teacher_weights_sha256": "w",
+        "weights_sha256": "e" * 64, "versions": {"torch": "2"}, "accelerator": "cpu",
+    }  # fmt: skip
+    with store.publish(KEY, record) as folder:
+        (folder / "model").mkdir()
+        (folder / "model" / "model.safetensors").write_bytes(b"weights")
+        for name in (TENSORS, SCALARS):
+            (folder / name).write_bytes(b"state")
+    return store.path(KEY) / "record.json"
+
+
+@examples("block")
+@given(seed=seeds())
+def test_block_records(fence: Fence, seed: int) -> None:
+    file = block_record(BlockStore(fence.results / "store"))
+    whole = json.loads(file.read_text())
+    if seed % 2:  # as blocks of before the checksum: every other check has to hold alone
+        del whole["record_sha256"]
+    file.write_bytes(hostile(whole, to_text, seed))
+    store = BlockStore(fence.results / "store")
+    accept(store.records)
+    accept(lambda: list_store(fence.results))
+    accept(lambda: store.size_bytes(KEY))
+    error = accept(lambda: store.state(KEY))
+    if error is None and store.state(KEY) is not CheckpointState.absent:
+        # Believed: then nothing but its checksum can have changed.
+        believed = store.record(KEY) or {}
+        assert {**believed, "record_sha256": 0} == {**whole, "record_sha256": 0} or "record_sha256" not in believed
+    accept(lambda: verify_store(fence.results))
+    fence.check()
+
+
+@examples("score")
+@given(seed=seeds())
+def test_score_records(fence: Fence, seed: int) -> None:
+    store = ScoreStore(fence.results / "scores")
+    columns = {"problem_id": ["a", "b"], "sample": 0, "completion": "", "extracted": None, "verdict": "correct"}
+    numbers = {"correct": True, "num_tokens": 3, "truncated": False, "level": 1, "subject": "sums"}
+    store.save(SCORE_KEY, pd.DataFrame({**columns, **numbers}), gpu_seconds=1.0)
+    file = store.path(SCORE_KEY) / "record.json"
+    file.write_bytes(hostile(json.loads(file.read_text()), to_text, seed))
+    assert accept(lambda: store.load(SCORE_KEY)) is None
+    fence.check()
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    folder = tmp_path_factory.mktemp("carried")
+    layer = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    save_carried(CarriedState(optimizer.state_dict(), {"last_epoch": 1}), folder)
+    return folder
+
+
+@examples("optimizer")
+@given(seed=seeds())
+def test_optimizer_files(fence: Fence, carried: Path, seed: int) -> None:
+    scalars, tensors = (carried / SCALARS).read_text(), (carried / TENSORS).read_bytes()
+    if seed % 3:
+        (fence.results / SCALARS).write_bytes(hostile(json.loads(scalars), to_text, seed))
+        (fence.results / TENSORS).write_bytes(tensors)
+    else:
+        (fence.results / SCALARS).write_text(scalars)
+        (fence.results / TENSORS).write_bytes(garble(tensors.decode("latin-1"), random.Random(seed)))
+    accept(lambda: load_carried(fence.results))
+    fence.check()
+
+
+def leaderboard() -> dict[str, Any]:
+    score = Score(0.5, se_problems=0.1, se_samples=0.1, num_problems=8, num_samples=2)
+    difference = Difference(0.1, -0.1, 0.3, 8, 1, True, 0.2)
+    rows = [
+        Row("direct", "student_rl=4", "baseline", score, None, None, 16, 10.0, (1,)),
+        Row("best", "teacher=medium opd=1", "finalist", score, difference, 0.6, 16, 10.0, (1,)),
+    ]
+    return to_json([RankedRow(row, 1, 2) for row in rows], Meta("study", "suite@1", "sampled", 8, 24))
+
+
+@examples("leaderboard")
+@given(seed=seeds())
+def test_leaderboards(fence: Fence, seed: int) -> None:
+    path = fence.results / "studies" / "study" / "leaderboard.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(hostile(leaderboard(), to_text, seed))
+
+    def load() -> None:
+        document = load_leaderboard(fence.results, "study")
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+            show_leaderboard(document)
+        json.dumps(document, allow_nan=False)
+
+    accept(load)
+    fence.check()
+
+
+def test_an_unharmed_file_of_each_kind_is_accepted(fence: Fence, carried: Path) -> None:
+    """Or the tests above would pass on files that are refused anyway."""
+    path = fence.results / "scenario.yaml"
+    path.write_text(yaml.dump(small_scenario_file()))
+    assert Scenario.load(str(path)).sha256
+    block_record(BlockStore(fence.results / "store"))
+    assert BlockStore(fence.results / "store").state(KEY) is CheckpointState.resumable
+    assert load_carried(carried).scheduler == {"last_epoch": 1}
+    study = fence.results / "studies" / "study"
+    study.mkdir(parents=True)
+    (study / "leaderboard.json").write_text(json.dumps(leaderboard()))
+    assert load_leaderboard(fence.results, "study") == leaderboard()
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "../../outside/bait", "/etc", "ab", "AB" + "0" * 62, KEY + "\n", "\0"])
+def test_what_is_no_key_never_becomes_a_path(fence: Fence, key: str) -> None:
+    store = BlockStore(fence.results / "store")
+    for action in (store.path, store.record, store.state, store.drop_optimizer, store.evict, store.size_bytes):
+        assert isinstance(accept(lambda action=action: action(key)), RecordError)  # type: ignore[misc]
+    with pytest.raises(RecordError, match="is not 64 hex digits"), store.lock(key):
+        pass
+    with pytest.raises(RecordError, match="is not 64 hex digits"), store.publish(key, {}):
+        pass
+    fence.check()
+
+
+@pytest.mark.parametrize("role", ["parent", "teacher"])
+@pytest.mark.parametrize("relative", [True, False])
+def test_an_ancestor_outside_of_the_store_is_not_moved(fence: Fence, role: str, relative: bool) -> None:
+    store = BlockStore(fence.results / "store")
+    file = block_record(store)
+    record = json.loads(file.read_text())
+    record.pop("record_sha256")
+    ancestor = "../../outside/bait" if relative else str(fence.root / "outside" / "bait")
+    file.write_text(json.dumps({**record, role: ancestor}))
+    assert BlockStore(store.folder).state(KEY) is CheckpointState.absent
+    fence.check()
+
+
+@pytest.mark.parametrize("name", ["../../../../outside/bait/record.json", "/etc/hostname", "a\0b"])
+def test_a_listed_file_outside_of_the_block_is_damage(fence: Fence, name: str) -> None:
+    store = BlockStore(fence.results / "store")
+    file = block_record(store)
+    record = json.loads(file.read_text())
+    record.pop("record_sha256")
+    file.write_text(json.dumps({**record, "files": {**record["files"], name: "0" * 64}}))
+    assert BlockStore(store.folder).state(KEY) is CheckpointState.absent
+    fence.check()
+
+
+@pytest.mark.parametrize("name", ["model/pytorch_model.bin", "model/modeling.py", "extra"])
+def test_a_file_that_the_record_does_not_list_is_damage(fence: Fence, name: str) -> None:
+    store = BlockStore(fence.results / "store")
+    block_record(store)
+    (store.path(KEY) / name).write_bytes(b"import os")
+    again = BlockStore(store.folder)
+    assert again.state(KEY) is CheckpointState.absent and name in again.set_aside[KEY]
+
+
+@pytest.mark.parametrize("level", ["block", "prefix"])
+def test_links_out_of_the_store_are_refused(fence: Fence, level: str) -> None:
+    elsewhere = BlockStore(fence.root / "outside" / "store")
+    block_record(elsewhere)
+    fence.before = fence.outside()
+    store = BlockStore(fence.results / "store")
+    link = store.folder / KEY[:2] / (KEY if level == "block" else "")
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere.folder / KEY[:2] / (KEY if level == "block" else ""))
+    for action in (store.state, store.drop_optimizer, store.evict):
+        with pytest.raises(RecordError, match=r"is a symbolic link.*remove"):
+            action(KEY)
+    with pytest.raises(RecordError, match="is a symbolic link"), store.publish(KEY, {}):
+        pass
+    assert store.block_keys() == [] and store.records() == []
+    fence.check()
+
+
+def test_a_yaml_that_grows_when_written_out_is_refused_at_once(fence: Fence) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    (fence.results / "bomb.yaml").write_text("\n".join([*lines, "name: *a11"]))
+    assert isinstance(accept(lambda: Scenario.load(str(fence.results / "bomb.yaml"))), ScenarioError)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "[" * 100_000, '{"id": 1, "problem": "\\ud800", "answer": "1"}', '{"id": "a", "problem": "p", "answer": NaN',
+        '{"id": "a", "problem": "p", "answer": "1", "level": "hard"}', 
+        '{"id": "a", "problem": "p", "answer": ' + "9" * 5000,
+        '{"id": "a", "problem": "p", "answer": "1", "level": 1e999}', "null", "7", '"text"', "\x00", b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_problem_files(fence: Fence, row: str | bytes) -> None:
+    (fence.results / "rows.jsonl").write_bytes(row if isinstance(row, bytes) else row.encode())
+    content = {**small_scenario_file(), "labels": {"jsonl": "rows.jsonl"}}
+    (fence.results / "s.yaml").write_text(yaml.dump(content))
+    error = accept(lambda: Scenario.load(str(fence.results / "s.yaml")))
+    assert isinstance(error, ScenarioError) and "rows.jsonl" in str(error)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "a" * 5000, "\ud800", "micro/../../x"])
+def test_names_that_are_no_scenario(fence: Fence, name: str) -> None:
+    assert isinstance(accept(lambda: Scenario.load(name)), ScenarioError)
+
+
+@pytest.mark.parametrize("text", ["self=1", "opd=" + "9" * 5000, f"teacher=large opd={MAX_BLOCKS + 1}", "fields=1"])
+def test_allocations_that_python_would_trip_over(text: str) -> None:
+    assert isinstance(accept(lambda: Allocation.parse(text)), AllocationError)
+    assert asdict(SCORE_KEY)["suite"] == "suite@1"
