@@ -4,44 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from app.cli import main
+from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]
-Command = Callable[..., "Result"]
-
-
-@dataclass(frozen=True)
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def tuition(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
-    """Run the command in this process (importing torch anew for every call would take minutes)."""
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main()
-        captured = capfd.readouterr()
-        return Result(int(str(exit.value.code or 0)), captured.out, captured.err)
-
-    return run
 
 
 def write(folder: Path, **changes: Any) -> Path:

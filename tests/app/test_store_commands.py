@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +12,16 @@ import typer
 import yaml
 from filelock import FileLock
 
-from app.cli import main
 from app.store import carry_out, finalist_blocks, parse_size, plan_prune
 from benchmarks.records import file_sha256
 from runners.checkpoint import SCALARS, TENSORS
 from runners.scenario import BUILT_IN, Scenario
 from runners.store import BlockStore, StoreError
+from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 WEIGHTS_BYTES, STATE_BYTES = 20_000, 40_000
-
-
-@dataclass(frozen=True)
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def tuition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run the command in this process and in a pipe."""
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main()
-        captured = capfd.readouterr()
-        return Result(int(str(exit.value.code or 0)), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture
