@@ -4,6 +4,7 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,12 @@ def test_worker(
 ) -> None:
     """One worker's part of a test."""
     scenario = Scenario.load(scenario_name)
-    engine = LocalEngine(scenario, results, remote, mix_versions)
-    try:
+    with closing(LocalEngine(scenario, results, remote, mix_versions)) as engine:
         for number in remote.tasks():
             entry, seed = tasks[number]
             run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
             engine.score(run.route.final, "test", study)
             remote.run_done(f"{entry.name} (seed {seed})", "trained and scored", number + 1, len(tasks), 0)
-    finally:
-        engine.close()
 
 
 def evaluate(

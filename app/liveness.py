@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from runners.store import is_held
 
 
 @contextmanager
@@ -26,10 +28,4 @@ def is_alive(folder: Path, name: str) -> bool:
     if not name.startswith(f"{platform.node()}-"):
         return True
     path = folder / f"{name}.lock"
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+    return path.exists() and is_held(path)

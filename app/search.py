@@ -7,7 +7,7 @@ Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `lo
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,15 +101,10 @@ def run_search(request: SearchRequest) -> SearchResult:
     return SearchResult(report, ranked, meta, folder)
 
 
-@contextmanager
-def open_engine(scenario: Scenario, request: SearchRequest, listener: Reporter | Remote) -> Iterator[LocalEngine]:
-    """An engine on the request's results folder, closed at the end."""
+def open_engine(scenario: Scenario, request: SearchRequest, listener: Reporter | Remote) -> closing[LocalEngine]:
+    """An engine on the request's results folder, closed at the end of a `with`."""
     blocks = listener.blocks if isinstance(listener, Reporter) else listener
-    engine = LocalEngine(scenario, request.results, blocks, request.mix_versions)
-    try:
-        yield engine
-    finally:
-        engine.close()
+    return closing(LocalEngine(scenario, request.results, blocks, request.mix_versions))
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: Path) -> optuna.Study:

@@ -6,6 +6,7 @@ number of updates, and compared on the test suite. The ordinary run is the same 
 labels and all steps, so no other code trains it.
 """
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,19 +64,15 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
             outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
             model = blocked.default_teacher if teacher else "student"
             for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
-                engine = LocalEngine(scenario, results, reporter.blocks)
-                try:
+                with closing(LocalEngine(scenario, results, reporter.blocks)) as engine:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
                         engine.run(route, study)
                         outcomes[name].append(outcomes_of(engine.score(route.final, "test", study).table, ids))
                         done += 1
                         reporter.check()
-                        reporter.run_done(
-                            f"{name} {model} (seed {seed})", f"{outcomes[name][-1].mean():.1%}", done, total, 0
-                        )
-                finally:
-                    engine.close()
+                        score = f"{outcomes[name][-1].mean():.1%}"
+                        reporter.run_done(f"{name} {model} (seed {seed})", score, done, total, 0)
             difference = paired_difference(outcomes["blocked"], outcomes["shuffled"])
             comparisons[model] = {
                 **{name: score_over_seeds(several).mean for name, several in outcomes.items()},

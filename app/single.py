@@ -1,5 +1,6 @@
 """`tuition run` and `baselines`: one route, the fixed set of baselines."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,17 +40,14 @@ def run_single(
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with Reporter(quiet) as reporter, logged(log_path), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
-        engine = LocalEngine(scenario, results, reporter.blocks, mix_versions)
-        try:
-            study = f"run:{scenario.sha256[:12]}"
+        study = f"run:{scenario.sha256[:12]}"
+        with closing(LocalEngine(scenario, results, reporter.blocks, mix_versions)) as engine:
             run = engine.run(route, study)
             scores = {}
             for suite in suites:
                 scored = engine.score(route.final, suite, study)
                 score = avg_at_k(correct_PK(scored.table)[1])
                 scores[scored.suite] = finite_fields(score)
-        finally:
-            engine.close()
     return {
         "scenario": scenario.name,
         "allocation": str(allocation),
@@ -89,11 +87,8 @@ def run_baselines(
             train_in_workers(scenario_name, results, mix_versions, entries, seeds, name, workers, reporter)
         with Interrupts(reporter.say) as interrupts:
             reporter.check = interrupts.check
-            engine = LocalEngine(scenario, results, reporter.blocks, mix_versions)
-            try:
+            with closing(LocalEngine(scenario, results, reporter.blocks, mix_versions)) as engine:
                 ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
-            finally:
-                engine.close()
     document = {**to_json(ranked, meta), "pairwise": account["pairwise"]}
     write_json(document, folder / "leaderboard.json")
     write_json({"leaderboard": document, "test": account}, folder / "report.json")

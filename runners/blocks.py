@@ -130,7 +130,7 @@ class BlockTrainer:
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             work, extra = self._prepare(block, answers, Path(scratch), on_step)
-            rollout_seconds = extra.get("rollouts", {}).get("gpu_seconds", 0.0) if extra.get("rollouts_made") else 0.0
+            rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
             result = self._stage(block, work)
             training_seconds = clock.gpu_seconds() - rollout_seconds
             record = self._publish(block, result, extra, clock, training_seconds)

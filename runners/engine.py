@@ -115,8 +115,6 @@ class LocalEngine:
         self.ledger = Ledger(results / "ledger.sqlite")
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
         self.grader = Grader()
-        self.trained: list[str] = []
-        """Keys of the blocks that this engine has trained."""
         self.trainer = BlockTrainer(scenario, self.store, self.pool, self.grader, mix_versions)
 
     def close(self) -> None:
@@ -139,7 +137,6 @@ class LocalEngine:
             if executed:
                 rollouts = record.get("rollouts") if record.get("rollouts_made") else None
                 spent[block.key] = float(record["gpu_seconds"]) + (float(rollouts["gpu_seconds"]) if rollouts else 0.0)
-                self.trained.append(block.key)
                 self.ledger.record_training(study, block.key, spent[block.key])
             self.listener.block_done(block, float(record["gpu_seconds"]), not executed)
         for block in route.blocks:
