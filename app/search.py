@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from app.accounts import finite, make_report
@@ -32,6 +33,8 @@ from planner.space import SpaceError
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
+
+OPENING_LOCK = "opening.lock"  # held for milliseconds, while a command opens a study and queues its baselines
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,14 @@ def _open(request: SearchRequest, scenario: Scenario, name: str, folder: Path) -
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sha256 = scenario.sha256
     enqueued(scenario)  # space and baselines are checked by making them
-    if request.storage is None:
+    url = request.storage or f"sqlite:///{folder / 'study.db'}"
+    if request.storage is not None:
+        study = open_study(name, url, sha256, request.seed, request.sampler)
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-    study = open_study(
-        name, request.storage or f"sqlite:///{folder / 'study.db'}", sha256, request.seed, request.sampler
-    )
+        return study
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    return study
+    with FileLock(folder / OPENING_LOCK):  # two commands that start at once would both create the tables
+        return open_study(name, url, sha256, request.seed, request.sampler)
 
 
 def _announce(scenario: Scenario, reporter: Reporter) -> None:
@@ -149,8 +153,9 @@ def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
 def _search(study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
     """The search, in this process or in workers; several commands may work on one study at once."""
     reporter.begin(f"search {study.study_name}", _finished(study), request.limits.trials)
-    if request.workers > 1:
+    with FileLock(folder / OPENING_LOCK):
         _queue_first(study, scenario, request)
+    if request.workers > 1:
         run_workers(request.workers, search_worker, (request, study.study_name), reporter)
         return
     with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
@@ -159,7 +164,7 @@ def _search(study: optuna.Study, scenario: Scenario, request: SearchRequest, fol
 
 
 def _queue_first(study: optuna.Study, scenario: Scenario, request: SearchRequest) -> None:
-    """Queue the baselines once, here, so that workers that start together do not each queue them."""
+    """Queue the baselines once, here: workers and commands that start together must not each queue them."""
 
     def not_called(number: int, allocation: Allocation, route: Route) -> Outcome:
         raise AssertionError("a search of no trials evaluates nothing")
@@ -215,8 +220,7 @@ def _work_on(
             _compile(scenario, request),
             evaluate_route,
             request.limits,
-            enqueued(scenario) if isinstance(reporter, Reporter) else (),
-            on_trial,
+            on_trial=on_trial,
             spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
             worker=worker,
         )

@@ -19,27 +19,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from planner.allocation import Allocation
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
+from planner.storage import StudyError, open_storage
 
-HEARTBEAT_SECONDS = 60
-GRACE_SECONDS = 180
-MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
-
-
-class StudyError(ValueError):
-    """A study that cannot be opened or go on; the message is one line with the value and the fix."""
 
 
 class SearchError(RuntimeError):
@@ -105,7 +97,7 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
         StudyError: when the storage cannot be opened, or the study exists for another scenario or seed.
     """
     study = optuna.create_study(
-        storage=_open_storage(storage_url),
+        storage=open_storage(storage_url),
         sampler=SeededSampler(sampler, seed),
         study_name=name,
         direction="maximize",
@@ -122,43 +114,6 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
                 "give this one another --study name"
             )
     return study
-
-
-def _open_storage(storage_url: str) -> RDBStorage:
-    """A storage that notices trials whose process died, and queues them again."""
-    try:
-        shown_url = make_url(storage_url).render_as_string(hide_password=True)
-    except ArgumentError:  # not shown: it may hold a password
-        raise StudyError("the storage URL cannot be read; write one such as sqlite:///study.db") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat is experimental in Optuna 5
-            storage = RDBStorage(
-                storage_url,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_STALE_RETRIES),
-            )
-            _check_file(storage, shown_url)
-            return storage
-    except (SQLAlchemyError, ImportError) as error:
-        raise StudyError(
-            f"cannot open the study storage {shown_url}: {_one_line(error)}; check the URL; a damaged "
-            "file can be moved aside, the same command then searches anew and trains no stored block again"
-        ) from error
-
-
-def _check_file(storage: RDBStorage, shown_url: str) -> None:
-    """StudyError for a damaged SQLite file: damage inside of it would show up in the middle of a search."""
-    if storage.engine.dialect.name != "sqlite":
-        return
-    with storage.engine.connect() as connection:
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if found != "ok":
-        raise StudyError(
-            f"the study storage {shown_url} is damaged ({' '.join(str(found).split())}): restore it, or move it aside; "
-            "the same command then searches anew and trains no stored block again"
-        )
 
 
 def search(
@@ -218,7 +173,7 @@ def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) ->
             continue
         try:
             study.tell(trial.number, state=TrialState.FAIL)
-        except ValueError:
+        except (ValueError, UpdateFinishedTrialError):
             continue  # another process released it between our two looks
         _queue_again(study, trial.number)
         released += 1
