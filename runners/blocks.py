@@ -104,21 +104,28 @@ class BlockTrainer:
         block: Block,
         answers: Mapping[str, str],
         on_step: Callable[[int, int], None] | None = None,
+        on_trained: Callable[[float], None] | None = None,
         *,
         resumable: bool = False,
     ) -> tuple[dict[str, Any], bool]:
         """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
 
         With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
+        `on_trained` is told the GPU-seconds, rollouts that were drawn for it included, before the block is published:
+        what was spent is written down even where a kill or a full disk then loses the block.
         """
         with self.store.lock(block.key):
             record = self.usable(block.key)
             if record is not None and not (resumable and self.store.state(block.key) is not CheckpointState.resumable):
                 return record, False
-            return self._train(block, answers, on_step), True
+            return self._train(block, answers, on_step, on_trained), True
 
     def _train(
-        self, block: Block, answers: Mapping[str, str], on_step: Callable[[int, int], None] | None
+        self,
+        block: Block,
+        answers: Mapping[str, str],
+        on_step: Callable[[int, int], None] | None,
+        on_trained: Callable[[float], None] | None,
     ) -> dict[str, Any]:
         logger.info("training block %s: %s[%d] of %s", block.key[:12], block.stage, block.index, block.model)
         import torch
@@ -133,6 +140,8 @@ class BlockTrainer:
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
             result = self._stage(block, work)
             training_seconds = clock.gpu_seconds() - rollout_seconds
+            if on_trained is not None:
+                on_trained(round(training_seconds, 3) + rollout_seconds)
             record = self._publish(block, result, extra, clock, training_seconds)
             del work, result
         if self.scenario.device == "cuda":

@@ -133,11 +133,9 @@ class LocalEngine:
             block = missing[0]
             self.listener.block_started(block, min(len(spent) + 1, total), total)
             extended = any(b.parent == block.key and b.continues_stage for b in missing)
-            record, executed = self.trainer.ensure(block, answers, self._on_step(block), resumable=extended)
-            if executed:
-                rollouts = record.get("rollouts") if record.get("rollouts_made") else None
-                spent[block.key] = float(record["gpu_seconds"]) + (float(rollouts["gpu_seconds"]) if rollouts else 0.0)
-                self.ledger.record_training(study, block.key, spent[block.key])
+            record, executed = self.trainer.ensure(
+                block, answers, self._on_step(block), self._on_trained(block, study, spent), resumable=extended
+            )
             self.listener.block_done(block, float(record["gpu_seconds"]), not executed)
         for block in route.blocks:
             if block.key not in spent:
@@ -152,6 +150,13 @@ class LocalEngine:
 
     def _on_step(self, block: Block) -> Callable[[int, int], None]:
         return lambda step, steps: self.listener.block_step(block, step, steps)
+
+    def _on_trained(self, block: Block, study: str, spent: dict[str, float]) -> Callable[[float], None]:
+        def write_down(gpu_seconds: float) -> None:
+            spent[block.key] = gpu_seconds
+            self.ledger.record_training(study, block.key, gpu_seconds)
+
+        return write_down
 
     def label_counts(self, route: Route, study: str) -> LabelCounts:
         """The three counts of a route within its study."""
