@@ -69,6 +69,13 @@ def search(
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,
     mix_versions: MixOption = False,
+    max_store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the store within this size (as 500MB or 20GB) while searching: the blocks that are cheapest to "
+            "make again for their size go first, never those in use or behind a finalist. Default: keep everything."
+        ),
+    ] = None,
     json: JsonOption = False,
     workers: WorkersOption = 1,
     quiet: QuietOption = False,
@@ -80,6 +87,7 @@ def search(
     from app.progress import print_json
     from app.report import show_search
     from app.search import SearchRequest, run_search
+    from app.store import parse_size
     from planner.study import StudyLimits
 
     silence_libraries()
@@ -97,6 +105,7 @@ def search(
             mix_versions,
             quiet,
             workers,
+            None if max_store is None else parse_size(max_store),
         )
     )
     if json:

@@ -21,6 +21,7 @@ from app.evaluation import Entry, evaluate, merge_entries, test_seeds, train_in_
 from app.interrupts import Interrupts
 from app.liveness import alive, is_alive
 from app.progress import Reporter
+from app.store import limit_store
 from app.workers import Remote, run_workers
 from benchmarks.baselines import baseline_allocations
 from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
@@ -32,6 +33,7 @@ from planner.sampler import SAMPLERS
 from planner.space import SpaceError
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
+from runners.eviction import gpu_seconds_at_stake
 from runners.scenario import Scenario
 
 OPENING_LOCK = "opening.lock"  # held for milliseconds, while a command opens a study and queues its baselines
@@ -52,6 +54,7 @@ class SearchRequest:
     mix_versions: bool
     quiet: bool
     workers: int = 1
+    max_store_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,8 @@ def _work_on(
     def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
         name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
         reporter.run_done(name, _result(trial), _finished(study), total, done_before)
+        if request.max_store_bytes is not None:
+            _limit_store(study, scenario, request, request.max_store_bytes, reporter)
         reporter.check()
 
     locks = folder / "workers"
@@ -224,6 +229,23 @@ def _work_on(
             spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
             worker=worker,
         )
+
+
+def _limit_store(
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, limit_bytes: int, reporter: Reporter | Remote
+) -> None:
+    """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
+    compile_it = _compile(scenario, request)
+    leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in finalists(study)]
+    plan = limit_store(request.results, limit_bytes, {block.key for route in leading for block in route.blocks})
+    if plan is None:
+        return
+    freed = plan.store_bytes - plan.bytes_after
+    over = "" if plan.bytes_after <= limit_bytes else "; what is left is in use, or behind a finalist"
+    reporter.say(
+        f"store: {plan.store_bytes / 1e6:.1f} MB, over --max-store {limit_bytes / 1e6:.1f} MB; evicted "
+        f"{freed / 1e6:.1f} MB worth {gpu_seconds_at_stake(plan.evictions):.0f} GPU-s{over}"
+    )
 
 
 def enqueued(scenario: Scenario) -> list[Allocation]:

@@ -1,14 +1,16 @@
 """`tuition store list|verify|prune|export`: what is stored, whether it is whole, what may go, and a block to take away.
 
-Simplified: nothing is pruned while a search of the results folder runs or a block is being trained in its store,
-because what a block in training needs is not known before it is done. Sizes are those of files, not of disk blocks.
+`tuition search --max-store` prunes its own store after every trial (`limit_store`); the blocks of routes that are
+being run are under lease meanwhile.
+
+Simplified: `prune` waits for no search: it refuses while one runs. Sizes are those of files, not of disk blocks.
 """
 
 import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -25,6 +27,7 @@ from app.report import show_prune_plan
 from benchmarks.records import RECORD_FILE, SAMPLES_FILE, file_sha256, move_aside, publish_folder
 from planner.cost import CheckpointState
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
+from runners.leases import Leases
 from runners.scenario import Scenario
 from runners.store import RECORD, BlockStore, StoreError, is_held
 
@@ -196,11 +199,11 @@ def _table_damage(folder: Path, table: str, field: str) -> str | None:
         return f"{RECORD_FILE} or {table} is unreadable ({error!r})"
 
 
-def plan_prune(results: Path, limit_bytes: int) -> PrunePlan:
+def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> PrunePlan:
     """What must go so that the store holds at most `limit_bytes`. Removes nothing.
 
-    Blocks of a route that any study of the results folder has tested stay, and so do blocks that are in use, with what
-    these are trained from.
+    Blocks of a route that any study of the results folder has tested stay, and so do those of routes that are being
+    run, blocks that are in use, with what these are trained from, and those whose keys are in `keep`.
     """
     store = open_store(results)
     listed = {block.key: block for block in _listed(store)}
@@ -215,7 +218,8 @@ def plan_prune(results: Path, limit_bytes: int) -> PrunePlan:
     store_bytes = _bytes_under(store.folder)
     kept_bytes = store_bytes - sum(leftover.freed_bytes for leftover in leftovers if leftover.in_store)
     blocks = [_stored(store, block) for block in listed.values()]
-    evictions = choose_evictions(blocks, finalists | in_use | needed, kept_bytes - limit_bytes)
+    protected = finalists | in_use | needed | Leases(store.folder).keys() | set(keep)
+    evictions = choose_evictions(blocks, protected, kept_bytes - limit_bytes)
     busy = tuple(sorted(in_use & listed.keys()))
     return PrunePlan(limit_bytes, store_bytes, leftovers, evictions, listed, len(finalists), busy)
 
@@ -288,22 +292,39 @@ def _bytes_under(folder: Path) -> int:
 def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
     """Remove what was planned; a JSON-able account. Blocks in use or tested since are skipped and named."""
     refuse_while_training(results)
-    store = open_store(results)
+    store, leases = open_store(results), Leases(results / "store")
+    with leases.no_changes():
+        # Asked again: a search may have come and gone while the question stood.
+        skipped = _remove(store, plan, finalist_blocks(results) | leases.keys())
+    left = _bytes_under(store.folder)
+    account = {"bytes_after": left, "within_limit": left <= plan.limit_bytes, "skipped": skipped}
+    return {**plan.document(), **account}
+
+
+def limit_store(results: Path, limit_bytes: int, keep: Collection[str]) -> PrunePlan | None:
+    """Bring the store down to its limit while searches run; None when it is within it. `keep` stays, as do leases."""
+    store, leases = open_store(results), Leases(results / "store")
+    if _bytes_under(store.folder) <= limit_bytes:
+        return None
+    with leases.no_changes():
+        plan = plan_prune(results, limit_bytes, keep)
+        _remove(store, plan, ())
+    return plan
+
+
+def _remove(store: BlockStore, plan: PrunePlan, keep: Collection[str]) -> list[str]:
+    """Carry out a plan but for the blocks to `keep`; returns the keys of blocks that were skipped."""
     for leftover in plan.leftovers:
         with suppress(FileNotFoundError):  # another prune was faster
             shutil.rmtree(leftover.path)
-    # Asked again: a search may have come and gone while the question stood.
-    tested = finalist_blocks(results)
-    skipped = [step.key for step in plan.evictions if step.key in tested]
-    for step in (step for step in plan.evictions if step.key not in tested):
+    skipped = {step.key for step in plan.evictions if step.key in keep}
+    for step in (step for step in plan.evictions if step.key not in keep):
         try:
             with store.lock(step.key, timeout=0), suppress(FileNotFoundError):
                 store.drop_optimizer(step.key) if step.part is Part.optimizer else store.evict(step.key)
         except Timeout:
-            skipped.append(step.key)
-    left = _bytes_under(store.folder)
-    account = {"bytes_after": left, "within_limit": left <= plan.limit_bytes, "skipped": sorted(set(skipped))}
-    return {**plan.document(), **account}
+            skipped.add(step.key)
+    return sorted(skipped)
 
 
 def prune(results: Path, max_store: str, dry_run: bool, yes: bool, as_json: bool) -> bool:

@@ -6,6 +6,7 @@ silent in the result: a reused block costs the search nothing and the route its 
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,6 +21,7 @@ from planner.route import Block, Route, derive_seed
 from runners.blocks import BlockError, BlockTrainer, Clock
 from runners.checkpoint import load_tokenizer
 from runners.labels import LabelCounts, LabelPool, Ledger
+from runners.leases import Leases
 from runners.scenario import Scenario
 from runners.store import BlockStore
 
@@ -111,6 +113,7 @@ class LocalEngine:
         self.scenario = scenario
         self.listener = listener or Silent()
         self.store = BlockStore(results / "store")
+        self._leases, self._lease = Leases(self.store.folder), ExitStack()
         self.scores = ScoreStore(results / "scores")
         self.ledger = Ledger(results / "ledger.sqlite")
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
@@ -118,11 +121,17 @@ class LocalEngine:
         self.trainer = BlockTrainer(scenario, self.store, self.pool, self.grader, mix_versions)
 
     def close(self) -> None:
-        """End the grader's worker process."""
+        """End the grader's worker process, and the lease of the last route's blocks."""
         self.grader.close()
+        self._lease.close()
 
     def run(self, route: Route, study: str) -> RouteRun:
-        """Train what is missing of a route and return the whole of it. Labels are booked to it in every case."""
+        """Train what is missing of a route and return the whole of it. Labels are booked to it in every case.
+
+        Its blocks are safe from eviction until the next route, so that they can be scored.
+        """
+        self._lease.close()
+        self._lease.enter_context(self._leases.hold([block.key for block in route.blocks]))
         for block in route.blocks:
             self.trainer.usable(block.key)  # refuses other versions before anything is trained on top of them
         answers = self._book(route, study)

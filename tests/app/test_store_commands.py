@@ -193,7 +193,7 @@ def test_prune_evicts_whole_blocks_when_it_must(store: BlockStore, tuition: Comm
     assert (state(store, A), state(store, B)) == ("absent", "resumable")
     assert result.stdout.index("At stake") < result.stdout.index("Done")
     assert "10.0 GPU-seconds" in result.stdout
-    assert [path.name for path in store.folder.iterdir() if path.name != "locks" and any(path.iterdir())] == ["bb"]
+    assert [path.name for path in store.folder.iterdir() if path.name not in ("locks", "leases") and any(path.iterdir())] == ["bb"]
 
 
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
