@@ -26,7 +26,7 @@ from benchmarks.records import RECORD_FILE, SAMPLES_FILE, file_sha256, move_asid
 from planner.cost import CheckpointState
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.scenario import Scenario
-from runners.store import RECORD, BlockStore, StoreError, is_held
+from runners.store import RECORD, BlockStore, StoreError, bytes_under, is_held, scan
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 ROLLOUTS_FILE = "rollouts.parquet"
@@ -135,14 +135,12 @@ def _reason(error: ValidationError) -> str:
 def list_store(results: Path) -> dict[str, Any]:
     """All blocks of a results folder, oldest first. Checksums are not looked at: `verify_store` does."""
     store = open_store(results)
-    blocks = [
-        {
-            **block.model_dump(exclude={"parent", "teacher", "stage_start"}),
-            "bytes": store.size_bytes(block.key),
-            "state": str(CheckpointState.resumable if store.optimizer_bytes(block.key) else CheckpointState.evaluable),
-        }
-        for block in _listed(store)
-    ]
+    blocks = []
+    for block in _listed(store):
+        total_bytes, optimizer_bytes = store.sizes(block.key)
+        state = CheckpointState.resumable if optimizer_bytes else CheckpointState.evaluable
+        described = block.model_dump(exclude={"parent", "teacher", "stage_start"})
+        blocks.append({**described, "bytes": total_bytes, "state": str(state)})
     return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}
 
 
@@ -212,18 +210,19 @@ def plan_prune(results: Path, limit_bytes: int) -> PrunePlan:
         if ancestor is not None
     }
     leftovers = tuple(_leftovers(results, in_use))
-    store_bytes = _bytes_under(store.folder)
+    sizes = {key: store.sizes(key) for key in listed}
+    # The blocks are counted already: only what lies beside them is looked for.
+    block_folders = {f"{store.folder}/{key[:2]}/{key}" for key in listed}
+    store_bytes = sum(size.total_bytes for size in sizes.values()) + bytes_under(store.folder, block_folders)
     kept_bytes = store_bytes - sum(leftover.freed_bytes for leftover in leftovers if leftover.in_store)
-    blocks = [_stored(store, block) for block in listed.values()]
+    blocks = [
+        StoredBlock(key, block.gpu_seconds, block.finished, total_bytes - optimizer_bytes, optimizer_bytes)
+        for key, block in listed.items()
+        for total_bytes, optimizer_bytes in (sizes[key],)
+    ]
     evictions = choose_evictions(blocks, finalists | in_use | needed, kept_bytes - limit_bytes)
     busy = tuple(sorted(in_use & listed.keys()))
     return PrunePlan(limit_bytes, store_bytes, leftovers, evictions, listed, len(finalists), busy)
-
-
-def _stored(store: BlockStore, block: Listed) -> StoredBlock:
-    optimizer_bytes = store.optimizer_bytes(block.key)
-    other_bytes = store.size_bytes(block.key) - optimizer_bytes
-    return StoredBlock(block.key, block.gpu_seconds, block.finished, other_bytes, optimizer_bytes)
 
 
 def finalist_blocks(results: Path) -> set[str]:
@@ -267,22 +266,14 @@ def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
     """Folders of dead writers. A partial one names its writer; a retired or evicted one had its block's lock."""
     store = results / "store"
     for parent in (store, store / "rollouts", results / "scores"):
-        for path in sorted(parent.glob("[0-9a-f][0-9a-f]/.*")):
-            match = LEFTOVER.fullmatch(path.name)
-            if match is None or path.is_symlink() or path.parent.is_symlink() or not path.is_dir():
+        prefixes = [entry for entry in scan(parent) if re.fullmatch("[0-9a-f]{2}", entry.name)]
+        for entry in (entry for prefix in prefixes if not prefix.is_symlink() for entry in scan(prefix)):
+            match = LEFTOVER.fullmatch(entry.name)
+            if match is None or not entry.is_dir(follow_symlinks=False):
                 continue
             if match["name"] in in_use or (match["kind"] == "partial" and psutil.pid_exists(int(match["pid"] or 0))):
                 continue
-            yield Leftover(path, _bytes_under(path), parent != results / "scores")
-
-
-def _bytes_under(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # a writer beside us may have renamed it
-            if not path.is_dir():
-                total += path.lstat().st_size
-    return total
+            yield Leftover(Path(entry.path), bytes_under(entry), parent != results / "scores")
 
 
 def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
@@ -301,7 +292,7 @@ def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
                 store.drop_optimizer(step.key) if step.part is Part.optimizer else store.evict(step.key)
         except Timeout:
             skipped.append(step.key)
-    left = _bytes_under(store.folder)
+    left = bytes_under(store.folder)
     account = {"bytes_after": left, "within_limit": left <= plan.limit_bytes, "skipped": sorted(set(skipped))}
     return {**plan.document(), **account}
 

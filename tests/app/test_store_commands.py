@@ -316,10 +316,13 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store: BlockStore
         leave(store.folder / "bb" / f".partial-{B}-{os.getpid()}-0123abcd"),
         leave(store.folder / "bb" / ".git"),
         leave(store.folder / "aa" / f".retired-{A}-0123abcd"),
+        leave(store.folder / "rollouts" / "aa" / A),  # of a block's name, and yet no block
     ]
+    size = sum(path.stat().st_size for path in store.folder.rglob("*") if path.is_file())
     with store.lock(A):
         document = json.loads(tuition("store", "prune", "--max-store", "1GB", "--yes", "--json").stdout)
     assert len(document["leftovers"]) == len(gone) and document["evictions"] == []
+    assert document["bytes_before"] == size
     assert document["bytes_before"] - document["bytes_after"] == 5000  # scores are not the store's
     assert not any(path.exists() for path in gone) and all(path.exists() for path in stay)
     assert state(store, A) == "resumable"

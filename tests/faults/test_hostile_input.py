@@ -179,7 +179,7 @@ def test_block_records(fence: Fence, seed: int) -> None:
     store = BlockStore(fence.results / "store")
     accept(store.records)
     accept(lambda: list_store(fence.results))
-    accept(lambda: store.size_bytes(KEY))
+    accept(lambda: store.sizes(KEY))
     error = accept(lambda: store.state(KEY))
     if error is None and store.state(KEY) is not CheckpointState.absent:
         # Believed: then nothing but its checksum can have changed.

@@ -13,7 +13,7 @@ from tests.faults.conftest import KEY, Fence, accept, block_record
 @pytest.mark.parametrize("key", ["", ".", "..", "../../outside/bait", "/etc", "ab", "AB" + "0" * 62, KEY + "\n", "\0"])
 def test_what_is_no_key_never_becomes_a_path(fence: Fence, key: str) -> None:
     store = BlockStore(fence.results / "store")
-    for action in (store.path, store.record, store.state, store.drop_optimizer, store.evict, store.size_bytes):
+    for action in (store.path, store.record, store.state, store.drop_optimizer, store.evict, store.sizes):
         assert isinstance(accept(lambda action=action: action(key)), RecordError)  # type: ignore[misc]
     with pytest.raises(RecordError, match="is not 64 hex digits"), store.lock(key):
         pass
