@@ -36,14 +36,15 @@ STAGE_BLOCKS = 8
 REPEATS = 5
 
 
-def median_seconds(action: Callable[[], object]) -> float:
-    """Median wall time of an action, after one call that warms the caches."""
-    seconds = []
+def median_seconds(action: Callable[[], object]) -> str:
+    """Median wall time of an action and its median processor time, after one call that warms the caches."""
+    wall, processor = [], []
     for _ in range(REPEATS + 1):
-        started = time.perf_counter()
+        started, started_processor = time.perf_counter(), time.process_time()
         action()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+        wall.append(time.perf_counter() - started)
+        processor.append(time.process_time() - started_processor)
+    return f"{statistics.median(wall[1:]):.2f} s, {statistics.median(processor[1:]):.2f} s of processor time"
 
 
 def help_over_python(pairs: int) -> str:
@@ -90,7 +91,7 @@ def fill_store(store: BlockStore, num_blocks: int) -> None:
         parent = key if index + 1 < STAGE_BLOCKS else str(record["base"])
 
 
-def store_seconds(results: Path, num_blocks: int) -> tuple[float, float]:
+def store_seconds(results: Path, num_blocks: int) -> tuple[str, str]:
     """Seconds of listing a store, and of planning to halve it."""
     store = BlockStore(results / "store")
     fill_store(store, num_blocks)
@@ -101,7 +102,7 @@ def store_seconds(results: Path, num_blocks: int) -> tuple[float, float]:
     return median_seconds(lambda: list_store(results)), median_seconds(lambda: plan_prune(results, half))
 
 
-def study_seconds(folder: Path, scenario: Scenario, num_trials: int) -> float:
+def study_seconds(folder: Path, scenario: Scenario, num_trials: int) -> str:
     """Seconds of opening a study, reading all of its trials and ranking them.
 
     The first trials are proposed and recorded by a search whose evaluations are instant; the rest are copies of them.
@@ -157,11 +158,11 @@ def main() -> None:
     print(f"tuition --help over python -c pass: {help_over_python(arguments.pairs)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         seconds = study_seconds(Path(folder), Scenario.load("micro"), arguments.study_trials)
-        print(f"open a study of {arguments.study_trials} trials: {seconds:.2f} s", flush=True)
+        print(f"open a study of {arguments.study_trials} trials: {seconds}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         listing, planning = store_seconds(Path(folder), arguments.blocks)
-        print(f"list a store of {arguments.blocks} blocks: {listing:.2f} s", flush=True)
-        print(f"plan to halve it: {planning:.2f} s", flush=True)
+        print(f"list a store of {arguments.blocks} blocks: {listing}", flush=True)
+        print(f"plan to halve it: {planning}", flush=True)
     if arguments.trials:
         with tempfile.TemporaryDirectory() as folder:
             whole, around = trial_seconds(Path(folder), arguments.trials)
