@@ -122,9 +122,8 @@ def _processor(found: Examination) -> None:
 
 
 def _libraries(found: Examination) -> None:
-    """Import what trains, and name the GPUs. vLLM is optional."""
+    """Import what trains, and name the GPUs; vLLM is optional."""
     try:
-        import torch
         from trl import DistillationTrainer, GRPOTrainer
 
         found.facts["trainers"] = f"{GRPOTrainer.__name__} and {DistillationTrainer.__name__} can be imported"
@@ -133,21 +132,36 @@ def _libraries(found: Examination) -> None:
             f"torch or trl cannot be imported ({_one_line(error)}): install both again, of the versions above"
         )
         return
+    _gpus(found)
+    _vllm(found)
+
+
+def _gpus(found: Examination) -> None:
+    import torch
+
     build = f"PyTorch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "PyTorch is built without CUDA"
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            device = torch.cuda.get_device_properties(index)
-            free_bytes, _ = torch.cuda.mem_get_info(index)
-            found.facts[f"cuda:{index}"] = (
-                f"{device.name}, {free_bytes / 1e9:.1f} GB free of {device.total_memory / 1e9:.1f} GB; {build}"
-            )
-    else:
+    if not torch.cuda.is_available():
         found.facts["gpu"] = f"none; {build}; scenarios with hardware.device cpu run"
         if Path("/proc/driver/nvidia/version").exists():
             found.warnings.append(
                 f"there is an NVIDIA driver but PyTorch sees no GPU ({build}): install a CUDA build of "
                 f"torch {torch.__version__.partition('+')[0]} that this driver supports, or see CUDA_VISIBLE_DEVICES"
             )
+        return
+    for index in range(torch.cuda.device_count()):
+        try:
+            device = torch.cuda.get_device_properties(index)
+            free_bytes, _ = torch.cuda.mem_get_info(index)
+        except RuntimeError as error:
+            found.warnings.append(
+                f"cuda:{index} cannot be used ({_one_line(error)}): leave it out with CUDA_VISIBLE_DEVICES, or mend it"
+            )
+            continue
+        memory = f"{free_bytes / 1e9:.1f} GB free of {device.total_memory / 1e9:.1f} GB"
+        found.facts[f"cuda:{index}"] = f"{device.name}, {memory}; {build}"
+
+
+def _vllm(found: Examination) -> None:
     if find_spec("vllm") is None:
         found.facts["vllm"] = "not installed; only scenarios with hardware.engine vllm need it"
         return
@@ -157,8 +171,8 @@ def _libraries(found: Examination) -> None:
         found.facts["vllm"] = str(vllm.__version__)
     except Exception as error:
         found.warnings.append(
-            f"vllm is installed but cannot be imported ({_one_line(error)}): install the vllm that was built for "
-            f"torch {torch.__version__}, or use hardware.engine transformers"
+            f"vllm is installed but cannot be imported ({_one_line(error)}): install the vllm that was built for torch "
+            f"{version('torch')}, or use hardware.engine transformers"
         )
 
 

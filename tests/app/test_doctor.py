@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+import torch
 
 from tests.app.conftest import Command
 
@@ -144,6 +145,39 @@ def test_trouble_that_does_not_stop_a_search_is_a_warning(broken: Command, monke
     assert code == 0 and document["problems"] == []
     memory, network = document["warnings"]
     assert "1.0 GB of memory" in memory and "network file system (nfs4)" in network
+
+
+def test_each_gpu_is_named_and_one_that_is_broken_is_a_warning(
+    tuition: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Device(NamedTuple):
+        name: str
+        total_memory: int
+
+    def memory(index: int) -> tuple[int, int]:
+        if index == 1:
+            raise RuntimeError("CUDA error: uncorrectable ECC error")
+        return 60 * 10**9, 80 * 10**9
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Device("A GPU", 80 * 10**9))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    monkeypatch.setattr("app.doctor._scenarios", lambda found: None)
+    code, document = examined(tuition)
+    assert code == 0 and document["facts"]["cuda:0"].startswith("A GPU, 60.0 GB free of 80.0 GB; PyTorch is built")
+    [warning] = document["warnings"]
+    assert "cuda:1 cannot be used" in warning and "ECC" in warning and "CUDA_VISIBLE_DEVICES" in warning
+
+
+def test_a_vllm_that_cannot_be_imported_is_a_warning(
+    tmp_path: Path, tuition: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "packages" / "vllm").mkdir(parents=True)
+    (tmp_path / "packages" / "vllm" / "__init__.py").write_text("raise ImportError('built for another torch')")
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    code, document = examined(tuition)
+    assert code == 0 and "built for another torch" in document["warnings"][0]
 
 
 def test_it_runs_where_nothing_is_installed() -> None:
