@@ -199,7 +199,7 @@ class BlockStore:
         folder = self.path(key)
         total = bytes_under(folder)
         try:
-            return Sizes(total, sum(os.lstat(folder / name).st_size for name in (TENSORS, SCALARS)))
+            return Sizes(total, sum(os.lstat(f"{folder}/{name}").st_size for name in (TENSORS, SCALARS)))
         except (FileNotFoundError, NotADirectoryError):
             return Sizes(total, 0)
 
