@@ -126,21 +126,6 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
     return study
 
 
-def _read_trials(study: optuna.Study) -> None:
-    """Read all trials once; the storage keeps the finished ones.
-
-    Without the garbage collector, which takes two thirds of the time of 2,000 trials: again and again it would look
-    through all that torch has brought along, while nothing that is read here is garbage.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        study.get_trials(deepcopy=False)
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def _open_storage(storage_url: str) -> RDBStorage:
     """A storage that notices trials whose process died, and queues them again."""
     try:
@@ -391,6 +376,21 @@ def _queue_again(study: optuna.Study, number: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         RetryHeartbeatStaleTrialCallback()(study, study.trials[number])
+
+
+def _read_trials(study: optuna.Study) -> None:
+    """Read all trials once; the storage keeps the finished ones.
+
+    Without the garbage collector, which takes two thirds of the time of 2,000 trials: again and again it would look
+    through all that torch has brought along, while nothing that is read here is garbage.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        study.get_trials(deepcopy=False)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _num_finished(trials: Sequence[FrozenTrial]) -> int:
