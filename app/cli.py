@@ -311,15 +311,18 @@ def micro_build(
     build(out, model)
 
 
-@app.command()
-def doctor(json: JsonOption = False) -> None:
-    """Print versions, devices, threads and disk, what is wrong and the fix."""
-    from app.doctor import examine
-    from app.progress import print_json
-    from app.report import show_doctor
+@app.command(epilog="Example: tuition doctor --results /data/results")
+def doctor(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """Print versions, devices, threads and disk, what is wrong and the fix.
 
-    document = examine()
-    print_json(document) if json else show_doctor(document)
+    The exit code is 1 when a search cannot run.
+    """
+    from json import dumps
+
+    from app.doctor import examine, show
+
+    document = examine(results)
+    typer.echo(dumps(document, indent=1)) if json else show(document)
     if document["problems"]:
         raise typer.Exit(1)
 

@@ -256,13 +256,3 @@ def show_prune_plan(document: dict[str, Any], error_stream: bool) -> None:
     )
     if not document["within_limit"]:
         console.print("The limit cannot be kept: the rest is not evicted, or not of blocks (rollouts).", soft_wrap=True)
-
-
-def show_doctor(document: dict[str, Any]) -> None:
-    """What is there, and what is wrong."""
-    console = _console()
-    for key, value in document["facts"].items():
-        console.print(f"{key:>16}  {value}", markup=False)
-    for problem in document["problems"]:
-        console.print(f"problem: {problem}", markup=False)
-    console.print("nothing is wrong" if not document["problems"] else f"{len(document['problems'])} problems")

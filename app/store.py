@@ -29,7 +29,7 @@ from planner.cost import CheckpointState
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.leases import Leases
 from runners.scenario import Scenario
-from runners.store import RECORD, BlockStore, StoreError, is_held
+from runners.store import RECORD, BlockStore, StoreError, bytes_under, is_held, scan
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 ROLLOUTS_FILE = "rollouts.parquet"
@@ -138,14 +138,12 @@ def _reason(error: ValidationError) -> str:
 def list_store(results: Path) -> dict[str, Any]:
     """All blocks of a results folder, oldest first. Checksums are not looked at: `verify_store` does."""
     store = open_store(results)
-    blocks = [
-        {
-            **block.model_dump(exclude={"parent", "teacher", "stage_start"}),
-            "bytes": store.size_bytes(block.key),
-            "state": str(CheckpointState.resumable if store.optimizer_bytes(block.key) else CheckpointState.evaluable),
-        }
-        for block in _listed(store)
-    ]
+    blocks = []
+    for block in _listed(store):
+        total_bytes, optimizer_bytes = store.sizes(block.key)
+        state = CheckpointState.resumable if optimizer_bytes else CheckpointState.evaluable
+        described = block.model_dump(exclude={"parent", "teacher", "stage_start"})
+        blocks.append({**described, "bytes": total_bytes, "state": str(state)})
     return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}
 
 
@@ -215,19 +213,20 @@ def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> P
         if ancestor is not None
     }
     leftovers = tuple(_leftovers(results, in_use))
-    store_bytes = _bytes_under(store.folder)
+    sizes = {key: store.sizes(key) for key in listed}
+    # The blocks are counted already: only what lies beside them is looked for.
+    block_folders = {f"{store.folder}/{key[:2]}/{key}" for key in listed}
+    store_bytes = sum(size.total_bytes for size in sizes.values()) + bytes_under(store.folder, block_folders)
     kept_bytes = store_bytes - sum(leftover.freed_bytes for leftover in leftovers if leftover.in_store)
-    blocks = [_stored(store, block) for block in listed.values()]
+    blocks = [
+        StoredBlock(key, block.gpu_seconds, block.finished, total_bytes - optimizer_bytes, optimizer_bytes)
+        for key, block in listed.items()
+        for total_bytes, optimizer_bytes in (sizes[key],)
+    ]
     protected = finalists | in_use | needed | Leases(store.folder).keys() | set(keep)
     evictions = choose_evictions(blocks, protected, kept_bytes - limit_bytes)
     busy = tuple(sorted(in_use & listed.keys()))
     return PrunePlan(limit_bytes, store_bytes, leftovers, evictions, listed, len(finalists), busy)
-
-
-def _stored(store: BlockStore, block: Listed) -> StoredBlock:
-    optimizer_bytes = store.optimizer_bytes(block.key)
-    other_bytes = store.size_bytes(block.key) - optimizer_bytes
-    return StoredBlock(block.key, block.gpu_seconds, block.finished, other_bytes, optimizer_bytes)
 
 
 def finalist_blocks(results: Path) -> set[str]:
@@ -271,22 +270,14 @@ def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
     """Folders of dead writers. A partial one names its writer; a retired or evicted one had its block's lock."""
     store = results / "store"
     for parent in (store, store / "rollouts", results / "scores"):
-        for path in sorted(parent.glob("[0-9a-f][0-9a-f]/.*")):
-            match = LEFTOVER.fullmatch(path.name)
-            if match is None or path.is_symlink() or path.parent.is_symlink() or not path.is_dir():
+        prefixes = [entry for entry in scan(parent) if re.fullmatch("[0-9a-f]{2}", entry.name)]
+        for entry in (entry for prefix in prefixes if not prefix.is_symlink() for entry in scan(prefix)):
+            match = LEFTOVER.fullmatch(entry.name)
+            if match is None or not entry.is_dir(follow_symlinks=False):
                 continue
             if match["name"] in in_use or (match["kind"] == "partial" and psutil.pid_exists(int(match["pid"] or 0))):
                 continue
-            yield Leftover(path, _bytes_under(path), parent != results / "scores")
-
-
-def _bytes_under(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # a writer beside us may have renamed it
-            if not path.is_dir():
-                total += path.lstat().st_size
-    return total
+            yield Leftover(Path(entry.path), bytes_under(entry), parent != results / "scores")
 
 
 def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
@@ -296,7 +287,7 @@ def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
     with leases.no_changes():
         # Asked again: a search may have come and gone while the question stood.
         skipped = _remove(store, plan, finalist_blocks(results) | leases.keys())
-    left = _bytes_under(store.folder)
+    left = bytes_under(store.folder)
     account = {"bytes_after": left, "within_limit": left <= plan.limit_bytes, "skipped": skipped}
     return {**plan.document(), **account}
 
@@ -304,7 +295,7 @@ def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
 def limit_store(results: Path, limit_bytes: int, keep: Collection[str]) -> PrunePlan | None:
     """Bring the store down to its limit while searches run; None when it is within it. `keep` stays, as do leases."""
     store, leases = open_store(results), Leases(results / "store")
-    if _bytes_under(store.folder) <= limit_bytes:
+    if bytes_under(store.folder) <= limit_bytes:
         return None
     with leases.no_changes():
         plan = plan_prune(results, limit_bytes, keep)

@@ -6,16 +6,18 @@ A block appears by one atomic rename. Its checksums are verified once per proces
 named in a warning, and trained again. Two processes that want one block: one trains, the other waits on its lock.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -25,11 +27,19 @@ from runners.checkpoint import SCALARS, TENSORS
 
 FORMAT = 1
 RECORD = "record.json"
+LOCK = ".lock"
 CHECKSUM = "record_sha256"  # blocks of before it was introduced have none
 
 
 class StoreError(ValueError):
     """A store that cannot be used; one line with the path and the fix."""
+
+
+class Sizes(NamedTuple):
+    """Bytes of a block's files. `optimizer_bytes` is 0 when its optimizer state was dropped, wholly or in part."""
+
+    total_bytes: int
+    optimizer_bytes: int
 
 
 class BlockStore:
@@ -59,12 +69,14 @@ class BlockStore:
         self.path(key)
         locks = self.folder / "locks"
         locks.mkdir(exist_ok=True)
-        with FileLock(locks / f"{key}.lock", timeout=timeout):
+        with FileLock(locks / f"{key}{LOCK}", timeout=timeout):
             yield
 
     def in_use(self) -> set[str]:
         """Keys of the blocks whose lock somebody holds now, stored or still being trained."""
-        return {path.stem for path in (self.folder / "locks").glob("*.lock") if is_held(path)}
+        locks = self.folder / "locks"
+        names = os.listdir(locks) if locks.is_dir() else []
+        return {name[: -len(LOCK)] for name in names if name.endswith(LOCK) and is_held(locks / name)}
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The verified record of a block, or None when the block is absent, damaged or descends from another parent.
@@ -170,21 +182,47 @@ class BlockStore:
 
     def block_keys(self) -> list[str]:
         """Keys of all blocks, whole or damaged. Links are passed over: what they point at is not the store's."""
-        folders = sorted(self.folder.glob("[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 64))
-        return [p.name for p in folders if not p.is_symlink() and not p.parent.is_symlink()]
+        return sorted(
+            block.name
+            for prefix in scan(self.folder)
+            if re.fullmatch(r"[0-9a-f]{2}", prefix.name) and not prefix.is_symlink()
+            for block in scan(prefix)
+            if re.fullmatch(r"[0-9a-f]{64}", block.name) and not block.is_symlink()
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """Records of all blocks, without verifying their checksums."""
         return [record for key in self.block_keys() if (record := self._read(key)) is not None]
 
-    def size_bytes(self, key: str) -> int:
-        """Bytes of a block on disk."""
-        return sum(p.stat().st_size for p in self.path(key).rglob("*") if p.is_file())
+    def sizes(self, key: str) -> Sizes:
+        """Bytes of a block on disk, of which of its optimizer state; links are not followed."""
+        folder = self.path(key)
+        total = bytes_under(folder)
+        try:
+            return Sizes(total, sum(os.lstat(f"{folder}/{name}").st_size for name in (TENSORS, SCALARS)))
+        except (FileNotFoundError, NotADirectoryError):
+            return Sizes(total, 0)
 
-    def optimizer_bytes(self, key: str) -> int:
-        """Bytes of a block's optimizer state; 0 when it was dropped, wholly or in part."""
-        files = [self.path(key) / name for name in (TENSORS, SCALARS)]
-        return sum(file.stat().st_size for file in files) if all(file.exists() for file in files) else 0
+
+def scan(folder: os.DirEntry[str] | Path | str) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where there is no folder, or no longer: another process may evict beside us."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def bytes_under(folder: os.DirEntry[str] | Path | str, without: Collection[str] = ()) -> int:
+    """Bytes of all files in a folder and below. Folders whose paths are in `without` count nothing."""
+    total = 0
+    for entry in scan(folder):
+        if entry.is_dir(follow_symlinks=False):
+            total += bytes_under(entry, without) if entry.path not in without else 0
+        else:
+            with suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _files(folder: Path) -> set[str]:
@@ -203,7 +241,7 @@ def _check(record: dict[str, Any]) -> None:
     if not isinstance(record["weights_sha256"], str) or not isinstance(record["files"], dict):
         raise TypeError("weights_sha256 or files is of the wrong type")
     for name in record["files"]:
-        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
             raise ValueError(f"file {name[:80]!r} lies outside of the block")
     for role in ("parent", "teacher"):
         ancestor = record.get(role)
@@ -214,8 +252,23 @@ def _check(record: dict[str, Any]) -> None:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether a process holds this lock file now."""
+    """Whether a process holds this lock file now. Nobody holds what is not there."""
     try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, and at once given back: two processes that ask do not take each other for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return True
+        if error.errno != errno.ENOSYS:
+            raise
+    finally:
+        os.close(descriptor)
+    try:  # A file system without kernel locks, where FileLock makes do with the file itself.
         with FileLock(lock, timeout=0):
             return False
     except Timeout:

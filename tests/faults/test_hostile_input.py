@@ -24,19 +24,19 @@ from hypothesis import strategies as st
 from app.report import load_leaderboard, show_leaderboard
 from app.store import list_store, verify_store
 from benchmarks.leaderboard import Meta, RankedRow, Row, to_json
-from benchmarks.records import RecordError, ScoreKey, ScoreStore
+from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.statistics import Difference, Score
 from planner.allocation import MAX_BLOCKS, Allocation, AllocationError
 from planner.cost import CheckpointState
 from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 from runners.scenario import Scenario, ScenarioError
 from runners.store import BlockStore
+from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.conftest import small_scenario_file
 
 EXAMPLES = {"scenario": 400, "allocation": 250, "block": 150, "score": 50, "optimizer": 50, "leaderboard": 100}
 assert sum(EXAMPLES.values()) == 1000
 
-KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62
 SCORE_KEY = ScoreKey("w", "suite@1", {"temperature": 1.0}, 2, 0, "engine", "grader")
 
 
@@ -135,49 +135,6 @@ def to_text(document: Any) -> str:
     return json.dumps(document)
 
 
-def is_ours(error: Exception) -> bool:
-    own = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
-    return own and isinstance(error, (ValueError, RuntimeError))
-
-
-def accept(action: Callable[[], object]) -> Exception | None:
-    """Run something; an error has to be ours, of one line, and writable to a terminal."""
-    try:
-        action()
-    except Exception as error:
-        assert is_ours(error), f"{error!r:.500}"
-        message = str(error)
-        assert message and len(message.splitlines()) == 1
-        return error
-    return None
-
-
-class Fence:
-    """A folder with a results folder, and baits around it that nobody may touch."""
-
-    def __init__(self, root: Path):
-        self.root, self.results = root, root / "results"
-        for folder in (root / "outside" / "bait", root / "bait"):
-            folder.mkdir(parents=True)
-            (folder / "record.json").write_text("not a record")
-        self.results.mkdir()
-        self.before = self.outside()
-
-    def outside(self) -> dict[str, bytes]:
-        paths = [path for path in self.root.rglob("*") if self.results not in (path, *path.parents)]
-        return {str(path): path.read_bytes() if path.is_file() else b"" for path in paths}
-
-    def check(self) -> None:
-        assert self.outside() == self.before
-
-
-@pytest.fixture
-def fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fence:
-    fence = Fence(tmp_path)
-    monkeypatch.chdir(fence.results)
-    return fence
-
-
 def seeds() -> Any:
     return st.integers(0, 2**40)
 
@@ -211,21 +168,6 @@ def test_allocation_texts(fence: Fence, seed: int) -> None:
     fence.check()
 
 
-def block_record(store: BlockStore) -> Path:
-    """A whole block; the path of its record."""
-    record = {
-        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": 1.5, "finished": 1.0,
-        "parent": PARENT, "parent_weights_sha256": "w", "teacher": PARENT, "teacher_weights_sha256": "w",
-        "weights_sha256": "e" * 64, "versions": {"torch": "2"}, "accelerator": "cpu",
-    }  # fmt: skip
-    with store.publish(KEY, record) as folder:
-        (folder / "model").mkdir()
-        (folder / "model" / "model.safetensors").write_bytes(b"weights")
-        for name in (TENSORS, SCALARS):
-            (folder / name).write_bytes(b"state")
-    return store.path(KEY) / "record.json"
-
-
 @examples("block")
 @given(seed=seeds())
 def test_block_records(fence: Fence, seed: int) -> None:
@@ -237,7 +179,7 @@ def test_block_records(fence: Fence, seed: int) -> None:
     store = BlockStore(fence.results / "store")
     accept(store.records)
     accept(lambda: list_store(fence.results))
-    accept(lambda: store.size_bytes(KEY))
+    accept(lambda: store.sizes(KEY))
     error = accept(lambda: store.state(KEY))
     if error is None and store.state(KEY) is not CheckpointState.absent:
         # Believed: then nothing but its checksum can have changed.
@@ -326,69 +268,6 @@ def test_an_unharmed_file_of_each_kind_is_accepted(fence: Fence, carried: Path) 
     study.mkdir(parents=True)
     (study / "leaderboard.json").write_text(json.dumps(leaderboard()))
     assert load_leaderboard(fence.results, "study") == leaderboard()
-
-
-@pytest.mark.parametrize("key", ["", ".", "..", "../../outside/bait", "/etc", "ab", "AB" + "0" * 62, KEY + "\n", "\0"])
-def test_what_is_no_key_never_becomes_a_path(fence: Fence, key: str) -> None:
-    store = BlockStore(fence.results / "store")
-    for action in (store.path, store.record, store.state, store.drop_optimizer, store.evict, store.size_bytes):
-        assert isinstance(accept(lambda action=action: action(key)), RecordError)  # type: ignore[misc]
-    with pytest.raises(RecordError, match="is not 64 hex digits"), store.lock(key):
-        pass
-    with pytest.raises(RecordError, match="is not 64 hex digits"), store.publish(key, {}):
-        pass
-    fence.check()
-
-
-@pytest.mark.parametrize("role", ["parent", "teacher"])
-@pytest.mark.parametrize("relative", [True, False])
-def test_an_ancestor_outside_of_the_store_is_not_moved(fence: Fence, role: str, relative: bool) -> None:
-    store = BlockStore(fence.results / "store")
-    file = block_record(store)
-    record = json.loads(file.read_text())
-    record.pop("record_sha256")
-    ancestor = "../../outside/bait" if relative else str(fence.root / "outside" / "bait")
-    file.write_text(json.dumps({**record, role: ancestor}))
-    assert BlockStore(store.folder).state(KEY) is CheckpointState.absent
-    fence.check()
-
-
-@pytest.mark.parametrize("name", ["../../../../outside/bait/record.json", "/etc/hostname", "a\0b"])
-def test_a_listed_file_outside_of_the_block_is_damage(fence: Fence, name: str) -> None:
-    store = BlockStore(fence.results / "store")
-    file = block_record(store)
-    record = json.loads(file.read_text())
-    record.pop("record_sha256")
-    file.write_text(json.dumps({**record, "files": {**record["files"], name: "0" * 64}}))
-    assert BlockStore(store.folder).state(KEY) is CheckpointState.absent
-    fence.check()
-
-
-@pytest.mark.parametrize("name", ["model/pytorch_model.bin", "model/modeling.py", "extra"])
-def test_a_file_that_the_record_does_not_list_is_damage(fence: Fence, name: str) -> None:
-    store = BlockStore(fence.results / "store")
-    block_record(store)
-    (store.path(KEY) / name).write_bytes(b"import os")
-    again = BlockStore(store.folder)
-    assert again.state(KEY) is CheckpointState.absent and name in again.set_aside[KEY]
-
-
-@pytest.mark.parametrize("level", ["block", "prefix"])
-def test_links_out_of_the_store_are_refused(fence: Fence, level: str) -> None:
-    elsewhere = BlockStore(fence.root / "outside" / "store")
-    block_record(elsewhere)
-    fence.before = fence.outside()
-    store = BlockStore(fence.results / "store")
-    link = store.folder / KEY[:2] / (KEY if level == "block" else "")
-    link.parent.mkdir(exist_ok=True)
-    link.symlink_to(elsewhere.folder / KEY[:2] / (KEY if level == "block" else ""))
-    for action in (store.state, store.drop_optimizer, store.evict):
-        with pytest.raises(RecordError, match=r"is a symbolic link.*remove"):
-            action(KEY)
-    with pytest.raises(RecordError, match="is a symbolic link"), store.publish(KEY, {}):
-        pass
-    assert store.block_keys() == [] and store.records() == []
-    fence.check()
 
 
 def test_a_yaml_that_grows_when_written_out_is_refused_at_once(fence: Fence) -> None:

@@ -1,13 +1,14 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from planner.cost import CheckpointState
 from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
-from runners.store import BlockStore, StoreError
+from runners.store import BlockStore, StoreError, is_held
 
 KEY = "ab" + "0" * 62
 CHILD = "cd" + "0" * 62
@@ -133,3 +134,32 @@ def test_optimizer_state_survives_the_disk_bit_for_bit(tmp_path: Path) -> None:
             assert torch.equal(value, loaded.optimizer["state"][index][name])
     assert loaded.optimizer["param_groups"][0]["lr"] == state.optimizer["param_groups"][0]["lr"]
     torch.optim.AdamW(layer.parameters()).load_state_dict(loaded.optimizer)
+
+
+def test_a_held_lock_is_seen_and_asking_does_not_hold_it(store: BlockStore) -> None:
+    assert store.in_use() == set()
+    with store.lock(KEY):
+        assert fresh(store).in_use() == {KEY}
+    lock = store.folder / "locks" / f"{KEY}.lock"
+    assert lock.exists() and not is_held(lock) and not is_held(lock.with_name("absent.lock"))
+    with store.lock(CHILD):
+        (store.folder / "locks" / "no lock").write_text("")
+        assert store.in_use() == {CHILD}
+
+
+def test_askers_do_not_take_each_other_for_the_holder(store: BlockStore) -> None:
+    with store.lock(KEY):
+        pass
+    lock = store.folder / "locks" / f"{KEY}.lock"
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(lambda _: is_held(lock), range(2000)))
+
+
+def test_a_block_that_vanishes_while_it_is_listed_has_no_bytes(store: BlockStore) -> None:
+    put(store, KEY)
+    total, optimizer = store.sizes(KEY)
+    assert total > optimizer == 2 * len(b"state")
+    (store.path(KEY) / SCALARS).unlink()
+    assert store.sizes(KEY) == (total - len(b"state"), 0)
+    store.evict(KEY)
+    assert store.sizes(KEY) == (0, 0) and store.block_keys() == []

@@ -1,0 +1,69 @@
+"""What the tests of hostile input share: a fenced results folder, a whole block, whether an error is one of ours."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runners.checkpoint import SCALARS, TENSORS
+from runners.store import BlockStore
+
+KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62
+
+
+def is_ours(error: Exception) -> bool:
+    own = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
+    return own and isinstance(error, (ValueError, RuntimeError))
+
+
+def accept(action: Callable[[], object]) -> Exception | None:
+    """Run something; an error has to be ours, of one line, and writable to a terminal."""
+    try:
+        action()
+    except Exception as error:
+        assert is_ours(error), f"{error!r:.500}"
+        message = str(error)
+        assert message and len(message.splitlines()) == 1
+        return error
+    return None
+
+
+class Fence:
+    """A folder with a results folder, and baits around it that nobody may touch."""
+
+    def __init__(self, root: Path):
+        self.root, self.results = root, root / "results"
+        for folder in (root / "outside" / "bait", root / "bait"):
+            folder.mkdir(parents=True)
+            (folder / "record.json").write_text("not a record")
+        self.results.mkdir()
+        self.before = self.outside()
+
+    def outside(self) -> dict[str, bytes]:
+        paths = [path for path in self.root.rglob("*") if self.results not in (path, *path.parents)]
+        return {str(path): path.read_bytes() if path.is_file() else b"" for path in paths}
+
+    def check(self) -> None:
+        assert self.outside() == self.before
+
+
+@pytest.fixture
+def fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fence:
+    fence = Fence(tmp_path)
+    monkeypatch.chdir(fence.results)
+    return fence
+
+
+def block_record(store: BlockStore) -> Path:
+    """A whole block; the path of its record."""
+    record = {
+        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": 1.5, "finished": 1.0,
+        "parent": PARENT, "parent_weights_sha256": "w", "teacher": PARENT, "teacher_weights_sha256": "w",
+        "weights_sha256": "e" * 64, "versions": {"torch": "2"}, "accelerator": "cpu",
+    }  # fmt: skip
+    with store.publish(KEY, record) as folder:
+        (folder / "model").mkdir()
+        (folder / "model" / "model.safetensors").write_bytes(b"weights")
+        for name in (TENSORS, SCALARS):
+            (folder / name).write_bytes(b"state")
+    return store.path(KEY) / "record.json"

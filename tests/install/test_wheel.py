@@ -1,0 +1,119 @@
+"""The wheel: what is in it, and that a search runs from it outside of the checkout.
+
+Built without a network, and installed into a new environment that sees the packages of this one; a whole installation
+with exact versions from requirements.lock is tried by hand (docs/reliability.md).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runners.scenario import BUILT_IN
+from tests.runners.conftest import small_scenario_file
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "benchmarks", "planner", "runners")
+# Without what an earlier build has left in the checkout: setuptools would take it along.
+SOURCES = (*PACKAGES, "tests", "docs", "pyproject.toml", "README.md", "LICENSE")
+
+
+def pip(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / "source" / name)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, folder / "source")
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {info.filename: info.file_size for info in archive.infolist()}
+    expected = {
+        path.relative_to(ROOT).as_posix(): path.stat().st_size
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and (path.suffix == ".py" or BUILT_IN in path.parents) and "__pycache__" not in path.parts
+    }
+    assert {"runners/scenarios/micro.yaml", "runners/scenarios/micro/large/model.safetensors"} <= expected.keys()
+    assert {name: size for name, size in held.items() if ".dist-info/" not in name} == expected
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel in it; `run` starts one of its programs in an empty folder outside the checkout."""
+
+    folder: Path
+    run: Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    environment, work = folder / "environment", folder / "work"
+    work.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    [site] = environment.glob("lib/python*/site-packages")
+    # Its .pth files are not read from there, so an editable installation of the checkout stays out of sight.
+    others = {sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")}
+    (site / "others.pth").write_text("\n".join(sorted(others)))
+    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+    def run(program: str, *arguments: str) -> str:
+        command = [environment / "bin" / program, *arguments]
+        result = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return Installed(work, run)
+
+
+@pytest.mark.slow
+def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -> None:
+    imported = f"import {', '.join(PACKAGES)}, runners.scenario as s; "
+    files = installed.run(
+        "python", "-c", f"{imported}print({', '.join(f'{p}.__file__' for p in PACKAGES)}, s.BUILT_IN)"
+    )
+    *_, built_in = places = [Path(file) for file in files.split()]
+    assert all(place.is_relative_to(installed.folder.parent / "environment") for place in places)
+
+    assert json.loads(installed.run("tuition", "doctor", "--json"))["problems"] == []
+    assert json.loads(installed.run("tuition", "scenarios", "micro", "--json"))["name"] == "micro"
+    assert list(installed.folder.iterdir()) == []
+
+    # Short blocks, but the wheel's own checkpoints.
+    scenario: dict[str, Any] = small_scenario_file()
+    text = yaml.safe_dump(scenario).replace(str(BUILT_IN), str(built_in))
+    assert str(ROOT) not in text
+    (installed.folder / "small.yaml").write_text(text)
+    report = json.loads(
+        installed.run("tuition", "search", "-s", "small.yaml", "--trials", "1", "--test-seeds", "0", "--json")
+    )
+    assert report["trials"][0]["state"] == "complete"
+    assert report["blocks"]["executed"] == report["blocks"]["distinct"] > 0
+    assert sorted(path.name for path in installed.folder.iterdir()) == ["results", "small.yaml"]
+    stored = list(installed.folder.glob("results/store/[0-9a-f][0-9a-f]/*/record.json"))
+    assert len(stored) == report["blocks"]["executed"]
