@@ -1,0 +1,140 @@
+"""Grading speed: our grader against one thread of math-verify, on outputs of real models, as a ratio in one run.
+
+Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--json]`; the data sets are those of
+`../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold and the
+completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load meets
+both. Starting the workers and importing math-verify are left out on both sides. Every verdict is compared as well.
+
+Not a test: machines are noisy. "Distinct" rows leave out every pair that was there before, so no grade comes from the
+cache.
+"""
+
+import argparse
+import gzip
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.grading import Grader, Verdict, as_formula
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+PIECE = 250
+Pair = tuple[str, str]
+
+
+@dataclass
+class Side:
+    """One way of grading: its verdicts on a piece of the rows, and the seconds it has taken in all."""
+
+    grade: Callable[[list[Pair]], list[bool]]
+    wall_seconds: float = 0.0
+    verdicts: list[bool] = field(default_factory=list)
+
+    def run(self, piece: list[Pair]) -> None:
+        started = time.perf_counter()
+        verdicts = self.grade(piece)
+        self.wall_seconds += time.perf_counter() - started
+        self.verdicts += verdicts
+
+
+def read_rows(name: str) -> Iterator[dict[str, object]]:
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
+        yield from (json.loads(line) for line in lines)
+
+
+def load() -> dict[str, list[Pair]]:
+    """Pairs of gold answer and text to grade, by data set."""
+    return {
+        "full responses (Qwen2.5-Math, 100 problems x 8)": [
+            (str(row["gold"]), sample["response"])
+            for row in read_rows("samples_qwen_math100_k8.jsonl.gz")
+            for sample in row["samples"]  # type: ignore[attr-defined]
+        ],
+        "grader cases (4 sources)": [
+            (str(row["gold"]), text if row["kind"] == "cot_response" else as_formula(text))
+            for row in read_rows("grader_cases_model_outputs.jsonl.gz")
+            for text in [str(row["prediction"])]
+        ],
+        "extracted answers (Rho-1, 4 models x MATH-500 + GSM8K)": [
+            (str(row["gold"]), as_formula(str(row["pred"]))) for row in read_rows("samples_rho1_greedy.jsonl.gz")
+        ],
+    }
+
+
+def math_verify_alone(piece: list[Pair]) -> list[bool]:
+    """One thread of math-verify, default settings and time-outs."""
+    from math_verify import parse, verify
+
+    verdicts = []
+    for gold, completion in piece:
+        prediction = parse(completion)
+        verdicts.append(bool(prediction) and bool(verify(parse(as_formula(gold)), prediction)))
+    return verdicts
+
+
+def by(grader: Grader) -> Callable[[list[Pair]], list[bool]]:
+    """Our grader's verdicts."""
+    return lambda piece: [g.correct for g in grader.grade_many([g for g, _ in piece], [c for _, c in piece])]
+
+
+def start(grader: Grader) -> None:
+    """Start all workers: so many slow answers at once that each gets one."""
+    grader.grade_many(["1"] * grader.workers * 4, [f"$1+\\frac{{1}}{{{n}}}$" for n in range(1, grader.workers * 4 + 1)])
+
+
+def measure(pairs: list[Pair], workers: int) -> dict[str, float | int]:
+    """Times and ratios on these rows."""
+    seen: set[Pair] = set()
+    fast = repeated = 0
+    with Grader(workers=workers) as many, Grader(workers=1) as one:
+        start(many)
+        start(one)
+        math_verify_alone([("1", "$\\frac{1}{2}$")])
+        alone, by_many, by_one = Side(math_verify_alone), Side(by(many)), Side(by(one))
+        for first in range(0, len(pairs), PIECE):
+            piece = pairs[first : first + PIECE]
+            for pair in piece:
+                decided_here = many._decide(*pair)[1] == b""
+                fast += decided_here
+                repeated += not decided_here and pair in seen
+                seen.add(pair)
+            for side in (alone, by_many, by_one):
+                side.run(piece)
+        timeouts = sum(many.grade(*pair).verdict is Verdict.timeout for pair in seen)
+    return {
+        "rows": len(pairs),
+        "workers": workers,
+        "fast_path_share": round(fast / len(pairs), 3),
+        "cache_share": round(repeated / len(pairs), 3),
+        "math_verify_rows_per_second": round(len(pairs) / alone.wall_seconds),
+        "ratio": round(alone.wall_seconds / by_many.wall_seconds, 2),
+        "ratio_1_worker": round(alone.wall_seconds / by_one.wall_seconds, 2),
+        "verdicts_that_differ": sum(a != b for a, b in zip(alone.verdicts, by_many.verdicts, strict=True)),
+        "timeouts": timeouts,
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--workers", type=int, default=2)
+    arguments.add_argument("--rows", type=int, default=None, help="only the first N of each data set")
+    arguments.add_argument("--json", action="store_true")
+    chosen = arguments.parse_args()
+    logging.disable(logging.CRITICAL)
+    results = {}
+    for name, pairs in load().items():
+        part = pairs[: chosen.rows]
+        results[name] = measure(part, chosen.workers)
+        results[f"{name}, distinct"] = measure(list(dict.fromkeys(part)), chosen.workers)
+        for key in (name, f"{name}, distinct"):
+            if not chosen.json:
+                print(key, *(f"  {field}: {value}" for field, value in results[key].items()), sep="\n")
+    if chosen.json:
+        print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
