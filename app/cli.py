@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app import grade_command
+
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -300,6 +302,9 @@ def micro_build(
 
     silence_libraries()
     build(out, model)
+
+
+app.command(epilog=grade_command.EPILOG)(grade_command.grade)
 
 
 @app.command()

@@ -3,9 +3,11 @@
 Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--json]`; the data sets are those of
 `../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold and the
 completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load meets
-both. Starting the workers and importing math-verify are left out on both sides. Every verdict is compared as well.
+both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a process of
+its own, so that no side finds what the other, or an earlier measurement, has warmed up. Every verdict is compared.
 
-Not a test: machines are noisy. "Distinct" rows leave out every pair that was there before, so no grade comes from the
+Not a test: machines are noisy. `ratio` is of wall-clock seconds, and needs as many free cores as workers; `cpu_ratio` is
+of CPU-seconds, what is left of the work, and hardly depends on what else the machine does. "Distinct" rows leave out every pair that was there before, so no grade comes from the
 cache.
 """
 
@@ -13,10 +15,14 @@ import argparse
 import gzip
 import json
 import logging
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from benchmarks.grading import Grader, Verdict, as_formula
 
@@ -30,14 +36,22 @@ class Side:
     """One way of grading: its verdicts on a piece of the rows, and the seconds it has taken in all."""
 
     grade: Callable[[list[Pair]], list[bool]]
+    workers: tuple[psutil.Process, ...] = ()
     wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     verdicts: list[bool] = field(default_factory=list)
 
     def run(self, piece: list[Pair]) -> None:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), self.cpu()
         verdicts = self.grade(piece)
         self.wall_seconds += time.perf_counter() - started
+        self.cpu_seconds += self.cpu() - cpu_started
         self.verdicts += verdicts
+
+    def cpu(self) -> float:
+        """CPU-seconds so far, of this process and of the side's workers."""
+        times = [process.cpu_times() for process in self.workers]
+        return time.process_time() + sum(t.user + t.system for t in times)
 
 
 def read_rows(name: str) -> Iterator[dict[str, object]]:
@@ -59,7 +73,9 @@ def load() -> dict[str, list[Pair]]:
             for text in [str(row["prediction"])]
         ],
         "extracted answers (Rho-1, 4 models x MATH-500 + GSM8K)": [
-            (str(row["gold"]), as_formula(str(row["pred"]))) for row in read_rows("samples_rho1_greedy.jsonl.gz")
+            (str(row["gold"]), as_formula(str(row["pred"])))
+            for row in read_rows("samples_rho1_greedy.jsonl.gz")
+            if row["gold"]
         ],
     }
 
@@ -80,20 +96,26 @@ def by(grader: Grader) -> Callable[[list[Pair]], list[bool]]:
     return lambda piece: [g.correct for g in grader.grade_many([g for g, _ in piece], [c for _, c in piece])]
 
 
-def start(grader: Grader) -> None:
+def start(grader: Grader) -> tuple[psutil.Process, ...]:
     """Start all workers: so many slow answers at once that each gets one."""
-    grader.grade_many(["1"] * grader.workers * 4, [f"$1+\\frac{{1}}{{{n}}}$" for n in range(1, grader.workers * 4 + 1)])
+    before = set(psutil.Process().children())
+    slow = [f"$\\frac{{1}}{{{n}}}+\\sqrt{{{n}}}$" for n in range(2, 2 + grader.workers * 40)]
+    grader.grade_many(["1"] * len(slow), slow)
+    started = tuple(set(psutil.Process().children()) - before)
+    if len(started) != grader.workers:
+        raise RuntimeError(f"{len(started)} workers started, not {grader.workers}; run it again")
+    return started
 
 
 def measure(pairs: list[Pair], workers: int) -> dict[str, float | int]:
-    """Times and ratios on these rows."""
+    """Times and ratios on these rows. Runs in the main thread of a fresh process: math-verify's time-outs need one."""
+    logging.disable(logging.CRITICAL)
     seen: set[Pair] = set()
     fast = repeated = 0
     with Grader(workers=workers) as many, Grader(workers=1) as one:
-        start(many)
-        start(one)
+        of_many, of_one = start(many), start(one)
         math_verify_alone([("1", "$\\frac{1}{2}$")])
-        alone, by_many, by_one = Side(math_verify_alone), Side(by(many)), Side(by(one))
+        alone, by_many, by_one = Side(math_verify_alone), Side(by(many), of_many), Side(by(one), of_one)
         for first in range(0, len(pairs), PIECE):
             piece = pairs[first : first + PIECE]
             for pair in piece:
@@ -111,7 +133,9 @@ def measure(pairs: list[Pair], workers: int) -> dict[str, float | int]:
         "cache_share": round(repeated / len(pairs), 3),
         "math_verify_rows_per_second": round(len(pairs) / alone.wall_seconds),
         "ratio": round(alone.wall_seconds / by_many.wall_seconds, 2),
+        "cpu_ratio": round(alone.cpu_seconds / by_many.cpu_seconds, 2),
         "ratio_1_worker": round(alone.wall_seconds / by_one.wall_seconds, 2),
+        "cpu_ratio_1_worker": round(alone.cpu_seconds / by_one.cpu_seconds, 2),
         "verdicts_that_differ": sum(a != b for a, b in zip(alone.verdicts, by_many.verdicts, strict=True)),
         "timeouts": timeouts,
     }
@@ -123,15 +147,17 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=None, help="only the first N of each data set")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
-    logging.disable(logging.CRITICAL)
     results = {}
-    for name, pairs in load().items():
-        part = pairs[: chosen.rows]
-        results[name] = measure(part, chosen.workers)
-        results[f"{name}, distinct"] = measure(list(dict.fromkeys(part)), chosen.workers)
-        for key in (name, f"{name}, distinct"):
-            if not chosen.json:
-                print(key, *(f"  {field}: {value}" for field, value in results[key].items()), sep="\n")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        for name, pairs in load().items():
+            part = pairs[: chosen.rows]
+            for title, rows in ((name, part), (f"{name}, distinct", list(dict.fromkeys(part)))):
+                results[title] = processes.submit(measure, rows, chosen.workers).result()
+                if not chosen.json:
+                    print(
+                        title, *(f"  {field}: {value}" for field, value in results[title].items()), sep="\n", flush=True
+                    )
     if chosen.json:
         print(json.dumps(results, indent=1))
 
