@@ -6,9 +6,9 @@ completion and verifies. Both sides take turns on pieces of PIECE rows, so that 
 both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a process of
 its own, so that no side finds what the other, or an earlier measurement, has warmed up. Every verdict is compared.
 
-Not a test: machines are noisy. `ratio` is of wall-clock seconds, and needs as many free cores as workers; `cpu_ratio` is
-of CPU-seconds, what is left of the work, and hardly depends on what else the machine does. "Distinct" rows leave out every pair that was there before, so no grade comes from the
-cache.
+Not a test: machines are noisy. `ratio` is of wall-clock seconds, and needs as many free cores as workers; `cpu_ratio`
+is of CPU-seconds: how much of the work is left, whatever else the machine does. "Distinct" rows leave out every pair
+that was there before, so that no grade comes from the cache.
 """
 
 import argparse
