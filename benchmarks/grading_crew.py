@@ -1,8 +1,9 @@
 """The worker processes behind a grader, and what they make of an answer.
 
-What: a crew takes answers to grade from one queue. Each of its threads has one worker process, sends it a few answers
-at a time, so that neither side waits for the other at every answer, and kills it when one takes longer than the limit;
-what was behind that one in the pipe goes back to the head of the queue. `benchmarks.grading` is the face of all this.
+What: a crew has some threads, each with a queue and one worker process. Equal golds go to the same queue, so that one
+worker parses each; a thread without work takes some from the longest queue. A thread sends its worker a few answers at
+a time, so that neither side waits for the other at every answer, and kills it when one takes longer than the limit;
+what was behind that one in the pipe goes to a new worker. `benchmarks.grading` is the face of all this.
 
 Simplified: an answer that kills its worker (memory, crash) counts as a timeout. Needs POSIX.
 """
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -170,11 +172,12 @@ class Crew:
         self._recall = recall
         self._remember = remember
         self._lock = threading.Lock()
-        self._todo: deque[Task] = deque()
-        self._idle: list[Worker] = []
+        self._queues: list[deque[Task]] = [deque() for _ in range(workers)]
+        self._idle: dict[int, Worker] = {}
         self._busy: set[Worker] = set()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
-        self._threads_at_work = 0
+        self._at_work: set[int] = set()
+        """Numbers of the threads that are awake; each is also the number of its queue and of its worker."""
         self._closed = False
 
     def submit(self, task: Task) -> None:
@@ -182,40 +185,41 @@ class Crew:
         with self._lock:
             if self._closed:
                 raise GraderClosed("the grader was closed; grade this answer again")
-            self._todo.append(task)
-            self._wake_a_thread()
+            home = zlib.crc32(task.gold.encode("utf-8", "surrogatepass")) % self.workers
+            self._queues[home].append(task)
+            asleep = [number for number in range(self.workers) if number not in self._at_work]
+            if asleep:
+                number = home if home in asleep else asleep[0]
+                self._at_work.add(number)
+                self._threads.submit(self._work, number)
 
-    def _wake_a_thread(self) -> None:
-        if self._threads_at_work < self.workers:
-            self._threads_at_work += 1
-            self._threads.submit(self._work)
-
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         while True:
             with self._lock:
-                tasks = self._take_batch()
+                tasks = self._take_batch(number)
                 if not tasks:
-                    self._threads_at_work -= 1
+                    self._at_work.discard(number)
                     return
             open_tasks = deque(task for task in tasks if task.grade.set_running_or_notify_cancel())
             try:
-                self._grade_batch(open_tasks)
+                self._grade_batch(number, open_tasks)
             except BaseException as error:
                 # A worker that will not start is told to everyone who waits for it; the thread itself goes on.
                 for task in open_tasks:
                     task.grade.set_exception(error)
 
-    def _take_batch(self) -> list[Task]:
+    def _take_batch(self, number: int) -> list[Task]:
+        queue = self._queues[number] or max(self._queues, key=len)
         # A fair share, so that a few slow answers are spread over the workers.
-        size = min(MAX_BATCH, 1 + len(self._todo) // (2 * self.workers))
+        size = min(MAX_BATCH, 1 + len(queue) // (2 * self.workers))
         tasks: list[Task] = []
         characters = 0
-        while self._todo and len(tasks) < size and characters < MAX_BATCH_CHARACTERS and not self._closed:
-            tasks.append(self._todo.popleft())
+        while queue and len(tasks) < size and characters < MAX_BATCH_CHARACTERS:
+            tasks.append(queue.popleft())
             characters += len(tasks[-1].completion)
         return tasks
 
-    def _grade_batch(self, tasks: deque[Task]) -> None:
+    def _grade_batch(self, number: int, tasks: deque[Task]) -> None:
         """Grade the tasks and take them off the list; after a timeout what is left goes to a new worker."""
         while tasks:
             # Equal answers may have come in while the first one was graded.
@@ -223,7 +227,7 @@ class Crew:
             if grade is not None:
                 tasks.popleft().grade.set_result(grade)
                 continue
-            worker = self._take_worker()
+            worker = self._take_worker(number)
             alive = False
             try:
                 for task in tasks:
@@ -237,7 +241,7 @@ class Crew:
                 else:
                     alive = True
             finally:
-                self._give_back(worker, alive)
+                self._give_back(number, worker, alive)
 
     def _next_grade(self, worker: Worker) -> Grade:
         started = time.perf_counter()
@@ -251,28 +255,28 @@ class Crew:
         verdict = Verdict.no_answer if extracted is None else found
         return Grade(verdict, extracted, time.perf_counter() - started)
 
-    def _take_worker(self) -> Worker:
-        while True:
-            with self._lock:
-                worker = self._idle.pop() if self._idle else None
-                if worker is not None and worker.process.poll() is None:
-                    self._busy.add(worker)
-                    return worker
-            if worker is None:
-                break
+    def _take_worker(self, number: int) -> Worker:
+        with self._lock:
+            worker = self._idle.pop(number, None)
+            if worker is not None and worker.process.poll() is None:
+                self._busy.add(worker)
+                return worker
+        if worker is not None:
             # The kernel may have ended an idle worker; the next answer is not to blame for it.
             worker.kill()
         worker = Worker()
         with self._lock:
             self._busy.add(worker)
+            if self._closed:
+                worker.process.kill()
         return worker
 
-    def _give_back(self, worker: Worker, alive: bool) -> None:
+    def _give_back(self, number: int, worker: Worker, alive: bool) -> None:
         with self._lock:
             self._busy.discard(worker)
             usable = alive and not self._closed
             if usable:
-                self._idle.append(worker)
+                self._idle[number] = worker
         if not usable:
             worker.kill()
 
@@ -280,8 +284,10 @@ class Crew:
         """End the workers; whoever waits for a grade gets GraderClosed."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-            tasks, self._todo = self._todo, deque()
+            idle, self._idle = list(self._idle.values()), {}
+            tasks = [task for queue in self._queues for task in queue]
+            for queue in self._queues:
+                queue.clear()
             for worker in self._busy:
                 worker.process.kill()
         for task in tasks:
@@ -293,5 +299,5 @@ class Crew:
 
     def forget(self) -> None:
         """Leave the workers to their owner: this is a forked child."""
-        for worker in [*self._idle, *self._busy]:
+        for worker in [*self._idle.values(), *self._busy]:
             worker.forget()

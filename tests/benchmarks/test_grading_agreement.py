@@ -54,11 +54,11 @@ def judge(cases: list[dict[str, Any]], grader: Grader) -> list[Judged]:
     return judged
 
 
-@pytest.mark.parametrize(("name", "step"), [(FILES[0], 4), (FILES[1], 12)])
+@pytest.mark.parametrize(("name", "step"), [(FILES[0], 5), (FILES[1], 20)])
 def test_agrees_with_math_verify_and_no_less_with_other_graders(name: str, step: int) -> None:
     with Grader(timeout_seconds=60, workers=2) as grader:
         judged = judge(load(name)[::step], grader)
-    assert len(judged) > 50
+    assert len(judged) >= 50
     assert [j.case["id"] for j in judged if j.ours.correct != j.math_verify] == []
     # Only a few cases are such that math-verify itself gets them wrong; `docs/grading.md` lists them all.
     assert len([j.case["id"] for j in judged if j.ours.correct != j.case["correct"]]) <= len(judged) // 6

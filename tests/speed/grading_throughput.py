@@ -1,6 +1,6 @@
 """Grading speed: our grader against one thread of math-verify, on outputs of real models, as a ratio in one run.
 
-Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--json]`; the data sets are those of
+Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`; the data sets are those of
 `../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold and the
 completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load meets
 both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a process of
@@ -16,6 +16,7 @@ import gzip
 import json
 import logging
 import multiprocessing
+import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +29,8 @@ from benchmarks.grading import Grader, Verdict, as_formula
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PIECE = 250
+LIMIT_SECONDS = 60.0
+"""Of our side. A busy machine must not turn slow answers into timeouts, which would then cost a worker each."""
 Pair = tuple[str, str]
 
 
@@ -36,22 +39,23 @@ class Side:
     """One way of grading: its verdicts on a piece of the rows, and the seconds it has taken in all."""
 
     grade: Callable[[list[Pair]], list[bool]]
-    workers: tuple[psutil.Process, ...] = ()
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     verdicts: list[bool] = field(default_factory=list)
 
     def run(self, piece: list[Pair]) -> None:
-        started, cpu_started = time.perf_counter(), self.cpu()
+        started, cpu_started = time.perf_counter(), cpu_seconds()
         verdicts = self.grade(piece)
         self.wall_seconds += time.perf_counter() - started
-        self.cpu_seconds += self.cpu() - cpu_started
+        self.cpu_seconds += cpu_seconds() - cpu_started
         self.verdicts += verdicts
 
-    def cpu(self) -> float:
-        """CPU-seconds so far, of this process and of the side's workers."""
-        times = [process.cpu_times() for process in self.workers]
-        return time.process_time() + sum(t.user + t.system for t in times)
+
+def cpu_seconds() -> float:
+    """CPU-seconds so far of this process and of all its workers, dead ones as well. Those of the other side are idle."""
+    alive = [child.cpu_times() for child in psutil.Process().children()]
+    dead = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + dead.ru_utime + dead.ru_stime + sum(t.user + t.system for t in alive)
 
 
 def read_rows(name: str) -> Iterator[dict[str, object]]:
@@ -96,15 +100,14 @@ def by(grader: Grader) -> Callable[[list[Pair]], list[bool]]:
     return lambda piece: [g.correct for g in grader.grade_many([g for g, _ in piece], [c for _, c in piece])]
 
 
-def start(grader: Grader) -> tuple[psutil.Process, ...]:
-    """Start all workers: so many slow answers at once that each gets one."""
-    before = set(psutil.Process().children())
-    slow = [f"$\\frac{{1}}{{{n}}}+\\sqrt{{{n}}}$" for n in range(2, 2 + grader.workers * 40)]
-    grader.grade_many(["1"] * len(slow), slow)
-    started = tuple(set(psutil.Process().children()) - before)
-    if len(started) != grader.workers:
-        raise RuntimeError(f"{len(started)} workers started, not {grader.workers}; run it again")
-    return started
+def start(grader: Grader) -> None:
+    """Start all workers, by so many answers at once that each gets some."""
+    before = len(psutil.Process().children())
+    answers = [f"$\\frac{{1}}{{{n}}}+\\sqrt{{{n}}}$" for n in range(2, 2 + grader.workers * 40)]
+    grader.grade_many(["1"] * len(answers), answers)
+    started = len(psutil.Process().children()) - before
+    if started != grader.workers:
+        raise RuntimeError(f"{started} workers started, not {grader.workers}; run it again")
 
 
 def measure(pairs: list[Pair], workers: int) -> dict[str, float | int]:
@@ -112,10 +115,11 @@ def measure(pairs: list[Pair], workers: int) -> dict[str, float | int]:
     logging.disable(logging.CRITICAL)
     seen: set[Pair] = set()
     fast = repeated = 0
-    with Grader(workers=workers) as many, Grader(workers=1) as one:
-        of_many, of_one = start(many), start(one)
+    with Grader(LIMIT_SECONDS, workers) as many, Grader(LIMIT_SECONDS, 1) as one:
+        start(many)
+        start(one)
         math_verify_alone([("1", "$\\frac{1}{2}$")])
-        alone, by_many, by_one = Side(math_verify_alone), Side(by(many), of_many), Side(by(one), of_one)
+        alone, by_many, by_one = Side(math_verify_alone), Side(by(many)), Side(by(one))
         for first in range(0, len(pairs), PIECE):
             piece = pairs[first : first + PIECE]
             for pair in piece:
@@ -145,12 +149,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--rows", type=int, default=None, help="only the first N of each data set")
+    arguments.add_argument("--only", default="", help="only data sets whose name has this in it")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
     results = {}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
         for name, pairs in load().items():
+            if chosen.only not in name:
+                continue
             part = pairs[: chosen.rows]
             for title, rows in ((name, part), (f"{name}, distinct", list(dict.fromkeys(part)))):
                 results[title] = processes.submit(measure, rows, chosen.workers).result()
