@@ -1,6 +1,6 @@
 """Grading speed: our grader against one thread of math-verify, on outputs of real models, as a ratio in one run.
 
-Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`; the data sets are those of
+Run: `python -m tests.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`, on the data sets of
 `../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold and the
 completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load meets
 both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a process of
@@ -52,7 +52,7 @@ class Side:
 
 
 def cpu_seconds() -> float:
-    """CPU-seconds so far of this process and of all its workers, dead ones as well. Those of the other side are idle."""
+    """CPU-seconds so far of this process and all its workers, also dead ones; those of the other side are idle."""
     alive = [child.cpu_times() for child in psutil.Process().children()]
     dead = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + dead.ru_utime + dead.ru_stime + sum(t.user + t.system for t in alive)
