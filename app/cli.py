@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app import grade_command
+
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -270,8 +272,8 @@ def store_export(
     json: JsonOption = False,
 ) -> None:
     """Write a block as a plain transformers folder; an adapter is merged into its base, found by --scenario."""
+    from app.export import export_block
     from app.progress import print_json
-    from app.store import export_block
 
     silence_libraries()
     document = export_block(results, block, to, scenario)
@@ -309,6 +311,9 @@ def micro_build(
 
     silence_libraries()
     build(out, model)
+
+
+app.command(epilog=grade_command.EPILOG)(grade_command.grade)
 
 
 @app.command(epilog="Example: tuition doctor --results /data/results")
