@@ -39,17 +39,56 @@ def run(arguments: list[str]) -> dict[str, Any]:
     return report
 
 
-def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: Path) -> None:
-    one = run(command(tmp_path, "one", 6, "--test-seeds", "1"))
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The report of one worker that nobody disturbed."""
+    return run(command(tmp_path_factory.mktemp("alone"), "alone", 6, "--test-seeds", "1"))
+
+
+def same_scores(reports: list[dict[str, Any]], alone: dict[str, Any]) -> bool:
+    """Whether every allocation that a search shares with the undisturbed one has its score; at least four do."""
+    for report in reports:
+        shared = scores(report).keys() & scores(alone).keys()
+        assert len(shared) >= 4, shared
+        if {name: scores(report)[name] for name in shared} != {name: scores(alone)[name] for name in shared}:
+            return False
+    return True
+
+
+def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: Path, alone: dict[str, Any]) -> None:
     two = run(command(tmp_path, "two", 6, "--test-seeds", "1", "--workers", "2"))
     assert two["blocks"]["executed"] == two["blocks"]["distinct"]
     assert two["test"]["blocks"]["executed"] == two["test"]["blocks"]["distinct"]
-    shared = scores(one).keys() & scores(two).keys()
-    assert len(shared) >= 4
-    assert {name: scores(one)[name] for name in shared} == {name: scores(two)[name] for name in shared}
-    rows = [{row["name"]: row["score"]["mean"] for row in r["leaderboard"]["rows"]} for r in (one, two)]
+    assert same_scores([two], alone)
+    rows = [{row["name"]: row["score"]["mean"] for row in r["leaderboard"]["rows"]} for r in (alone, two)]
     baselines = {"direct", "raw-bridge", "half-replay"} & rows[0].keys() & rows[1].keys()
     assert baselines and {n: rows[0][n] for n in baselines} == {n: rows[1][n] for n in baselines}
+
+
+def test_four_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_one(
+    tmp_path: Path, alone: dict[str, Any]
+) -> None:
+    arguments = command(tmp_path, "four", 6, "--test-seeds", "0", "--workers", "4", "--max-store", "9MB")
+    result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "over --max-store 9.0 MB; evicted" in result.stderr
+    assert same_scores([json.loads(result.stdout)], alone)
+
+
+def test_two_commands_started_at_once_share_one_study_and_train_no_block_twice(
+    tmp_path: Path, alone: dict[str, Any]
+) -> None:
+    arguments = command(tmp_path, "shared", 6, "--test-seeds", "0")
+    both = [
+        subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    ended = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], [error for _, error in ended]
+    report = run(arguments)
+    assert report["blocks"]["executed_by_this_call"] == 0
+    assert report["blocks"]["executed"] == report["blocks"]["distinct"]
+    assert same_scores([report], alone)
 
 
 def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: Path) -> None:
