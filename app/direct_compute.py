@@ -125,7 +125,7 @@ def match_compute(
         replay += max(1, floor((target - reached) / price))
         reporter.say(f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds; on to {replay} replay blocks")
         if workers > 1:
-            run_workers(workers, chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
+            run_workers(min(workers, len(seeds)), chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
         costs = _costs(engine, study, seeds, replay)
     # The first block that reaches the target ends the chain, should a block have turned out dearer than foreseen.
     means = [fmean(values) for values in zip(*costs, strict=True)]
