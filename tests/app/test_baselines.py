@@ -118,6 +118,52 @@ def test_finalists_bring_their_replay_controls_once(scenario: Scenario) -> None:
     assert half[0] == "half = search #3" and len(half) == len(rows), "its control is half-replay, which is there"
 
 
+def write_report(path: Path, **changes: Any) -> None:
+    """What the test needs of the report of a search with seed 7, whose finalist is its trial 3."""
+    text = "teacher=medium teacher_rl=3 opd=1 student_rl=1"
+    rows = [
+        {"kind": "baseline", "allocation": "student_rl=4", "selected_validation": None},
+        {"kind": "finalist", "allocation": text, "selected_validation": 0.5},
+    ]
+    trials = [{"number": n, "allocation": text, "score": {"mean": 0.5}} for n in (3, 5)]
+    report = {
+        "scenario_sha256": Scenario.load(str(path)).sha256,
+        "seed": 7,
+        "trials": trials,
+        "leaderboard": {"rows": rows},
+    }
+    folder = path.parent / "results" / "studies" / "found"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(report | changes))
+
+
+def test_finalists_of_a_search_join_with_their_controls_on_seeds_it_never_used(path: Path, tuition: Command) -> None:
+    write_report(path)
+    arguments = ["baselines", "--scenario", str(path), "--finalists-of", "found", "--dry-run", "--json"]
+    only = ["--only", "direct-compute", "--compute-of", "search #3"]
+    plan = json.loads(tuition(*arguments, *only).stdout)
+    names = ["direct", "direct-compute (compute of search #3)", "search #3", "replay of search #3"]
+    assert [row["name"] for row in plan["rows"]] == names
+    assert plan["seeds"] == [1007] and plan["study"] == "found-baselines"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenario_sha256": "0" * 64}, "its scenario is not"),
+        ({"leaderboard": None}, "it was not tested; repeat the search with --test-seeds 1"),
+        ({"trials": []}, "is no report of a search"),
+        ({"seed": "seven"}, "is no report of a search"),
+    ],
+)
+def test_a_search_that_cannot_give_finalists_is_refused(
+    path: Path, tuition: Command, changes: dict[str, Any], message: str
+) -> None:
+    write_report(path, **changes)
+    result = tuition("baselines", "--scenario", str(path), "--finalists-of", "found")
+    assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
 class StubEngine:
     """Blocks that cost what the test says, and a validation score for each; nothing is trained."""
 
