@@ -11,7 +11,7 @@ Simplified: scoring the validation suite is charged to no route, so it is not ch
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import accumulate
-from math import floor
+from math import ceil
 from pathlib import Path
 from statistics import fmean
 
@@ -120,14 +120,14 @@ def match_compute(
     replay = 0
     costs = _costs(engine, study, seeds, replay)
     while (reached := fmean(cost[-1] for cost in costs)) < target:
-        # So many as fit at the mean price of its blocks so far, at least one: hardly any is trained in vain.
+        # As many as are wanted at the mean price of its blocks so far: hardly one is trained in vain.
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
-        replay += max(1, floor((target - reached) / price))
+        replay += ceil((target - reached) / price)
         reporter.say(f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds; on to {replay} replay blocks")
         if workers > 1:
             run_workers(min(workers, len(seeds)), chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
         costs = _costs(engine, study, seeds, replay)
-    # The first block that reaches the target ends the chain, should a block have turned out dearer than foreseen.
+    # The first block that reaches the target ends the chain, should blocks have turned out dearer than foreseen.
     means = [fmean(values) for values in zip(*costs, strict=True)]
     length = next(k for k, mean in enumerate(means) if mean >= target)
     scores = [

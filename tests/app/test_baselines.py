@@ -13,14 +13,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.direct_compute import ComputeMatch, match_compute
+from app.direct_compute import ComputeMatch, chain_worker, match_compute
 from app.evaluation import Entry, merge_entries, ordinary
+from app.evaluation import test_worker as trial_worker
 from app.progress import Reporter
 from app.search import scenario_baselines
 from app.shuffled import label_stage_only
 from benchmarks.baselines import MATCHED
 from planner.allocation import Allocation
-from planner.route import Route
+from planner.route import Block, Route
 from runners.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
@@ -246,13 +247,43 @@ def test_a_match_is_kept_for_the_same_request_only(scenario: Scenario, tmp_path:
     assert again == first, "a file that was cut short is made anew"
 
 
+class HandedOut:
+    """A worker's link to its parent, which hands out tasks 0 and 1 and remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.trained: list[str] = []
+        self.scored: list[str] = []
+
+    def tasks(self) -> Iterator[int]:
+        yield from (0, 1)
+
+    def check(self) -> None:
+        """No stop was asked for."""
+
+    def run_done(self, name: str, *_: Any) -> None:
+        self.done.append(name)
+
+    def block_started(self, block: Block, position: int, total: int) -> None:
+        self.trained.append(block.key)
+
+    def block_step(self, block: Block, step: int, steps: int) -> None:
+        """Nothing."""
+
+    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
+        """Nothing."""
+
+    def scoring(self, suite: str, done: int, total: int) -> None:
+        self.scored.append(suite)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_all_kinds_for_real_in_two_workers_and_again_in_one(path: Path, tuition: Command) -> None:
+def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tuition: Command) -> None:
     names = ["direct-compute", "direct-shuffled", "sample-sft", "sft-teacher"]
     arguments = ["baselines", "--scenario", str(path), "--json", "--compute-of", "sample-sft"]
     arguments += [word for name in names for word in ("--only", name)]
-    first = tuition(*arguments, "--workers", "2")
+    first = tuition(*arguments)
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)
     rows = {row["name"].split()[0]: row for row in document["rows"]}
@@ -279,6 +310,16 @@ def test_all_kinds_for_real_in_two_workers_and_again_in_one(path: Path, tuition:
     }  # fmt: skip
     shuffled = label_stage_only(ordinary(Scenario.load(str(path))), False, 1000).final
     assert any(route.endswith(shuffled) for route, _, _ in booked), "the shuffled run's labels are booked to it"
+
+    # What workers run, in this process: they find every block and score that this process has made.
+    hand, common = HandedOut(), (str(path), results, False)
+    chosen = [
+        Entry("direct-shuffled", Allocation(student_rl=4), shuffled=True),
+        Entry("direct", Allocation(student_rl=4)),
+    ]
+    trial_worker(*common, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", hand)  # type: ignore[arg-type]
+    chain_worker(*common, (1000, 1000), "small-baselines", found["replay_blocks"], hand)  # type: ignore[arg-type]
+    assert len(hand.done) == 4 and not hand.trained and not hand.scored
 
     again = tuition(*arguments)
     assert json.loads(again.stdout) == document
