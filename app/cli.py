@@ -146,25 +146,57 @@ def run(
     print_json(document) if json else show_run(document)
 
 
-@app.command(epilog="Example: tuition baselines --scenario micro --seeds 3")
+@app.command(epilog="Example: tuition baselines --scenario micro --seeds 3 --only half --only direct-compute")
 def baselines(
     scenario: ScenarioOption = "micro",
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
     results: ResultsOption = DEFAULT_RESULTS,
     study: Annotated[str | None, typer.Option(help="Name under which labels are booked and the table is kept.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A baseline; repeat it for more. Default: all. Direct GRPO is always there."),
+    ] = None,
+    compute_of: Annotated[
+        str, typer.Option(help="Entry whose GPU-seconds direct-compute is given.")
+    ] = "teacher-upstream",
+    finalists_of: Annotated[
+        str | None,
+        typer.Option(help="Name of a tested search: its finalists and their replay controls join the table."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")] = False,
     mix_versions: MixOption = False,
     json: JsonOption = False,
     workers: WorkersOption = 1,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite."""
+    """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite.
+
+    All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
+    """
+    from app.baselines import BaselinesRequest, plan_baselines, run_baselines
     from app.progress import print_json
-    from app.report import show_leaderboard
-    from app.single import run_baselines
+    from app.report import show_baselines_plan, show_leaderboard
 
     silence_libraries()
-    document = run_baselines(scenario, seeds, results, _study_name(study), mix_versions, quiet, workers)
-    print_json(document) if json else show_leaderboard(document)
+    request = BaselinesRequest(
+        scenario,
+        seeds,
+        results,
+        _study_name(study),
+        tuple(only or ()),
+        compute_of,
+        _study_name(finalists_of),
+        mix_versions,
+        quiet,
+        workers,
+    )
+    document = plan_baselines(request) if dry_run else run_baselines(request)
+    if json:
+        print_json(document)
+    elif dry_run:
+        show_baselines_plan(document)
+    else:
+        show_leaderboard(document)
 
 
 @app.command(epilog="Example: tuition shuffled --scenario micro --seeds 3")

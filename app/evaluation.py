@@ -4,9 +4,10 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -17,8 +18,8 @@ from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
-from planner.allocation import Allocation
-from planner.route import compile_route
+from planner.allocation import Allocation, replay_control
+from planner.route import Recipe, Route, compile_route
 from runners.engine import LocalEngine, RouteRun
 from runners.scenario import Scenario
 
@@ -34,6 +35,29 @@ class Entry:
     allocation: Allocation
     finalist: bool = False
     selected_validation: float | None = None
+    shuffled: bool = False
+    """Its labels are trained by one ordinary shuffled run, in the scenario's `ordinary` form."""
+    charged_gpu_seconds: tuple[float, ...] | None = None
+    """What is charged for each seed, where it is more than the route: a longer chain was trained to choose it."""
+
+    def route(self, recipe: Recipe, seed: int) -> Route:
+        """Its route for one seed; `recipe` is of the `ordinary` scenario when the entry is shuffled."""
+        counts = self.allocation.model_dump()
+        if self.shuffled:
+            counts |= {stage: min(1, counts[stage]) for stage in ("teacher_rl", "student_rl")}
+        return compile_route(Allocation(**counts), recipe, seed)
+
+
+def ordinary(scenario: Scenario) -> Scenario:
+    """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
+    blocks = scenario.recipe.num_label_blocks
+    stages = scenario.file.stages
+    longer = {
+        name: rl.model_copy(update={"steps": rl.steps * blocks})
+        for name, rl in (("teacher_rl", stages.teacher_rl), ("student_rl", stages.student_rl))
+    }
+    changes = {"labels_per_block": len(scenario.labels), "stages": stages.model_copy(update=longer)}
+    return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
 
 
 def test_seeds(study_seed: int, count: int) -> tuple[int, ...]:
@@ -42,7 +66,10 @@ def test_seeds(study_seed: int, count: int) -> tuple[int, ...]:
 
 
 def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry]) -> list[Entry]:
-    """Baselines and finalists, one entry per allocation: a finalist that is a baseline carries both names."""
+    """Finalists, baselines and the finalists' replay controls, one entry per allocation.
+
+    A finalist that is a baseline carries both names. Only a finalist that trains on labels of both has a control.
+    """
     by_allocation = {allocation: name for name, allocation in baselines.items()}
     chosen = {entry.allocation for entry in finalists}
     named = [
@@ -56,7 +83,16 @@ def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry
         )
         for e in finalists
     ]
-    return named + [Entry(name, a) for name, a in baselines.items() if a not in chosen]
+    controls = {
+        replay_control(e.allocation): f"replay of {e.name}"
+        for e in finalists
+        if e.allocation.teacher_label_blocks and e.allocation.student_rl and not e.allocation.replay
+    }
+    return (
+        named
+        + [Entry(name, a) for name, a in baselines.items() if a not in chosen]
+        + [Entry(name, a) for a, name in controls.items() if a not in chosen | by_allocation.keys()]
+    )
 
 
 def train_in_workers(
@@ -87,11 +123,16 @@ def test_worker(
 ) -> None:
     """One worker's part of a test."""
     scenario = Scenario.load(scenario_name)
-    with closing(LocalEngine(scenario, results, remote, mix_versions)) as engine:
+    with ExitStack() as stack:
+        engine = stack.enter_context(closing(LocalEngine(scenario, results, remote, mix_versions)))
+        shuffled = None
+        if any(entry.shuffled for entry, _ in tasks):
+            shuffled = stack.enter_context(closing(LocalEngine(ordinary(scenario), results, remote, mix_versions)))
         for number in remote.tasks():
             entry, seed = tasks[number]
-            run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
-            engine.score(run.route.final, "test", study)
+            used = _engine_of(entry, engine, shuffled)
+            run = used.run(entry.route(used.scenario.recipe, seed), study)
+            used.score(run.route.final, "test", study)
             remote.run_done(f"{entry.name} (seed {seed})", "trained and scored", number + 1, len(tasks), 0)
 
 
@@ -102,9 +143,11 @@ def evaluate(
     entries: Sequence[Entry],
     seeds: Sequence[int],
     reporter: Reporter,
+    shuffled: LocalEngine | None = None,
 ) -> tuple[list[RankedRow], Meta, dict[str, Any]]:
     """Train every entry on every seed, score the test suite, compare each with direct GRPO.
 
+    `shuffled` is an engine of the `ordinary` scenario, for the entries that need one.
     Returns the ranked rows, what they share, and a JSON-able account of the runs.
     """
     outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
@@ -114,8 +157,9 @@ def evaluate(
     reporter.begin(f"test on {scenario.suite_name('test')}", 0, total)
     for seed in seeds:
         for entry in entries:
-            run = engine.run(compile_route(entry.allocation, scenario.recipe, seed), study)
-            table = engine.score(run.route.final, "test", study).table
+            used = _engine_of(entry, engine, shuffled)
+            run = used.run(entry.route(used.scenario.recipe, seed), study)
+            table = used.score(run.route.final, "test", study).table
             outcomes[entry.name].append(outcomes_of(table, expected_ids))
             runs[entry.name].append(run)
             done += 1
@@ -124,7 +168,7 @@ def evaluate(
     rows = [
         Row(
             name=entry.name,
-            allocation=str(entry.allocation),
+            allocation=f"{entry.allocation}{' (shuffled, no blocks)' if entry.shuffled else ''}",
             kind="finalist" if entry.finalist else "baseline",
             score=score_over_seeds(outcomes[entry.name]),
             difference=None
@@ -132,7 +176,7 @@ def evaluate(
             else paired_difference(outcomes[entry.name], outcomes[REFERENCE]),
             selected_validation=entry.selected_validation,
             labels_trained=runs[entry.name][0].labels.labels_trained,
-            gpu_seconds=sum(run.gpu_seconds_full for run in runs[entry.name]) / len(seeds),
+            gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in runs[entry.name]]),
             seeds=tuple(seeds),
         )
         for entry in entries
@@ -147,6 +191,14 @@ def evaluate(
     pairwise = pairwise_differences(outcomes)
     compared = [{"a": a, "b": b, **finite_fields(difference)} for (a, b), difference in pairwise.items()]
     return rank_rows(rows, pairwise), meta, {**account(runs, reporter.trained_keys), "pairwise": compared}
+
+
+def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:
+    if not entry.shuffled:
+        return blocked
+    if shuffled is None:
+        raise ValueError(f"{entry.name!r} is to be shuffled: give an engine of the ordinary scenario")
+    return shuffled
 
 
 def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.accounts import block_costs
 from app.evaluation import test_seeds
-from app.search import enqueued, scenario_baselines
+from app.search import enqueued, search_baselines
 from app.single import allocations_by_name
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route
@@ -22,7 +22,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     first = enqueued(scenario)[:trials]
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
-    tested = [*scenario_baselines(scenario).values(), *proposals[-2:]]
+    tested = [*search_baselines(scenario).values(), *proposals[-2:]]
     test_routes = [compile_route(a, scenario.recipe, s) for s in test_seeds(seed, num_test_seeds) for a in tested]
     store = BlockStore(results / "store") if (results / "store").is_dir() else None
     costs = block_costs(scenario, store)
@@ -54,7 +54,7 @@ def _price(
     blocks = [block for route in routes for block in route.blocks]
     missing: dict[str, Block] = {}
     for route in routes:
-        missing |= {block.key: block for block in missing_blocks(route, _state(store))}
+        missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
     distinct = {block.key for block in blocks}
     training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
     scoring = len({route.final for route in routes}) * scoring_seconds(scenario, suite)
@@ -67,7 +67,8 @@ def _price(
     }
 
 
-def _state(store: BlockStore | None) -> Callable[[str], CheckpointState]:
+def block_states(store: BlockStore | None) -> Callable[[str], CheckpointState]:
+    """What a store holds of a block; nothing of any where there is no store."""
     return store.state if store is not None else lambda key: CheckpointState.absent
 
 

@@ -108,9 +108,37 @@ def show_run(document: dict[str, Any]) -> None:
 
 
 def show_leaderboard(document: dict[str, Any]) -> None:
-    """A stored leaderboard."""
-    ranked, meta = from_json(document)
-    _console().print(render(ranked, meta))
+    """A stored leaderboard; that of the baselines also says what each is matched by."""
+    _print_leaderboard(_console(), document)
+
+
+def _print_leaderboard(console: Console, document: dict[str, Any]) -> None:
+    console.print(render(*from_json(document)))
+    if "matched" in document:
+        table = Table(title="what each is matched by", box=box.SIMPLE_HEAD)
+        for column in ("entry", "matched by", "updates: teacher", "student"):
+            table.add_column(column, justify="left" if column in ("entry", "matched by") else "right")
+        for name, row in document["matched"].items():
+            table.add_row(name, row["by"], str(row["updates_teacher"]), str(row["updates_student"]))
+        console.print(table)
+    for note in document.get("notes", []):
+        console.print(note, markup=False)
+
+
+def show_baselines_plan(document: dict[str, Any]) -> None:
+    """Priced baselines."""
+    console = _console()
+    table = Table(title=f"plan: {document['study']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD)
+    for column in ("entry", "GPU-s full, one seed", "blocks to train", "GPU-s to train"):
+        table.add_column(column, justify="left" if column == "entry" else "right")
+    for row in document["rows"]:
+        full, missing = (f"{row[key]:,.0f}" for key in ("gpu_seconds_full", "gpu_seconds_to_train"))
+        table.add_row(row["name"], full, f"{row['blocks_to_train']:,}", missing)
+    console.print(table)
+    console.print(
+        f"Time: {_time(document['gpu_seconds'])} with one worker, scoring ({_time(document['gpu_seconds_scoring'])}) "
+        f"included, from {document['basis']}. The length of direct-compute is foreseen here and measured when it runs."
+    )
 
 
 def studies(results: Path) -> list[str]:
@@ -141,7 +169,8 @@ def _check_leaderboard(document: dict[str, Any]) -> None:
     TypeAdapter(list[RankedRow]).validate_python([asdict(row) for row in ranked])
     TypeAdapter(Meta).validate_python(asdict(meta))
     json.dumps(document, allow_nan=False)
-    Console(file=TextIOWrapper(BytesIO(), encoding="utf-8"), width=110).print(render(ranked, meta))
+    console = Console(file=TextIOWrapper(BytesIO(), encoding="utf-8"), width=110)
+    _print_leaderboard(console, document)
 
 
 def show_plan(document: dict[str, Any]) -> None:

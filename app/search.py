@@ -23,7 +23,7 @@ from app.liveness import alive, is_alive
 from app.progress import Reporter
 from app.store import limit_store
 from app.workers import Remote, run_workers
-from benchmarks.baselines import baseline_allocations
+from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
 from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
@@ -142,7 +142,7 @@ def _announce(scenario: Scenario, reporter: Reporter) -> None:
 
 
 def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
-    """The baselines of a scenario, with its default teacher and bridge."""
+    """The baselines that are plain chains of blocks, with the scenario's default teacher and bridge."""
     search_settings = scenario.file.search
     return baseline_allocations(
         scenario.default_teacher,
@@ -151,6 +151,12 @@ def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
         search_settings.bridge_opd,
         search_settings.prompts,
     )
+
+
+def search_baselines(scenario: Scenario) -> dict[str, Allocation]:
+    """The few of them that a search tests at its end."""
+    every = scenario_baselines(scenario)
+    return {name: every[name] for name in TESTED_BY_SEARCH}
 
 
 def _search(study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
@@ -251,7 +257,7 @@ def _limit_store(
 def enqueued(scenario: Scenario) -> list[Allocation]:
     """Baselines and the paper's rule first, as far as the scenario's space holds them."""
     allocations = []
-    for allocation in scenario_baselines(scenario).values():
+    for allocation in search_baselines(scenario).values():
         try:
             scenario.space.params_of(allocation)
         except SpaceError:
@@ -300,12 +306,12 @@ def logged(path: Path) -> Iterator[None]:
 
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
-    """What is to be tested: the finalists of the search and the baselines."""
+    """What is to be tested: the finalists of the search, their replay controls and the baselines."""
     chosen = [
         Entry(f"search #{trial.number}", Allocation.parse(trial.user_attrs["allocation"]), True, trial.value)
         for trial in finalists(study)
     ]
-    return merge_entries(scenario_baselines(scenario), chosen)
+    return merge_entries(search_baselines(scenario), chosen)
 
 
 def _finished(study: optuna.Study) -> int:

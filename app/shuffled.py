@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.accounts import finite_fields
-from app.evaluation import outcomes_of, test_seeds
+from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import logged
@@ -22,18 +22,6 @@ from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-
-
-def ordinary(scenario: Scenario) -> Scenario:
-    """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
-    blocks = scenario.recipe.num_label_blocks
-    stages = scenario.file.stages
-    longer = {
-        name: getattr(stages, name).model_copy(update={"steps": getattr(stages, name).steps * blocks})
-        for name in ("teacher_rl", "student_rl")
-    }
-    changes = {"labels_per_block": len(scenario.labels), "stages": stages.model_copy(update=longer)}
-    return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
 
 
 def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:

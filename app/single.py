@@ -1,20 +1,17 @@
-"""`tuition run` and `baselines`: one route, the fixed set of baselines."""
+"""`tuition run`: one route."""
 
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 from app.accounts import finite_fields
-from app.evaluation import Entry, evaluate, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.search import logged, scenario_baselines, study_folder
-from benchmarks.leaderboard import plot, to_json
-from benchmarks.records import correct_PK, write_json
+from app.search import logged, scenario_baselines
+from benchmarks.records import correct_PK
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
-from planner.study import StudyError
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 
@@ -62,35 +59,3 @@ def run_single(
         "model": str(run.model),
         "log": str(log_path),
     }
-
-
-def run_baselines(
-    scenario_name: str,
-    num_seeds: int,
-    results: Path,
-    study: str | None,
-    mix_versions: bool,
-    quiet: bool,
-    workers: int = 1,
-) -> dict[str, Any]:
-    """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
-    scenario = Scenario.load(scenario_name)
-    name = study or f"{scenario.name}-baselines"
-    folder = study_folder(results, name)
-    if (folder / "study.db").exists():
-        raise StudyError(f"{name!r} is a search in {results}: give the baselines another --study name")
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    entries = [Entry(label, allocation) for label, allocation in scenario_baselines(scenario).items()]
-    seeds = test_seeds(0, num_seeds)
-    with Reporter(quiet) as reporter, logged(folder / "logs" / "baselines.log"):
-        if workers > 1:
-            train_in_workers(scenario_name, results, mix_versions, entries, seeds, name, workers, reporter)
-        with Interrupts(reporter.say) as interrupts:
-            reporter.check = interrupts.check
-            with closing(LocalEngine(scenario, results, reporter.blocks, mix_versions)) as engine:
-                ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
-    document = {**to_json(ranked, meta), "pairwise": account["pairwise"]}
-    write_json(document, folder / "leaderboard.json")
-    write_json({"leaderboard": document, "test": account}, folder / "report.json")
-    plot(ranked, folder / "leaderboard.png")
-    return document

@@ -217,7 +217,7 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
         [
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
             "rank: the interval that pairwise paired differences leave open, not corrected for their number.",
-            "selected: the validation score by which the search chose the entry.",
+            "selected: the validation score by which the entry was chosen.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
             "GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
         ]

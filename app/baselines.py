@@ -1,0 +1,235 @@
+"""`tuition baselines`: what people do today with the same labels, and with the same compute, on fresh seeds.
+
+Every baseline that the scenario can run, or those that are named; with --finalists-of, the finalists of a search that
+was tested and their replay controls as well. `direct-compute` comes last, because its length depends on the measured
+cost of the route that it is compared with. Results lie in `<results>/studies/<study>/`, as those of a search.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from app.accounts import block_costs
+from app.direct_compute import extended, match_compute
+from app.evaluation import Entry, evaluate, merge_entries, ordinary, test_seeds, train_in_workers
+from app.interrupts import Interrupts
+from app.plan import block_states, scoring_seconds
+from app.progress import Reporter
+from app.search import logged, scenario_baselines, study_folder
+from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
+from benchmarks.leaderboard import plot, to_json
+from benchmarks.records import write_json
+from planner.allocation import Allocation
+from planner.cost import missing_blocks
+from planner.route import TEACHER_STAGES, Block, compile_route
+from planner.study import StudyError
+from runners.engine import LocalEngine
+from runners.scenario import Scenario
+from runners.store import BlockStore
+
+
+@dataclass(frozen=True)
+class BaselinesRequest:
+    """What the command line asks for."""
+
+    scenario: str
+    num_seeds: int
+    results: Path
+    study: str | None
+    only: tuple[str, ...]
+    compute_of: str
+    finalists_of: str | None
+    mix_versions: bool
+    quiet: bool
+    workers: int
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is to be tested on which seeds; `compared`: the entry that direct-compute, if wanted, is matched to."""
+
+    entries: tuple[Entry, ...]
+    compared: Entry | None
+    seeds: tuple[int, ...]
+
+
+def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
+    """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
+    scenario = Scenario.load(request.scenario)
+    chosen = _choose(request, scenario)
+    name = _study_name(request, scenario)
+    folder = study_folder(request.results, name)
+    if (folder / "study.db").exists():
+        raise StudyError(f"{name!r} is a search in {request.results}: give the baselines another --study name")
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    entries, seeds, match = list(chosen.entries), chosen.seeds, None
+    worked = (request.scenario, request.results, request.mix_versions)
+    with Reporter(request.quiet) as reporter, logged(folder / "logs" / "baselines.log"):
+        if request.workers > 1:
+            train_in_workers(*worked, entries, seeds, name, request.workers, reporter)
+        with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
+            reporter.check = interrupts.check
+
+            def engine_of(form: Scenario) -> LocalEngine:
+                engine = LocalEngine(form, request.results, reporter.blocks, request.mix_versions)
+                return engines.enter_context(closing(engine))
+
+            engine = engine_of(scenario)
+            if chosen.compared is not None:
+                path = folder / f"{DIRECT_COMPUTE}.json"
+                match = match_compute(engine, *worked, name, chosen.compared, seeds, path, request.workers, reporter)
+                entries.insert(1, match.entry())
+            shuffled = engine_of(ordinary(scenario)) if any(entry.shuffled for entry in entries) else None
+            ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
+    document = {
+        **to_json(ranked, meta),
+        "pairwise": account["pairwise"],
+        "matched": _matched(scenario, entries),
+        "direct_compute": match.model_dump(mode="json") if match else None,
+        "notes": [match.sentence()] if match else [],
+    }
+    write_json(document, folder / "leaderboard.json")
+    write_json({"leaderboard": document, "test": account}, folder / "report.json")
+    plot(ranked, folder / "leaderboard.png")
+    return document
+
+
+def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:
+    return request.study or f"{request.finalists_of or scenario.name}-baselines"
+
+
+def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
+    """Entries of the request. Direct GRPO and the route that direct-compute is compared with are always among them."""
+    names = choose_baselines(request.only)
+    finalists, study_seed = _finalists(request, scenario)
+    chains = scenario_baselines(scenario)
+    comparable = {**chains, **{finalist.name: finalist.allocation for finalist in finalists}}
+    if request.compute_of not in comparable.keys() - {DIRECT}:
+        known = ", ".join(name for name in comparable if name != DIRECT)
+        raise BaselineError(f"--compute-of {request.compute_of!r}: choose from {known}")
+    wanted = {*names, *([request.compute_of] if DIRECT_COMPUTE in names else [])}
+    entries = merge_entries({name: row for name, row in chains.items() if name in wanted}, finalists)
+    # Direct GRPO first: what it costs is what all others are held against.
+    entries.sort(key=lambda entry: entry.name != DIRECT)
+    entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
+    compared = next((e for e in entries if e.allocation == comparable[request.compute_of] and not e.shuffled), None)
+    return _Chosen(
+        tuple(entries), compared if DIRECT_COMPUTE in names else None, test_seeds(study_seed, request.num_seeds)
+    )
+
+
+def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entry], int]:
+    """The finalists of the search that the request names, and its seed; none and 0 when it names none.
+
+    BaselineError when that search is not there, was of another scenario or was not tested.
+    """
+    if request.finalists_of is None:
+        return [], 0
+    path = study_folder(request.results, request.finalists_of) / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        sha256, seed, rows = (
+            report["scenario_sha256"],
+            int(report["seed"]),
+            (report["leaderboard"] or {"rows": []})["rows"],
+        )
+        numbers = {t["allocation"]: t["number"] for t in reversed(report["trials"]) if t["score"] is not None}
+        finalists = [
+            Entry(
+                f"search #{numbers[row['allocation']]}",
+                Allocation.parse(row["allocation"]),
+                finalist=True,
+                selected_validation=float(row["selected_validation"]),
+            )
+            for row in rows
+            if row["kind"] == "finalist"
+        ]
+    except FileNotFoundError:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: no search of this name in {request.results}"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BaselineError(
+            f"{path} is no report of a search ({error!r}): repeat the search, it trains nothing"
+        ) from None
+    if sha256 != scenario.sha256:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: its scenario is not {request.scenario!r} as it is now"
+        )
+    if not finalists:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: it was not tested; repeat the search with --test-seeds 1"
+        )
+    return finalists, seed
+
+
+def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """What each entry is matched by, and its updates: optimizer steps of the teacher and of the student."""
+    matched = {}
+    for entry in entries:
+        route = compile_route(entry.allocation, scenario.recipe, 0)
+        steps = {True: 0, False: 0}
+        for block in route.blocks:
+            steps[block.stage in TEACHER_STAGES] += int(scenario.recipe.stages[block.stage]["steps"])
+        matched[entry.name] = {
+            # The first word of a name is the baseline's, whatever it is compared with or a finalist of.
+            "by": MATCHED.get(entry.name.split()[0], f"{len(route.labels_trained)} labels"),
+            "updates_teacher": steps[True],
+            "updates_student": steps[False],
+        }
+    return matched
+
+
+def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
+    """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
+    scenario = Scenario.load(request.scenario)
+    chosen = _choose(request, scenario)
+    store = BlockStore(request.results / "store") if (request.results / "store").is_dir() else None
+    costs, state = block_costs(scenario, store), block_states(store)
+    blocks = scenario.recipe.num_label_blocks
+    one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
+
+    def seconds(block: Block, entry: Entry) -> float:
+        longer = blocks if entry.shuffled and block.stage in ("teacher_rl", "student_rl") else 1
+        return longer * costs.seconds(block.stage, block.model)
+
+    entries = list(chosen.entries)
+    if chosen.compared is not None:
+        target, direct = (
+            costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
+            for allocation in (chosen.compared.allocation, extended(blocks, 0))
+        )
+        replay = max(0, ceil((target - direct) / costs.seconds("student_rl", "student")))
+        entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
+    counted: set[str] = set()
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        recipe = one_block.recipe if entry.shuffled else scenario.recipe
+        routes = [entry.route(recipe, seed) for seed in chosen.seeds]
+        missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
+        counted |= missing.keys()
+        rows.append(
+            {
+                "name": entry.name,
+                "allocation": str(entry.allocation),
+                "gpu_seconds_full": round(sum(seconds(block, entry) for block in routes[0].blocks), 1),
+                "blocks_to_train": len(missing),
+                "gpu_seconds_to_train": round(sum(seconds(block, entry) for block in missing.values()), 1),
+            }
+        )
+    scorings = len(entries) * len(chosen.seeds) * scoring_seconds(scenario, "test")
+    if chosen.compared is not None:
+        scorings += (entries[1].allocation.replay + 1) * len(chosen.seeds) * scoring_seconds(scenario, "validation")
+    return {
+        "scenario": scenario.name,
+        "study": _study_name(request, scenario),
+        "seeds": list(chosen.seeds),
+        "rows": rows,
+        "gpu_seconds_scoring": round(scorings, 1),
+        "gpu_seconds": round(scorings + sum(row["gpu_seconds_to_train"] for row in rows), 1),
+        "basis": "blocks measured in this results folder" if store and store.records() else "the scenario's prior",
+    }

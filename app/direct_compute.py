@@ -1,0 +1,200 @@
+"""`direct-compute`: direct GRPO with as much compute as another route, on the same labels.
+
+Direct GRPO is extended by replay blocks until its full GPU-seconds, measured and averaged over the seeds, reach those
+of the compared route; the validation suite then chooses how many of these blocks to keep, for all seeds together. The
+whole chain is charged, because all of it was trained to choose. What was found is written to the study's folder, so
+that a repeated command gives the same table although block costs differ from machine to machine.
+
+Simplified: scoring the validation suite is charged to no route, so it is not charged here either.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import accumulate
+from math import ceil
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.evaluation import Entry
+from app.progress import Reporter
+from app.workers import Remote, run_workers
+from benchmarks.baselines import DIRECT_COMPUTE
+from benchmarks.records import correct_PK, write_json
+from benchmarks.statistics import avg_at_k
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.engine import LocalEngine
+from runners.scenario import Scenario
+
+CLOCK_SECONDS = 0.001  # block costs are recorded in milliseconds
+
+
+class Candidate(BaseModel):
+    """Direct GRPO after so many replay blocks: mean over the seeds of its validation score and of its full cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    replay: int
+    validation: float
+    gpu_seconds: float
+
+
+class ComputeMatch(BaseModel):
+    """Direct GRPO matched to the compute of another route. Seconds are full GPU-seconds, means over the seeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    scenario_sha256: str
+    seeds: tuple[int, ...]
+    compared: str
+    compared_allocation: str
+    target_gpu_seconds: float
+    label_blocks: int
+    replay_blocks: int
+    charged_gpu_seconds: tuple[float, ...]
+    """Full cost of the whole chain, for each seed."""
+    chosen_replay: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def remainder_gpu_seconds(self) -> float:
+        """What the chain costs beyond its target: less than one block, or direct GRPO's own excess."""
+        return fmean(self.charged_gpu_seconds) - self.target_gpu_seconds
+
+    @property
+    def chosen(self) -> Candidate:
+        """The candidate that validation chose."""
+        return self.candidates[self.chosen_replay]
+
+    def entry(self) -> Entry:
+        """The matched baseline, as an entry of the test."""
+        return Entry(
+            f"{DIRECT_COMPUTE} (compute of {self.compared})",
+            extended(self.label_blocks, self.chosen_replay),
+            selected_validation=self.chosen.validation,
+            charged_gpu_seconds=self.charged_gpu_seconds,
+        )
+
+    def sentence(self) -> str:
+        """The match in words, with every number of it."""
+        scores = " ".join(f"{100 * candidate.validation:.1f}" for candidate in self.candidates)
+        return (
+            f"{DIRECT_COMPUTE}: {self.label_blocks} label blocks and {self.replay_blocks} replay blocks cost "
+            f"{fmean(self.charged_gpu_seconds):.1f} GPU-s, {self.remainder_gpu_seconds:+.1f} to the "
+            f"{self.target_gpu_seconds:.1f} of {self.compared}. Reported is the chain after "
+            f"{self.chosen_replay} replay blocks ({self.chosen.gpu_seconds:.1f} GPU-s), chosen by validation: scores "
+            f"after 0 to {self.replay_blocks} of them {scores} %."
+        )
+
+
+def extended(label_blocks: int, replay: int) -> Allocation:
+    """Direct GRPO on all labels, then so many replay blocks."""
+    return Allocation(student_rl=label_blocks, replay=replay)
+
+
+def match_compute(
+    engine: LocalEngine,
+    scenario_name: str,
+    results: Path,
+    mix_versions: bool,
+    study: str,
+    compared: Entry,
+    seeds: Sequence[int],
+    path: Path,
+    workers: int,
+    reporter: Reporter,
+) -> ComputeMatch:
+    """The match with `compared`, from the file at `path` if it is of this command, else trained now and kept there."""
+    scenario = engine.scenario
+    kept = _load(path, reporter)
+    wanted = (scenario.sha256, tuple(seeds), str(compared.allocation), compared.name)
+    if kept and (kept.scenario_sha256, kept.seeds, kept.compared_allocation, kept.compared) == wanted:
+        return kept
+    target = fmean(
+        engine.run(compile_route(compared.allocation, scenario.recipe, seed), study).gpu_seconds_full for seed in seeds
+    )
+    blocks = scenario.recipe.num_label_blocks
+    arguments = (scenario_name, results, mix_versions, tuple(seeds), study)
+    replay = 0
+    costs = _costs(engine, study, seeds, replay)
+    while (reached := fmean(cost[-1] for cost in costs)) < target:
+        # As many as are wanted at the mean price of its blocks so far: hardly one is trained in vain.
+        price = max(reached / (blocks + replay), CLOCK_SECONDS)
+        replay += ceil((target - reached) / price)
+        reporter.say(f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds; on to {replay} replay blocks")
+        if workers > 1:
+            run_workers(min(workers, len(seeds)), chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
+        costs = _costs(engine, study, seeds, replay)
+    # The first block that reaches the target ends the chain, should blocks have turned out dearer than foreseen.
+    means = [fmean(values) for values in zip(*costs, strict=True)]
+    length = next(k for k, mean in enumerate(means) if mean >= target)
+    scores = [
+        candidate_scores(engine, compile_route(extended(blocks, length), scenario.recipe, seed), study, reporter)
+        for seed in seeds
+    ]
+    validation = [fmean(values) for values in zip(*scores, strict=True)]
+    match = ComputeMatch(
+        scenario_sha256=scenario.sha256,
+        seeds=tuple(seeds),
+        compared=compared.name,
+        compared_allocation=str(compared.allocation),
+        target_gpu_seconds=round(target, 3),
+        label_blocks=blocks,
+        replay_blocks=length,
+        charged_gpu_seconds=tuple(round(cost[length], 3) for cost in costs),
+        chosen_replay=max(range(length + 1), key=lambda k: (validation[k], -k)),
+        candidates=tuple(
+            Candidate(replay=k, validation=validation[k], gpu_seconds=round(means[k], 3)) for k in range(length + 1)
+        ),
+    )
+    write_json(match.model_dump(mode="json"), path)
+    return match
+
+
+def _load(path: Path, reporter: Reporter) -> ComputeMatch | None:
+    try:
+        return ComputeMatch.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        reporter.say(f"{path} is damaged ({' '.join(str(error).split())[:120]}): the compute is matched anew")
+        return None
+
+
+def _costs(engine: LocalEngine, study: str, seeds: Sequence[int], replay: int) -> list[list[float]]:
+    """For each seed, full GPU-seconds of direct GRPO with 0, 1, ... `replay` replay blocks; trains what is missing."""
+    recipe = engine.scenario.recipe
+    routes = [compile_route(extended(recipe.num_label_blocks, replay), recipe, seed) for seed in seeds]
+    runs = [engine.run(route, study) for route in routes]
+    return [list(accumulate(use.gpu_seconds for use in run.blocks))[recipe.num_label_blocks - 1 :] for run in runs]
+
+
+def candidate_scores(engine: LocalEngine, route: Route, study: str, listener: Reporter | Remote) -> list[float]:
+    """Validation scores of direct GRPO with 0, 1, ... all of the route's replay blocks."""
+    scores = []
+    for block in route.blocks[engine.scenario.recipe.num_label_blocks - 1 :]:
+        listener.check()
+        scores.append(avg_at_k(correct_PK(engine.score(block.key, "validation", study).table)[1]).mean)
+    return scores
+
+
+def chain_worker(
+    scenario_name: str,
+    results: Path,
+    mix_versions: bool,
+    seeds: Sequence[int],
+    study: str,
+    replay: int,
+    remote: Remote,
+) -> None:
+    """One worker's part of the chains of all seeds, trained and scored on validation."""
+    scenario = Scenario.load(scenario_name)
+    with closing(LocalEngine(scenario, results, remote, mix_versions)) as engine:
+        for number in remote.tasks():
+            allocation = extended(scenario.recipe.num_label_blocks, replay)
+            route = compile_route(allocation, scenario.recipe, seeds[number])
+            engine.run(route, study)
+            candidate_scores(engine, route, study, remote)
+            remote.run_done(f"{DIRECT_COMPUTE} (seed {route.seed})", "trained", number + 1, len(seeds), 0)
