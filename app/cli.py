@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.power_command import power
+
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -208,6 +210,9 @@ def leaderboard(
         return
     document = load_leaderboard(results, str(_study_name(study)))
     print_json(document) if json else show_leaderboard(document)
+
+
+app.command(epilog="Example: tuition power --difference 2 --problems 500 --samples 16   (solves for --seeds)")(power)
 
 
 @store_app.command("list")

@@ -46,7 +46,8 @@ def sign_flip(
 
     Exact over all sign patterns for up to MAX_EXACT_UNITS differences other than zero (zeros do not matter); otherwise
     by NUM_FLIPS random patterns, p = (1 + as extreme) / (1 + patterns) (Phipson and Smyth 2010, "Permutation P-values
-    Should Never Be Zero"), the same for the same `seed`. ValueError as `paired_difference`, and for one seed over seeds.
+    Should Never Be Zero"), the same for the same `seed`. ValueError as `paired_difference`, and for one seed over
+    seeds.
     """
     values_SP = differences(a, b)
     num_seeds = len(values_SP)
@@ -81,8 +82,8 @@ def _random_sums(values: FloatArray, seed: int) -> FloatArray:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values, in the order given: below 0.05 means significant with the whole table's error kept at 5 %.
 
-    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure": the i-th smallest of m (i from 0) is multiplied
-    by m - i, made no smaller than its predecessor, and cut at 1. ValueError for a value outside 0..1.
+    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure": the i-th smallest of m (i from 0) is
+    multiplied by m - i, made no smaller than its predecessor, and cut at 1. ValueError for a value outside 0..1.
     """
     wrong = [p for p in p_values if not 0 <= p <= 1]
     if wrong:
@@ -103,8 +104,8 @@ def rank_intervals(
     The first rank is 1 + the number of entries that are better, the last rank the number of entries less those that are
     worse. Better means, with "none", an interval that leaves out zero: any one rank is wrong more often than the
     interval's level says, the more so the longer the table. With "holm" it means a p-value below 1 - level after `holm`
-    over all pairs: all intervals hold the true ranks at once with that level, so they are wider. `pairwise` holds each
-    pair once, in either order. ValueError for a repeated name or a pair that is missing.
+    over all pairs: the chance that any pair of the table is told apart falsely is at most 1 - level. `pairwise` holds
+    each pair once, in either order. ValueError for a repeated name or a pair that is missing.
     """
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -63,7 +63,7 @@ class MeanSquares:
         terms = self.seed**2 / seed_freedom + problem**2 / problem_freedom + self.residual**2 / residual_freedom
         with np.errstate(invalid="ignore", divide="ignore"):
             freedom = total**2 / terms
-            floor = self.seed / np.sqrt(self.seed + self.residual)
+            floor = np.sqrt(self.seed) * self.seed / np.hypot(self.seed, self.residual)
         freedom = np.clip(freedom, min(seed_freedom, problem_freedom), seed_freedom + problem_freedom)
         freedom = np.where(beyond_noise, freedom, problem_freedom)
         return np.sqrt(total / size), freedom, np.nan_to_num(floor) / np.sqrt(size), seed_freedom
