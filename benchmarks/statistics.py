@@ -168,10 +168,10 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
     Estimates of Variance Components", Biometrics Bulletin 2): (sum of terms)^2 / sum of (term^2 / df of the term),
     kept between the smaller of S - 1 and P - 1 and their sum, P - 1 where the seeds' variance is estimated as zero.
 
-    With few seeds MS_seed is often small by chance, and that interval too narrow (coverage down to 92 % at three). So
-    it is never narrower than the t interval over the S seeds' means, S - 1 degrees of freedom, with that interval's
-    width times MS_seed / sqrt(MS_seed^2 + MS_residual^2): near whole where seeds differ by more than noise, near
-    nothing where they do not. The weight is our choice, made by simulation (docs/statistics.md).
+    With few seeds MS_seed is often small by chance, and that interval too narrow. So it is never
+    narrower than the t interval over the S seeds' means, S - 1 degrees of freedom, with that interval's width times
+    MS_seed / sqrt(MS_seed^2 + MS_residual^2): near whole where seeds differ by more than noise, near nothing where
+    they do not. The weight is our choice, made by simulation (docs/statistics.md).
 
     All values equal (0 of 30 on AIME): there is no variance to go by. If a share q of all (problem, seed) pairs had
     another value, P problems would show none with probability (1 - q)^P at most; so with q = 1 - (1 - level)^(1 / P)

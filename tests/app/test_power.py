@@ -138,7 +138,7 @@ def test_an_entry_that_is_not_there_is_named(tested_study: Path, tuition: Comman
     [
         (lambda folder: (folder / "samples.parquet").write_bytes(b"PAR1"), "is damaged"),
         (lambda folder: (folder / "record.json").write_text("{"), "is damaged"),
-        (lambda folder: (folder / "record.json").unlink(), "has no score on a-suite@1"),
+        (lambda folder: (folder / "record.json").unlink(), "have no score on a-suite@1"),
     ],
 )
 def test_damaged_and_missing_scores_are_named(
