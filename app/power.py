@@ -36,7 +36,7 @@ def assumed_components(seed_sd: float, problem_sd: float, interaction_sd: float,
     """Components from points and from an accuracy in percent, both allocations alike at it on average.
 
     `sample_sd` = sqrt(2 p (1 - p) - 2 v): the mean of p (1 - p) over problems is smaller than that of the mean p by
-    the variance v of p over problems. v is taken as half of p (1 - p), our choice: on real MATH samples v was 72 % of it
+    the variance v of p over problems. v is taken as half of p (1 - p), our choice: on real MATH samples it was 72 %
     (docs/statistics.md), so half errs on the side of more noise.
     """
     if not 0 <= accuracy <= 100:
