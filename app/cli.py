@@ -11,6 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from app import grade_command
+from app.options import (
+    DEFAULT_RESULTS,
+    JsonOption,
+    MixOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+    SeedOption,
+    WorkersOption,
+)
+from app.power_command import power
+from app.silence import silence_libraries
+from app.store_commands import store_app
 
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,24 +42,8 @@ app = typer.Typer(
 )
 micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(micro_app, name="micro")
-store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store")
 
-ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file.")]
-ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Training seed; also decides the order of the labels.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
-WorkersOption = Annotated[
-    int,
-    typer.Option(
-        "--workers", "-w", min=1, help="Worker processes, one thread or device each; 1 works in this process."
-    ),
-]
-DEFAULT_RESULTS = Path("results")
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
 
@@ -253,63 +250,7 @@ def leaderboard(
     print_json(document) if json else show_leaderboard(document)
 
 
-@store_app.command("list")
-def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
-    from app.progress import print_json
-    from app.report import show_store
-    from app.store import list_store
-
-    document = list_store(results)
-    print_json(document) if json else show_store(document)
-
-
-@store_app.command("verify")
-def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
-    from app.progress import print_json
-    from app.report import show_verified
-    from app.store import verify_store
-
-    document = verify_store(results)
-    print_json(document) if json else show_verified(document)
-    if document["damaged"]:
-        raise typer.Exit(1)
-
-
-@store_app.command("prune", epilog="Example: tuition store prune --max-store 20GB --dry-run")
-def store_prune(
-    max_store: Annotated[str, typer.Option(help="What the store may hold: bytes, or a size as 500MB or 20GB.")],
-    results: ResultsOption = DEFAULT_RESULTS,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Shrink the store: least GPU-seconds per byte first, never what is in use or behind a tested route.
-
-    Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
-    """
-    from app.store import prune
-
-    if not prune(results, max_store, dry_run, yes, json):
-        raise typer.Exit(1)
-
-
-@store_app.command("export", epilog="Example: tuition store export 3f9a --to my-model")
-def store_export(
-    block: Annotated[str, typer.Argument(help="A block's key, or enough of its beginning.")],
-    to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
-    results: ResultsOption = DEFAULT_RESULTS,
-    scenario: ScenarioOption = "micro",
-    json: JsonOption = False,
-) -> None:
-    """Write a block as a plain transformers folder; an adapter is merged into its base, found by --scenario."""
-    from app.export import export_block
-    from app.progress import print_json
-
-    silence_libraries()
-    document = export_block(results, block, to, scenario)
-    print_json(document) if json else typer.echo(document["folder"])
+app.command(epilog="Example: tuition power --difference 2 --problems 500 --samples 16   (solves for --seeds)")(power)
 
 
 @app.command(epilog="Example: tuition scenarios micro")
@@ -372,19 +313,6 @@ def _study_name(name: str | None) -> str | None:
             f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
         )
     return name
-
-
-def silence_libraries() -> None:
-    """Progress bars and advice of the libraries would drown ours; what they log goes to the run's log file."""
-    import warnings
-
-    import datasets
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    warnings.filterwarnings("ignore")
 
 
 def _disk_trouble(error: Exception) -> str:

@@ -16,6 +16,7 @@ from app.accounts import finite_fields
 from app.progress import Reporter
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
+from benchmarks.multiplicity import holm, sign_flip
 from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation, replay_control
@@ -189,7 +190,17 @@ def evaluate(
         labels_owned=engine.ledger.owned(study) + len(scenario.validation),
     )
     pairwise = pairwise_differences(outcomes)
-    compared = [{"a": a, "b": b, **finite_fields(difference)} for (a, b), difference in pairwise.items()]
+    adjusted = holm([difference.p_value for difference in pairwise.values()])
+    compared = [
+        {
+            "a": a,
+            "b": b,
+            **finite_fields(difference),
+            "p_value_holm": p_value,
+            "sign_flip": finite_fields(sign_flip(outcomes[a], outcomes[b])),
+        }
+        for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
+    ]
     return rank_rows(rows, pairwise), meta, {**account(runs, reporter.trained_keys), "pairwise": compared}
 
 

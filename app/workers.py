@@ -83,7 +83,7 @@ def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connecti
         os._exit(1)
 
     threading.Thread(target=die_with_parent, daemon=True).start()
-    from app.cli import silence_libraries
+    from app.silence import silence_libraries
 
     silence_libraries()
     remote = Remote(pipe, index)

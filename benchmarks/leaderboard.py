@@ -15,6 +15,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.multiplicity import Correction, rank_intervals
 from benchmarks.statistics import Array, Difference, Score, paired_difference
 
 if TYPE_CHECKING:
@@ -82,12 +83,10 @@ def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[
     return {(a, b): paired_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
 
 
-def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
-    """Rows by falling score (ties by name), each with its rank interval.
+def rank_rows(rows: Sequence[Row], pairwise: Pairwise, correction: Correction = "none") -> list[RankedRow]:
+    """Rows by falling score (ties by name), each with its rank interval by `rank_intervals`.
 
-    A row's first rank is 1 + the number of rows that are better by an interval without zero, its last rank the number
-    of rows less those that are worse by one. `pairwise` holds each pair once, in either order. ValueError for a
-    repeated name, a pair that is missing, or other than one reference row.
+    ValueError for a repeated name, a pair that is missing, or other than one reference row.
     """
     names = [row.name for row in rows]
     if len(set(names)) != len(names):
@@ -95,21 +94,8 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
             f"row {next(name for name in names if names.count(name) > 1)!r} is there twice; name rows apart"
         )
     _reference(rows)
-    ranked = []
-    for row in sorted(rows, key=lambda row: (-row.score.mean, row.name)):
-        differences = [_difference(pairwise, row.name, name) for name in names if name != row.name]
-        better = sum(difference.high < 0 for difference in differences)
-        worse = sum(difference.low > 0 for difference in differences)
-        ranked.append(RankedRow(row, 1 + better, len(rows) - worse))
-    return ranked
-
-
-def _difference(pairwise: Pairwise, a: str, b: str) -> Difference:
-    if (a, b) in pairwise:
-        return pairwise[a, b]
-    if (b, a) in pairwise:
-        return pairwise[b, a].reversed()
-    raise ValueError(f"there is no paired difference of {a!r} and {b!r}; give one for every two rows")
+    ranks = rank_intervals(names, pairwise, correction)
+    return [RankedRow(row, *ranks[row.name]) for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))]
 
 
 def _reference(rows: Sequence[Row]) -> str:

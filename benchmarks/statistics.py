@@ -1,7 +1,10 @@
-"""Statistics: avg@k with errors named by their source, and paired differences with an interval.
+"""Statistics: avg@k with errors named by their source, intervals over seeds and problems, paired differences.
 
-What: a score's standard errors over problems, over samples and over training seeds; the paired difference of two
-allocations with a t interval, which with two or more training seeds covers the variance of training.
+What: a score's standard errors over problems, over samples and over training seeds; its total interval; the paired
+difference of two allocations with a t interval, which with two or more training seeds covers the variance of training;
+the t interval over the seeds' paired means (these problems, other seeds); bootstrap over problems or over samples, and
+never over seeds. docs/statistics.md says which number answers which question. pass@k and maj@k are in metrics.py,
+tests of many differences in multiplicity.py, the size of an experiment in power.py.
 
 Simplified: all numbers are fractions (0..1), not points. Problems and seeds are taken as draws from larger
 populations; outcomes of one problem are independent given the problem and the seed. Arrays are (problems, samples).
@@ -9,18 +12,17 @@ populations; outcomes of one problem are independent given the problem and the s
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.variance import ROUNDING, MeanSquares, mean_squares
+
 Array = NDArray[Any]
 FloatArray = NDArray[np.float64]
-
-
-ROUNDING = 1e-9  # relative; sums of a few thousand outcomes agree far better, in any order
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def avg_at_k(correct_PK: Array) -> Score:
     means_P = outcomes_PK.mean(axis=1)
     return Score(
         mean=float(means_P.mean()),
-        se_problems=_standard_error(means_P),
+        se_problems=standard_error(means_P),
         se_samples=_samples_error(outcomes_PK),
         num_problems=num_problems,
         num_samples=num_samples,
@@ -114,77 +116,163 @@ def score_over_seeds(corrects: Sequence[Array]) -> Score:
     num_problems, num_samples = shapes[0]
     return Score(
         mean=float(seed_means_SP.mean()),
-        se_problems=_standard_error(seed_means_SP.mean(axis=0)),
+        se_problems=standard_error(seed_means_SP.mean(axis=0)),
         se_samples=math.hypot(*(_samples_error(array) for array in arrays)) / len(arrays),
         num_problems=num_problems,
         num_samples=num_samples,
         num_seeds=len(arrays),
-        se_seeds=_standard_error(seed_means_SP.mean(axis=1)),
+        se_seeds=standard_error(seed_means_SP.mean(axis=1)),
     )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval for a mean: what it would be with other seeds and other problems, at `level`.
+
+    `excludes_training_variance` is True with one training seed. `p_value` is two-sided, of the mean being zero.
+    """
+
+    mean: float
+    low: float
+    high: float
+    num_problems: int
+    num_seeds: int
+    excludes_training_variance: bool
+    p_value: float
+    level: float = 0.95
+
+
+def score_interval(corrects: Sequence[Array], level: float = 0.95) -> Interval:
+    """The total interval of avg@k over problems, samples and (from two seeds on) training seeds, kept within 0..1.
+
+    `corrects` holds one (problems, samples) array for each training seed, as for `score_over_seeds`. The method is that
+    of `crossed_interval`.
+    """
+    score_over_seeds(corrects)  # the same checks
+    means_SP = np.stack([np.asarray(correct_PK, float).mean(axis=1) for correct_PK in corrects])
+    total = crossed_interval(means_SP, level)
+    # A t interval knows no bounds; a score has them.
+    return replace(total, low=max(total.low, min(0.0, total.mean)), high=min(total.high, max(1.0, total.mean)))
+
+
+def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0, highest: float = 1.0) -> Interval:
+    """The interval of the mean of values (seeds, problems), of any metric from `lowest` to `highest`.
+
+    One seed: t interval over the P values, P - 1 degrees of freedom (Miller 2024, arXiv 2411.00640, section 2.1).
+
+    S >= 2 seeds: two-way random effects y_sp = mu + A_s + B_p + E_sp, where E also holds the sampling error. From the
+    mean squares of the two-way layout with one value per cell, with the seeds' variance not below zero,
+        var(mean) = (MS_problem + max(MS_seed - MS_residual, 0)) / (S P),
+    since E[MS_seed] = s_E^2 + P s_A^2 and E[MS_problem] = s_E^2 + S s_B^2 (Searle, Casella and McCulloch 1992,
+    "Variance Components", chapter 4). Degrees of freedom by Satterthwaite (1946, "An Approximate Distribution of
+    Estimates of Variance Components", Biometrics Bulletin 2): (sum of terms)^2 / sum of (term^2 / df of the term),
+    kept between the smaller of S - 1 and P - 1 and their sum, P - 1 where the seeds' variance is estimated as zero.
+
+    With few seeds MS_seed is often small by chance, and that interval too narrow. So it is never
+    narrower than the t interval over the S seeds' means, S - 1 degrees of freedom, with that interval's width times
+    MS_seed / sqrt(MS_seed^2 + MS_residual^2): near whole where seeds differ by more than noise, near nothing where
+    they do not. The weight is our choice, made by simulation (docs/statistics.md).
+
+    All values equal (0 of 30 on AIME): there is no variance to go by. If a share q of all (problem, seed) pairs had
+    another value, P problems would show none with probability (1 - q)^P at most; so with q = 1 - (1 - level)^(1 / P)
+    the mean lies at most q (mean - lowest) below and q (highest - mean) above.
+
+    ValueError for an array of another shape, one problem, or a level outside 0..1.
+    """
+    values = np.asarray(values_SP, dtype=np.float64)
+    _check_level(level)
+    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
+        raise ValueError(
+            f"values have the shape {values.shape}; give (seeds, problems), 1 or more seeds, 2 or more problems"
+        )
+    num_seeds, num_problems = values.shape
+    mean = float(values.mean())
+    if np.ptp(values) <= ROUNDING * max(1.0, abs(mean)):
+        below, above, p_value = _without_variance(mean, num_problems, level, lowest, highest)
+    else:
+        if num_seeds == 1:
+            # No seeds, no residual: the t interval over problems.
+            squares = MeanSquares(np.float64(0), values.var(ddof=1), np.float64(0), 1, num_problems)
+        else:
+            squares = mean_squares(values)
+        below = above = float(squares.half_width(level))
+        p_value = float(squares.p_value(np.float64(mean)))
+    return Interval(mean, mean - below, mean + above, num_problems, num_seeds, num_seeds == 1, p_value, level)
 
 
 def paired_difference(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -> Difference:
     """The mean difference a - b on the same problems and training seeds, with its t interval.
 
     `a` and `b` hold one (problems, samples) array for each training seed, the seeds in the same order; the numbers of
-    samples may differ. d_sp is the difference of the two means on problem p with seed s. ValueError when the numbers
-    of seeds or of problems differ, or there is only one problem.
-
-    One seed: t interval over the P differences, P - 1 degrees of freedom (Miller 2024, arXiv 2411.00640, section 4.2).
-
-    S >= 2 seeds: two-way random effects d_sp = mu + A_s + B_p + E_sp, where E also holds the sampling error. With the
-    mean squares of the two-way layout with one value per cell, the analysis-of-variance estimate is
-        var(mean) = (MS_seed + MS_problem - MS_residual) / (S P),
-    since E[MS_seed] = s_E^2 + P s_A^2 and E[MS_problem] = s_E^2 + S s_B^2 (Searle, Casella and McCulloch 1992,
-    "Variance Components", chapter 4). It can fall below what either factor gives alone, even below zero, and is
-    therefore floored at max(MS_seed, MS_problem) / (S P). Degrees of freedom by Satterthwaite (1946, "An Approximate
-    Distribution of Estimates of Variance Components", Biometrics Bulletin 2): (sum of terms)^2 / sum of (term^2 /
-    df of the term), over the terms that the estimate used.
+    samples may differ. The values of `crossed_interval` are the differences of the two means on problem p with seed s.
+    ValueError when the numbers of seeds or of problems differ, or there is only one problem.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; give a number between 0 and 1, such as 0.95")
-    differences_SP = _differences(a, b)
-    num_seeds, num_problems = differences_SP.shape
-    mean = float(differences_SP.mean())
-    if num_seeds == 1:
-        variance, freedom = float(differences_SP.var(ddof=1)) / num_problems, float(num_problems - 1)
-    else:
-        variance, freedom = _crossed_variance(differences_SP)
-    error = math.sqrt(variance)
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
-    # Without any variance the statistic is 0 or infinite.
-    without_variance = math.inf if mean else 0.0
-    statistic = abs(mean) / error if error > 0 else without_variance
-    p_value = float(2 * stats.t.sf(statistic, freedom))
-    return Difference(mean, mean - half, mean + half, num_problems, num_seeds, num_seeds == 1, p_value, level)
+    _check_level(level)
+    total = crossed_interval(differences(a, b), level, lowest=-1.0, highest=1.0)
+    return Difference(
+        total.mean, total.low, total.high, total.num_problems, total.num_seeds, total.excludes_training_variance,
+        total.p_value, level,
+    )  # fmt: skip
 
 
-def _crossed_variance(differences_SP: FloatArray) -> tuple[float, float]:
-    """Variance of the grand mean under crossed random effects, and its degrees of freedom."""
-    num_seeds, num_problems = differences_SP.shape
-    mean = differences_SP.mean()
-    seed_S = differences_SP.mean(axis=1, keepdims=True) - mean
-    problem_P = differences_SP.mean(axis=0, keepdims=True) - mean
-    residual_SP = differences_SP - mean - seed_S - problem_P
-    seed_freedom, problem_freedom = num_seeds - 1, num_problems - 1
-    residual_freedom = seed_freedom * problem_freedom
-    ms_seed = num_problems * float(np.square(seed_S).sum()) / seed_freedom
-    ms_problem = num_seeds * float(np.square(problem_P).sum()) / problem_freedom
-    ms_residual = float(np.square(residual_SP).sum()) / residual_freedom
-    total = ms_seed + ms_problem - ms_residual
-    floor, floor_freedom = max((ms_seed, seed_freedom), (ms_problem, problem_freedom))
-    # Equal but for rounding, the degrees of freedom would depend on the order of the sums: the smaller ones are taken.
-    if math.isclose(ms_seed, ms_problem, rel_tol=ROUNDING):
-        floor_freedom = min(seed_freedom, problem_freedom)
-    if total <= floor * (1 + ROUNDING):
-        return floor / differences_SP.size, float(floor_freedom)
-    terms = [(ms_seed, seed_freedom), (ms_problem, problem_freedom), (ms_residual, residual_freedom)]
-    freedom = total**2 / sum(term**2 / term_freedom for term, term_freedom in terms)
-    return total / differences_SP.size, freedom
+def seed_interval(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -> Difference:
+    """The mean difference a - b on THESE problems, had training used other seeds: t interval over S paired means.
+
+    With m_s the difference of the two scores of seed s: mean(m) +- t(S - 1) std(m, ddof=1) / sqrt(S). It says nothing
+    about other problems; `paired_difference` does. ValueError for fewer than two seeds.
+    """
+    _check_level(level)
+    values_SP = differences(a, b)
+    num_seeds, num_problems = values_SP.shape
+    if num_seeds < 2:
+        raise ValueError("there is 1 seed; an interval over seeds needs 2 or more")
+    means_S = values_SP.mean(axis=1)
+    mean, error = float(means_S.mean()), standard_error(means_S)
+    half = float(stats.t.ppf(0.5 + level / 2, num_seeds - 1)) * error
+    # Seeds that agree to the last digit: the statistic is 0 or infinite.
+    statistic = abs(mean) / error if error > 0 else (math.inf if mean else 0.0)
+    p_value = float(2 * stats.t.sf(statistic, num_seeds - 1))
+    return Difference(mean, mean - half, mean + half, num_problems, num_seeds, False, p_value, level)
 
 
-def _differences(a: Sequence[Array], b: Sequence[Array]) -> FloatArray:
-    """Differences of the problems' means, (seeds, problems)."""
+def bootstrap(
+    corrects: Sequence[Array],
+    over: Literal["problems", "samples"],
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of avg@k, drawing problems (with their samples) or the samples of each problem anew.
+
+    The seeds are never drawn: three values have 10 distinct resamples, and the interval would be far too narrow.
+    So it always excludes training variance. Over samples, deviations are stretched by sqrt(K / (K - 1)), because
+    resampling K draws understates their variance by (K - 1) / K (Davison and Hinkley 1997, "Bootstrap Methods and
+    their Application", section 2.3). ValueError for one problem, or one sample. `p_value` is nan.
+    """
+    _check_level(level)
+    score = score_over_seeds(corrects)
+    outcomes_SPK = np.stack([np.asarray(correct_PK, float) for correct_PK in corrects])
+    num_seeds, num_problems, num_samples = outcomes_SPK.shape
+    if (num_problems if over == "problems" else num_samples) == 1:
+        raise ValueError(f"there is 1 of {over}; a bootstrap over {over} needs 2 or more")
+    rng = np.random.default_rng(seed)
+    draws = np.empty(num_resamples)
+    means_P = outcomes_SPK.mean(axis=(0, 2))
+    for number in range(num_resamples):
+        if over == "problems":
+            draws[number] = means_P[rng.integers(num_problems, size=num_problems)].mean()
+        else:
+            chosen = rng.integers(num_samples, size=outcomes_SPK.shape)
+            draws[number] = np.take_along_axis(outcomes_SPK, chosen, axis=2).mean()
+    if over == "samples":
+        draws = score.mean + (draws - score.mean) * math.sqrt(num_samples / (num_samples - 1))
+    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = min(max(float(low), 0.0), score.mean), max(min(float(high), 1.0), score.mean)
+    return Interval(score.mean, low, high, num_problems, num_seeds, True, math.nan, level)
+
+
+def differences(a: Sequence[Array], b: Sequence[Array]) -> FloatArray:
+    """Differences of the problems' means, (seeds, problems); ValueError as `paired_difference` says."""
     if len(a) != len(b) or not a:
         raise ValueError(f"a has {len(a)} seeds, b has {len(b)}; give both on the same seeds, one or more")
     shapes = [(_outcomes(x, "a").shape, _outcomes(y, "b").shape) for x, y in zip(a, b, strict=True)]
@@ -206,7 +294,8 @@ def _outcomes(correct_PK: Array, name: str) -> FloatArray:
     return outcomes_PK
 
 
-def _standard_error(values: FloatArray) -> float:
+def standard_error(values: FloatArray) -> float:
+    """std(values, ddof=1) / sqrt(n), nan for one value."""
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
@@ -215,3 +304,19 @@ def _samples_error(outcomes_PK: FloatArray) -> float:
     if num_samples == 1:
         return math.nan
     return math.sqrt(float(outcomes_PK.var(axis=1, ddof=1).sum()) / num_samples) / num_problems
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; give a number between 0 and 1, such as 0.95")
+
+
+def _without_variance(
+    mean: float, num_problems: int, level: float, lowest: float, highest: float
+) -> tuple[float, float, float]:
+    """How far below and above a mean of equal values the truth may be, and the p-value of zero by the same bound."""
+    share = 1 - (1 - level) ** (1 / num_problems)
+    room = max(mean - lowest, 0.0) if mean > 0 else max(highest - mean, 0.0)
+    # Zero leaves the interval when share * room < |mean|.
+    p_value = max(1 - abs(mean) / room, 0.0) ** num_problems if room > 0 and mean else float(not mean)
+    return share * max(mean - lowest, 0.0), share * max(highest - mean, 0.0), p_value

@@ -23,12 +23,12 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "search", "run", "baselines", "plan", "leaderboard", "scenarios", "micro", "doctor"]
+    "command", ["", "search", "run", "baselines", "plan", "power", "leaderboard", "scenarios", "micro", "doctor"]
 )
 def test_help_teaches(command: str, tuition: Command) -> None:
     result = tuition(*command.split(), "--help")
     assert result.returncode == 0 and "Usage:" in result.stdout
-    if command in ("search", "run", "baselines", "plan"):
+    if command in ("search", "run", "baselines", "plan", "power"):
         assert f"Example: tuition {command}" in " ".join(result.stdout.split())
 
 
@@ -112,6 +112,10 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     assert baselines <= rows.keys() and any(row["difference"] is None for row in rows.values())
     assert all(row["seeds"] == [1000] for row in rows.values()), "tested on seeds the search never used"
     assert all(row["difference"]["excludes_training_variance"] for row in rows.values() if row["difference"])
+    pairs = report["test"]["pairwise"]
+    assert len(pairs) == len(rows) * (len(rows) - 1) / 2
+    assert all(pair["p_value"] <= pair["p_value_holm"] <= 1 for pair in pairs)
+    assert all(pair["sign_flip"]["over"] == "problems" and pair["sign_flip"]["exact"] for pair in pairs)
     folder = tmp_path / "results" / "studies" / "small-seed0"
     assert (folder / "leaderboard.png").stat().st_size > 10_000
     assert (folder / "logs" / "trial-0000.log").read_text()

@@ -5,13 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.statistics import Difference, avg_at_k, paired_difference, score_over_seeds
+from benchmarks.statistics import (
+    Difference,
+    avg_at_k,
+    bootstrap,
+    crossed_interval,
+    paired_difference,
+    score_interval,
+    score_over_seeds,
+    seed_interval,
+)
+from benchmarks.variance import mean_squares
 
 Array = NDArray[Any]
 
@@ -26,6 +36,10 @@ def two_systems(draw: st.DrawFn) -> tuple[list[Array], list[Array]]:
         return [draw(outcomes) for _ in range(num_seeds)]
 
     return system(samples_a), system(samples_b)
+
+
+def all_equal(a: list[Array], b: list[Array]) -> bool:
+    return np.ptp([x.mean(axis=1) - y.mean(axis=1) for x, y in zip(a, b, strict=True)]) < 1e-12
 
 
 def numbers(difference: Difference) -> list[float]:
@@ -84,8 +98,10 @@ def test_paired_difference_over_seeds_by_hand() -> None:
     a = [np.array([[0], [0], [1]]), np.array([[1], [0], [1]])]
     b = [np.zeros((3, 1)), np.zeros((3, 1))]
     difference = paired_difference(a, b)
-    # MS_seed + MS_problem - MS_residual = 1/2 equals the floor MS_problem, with 2 degrees of freedom: t = 4.302653.
-    half = 4.302653 * math.sqrt(0.5 / 6)
+    # Seeds vary as noise does: variance MS_problem / 6 with 2 degrees of freedom, t = 4.302653, half 1.242. The floor
+    # is wider, 1 degree of freedom, t = 12.706205, error sqrt(MS_seed / 6) / sqrt(2) as both are equal.
+    half = 12.706205 * (1 / 6) / math.sqrt(2)
+    assert half > 4.302653 * math.sqrt(0.5 / 6)
     assert (difference.low, difference.high) == pytest.approx((0.5 - half, 0.5 + half))
     assert not difference.excludes_training_variance
     assert (difference.num_seeds, difference.num_problems) == (2, 3)
@@ -98,7 +114,11 @@ def test_satterthwaite_degrees_of_freedom_by_hand() -> None:
     ms_seed, ms_problem, ms_residual = 4 * 0.18 / 1, 2 * 0.16 / 3, 0.04 / 3
     total = ms_seed + ms_problem - ms_residual
     freedom = total**2 / (ms_seed**2 / 1 + ms_problem**2 / 3 + ms_residual**2 / 3)
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(total / 8)
+    half = max(
+        stats.t.ppf(0.975, freedom) * math.sqrt(total / 8),
+        stats.t.ppf(0.975, 1) * math.sqrt(ms_seed / 8) * ms_seed / math.hypot(ms_seed, ms_residual),
+    )
+    assert 1 < freedom < 4
     difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((4, 1))] * 2)
     assert (difference.low, difference.high) == pytest.approx((0.5 - half, 0.5 + half))
 
@@ -131,6 +151,7 @@ def test_the_order_of_problems_and_seeds_does_not_matter(systems: tuple[list[Arr
 @given(two_systems(), st.sampled_from([0.25, 0.5, 2.0]))
 def test_the_difference_scales(systems: tuple[list[Array], list[Array]], factor: float) -> None:
     a, b = systems
+    assume(not all_equal(a, b))  # then the bound uses that outcomes are 0 or 1
     plain, scaled = paired_difference(a, b), paired_difference([factor * x for x in a], [factor * x for x in b])
     assert numbers(scaled)[:3] == pytest.approx([factor * x for x in numbers(plain)[:3]], abs=1e-12)
     assert scaled.p_value == pytest.approx(plain.p_value, abs=1e-9)
@@ -138,7 +159,10 @@ def test_the_difference_scales(systems: tuple[list[Array], list[Array]], factor:
 
 @given(two_systems())
 def test_a_system_does_not_differ_from_itself(systems: tuple[list[Array], list[Array]]) -> None:
-    assert numbers(paired_difference(systems[0], systems[0])) == [0, 0, 0, 1]
+    difference = paired_difference(systems[0], systems[0])
+    # No variance is no certainty: with a share q of other problems, P of them show none with probability (1 - q)^P.
+    share = 1 - 0.05 ** (1 / difference.num_problems)
+    assert numbers(difference) == pytest.approx([0, -share, share, 1])
 
 
 @given(two_systems())
@@ -164,6 +188,92 @@ def test_a_higher_level_gives_a_wider_interval(systems: tuple[list[Array], list[
     narrow, wide = paired_difference(*systems, level=0.8), paired_difference(*systems, level=0.99)
     assert wide.low <= narrow.low and narrow.high <= wide.high
     assert wide.level == 0.99
+
+
+@given(two_systems())
+def test_exchanging_right_and_wrong_turns_the_difference_and_the_score_around(
+    systems: tuple[list[Array], list[Array]],
+) -> None:
+    a, b = systems
+    turned = paired_difference([1 - x for x in a], [1 - x for x in b])
+    assert numbers(turned) == pytest.approx(numbers(paired_difference(b, a)), abs=1e-9)
+    score, other = score_interval(a), score_interval([1 - x for x in a])
+    assert (other.mean, other.low, other.high) == pytest.approx((1 - score.mean, 1 - score.high, 1 - score.low))
+
+
+@given(two_systems())
+def test_a_score_lies_in_its_interval_within_0_and_1(systems: tuple[list[Array], list[Array]]) -> None:
+    for interval in (score_interval(systems[0]), bootstrap(systems[0], "problems", num_resamples=20)):
+        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+        assert interval.mean == pytest.approx(score_over_seeds(systems[0]).mean)
+    assert score_interval(systems[0]).excludes_training_variance == (len(systems[0]) == 1)
+
+
+def test_none_solved_of_thirty_is_not_known_to_be_zero() -> None:
+    interval = score_interval([np.zeros((30, 16))])
+    # (1 - high)^30 = 0.05: the rule of three, 3 / 30, a little sharper.
+    assert (interval.mean, interval.low) == (0, 0)
+    assert (1 - interval.high) ** 30 == pytest.approx(0.05)
+    assert score_interval([np.ones((30, 16))]).low == pytest.approx(1 - interval.high)
+
+
+def test_an_equal_difference_on_every_problem_is_significant_from_five_problems_on() -> None:
+    four, five = (paired_difference([np.ones((n, 1))], [np.zeros((n, 1))]) for n in (4, 5))
+    assert not four.excludes_zero and four.p_value == pytest.approx(1 / 16)
+    assert five.excludes_zero and five.p_value == pytest.approx(1 / 32)
+    assert paired_difference([np.zeros((5, 1))], [np.ones((5, 1))]).p_value == pytest.approx(1 / 32)
+
+
+def test_seeds_that_agree_by_chance_do_not_make_a_tiny_p_value() -> None:
+    # Three seeds, 256 problems, seeds as far apart as noise explains: 10 points, but only two degrees of freedom.
+    rng = np.random.default_rng(3)
+    a = [rng.binomial(1, 0.5, (256, 8)) for _ in range(3)]
+    b = [rng.binomial(1, 0.4, (256, 8)) for _ in range(3)]
+    difference = paired_difference(a, b)
+    assert difference.excludes_zero
+    assert 1e-4 < difference.p_value < 0.05
+
+
+def test_the_interval_over_seeds_by_hand() -> None:
+    # Paired means 1/2, 1 and 0: mean 1/2, standard error 1/2 / sqrt(3), t(.975, 2) = 4.302653.
+    a = [np.array([[1], [0]]), np.array([[1], [1]]), np.array([[0], [0]])]
+    difference = seed_interval(a, [np.zeros((2, 1))] * 3)
+    half = 4.302653 * 0.5 / math.sqrt(3)
+    assert (difference.mean, difference.low, difference.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert not difference.excludes_training_variance
+    with pytest.raises(ValueError, match="1 seed"):
+        seed_interval(a[:1], a[:1])
+
+
+def test_bootstraps_agree_with_the_standard_errors() -> None:
+    rng = np.random.default_rng(0)
+    rate_P = rng.beta(0.5, 0.5, 200)
+    outcomes_PK = rng.binomial(1, rate_P[:, None], (200, 4))
+    score = avg_at_k(outcomes_PK)
+    for over, error in (("problems", score.se_problems), ("samples", score.se_samples)):
+        interval = bootstrap([outcomes_PK], over)  # type: ignore[arg-type]
+        assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+        assert interval == bootstrap([outcomes_PK], over)  # type: ignore[arg-type]
+        assert interval.excludes_training_variance
+    with pytest.raises(ValueError, match="1 of samples"):
+        bootstrap([np.zeros((2, 1))], "samples")
+    with pytest.raises(ValueError, match="1 of problems"):
+        bootstrap([np.zeros((1, 2))], "problems")
+
+
+def test_mean_squares_are_those_of_the_two_way_layout() -> None:
+    values_SP = np.array([[0.0, 0, 1], [1, 0, 1]])
+    squares = mean_squares(values_SP)
+    assert (squares.seed, squares.problem, squares.residual) == pytest.approx((1 / 6, 1 / 2, 1 / 6))
+    several = mean_squares(np.stack([values_SP, 2 * values_SP]))
+    assert several.problem == pytest.approx([1 / 2, 2])
+    assert several.half_width(0.95)[1] == pytest.approx(2 * squares.half_width(0.95))
+
+
+def test_seeds_that_differ_in_opposite_ways_on_two_problems_leave_a_wide_interval() -> None:
+    # Both problems have the same mean over seeds; noise alone says how far it may be off.
+    interval = crossed_interval(np.array([[1.0, 0], [0, 1]]))
+    assert interval.low < -1 and interval.high > 2
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])

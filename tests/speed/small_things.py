@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
-from app.cli import silence_libraries
 from app.search import SearchRequest, run_search
+from app.silence import silence_libraries
 from app.store import list_store, plan_prune
 from planner.allocation import Allocation
 from planner.route import Route, compile_route

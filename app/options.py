@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file.")]
+ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Training seed; also decides the order of the labels.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", "-w", min=1, help="Worker processes, one thread or device each; 1 works in this process."
+    ),
+]
+DEFAULT_RESULTS = Path("results")

@@ -1,0 +1,70 @@
+"""The commands `tuition store …`, thin as those of `app.cli`; `app.store` and `app.export` do the work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption, ScenarioOption
+from app.silence import silence_libraries
+
+store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@store_app.command("list")
+def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
+    from app.progress import print_json
+    from app.report import show_store
+    from app.store import list_store
+
+    document = list_store(results)
+    print_json(document) if json else show_store(document)
+
+
+@store_app.command("verify")
+def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
+    from app.progress import print_json
+    from app.report import show_verified
+    from app.store import verify_store
+
+    document = verify_store(results)
+    print_json(document) if json else show_verified(document)
+    if document["damaged"]:
+        raise typer.Exit(1)
+
+
+@store_app.command("prune", epilog="Example: tuition store prune --max-store 20GB --dry-run")
+def store_prune(
+    max_store: Annotated[str, typer.Option(help="What the store may hold: bytes, or a size as 500MB or 20GB.")],
+    results: ResultsOption = DEFAULT_RESULTS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Shrink the store: least GPU-seconds per byte first, never what is in use or behind a tested route.
+
+    Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
+    """
+    from app.store import prune
+
+    if not prune(results, max_store, dry_run, yes, json):
+        raise typer.Exit(1)
+
+
+@store_app.command("export", epilog="Example: tuition store export 3f9a --to my-model")
+def store_export(
+    block: Annotated[str, typer.Argument(help="A block's key, or enough of its beginning.")],
+    to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
+    results: ResultsOption = DEFAULT_RESULTS,
+    scenario: ScenarioOption = "micro",
+    json: JsonOption = False,
+) -> None:
+    """Write a block as a plain transformers folder; an adapter is merged into its base, found by --scenario."""
+    from app.export import export_block
+    from app.progress import print_json
+
+    silence_libraries()
+    document = export_block(results, block, to, scenario)
+    print_json(document) if json else typer.echo(document["folder"])
