@@ -1,6 +1,6 @@
 """Kill a search again and again, and compare what it finishes with a search that nobody disturbed.
 
-Run: `python -m tests.faults.kill_search --kills 100` (about 30 minutes of 2 cores; a short form is in
+Run: `python -m tests.faults.kill_search --kills 100` (30 to 90 minutes of 2 cores; a short form is in
 tests/app/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random process of
 theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the next begins.
 
