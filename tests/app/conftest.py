@@ -4,10 +4,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.cli import main
+from runners.checkpoint import SCALARS, TENSORS
+from runners.store import BlockStore
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,29 @@ def tuition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         return Result(int(str(exit.value.code or 0)), captured.out, captured.err)
 
     return run
+
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+WEIGHTS_BYTES, STATE_BYTES = 20_000, 40_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlockStore:
+    return BlockStore(tmp_path / "results" / "store")
+
+
+def put(store: BlockStore, key: str, gpu_seconds: float = 10.0, model: Path | None = None, **fields: Any) -> None:
+    record = {
+        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": gpu_seconds, "finished": 1.0,
+        "parent": "f" * 64, "parent_weights_sha256": "w", "teacher": None, "teacher_weights_sha256": None,
+        "weights_sha256": "w", **fields,
+    }  # fmt: skip
+    with store.publish(key, record) as folder:
+        (folder / "model").mkdir()
+        if model is None:
+            (folder / "model" / "model.safetensors").write_bytes(b"w" * WEIGHTS_BYTES)
+        else:
+            for file in model.iterdir():
+                (folder / "model" / file.name).write_bytes(file.read_bytes())
+        (folder / TENSORS).write_bytes(b"s" * STATE_BYTES)
+        (folder / SCALARS).write_bytes(b"{}")

@@ -5,45 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
-import yaml
 from filelock import FileLock
 
 from app.store import carry_out, finalist_blocks, parse_size, plan_prune
 from benchmarks.records import file_sha256
-from runners.checkpoint import SCALARS, TENSORS
-from runners.scenario import BUILT_IN, Scenario
 from runners.store import BlockStore, StoreError
-from tests.app.conftest import Command
-from tests.runners.conftest import small_scenario_file
-
-A, B, C = ("a" * 64, "b" * 64, "c" * 64)
-WEIGHTS_BYTES, STATE_BYTES = 20_000, 40_000
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlockStore:
-    return BlockStore(tmp_path / "results" / "store")
-
-
-def put(store: BlockStore, key: str, gpu_seconds: float = 10.0, model: Path | None = None, **fields: Any) -> None:
-    record = {
-        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": gpu_seconds, "finished": 1.0,
-        "parent": "f" * 64, "parent_weights_sha256": "w", "teacher": None, "teacher_weights_sha256": None,
-        "weights_sha256": "w", **fields,
-    }  # fmt: skip
-    with store.publish(key, record) as folder:
-        (folder / "model").mkdir()
-        if model is None:
-            (folder / "model" / "model.safetensors").write_bytes(b"w" * WEIGHTS_BYTES)
-        else:
-            for file in model.iterdir():
-                (folder / "model" / file.name).write_bytes(file.read_bytes())
-        (folder / TENSORS).write_bytes(b"s" * STATE_BYTES)
-        (folder / SCALARS).write_bytes(b"{}")
+from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
 
 
 def state(store: BlockStore, key: str) -> str:
@@ -338,65 +308,3 @@ def test_nothing_outside_the_store_is_touched(store: BlockStore, tuition: Comman
     file.write_text(json.dumps({**json.loads(file.read_text()), "key": "../../../outside/" + C}))
     tuition("store", "prune", "--max-store", "0", "--yes")
     assert (outside / "half").exists() and state(store, A) == "absent"
-
-
-def test_export_copies_a_fully_trained_checkpoint(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
-    put(store, A, model=BUILT_IN / "micro" / "student")
-    result = tuition("store", "export", "aaa", "--to", "out/model")
-    target = tmp_path / "out" / "model"
-    assert result.returncode == 0 and result.stdout.strip() == str(target)
-    assert sorted(p.name for p in target.iterdir()) == sorted(
-        p.name for p in (BUILT_IN / "micro" / "student").iterdir()
-    )
-    again = tuition("store", "export", "aaa", "--to", "out/model")
-    assert again.returncode == 2 and "not an empty folder" in again.stderr
-    (tmp_path / "empty").mkdir()
-    document = json.loads(tuition("store", "export", A, "--to", "empty", "--json").stdout)
-    assert document == {"key": A, "folder": str(tmp_path / "empty"), "merged": False}
-    assert (tmp_path / "empty" / "config.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("prefix", "message"),
-    [("", "hex digits"), ("../x", "hex digits"), ("*", "hex digits"), ("f", "none has that key"), ("a", "2 blocks")],
-)
-def test_export_needs_one_block(store: BlockStore, tuition: Command, tmp_path: Path, prefix: str, message: str) -> None:
-    put(store, A)
-    put(store, "a" + "0" * 63)
-    result = tuition("store", "export", prefix, "--to", "out")
-    assert result.returncode == 2 and message in result.stderr and not (tmp_path / "out").exists()
-
-
-def test_a_damaged_block_is_not_exported(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
-    put(store, A)
-    (store.model(A) / "model.safetensors").write_bytes(b"flipped")
-    result = tuition("store", "export", "a", "--to", "out")
-    assert result.returncode == 2 and "does not match its checksum" in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_export_merges_an_adapter_into_its_base(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    lora = {"rank": 2, "alpha": 4}
-    content = {**small_scenario_file(), "student": {"path": str(BUILT_IN / "micro" / "student"), "lora": lora}}
-    (tmp_path / "lora.yaml").write_text(yaml.safe_dump(content))
-    scenario = Scenario.load(str(tmp_path / "lora.yaml"))
-    base = AutoModelForCausalLM.from_pretrained(scenario.base_folder("student"), dtype=torch.float32)
-    adapted = get_peft_model(base, LoraConfig(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    for name, weights in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.1)
-    adapted.save_pretrained(tmp_path / "adapter")
-    put(store, A, model=tmp_path / "adapter", base=scenario.recipe.student)
-    refused = tuition("store", "export", "a", "--to", "out")
-    assert refused.returncode == 2 and "--scenario" in refused.stderr and not (tmp_path / "out").exists()
-    result = tuition("store", "export", "a", "--to", "out", "--scenario", str(tmp_path / "lora.yaml"))
-    assert result.returncode == 0, result.stderr
-    assert not list((tmp_path / "out").glob("adapter*"))
-    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
-    tokens = torch.arange(1, 9).unsqueeze(0)
-    with torch.no_grad():
-        torch.testing.assert_close(merged(tokens).logits, adapted.eval()(tokens).logits, atol=1e-4, rtol=1e-4)
