@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli_bench import bench, suites_app
+
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -29,6 +31,8 @@ micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, r
 app.add_typer(micro_app, name="micro")
 store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store")
+app.add_typer(suites_app, name="suites")
+app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
 
 ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file.")]
 ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]

@@ -86,7 +86,8 @@ GREEDY = Preset(
     Decoding("greedy", 0.0, 1.0, 0, 16384, prompt_suffix=SUFFIX, chat_template=True),
     num_samples=1,
     sources=dict.fromkeys(
-        ("num_samples", "max_new_tokens", "prompt_suffix", "temperature", "chat_template", "enable_thinking"), OUR_CHOICE
+        ("num_samples", "max_new_tokens", "prompt_suffix", "temperature", "chat_template", "enable_thinking"),
+        OUR_CHOICE,
     ),
     template={"enable_thinking": False},
 )

@@ -10,11 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from benchmarks.decoding import Preset
 from benchmarks.sampling import Prompt
 
 
 class EngineError(RuntimeError):
     """An engine that cannot start or gives no completions; one line with the fix."""
+
+
+class EngineSettingError(ValueError):
+    """An engine that was asked for with settings it cannot have; one line with the fix."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,10 @@ class Engine(Protocol):
     def identity(self) -> str:
         """Library versions, type, device, and the batch where draws depend on it."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def check(self, preset: Preset) -> None:
+        """EngineSettingError when the engine cannot draw under this preset."""
+
+    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
         """One completion for each request, in order. EngineError when that cannot be done."""
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.decoding import Preset
-from benchmarks.engines.requests import EngineError, Generated, Request
+from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 6
@@ -48,20 +48,20 @@ class ServerEngine:
         self,
         url: str,
         model: str,
-        preset: Preset,
         concurrency: int = 16,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EngineError(f"url {url!r}: give http://HOST:PORT/v1 or https://HOST/v1")
+            raise EngineSettingError(f"url {url!r}: give http://HOST:PORT/v1 or https://HOST/v1")
         if parts.username or parts.password:
-            raise EngineError(f"url of {parts.hostname!r} holds a user or password: set {API_KEY_VARIABLE} instead")
+            raise EngineSettingError(
+                f"url of {parts.hostname!r} holds a user or password: set {API_KEY_VARIABLE} instead"
+            )
         if concurrency < 1:
-            raise EngineError(f"concurrency is {concurrency}; give 1 or more")
+            raise EngineSettingError(f"concurrency is {concurrency}; give 1 or more")
         self.url = url.rstrip("/")
         self.model = model
-        self.preset = preset
         self._sleep = sleep
         key = os.environ.get(API_KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -72,13 +72,15 @@ class ServerEngine:
 
     @property
     def identity(self) -> str:
-        """The server's address and the way that it is asked."""
-        path = "chat/completions" if self.preset.decoding.chat_template else "completions"
-        return f"server {self.url}/{path}, a seed each"
+        """The server's address."""
+        return f"server {self.url}, a seed each"
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def check(self, preset: Preset) -> None:
+        """Nothing: whether the server has a chat template shows when it is asked."""
+
+    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
         """Completions, in order. EngineError when one was refused, or failed at every try."""
-        futures = [self._pool.submit(self._one, request) for request in requests]
+        futures = [self._pool.submit(self._one, request, preset) for request in requests]
         try:
             return [future.result() for future in futures]
         finally:
@@ -90,21 +92,21 @@ class ServerEngine:
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _one(self, request: Request) -> Generated:
+    def _one(self, request: Request, preset: Preset) -> Generated:
         for number in range(TRIES):
             try:
-                return self._ask(request)
+                return self._ask(request, preset)
             except _Passing as trouble:
                 if number == TRIES - 1:
                     raise EngineError(
-                        f"{self.url} failed {TRIES} times, last: {trouble}; mend the server, and the same command goes on"
+                        f"{self.url} failed {TRIES} times, last: {trouble}; mend it, and the same command goes on"
                     ) from None
                 wait = trouble.wait_seconds if trouble.wait_seconds is not None else FIRST_WAIT_SECONDS * 2**number
                 self._sleep(min(wait, LONGEST_WAIT_SECONDS))
         raise AssertionError("unreachable")
 
-    def _ask(self, request: Request) -> Generated:
-        path, body = self._body(request)
+    def _ask(self, request: Request, preset: Preset) -> Generated:
+        path, body = self._body(request, preset)
         try:
             response = self._client.post(f"{self.url}/{path}", json=body)
         except httpx.TransportError as error:
@@ -115,12 +117,12 @@ class ServerEngine:
         if response.status_code != 200:
             raise EngineError(f"{self.url}/{path} refused with status {response.status_code}: {shown}")
         try:
-            return self._read(response.json())
+            return _read(response.json(), chat=preset.decoding.chat_template)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise _Passing(f"the answer is no completion ({error!r:.80}): {shown}") from None
 
-    def _body(self, request: Request) -> tuple[str, dict[str, Any]]:
-        decoding = self.preset.decoding
+    def _body(self, request: Request, preset: Preset) -> tuple[str, dict[str, Any]]:
+        decoding = preset.decoding
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": decoding.max_new_tokens,
@@ -132,23 +134,24 @@ class ServerEngine:
             body["top_k"] = decoding.top_k
         if isinstance(request.prompt, str):
             return "completions", {**body, "prompt": request.prompt}
-        if self.preset.template:
-            body["chat_template_kwargs"] = dict(self.preset.template)
+        if preset.template:
+            body["chat_template_kwargs"] = dict(preset.template)
         return "chat/completions", {**body, "messages": request.prompt}
 
-    def _read(self, document: Any) -> Generated:
-        """The completion in a server's answer; ValueError, KeyError, … for anything else."""
-        choice = document["choices"][0]
-        text = choice["message"]["content"] if self.preset.decoding.chat_template else choice["text"]
-        reason, num_tokens = choice["finish_reason"], document["usage"]["completion_tokens"]
-        if text is None:  # a reasoning parser found nothing but thoughts
-            text = ""
-        if not isinstance(text, str) or not isinstance(num_tokens, int) or num_tokens < 0:
-            raise TypeError(f"text is {type(text).__name__}, completion_tokens {num_tokens!r}")
-        if reason not in ("stop", "length"):
-            raise ValueError(f"finish_reason is {reason!r}")
-        # Half a surrogate pair is valid JSON and no valid text.
-        return Generated(text.encode("utf-8", "replace").decode(), num_tokens, reason == "length")
+
+def _read(document: Any, chat: bool) -> Generated:
+    """The completion in a server's answer; ValueError, KeyError, … for anything else."""
+    choice = document["choices"][0]
+    text = choice["message"]["content"] if chat else choice["text"]
+    reason, num_tokens = choice["finish_reason"], document["usage"]["completion_tokens"]
+    if text is None:  # a reasoning parser found nothing but thoughts
+        text = ""
+    if not isinstance(text, str) or not isinstance(num_tokens, int) or num_tokens < 0:
+        raise TypeError(f"text is {type(text).__name__}, completion_tokens {num_tokens!r}")
+    if reason not in ("stop", "length"):
+        raise ValueError(f"finish_reason is {reason!r}")
+    # Half a surrogate pair is valid JSON and no valid text.
+    return Generated(text.encode("utf-8", "replace").decode(), num_tokens, reason == "length")
 
 
 def _retry_after(response: httpx.Response) -> float | None:

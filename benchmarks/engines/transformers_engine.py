@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.decoding import Preset
-from benchmarks.engines.requests import EngineError, Generated, Request, batch_seed
+from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request, batch_seed
 from benchmarks.sampling import draw_ids, encode_prompts, end_ids
 
 if TYPE_CHECKING:
@@ -19,15 +19,10 @@ if TYPE_CHECKING:
 class TransformersEngine:
     """Draws from a model that is loaded already. `batch_size` counts sequences."""
 
-    def __init__(
-        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", preset: Preset, batch_size: int
-    ) -> None:
+    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", batch_size: int) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.preset = preset
         self.batch_size = batch_size
-        if preset.decoding.chat_template and tokenizer.chat_template is None:
-            raise EngineError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
 
     @property
     def identity(self) -> str:
@@ -36,12 +31,17 @@ class TransformersEngine:
         dtype = str(self.model.dtype).removeprefix("torch.")
         return f"{versions}, {dtype}, {self.model.device.type}, batches of {self.batch_size} with a seed each"
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def check(self, preset: Preset) -> None:
+        """EngineSettingError when the preset needs a chat template and the model has none."""
+        if preset.decoding.chat_template and self.tokenizer.chat_template is None:
+            raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+
+    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
         """Completions of one batch. EngineError for a prompt that the tokenizer cannot express."""
-        prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], self.preset.template)
+        prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], preset.template)
         self._refuse_unknown_characters(requests, prompts)
         drawn = draw_ids(
-            self.model, self.tokenizer, prompts, self.preset.decoding, batch_seed(requests), max(1, len(requests))
+            self.model, self.tokenizer, prompts, preset.decoding, batch_seed(requests), max(1, len(requests))
         )
         ends = end_ids(self.model, self.tokenizer)
         return [

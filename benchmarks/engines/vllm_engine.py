@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.decoding import Preset
-from benchmarks.engines.requests import EngineError, Generated, Request
+from benchmarks.engines.requests import EngineSettingError, Generated, Request
 from benchmarks.sampling import encode_prompts
 
 if TYPE_CHECKING:
@@ -18,26 +18,21 @@ if TYPE_CHECKING:
 
 
 class VllmEngine:
-    """Loads a checkpoint folder into vLLM. EngineError when vLLM is not installed or there is no chat template.
+    """Loads a checkpoint folder into vLLM. EngineSettingError when vLLM is not installed.
 
     `ends` are the token ids that end a completion, besides the tokenizer's own.
     """
 
-    def __init__(
-        self, folder: Path, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], preset: Preset, dtype: str
-    ) -> None:
+    def __init__(self, folder: Path, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], dtype: str) -> None:
         try:
             import vllm
         except ImportError as error:
-            raise EngineError(
-                f"vLLM cannot be imported ({error}): install vllm 0.31, or use --engine transformers, or --engine server "
-                "with the --url of a running server"
+            raise EngineSettingError(
+                f"vLLM cannot be imported ({error}): install vllm 0.31, or use --engine transformers, or --engine "
+                "server with the --url of a running server"
             ) from None
-        if preset.decoding.chat_template and tokenizer.chat_template is None:
-            raise EngineError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
         self.tokenizer = tokenizer
         self.ends = list(ends)
-        self.preset = preset
         self.dtype = dtype
         # Its default takes sampling defaults from the model's folder, which nobody asked for.
         self.model = vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm")
@@ -49,12 +44,17 @@ class VllmEngine:
         versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names))
         return f"{versions}, {self.dtype}, a seed each"
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def check(self, preset: Preset) -> None:
+        """EngineSettingError when the preset needs a chat template and the model has none."""
+        if preset.decoding.chat_template and self.tokenizer.chat_template is None:
+            raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+
+    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
         """Completions, in order."""
         from vllm import SamplingParams, TokensPrompt
 
-        decoding = self.preset.decoding
-        prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], self.preset.template)
+        decoding = preset.decoding
+        prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], preset.template)
         parameters = [
             SamplingParams(
                 temperature=decoding.temperature,
@@ -66,7 +66,9 @@ class VllmEngine:
             )
             for request in requests
         ]
-        outputs = self.model.generate([TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False)
+        outputs = self.model.generate(
+            [TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False
+        )
         drawn = [output.outputs[0] for output in outputs]
         return [
             Generated(

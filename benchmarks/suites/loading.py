@@ -239,12 +239,13 @@ def problem_of(problem: object, answer: object, level: object = None, subject: o
 def read_hub(suite: Suite, revision: str | None) -> list[Problem]:
     """Rows of a suite's data set, from the Hub or its local cache. SuiteError says how else to get them."""
     import datasets
+    import httpx
 
     hub = suite.hub
     try:
         rows = datasets.load_dataset(hub.repo, hub.config, split=hub.split, revision=revision)
         return [hub.read_row(row) for row in rows]
-    except (OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         # ConnectionError and huggingface_hub's errors are OSError; an absent repository is a DatasetsError.
         reason = " ".join(str(error).split())[:200]
         raise SuiteError(

@@ -1,8 +1,8 @@
 """OlympiadBench: 675 olympiad problems, English, text only, open-ended, mathematics (`OE_TO_maths_en_COMP`).
 
 Data set: He et al. (2024, arXiv 2402.14008), MIT. Some problems ask for several answers: gold is upstream's list,
-joined by commas, and one outer pair of `$` is dropped. Units are not asked for. Copies with 674 rows are in use as well; they
-are another suite, and the checksum refuses them.
+joined by commas, and one outer pair of `$` is dropped. Units are not asked for. Copies with 674 rows are in
+use as well; they are another suite, and the checksum refuses them.
 Metric: avg@k, the mean over problems of the mean correctness over k samples; the paper's k is 16.
 Protocol: the problem, then the preset's suffix, as one user's message; math-verify compares the last `\\boxed{}`.
 """
