@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app import grade_command
+from app.cli_bench import bench, suites_app
 from app.options import (
     DEFAULT_RESULTS,
     JsonOption,
@@ -43,6 +44,8 @@ app = typer.Typer(
 micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(micro_app, name="micro")
 app.add_typer(store_app, name="store")
+app.add_typer(suites_app, name="suites")
+app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
 
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 

@@ -67,7 +67,7 @@ class Reporter:
         left = ""
         if total is not None and done > done_before:
             seconds = (time.monotonic() - self._started) / (done - done_before) * max(0, total - done)
-            left = f", about {_duration(seconds)} left" if total > done else ""
+            left = f", about {duration(seconds)} left" if total > done else ""
         self.bars.update(self._study, completed=done)
         blocks = f"{len(self.trained_keys)} blocks trained, {self.blocks_reused} reused"
         self.say(f"[{done}/{total if total is not None else '?'}] {name}: {result} ({blocks}{left})")
@@ -115,7 +115,8 @@ class BlockView:
         self._reporter.bars.update(self._bar, description=text, completed=done, total=total, visible=done < total)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

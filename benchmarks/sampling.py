@@ -7,7 +7,7 @@ Simplified: one device, one process, whole batches (a batch ends with its longes
 `batch_size`, because a batch is drawn together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,14 +66,21 @@ def render_prompt(problem_text: str, decoding: Decoding) -> Prompt:
     return [{"role": "user", "content": text}] if decoding.chat_template else text
 
 
-def encode_prompts(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Token ids of prompts: plain text as it stands, messages by the tokenizer's chat template."""
+def encode_prompts(
+    tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[Prompt], template: Mapping[str, Any] | None = None
+) -> list[list[int]]:
+    """Token ids of prompts: plain text as it stands, messages by the tokenizer's chat template.
+
+    `template` holds further variables of the chat template, such as `enable_thinking`.
+    """
     ids: list[list[int]] = []
     for prompt in prompts:
         if isinstance(prompt, str):
             ids.append(list(tokenizer(prompt)["input_ids"]))
         else:
-            encoded: Any = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)
+            encoded: Any = tokenizer.apply_chat_template(
+                prompt, add_generation_prompt=True, return_dict=True, **(template or {})
+            )
             ids.append(list(encoded["input_ids"]))
     return ids
 
@@ -98,7 +105,7 @@ def sample(
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, decoding) for problem in problems])
     rows = [(index, number) for index in range(len(problems)) for number in range(num_samples)]
     drawn = draw_ids(model, tokenizer, [prompts[index] for index, _ in rows], decoding, seed, batch_size, progress)
-    ends = _end_ids(model, tokenizer)
+    ends = end_ids(model, tokenizer)
     texts = [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in drawn]
     return [
         Completion(index, number, text, len(ids), ids[-1] not in ends)
@@ -128,7 +135,7 @@ def draw_ids(
         raise ValueError(f"prompt {empty} has no tokens; a model needs one or more to continue")
     # Prompts of similar length together, the longest first: little padding, and a lack of memory shows at once.
     order = sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), row))
-    ends = _end_ids(model, tokenizer)
+    ends = end_ids(model, tokenizer)
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else ends[0]
     drawn: dict[int, list[int]] = {}
     was_training = model.training
@@ -180,7 +187,7 @@ def _cut(tokens: list[int], ends: list[int]) -> list[int]:
     return tokens[: first + 1]
 
 
-def _end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """The tokens that end a completion: the tokenizer's, and those of the model (chat models may have several)."""
     configured = model.generation_config.eos_token_id if model.generation_config is not None else None
     several = configured if isinstance(configured, list) else [configured]

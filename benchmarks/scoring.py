@@ -1,0 +1,217 @@
+"""Scoring: a model on a suite, batch by batch, resumable, into the store of scores.
+
+What: `score_suite` draws every sample of every problem through an engine, keeps each finished batch, grades the
+completions and publishes table and record. The same call takes up what a killed one has left, and finds what is done.
+
+Batches are planned from the problems alone (longest text first, then problem, then sample), and seeds are hashes of
+what they are for, so a resumed score equals an uninterrupted one as far as the engine repeats itself.
+
+Simplified: grading is not resumed, for it is fast beside sampling.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from benchmarks.decoding import Preset
+from benchmarks.engines.requests import Engine, Request, request_seed
+from benchmarks.grading import GRADER_VERSION, Grader, Verdict
+from benchmarks.partial import Batch, PartialScore
+from benchmarks.records import RECORD_FILE, ScoreKey, ScoreStore
+from benchmarks.sampling import Completion, render_prompt, score_samples
+from benchmarks.suites.loading import Loaded
+
+Progress = Callable[[int, int, int], None]
+"""Called with sequences done, sequences in all, and how many of them were there at the start."""
+
+
+class ScoreBusyError(RuntimeError):
+    """Another process is at work on the same score."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be scored. `weights` is the SHA-256 of the weights, or a served model's name and address."""
+
+    weights: str
+    suite: Loaded
+    preset: Preset
+    num_samples: int
+    seed: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+
+    def key(self, engine: Engine) -> ScoreKey:
+        """The score's key."""
+        return ScoreKey(
+            weights_sha256=self.weights,
+            suite=self.suite.name,
+            decoding=self.preset.key_fields(),
+            num_samples=self.num_samples,
+            sampling_seed=self.seed,
+            engine=engine.identity,
+            grader=GRADER_VERSION,
+        )
+
+    def batches(self) -> list[list[tuple[int, int]]]:
+        """(problem, sample) pairs, in the batches in which they are drawn."""
+        problems = self.suite.problems
+        order = sorted(range(len(problems)), key=lambda index: (-len(problems[index].problem), index))
+        rows = [(index, sample) for index in order for sample in range(self.num_samples)]
+        return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+    def request(self, index: int, sample: int) -> Request:
+        """What the engine is asked for."""
+        problem = self.suite.problems[index]
+        return Request(
+            render_prompt(problem.problem, self.preset.decoding), request_seed(self.seed, problem.id, sample)
+        )
+
+
+@dataclass(frozen=True)
+class SuiteScore:
+    """A finished score. `drawn` counts the samples that this call has drawn: 0 when it was stored."""
+
+    key: ScoreKey
+    table: pd.DataFrame
+    record: dict[str, Any]
+    drawn: int
+
+
+def score_suite(
+    task: Task,
+    engine: Engine,
+    store: ScoreStore,
+    grader: Grader,
+    record: Mapping[str, Any],
+    gpu_clock: Callable[[], float] | None,
+    progress: Progress,
+    check: Callable[[], None],
+) -> SuiteScore:
+    """Score a task, or what is left of it.
+
+    Args:
+        task: model, suite, preset, samples, seed.
+        engine: draws the completions.
+        store: where the score is kept.
+        grader: compares answers.
+        record: further fields for `record.json` (model's label, command, host, versions).
+        gpu_clock: counts the seconds of the device that draws; None where they cannot be counted.
+        progress: hears of every batch.
+        check: called between batches, where a stop loses nothing; it may raise.
+
+    ScoreBusyError while another process is at it.
+    """
+    key = task.key(engine)
+    if (done := _stored(store, key)) is not None:
+        return done
+    folder = store.path(key)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{key.key}.lock")
+    try:
+        with lock.acquire(timeout=0):
+            # Asked again: another process may have finished it between our look and our lock.
+            if (done := _stored(store, key)) is not None:
+                return done
+            return _draw(task, key, engine, store, grader, record, gpu_clock, progress, check)
+    except Timeout:
+        raise ScoreBusyError(f"{task.suite.name}: another process is scoring this; wait for it") from None
+
+
+def _stored(store: ScoreStore, key: ScoreKey) -> SuiteScore | None:
+    table = store.load(key)
+    if table is None:
+        return None
+    record = json.loads((store.path(key) / RECORD_FILE).read_text(encoding="utf-8"))
+    return SuiteScore(key, table, record, 0)
+
+
+def _draw(
+    task: Task,
+    key: ScoreKey,
+    engine: Engine,
+    store: ScoreStore,
+    grader: Grader,
+    record: Mapping[str, Any],
+    gpu_clock: Callable[[], float] | None,
+    progress: Progress,
+    check: Callable[[], None],
+) -> SuiteScore:
+    batches = task.batches()
+    path = store.path(key).with_name(f".{key.key}.batches.jsonl")
+    partial = PartialScore(path, {"key": key.key, "batch_size": task.batch_size, "batches": len(batches)})
+    before = sum(len(batch.completions) for batch in partial.batches.values())
+    total = sum(map(len, batches))
+    done = before
+    progress(done, total, before)
+    for number, rows in enumerate(batches):
+        if number in partial.batches:
+            continue
+        check()
+        started, gpu_started = time.perf_counter(), gpu_clock() if gpu_clock else 0.0
+        drawn = tuple(engine.generate([task.request(*row) for row in rows], task.preset))
+        gpu_seconds = gpu_clock() - gpu_started if gpu_clock else None
+        partial.append(Batch(number, drawn, time.perf_counter() - started, gpu_seconds))
+        done += len(drawn)
+        progress(done, total, before)
+    completions = [
+        Completion(index, sample, one.text, one.num_tokens, one.truncated)
+        for number, rows in enumerate(batches)
+        for (index, sample), one in zip(rows, partial.batches[number].completions, strict=True)
+    ]
+    completions.sort(key=lambda completion: (completion.problem_index, completion.sample))
+    grading_started = time.perf_counter()
+    table = score_samples(task.suite.problems, completions, grader)
+    described = {
+        **record,
+        **_description(task, engine, table),
+        **_seconds(list(partial.batches.values())),
+        "grading_seconds": round(time.perf_counter() - grading_started, 3),
+        "samples_resumed": before,
+    }
+    folder = store.save(key, table, **described)
+    partial.remove()
+    saved = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return SuiteScore(key, table, saved, done - before)
+
+
+def _description(task: Task, engine: Engine, table: pd.DataFrame) -> dict[str, Any]:
+    suite = task.suite
+    verdicts = table["verdict"].value_counts()
+    return {
+        "kind": "bench",
+        "suite": suite.name,
+        "suite_partial": suite.partial,
+        "suite_verified": suite.verified,
+        "suite_checksum": suite.checksum,
+        "suite_source": suite.source,
+        "num_problems_whole": suite.num_problems_whole,
+        "num_problems": len(suite.problems),
+        "num_samples": task.num_samples,
+        "seed": task.seed,
+        "preset": task.preset.name,
+        "preset_sources": dict(task.preset.sources),
+        "engine": engine.identity,
+        "batch_size": task.batch_size,
+        "num_tokens": int(table["num_tokens"].sum()),
+        "num_truncated": int(table["truncated"].sum()),
+        "verdicts": {str(verdict): int(verdicts.get(str(verdict), 0)) for verdict in Verdict},
+    }
+
+
+def _seconds(batches: list[Batch]) -> dict[str, float | None]:
+    """Seconds of sampling over all batches, whichever call drew them."""
+    counted = [batch.gpu_seconds for batch in batches if batch.gpu_seconds is not None]
+    return {
+        "seconds": round(sum(batch.seconds for batch in batches), 3),
+        "gpu_seconds": round(sum(counted), 3) if len(counted) == len(batches) else None,
+    }
