@@ -85,9 +85,8 @@ def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[
 def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
     """Rows by falling score (ties by name), each with its rank interval.
 
-    A row's first rank is 1 + the number of rows that are better by an interval without zero, its last rank the number
-    of rows less those that are worse by one. `pairwise` holds each pair once, in either order. ValueError for a
-    repeated name, a pair that is missing, or other than one reference row.
+    `pairwise` holds each pair once, in either order. ValueError for a repeated name, a pair that is missing, or other
+    than one reference row.
     """
     names = [row.name for row in rows]
     if len(set(names)) != len(names):
@@ -95,13 +94,23 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
             f"row {next(name for name in names if names.count(name) > 1)!r} is there twice; name rows apart"
         )
     _reference(rows)
-    ranked = []
-    for row in sorted(rows, key=lambda row: (-row.score.mean, row.name)):
-        differences = [_difference(pairwise, row.name, name) for name in names if name != row.name]
+    ranks = rank_intervals(names, pairwise)
+    return [RankedRow(row, *ranks[row.name]) for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))]
+
+
+def rank_intervals(names: Sequence[str], pairwise: Pairwise) -> dict[str, tuple[int, int]]:
+    """For every entry the first and the last rank (1 is best) that the pairwise differences leave open.
+
+    The first rank is 1 + the number of entries that are better by an interval without zero, the last rank the number of
+    entries less those that are worse by one. `pairwise` holds pairs in either order.
+    """
+    ranks = {}
+    for name in names:
+        differences = [_difference(pairwise, name, other) for other in names if other != name]
         better = sum(difference.high < 0 for difference in differences)
         worse = sum(difference.low > 0 for difference in differences)
-        ranked.append(RankedRow(row, 1 + better, len(rows) - worse))
-    return ranked
+        ranks[name] = (1 + better, len(names) - worse)
+    return ranks
 
 
 def _difference(pairwise: Pairwise, a: str, b: str) -> Difference:
