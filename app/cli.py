@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli_leaderboard import leaderboard_app
+
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -29,6 +31,7 @@ micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, r
 app.add_typer(micro_app, name="micro")
 store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(store_app, name="store")
+app.add_typer(leaderboard_app, name="leaderboard")
 
 ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file.")]
 ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
@@ -88,7 +91,7 @@ def search(
         SearchRequest(
             scenario,
             results,
-            _study_name(study),
+            study_name(study),
             seed,
             limits,
             sampler,
@@ -152,7 +155,7 @@ def baselines(
     from app.single import run_baselines
 
     silence_libraries()
-    document = run_baselines(scenario, seeds, results, _study_name(study), mix_versions, quiet, workers)
+    document = run_baselines(scenario, seeds, results, study_name(study), mix_versions, quiet, workers)
     print_json(document) if json else show_leaderboard(document)
 
 
@@ -190,24 +193,6 @@ def plan(
 
     document = plan_search(scenario, trials, results, seed, test_seeds)
     print_json(document) if json else show_plan(document)
-
-
-@app.command(epilog="Example: tuition leaderboard micro-seed0")
-def leaderboard(
-    study: Annotated[str | None, typer.Argument(help="A study of the results folder; without it, their names.")] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
-    json: JsonOption = False,
-) -> None:
-    """Show the leaderboard of a study that was tested."""
-    from app.progress import print_json
-    from app.report import load_leaderboard, show_leaderboard, studies
-
-    if study is None:
-        names = studies(results)
-        print_json({"studies": names}) if json else typer.echo("\n".join(names) or f"no tested study in {results}")
-        return
-    document = load_leaderboard(results, str(_study_name(study)))
-    print_json(document) if json else show_leaderboard(document)
 
 
 @store_app.command("list")
@@ -315,7 +300,8 @@ def doctor(json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _study_name(name: str | None) -> str | None:
+def study_name(name: str | None) -> str | None:
+    """The name itself; typer.BadParameter for one that could not be a folder's."""
     import re
 
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):

@@ -1,16 +1,22 @@
 """`tuition leaderboard`: entries from tested studies and from scores, and what a leaderboard folder shows.
 
-A study's entries are made from its `report.json` (rows, score keys, command) and the score folders that it names; a score
-of `tuition bench` from its own `record.json`. The numbers are computed anew from the samples, never copied.
+A study's entries are made from its `report.json` (rows, score keys, command) and the score folders that it names; a
+score of `tuition bench` from its own `record.json`. The numbers are computed anew from the samples, never copied.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.boards import MAX_SAMPLES_BYTES, Added, add_entries, open_regular, read_manifest
+from benchmarks.boards import (
+    MAX_SAMPLES_BYTES,
+    Added,
+    add_entries,
+    open_regular,
+    read_manifest,
+)
 from benchmarks.entries import (
     MAX_ENTRY_BYTES,
     EntryError,
@@ -27,9 +33,7 @@ from benchmarks.leaderboard import from_json
 from benchmarks.outcomes import TOLERANCE, read_outcomes
 from benchmarks.records import RECORD_FILE, SAMPLES_FILE, RecordError, artefact_folder
 from benchmarks.reported import reported_entries
-
-if TYPE_CHECKING:
-    from benchmarks.statistics import Score
+from benchmarks.statistics import Score
 
 Addition = tuple[LeaderboardEntry, list[Path]]
 MAX_REPORT_BYTES = 256 << 20
@@ -61,8 +65,7 @@ def add(
         additions += study_additions(results, study, rows)
     missing = set(rows) - {entry.name for entry, _ in additions}
     if missing:
-        known = ", ".join(sorted({entry.name for study in studies for entry, _ in study_additions(results, study)}))
-        raise EntryError(f"row {min(missing)!r:.80} is in none of the studies; their rows are {known or 'none: give --study'}")
+        raise EntryError(f"row {min(missing)!r:.80} is in none of the studies given; `show` names their rows")
     additions += [score_addition(results, score) for score in scores]
     additions += [(entry, []) for source in reported for entry in reported_entries(source)]
     additions += [(_reported_file(path), []) for path in files]
@@ -104,7 +107,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             f"{path} does not name the scores of its test ({one_line(repr(error))[:100]}): give its command again, it "
             "trains nothing and writes the report anew"
         ) from None
-    additions = []
+    additions: list[Addition] = []
     for row, runs in described:
         fields = {
             **shared,
@@ -145,7 +148,7 @@ def score_addition(results: Path, prefix: str) -> Addition:
 
 def _measured(
     results: Path, runs: Sequence[tuple[int | None, str]], fields: Mapping[str, Any]
-) -> tuple[MeasuredEntry, list[Path], "Score"]:
+) -> tuple[MeasuredEntry, list[Path], Score]:
     """An entry of scores, one for each training run (seed, score key), its files, and its score."""
     name = fields["name"]
     records = [_record(results, key) for _, key in runs]
@@ -159,10 +162,10 @@ def _measured(
                 raise EntryError(f"{name}: score {key[:12]}: {error}") from None
     try:
         keys = [record["score_key"] for record in records]
-        alike = [{n: v for n, v in key.items() if n != "weights_sha256"} for key in keys]
+        alike = [{n: v for n, v in score_key.items() if n != "weights_sha256"} for score_key in keys]
         if any(other != alike[0] for other in alike):
             raise EntryError(f"{name}: its training runs were not scored alike (suite, decoding, samples or engine)")
-        key = alike[0]
+        shared = alike[0]
         ids = {outcome.problem_ids for outcome in outcomes}
         if len(ids) > 1:
             raise EntryError(f"{name}: its training runs were scored on different problems")
@@ -170,10 +173,10 @@ def _measured(
         document = {
             **fields,
             "kind": "measured",
-            "suite": key["suite"],
+            "suite": shared["suite"],
             "preset": {
-                "name": key["decoding"]["name"],
-                "fields": {n: v for n, v in key["decoding"].items() if n != "name"},
+                "name": shared["decoding"]["name"],
+                "fields": {n: v for n, v in shared["decoding"].items() if n != "name"},
             },
             "score": entry_score.model_dump(),
             "num_problems": score.num_problems,
@@ -183,9 +186,9 @@ def _measured(
                 {"training_seed": seed, "sha256": record["samples_sha256"], "weights_sha256": k["weights_sha256"]}
                 for (seed, _), record, k in zip(runs, records, keys, strict=True)
             ],
-            "sampling_seed": key["sampling_seed"],
-            "engine": key["engine"],
-            "grader": key["grader"],
+            "sampling_seed": shared["sampling_seed"],
+            "engine": shared["engine"],
+            "grader": shared["grader"],
             "versions": records[0].get("versions") or {},
         }
     except (KeyError, TypeError, AttributeError) as error:

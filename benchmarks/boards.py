@@ -15,8 +15,10 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial as bound
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, Self
+from typing import Annotated, Literal, Self
 
 from filelock import FileLock
 from pydantic import Field, ValidationError, model_validator
@@ -159,7 +161,7 @@ def is_board(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def open_regular(path: Path, max_bytes: int) -> BinaryIO:
+def open_regular(path: Path, max_bytes: int) -> BufferedReader:
     """Open a regular file of a leaderboard for reading; EntryError for a link, a pipe, a device, or one too large."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -215,7 +217,7 @@ def _compare(folder: Path, id: str, entry: LeaderboardEntry) -> tuple[list[Misma
         return [], ()
     samples = _subfolder(folder, "samples")
     paths = [samples / f"{file.sha256}.parquet" for file in entry.samples]
-    return compare_with_samples(id, entry, [lambda path=path: open_regular(path, MAX_SAMPLES_BYTES) for path in paths])
+    return compare_with_samples(id, entry, [bound(open_regular, path, MAX_SAMPLES_BYTES) for path in paths])
 
 
 def load_board(folder: Path) -> Board:
@@ -343,7 +345,7 @@ def _copy_samples(source: Path, target: Path) -> None:
             partial.unlink()
 
 
-def _same(a: BinaryIO, b: BinaryIO) -> bool:
+def _same(a: BufferedReader, b: BufferedReader) -> bool:
     while True:
         x, y = a.read(COPY_BYTES), b.read(COPY_BYTES)
         if x != y or not x:
@@ -362,8 +364,3 @@ def write_text(path: Path, text: str) -> None:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
-
-
-def as_document(mismatch: Mismatch) -> dict[str, Any]:
-    """A mismatch as JSON values."""
-    return {"id": mismatch.id, "field": mismatch.field, "stated": mismatch.stated, "recomputed": mismatch.recomputed}

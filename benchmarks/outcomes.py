@@ -11,7 +11,8 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,10 +54,10 @@ class Mismatch:
         return one_line(f"{self.field}: stated {self.stated}, recomputed {self.recomputed}")
 
 
-Opener = Callable[[], BinaryIO]
+Opener = Callable[[], BufferedReader]
 
 
-def _table(file: BinaryIO, columns: Sequence[str]) -> pyarrow.Table:
+def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
     """Some columns of a sample table; EntryError for another shape or too many rows."""
     try:
         parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "verdict"])
@@ -91,7 +92,7 @@ def _texts(column: pyarrow.ChunkedArray, name: str) -> Array:
     return texts[array.indices.to_numpy(zero_copy_only=False)]
 
 
-def read_outcomes(file: BinaryIO, seed: int | None) -> Outcomes:
+def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:
     """Outcomes of a sample table; EntryError for anything that is not a complete, consistent one."""
     table = _table(file, ["problem_id", "sample", "verdict", "correct"])
     types = {"sample": pyarrow.int64(), "correct": pyarrow.bool_()}
@@ -170,7 +171,7 @@ class Regraded:
     changes: tuple[tuple[str, int, str, str], ...]
 
 
-def regrade(entry: MeasuredEntry, file: BinaryIO, golds: Mapping[str, str], grader: Grader) -> Regraded:
+def regrade(entry: MeasuredEntry, file: BufferedReader, golds: Mapping[str, str], grader: Grader) -> Regraded:
     """Grade the completions of a sample file again; EntryError when `golds` (problem id to answer) lacks a problem."""
     table = _table(file, ["problem_id", "sample", "completion", "verdict"])
     ids, was = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
