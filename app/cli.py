@@ -12,6 +12,7 @@ import typer
 
 from app import grade_command
 from app.cli_bench import bench, suites_app
+from app.cli_leaderboard import leaderboard_app
 from app.options import (
     DEFAULT_RESULTS,
     JsonOption,
@@ -46,6 +47,7 @@ app.add_typer(micro_app, name="micro")
 app.add_typer(store_app, name="store")
 app.add_typer(suites_app, name="suites")
 app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
+app.add_typer(leaderboard_app, name="leaderboard")
 
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
@@ -98,7 +100,7 @@ def search(
         SearchRequest(
             scenario,
             results,
-            _study_name(study),
+            study_name(study),
             seed,
             limits,
             sampler,
@@ -182,10 +184,10 @@ def baselines(
         scenario,
         seeds,
         results,
-        _study_name(study),
+        study_name(study),
         tuple(only or ()),
         compute_of,
-        _study_name(finalists_of),
+        study_name(finalists_of),
         mix_versions,
         quiet,
         workers,
@@ -233,24 +235,6 @@ def plan(
 
     document = plan_search(scenario, trials, results, seed, test_seeds)
     print_json(document) if json else show_plan(document)
-
-
-@app.command(epilog="Example: tuition leaderboard micro-seed0")
-def leaderboard(
-    study: Annotated[str | None, typer.Argument(help="A study of the results folder; without it, their names.")] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
-    json: JsonOption = False,
-) -> None:
-    """Show the leaderboard of a study that was tested."""
-    from app.progress import print_json
-    from app.report import load_leaderboard, show_leaderboard, studies
-
-    if study is None:
-        names = studies(results)
-        print_json({"studies": names}) if json else typer.echo("\n".join(names) or f"no tested study in {results}")
-        return
-    document = load_leaderboard(results, str(_study_name(study)))
-    print_json(document) if json else show_leaderboard(document)
 
 
 app.command(epilog="Example: tuition power --difference 2 --problems 500 --samples 16   (solves for --seeds)")(power)
@@ -308,7 +292,8 @@ def doctor(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -
         raise typer.Exit(1)
 
 
-def _study_name(name: str | None) -> str | None:
+def study_name(name: str | None) -> str | None:
+    """The name itself; typer.BadParameter for one that could not be a folder's."""
     import re
 
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):

@@ -81,8 +81,8 @@ def bench(
     Stopped or killed, the same command goes on where it was; done, it draws nothing again.
     """
     from app.bench import BenchRequest, run_bench, show_bench
-    from app.cli import silence_libraries
     from app.progress import print_json
+    from app.silence import silence_libraries
 
     silence_libraries()
     document = run_bench(
@@ -144,8 +144,8 @@ def suites_lock(
     names: NamesArgument = None, results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False
 ) -> None:
     """Go online, pin the newest revision of each data set whose rows are right, in the results folder's lock file."""
-    from app.cli import silence_libraries
     from app.progress import print_json
+    from app.silence import silence_libraries
     from app.suites import lock_suites, show_rows
 
     silence_libraries()
@@ -168,8 +168,8 @@ def suites_contamination(
     json: JsonOption = False,
 ) -> None:
     """Find problems of a label pool in the suites: equal text, or a run of 13 words in common."""
-    from app.cli import silence_libraries
     from app.progress import print_json
+    from app.silence import silence_libraries
     from app.suites import find_contamination, show_rows
 
     silence_libraries()

@@ -14,6 +14,7 @@ import pandas as pd
 
 from app.accounts import finite_fields
 from app.progress import Reporter
+from app.provenance import code_version, command_line
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
@@ -154,15 +155,18 @@ def evaluate(
     outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
     expected_ids = sorted(problem.id for problem in scenario.test)
     runs: dict[str, list[RouteRun]] = {entry.name: [] for entry in entries}
+    scores: dict[str, list[str]] = {entry.name: [] for entry in entries}
     total, done = len(entries) * len(seeds), 0
     reporter.begin(f"test on {scenario.suite_name('test')}", 0, total)
     for seed in seeds:
         for entry in entries:
             used = _engine_of(entry, engine, shuffled)
             run = used.run(entry.route(used.scenario.recipe, seed), study)
-            table = used.score(run.route.final, "test", study).table
+            scored = used.score(run.route.final, "test", study)
+            table = scored.table
             outcomes[entry.name].append(outcomes_of(table, expected_ids))
             runs[entry.name].append(run)
+            scores[entry.name].append(scored.key)
             done += 1
             reporter.run_done(f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}", done, total, 0)
             reporter.check()
@@ -201,7 +205,9 @@ def evaluate(
         }
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
     ]
-    return rank_rows(rows, pairwise), meta, {**account(runs, reporter.trained_keys), "pairwise": compared}
+    made = {"command": command_line(), "code_version": code_version(), "versions": engine.trainer.versions}
+    told = account(runs, scores, reporter.trained_keys)
+    return rank_rows(rows, pairwise), meta, {**told, **made, "pairwise": compared}
 
 
 def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:
@@ -223,8 +229,14 @@ def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
     return outcomes_PK
 
 
-def account(runs: Mapping[str, Sequence[RouteRun]], trained_now: Sequence[str]) -> dict[str, Any]:
-    """Blocks and labels of tested runs, by entry; `trained_now` are the keys that this call has trained."""
+def account(
+    runs: Mapping[str, Sequence[RouteRun]], scores: Mapping[str, Sequence[str]], trained_now: Sequence[str]
+) -> dict[str, Any]:
+    """Blocks and labels of tested runs, by entry.
+
+    `scores` are the runs' score keys, from which a leaderboard entry finds its samples; `trained_now` are the keys of
+    the blocks that this call has trained.
+    """
     every = [use for several in runs.values() for run in several for use in run.blocks]
     wanted = {use.key for use in every}
     return {
@@ -239,10 +251,11 @@ def account(runs: Mapping[str, Sequence[RouteRun]], trained_now: Sequence[str]) 
                     "seed": run.route.seed,
                     "blocks": [use.key for use in run.blocks],
                     "weights_sha256": run.weights_sha256,
+                    "score": score,
                     "gpu_seconds_full": round(run.gpu_seconds_full, 3),
                     "labels_trained": run.labels.labels_trained,
                 }
-                for run in several
+                for run, score in zip(several, scores[name], strict=True)
             ]
             for name, several in runs.items()
         },

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.store import find_block, open_store
+from app.export import find_block
+from app.store import open_store
 from runners.checkpoint import hash_base, hash_weights, weight_files
 from runners.scenario import Scenario
 

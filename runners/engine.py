@@ -104,6 +104,8 @@ class Scored:
     table: pd.DataFrame
     suite: str
     gpu_seconds: float
+    key: str
+    """The score's key: its folder in the results folder's `scores/`."""
 
 
 class LocalEngine:
@@ -218,14 +220,14 @@ class LocalEngine:
         name = self.scenario.suite_name(suite)
         stored = self.scores.load(key)
         if stored is not None:
-            return Scored(stored, name, 0.0)
+            return Scored(stored, name, 0.0, key.key)
         clock = Clock(self.scenario.device)
         problems = self.scenario.validation if suite == "validation" else self.scenario.test
         table = self._sample(model, problems, key)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         self.ledger.record_training(study, f"score:{key.key}", gpu_seconds)
         self.scores.save(key, table, gpu_seconds=gpu_seconds, versions=self.trainer.versions)
-        return Scored(table, name, gpu_seconds)
+        return Scored(table, name, gpu_seconds, key.key)
 
     def _score_key(self, model: str, suite: Suite, seed: int) -> ScoreKey:
         source = self.scenario.file.validation if suite == "validation" else self.scenario.file.test

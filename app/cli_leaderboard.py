@@ -1,0 +1,140 @@
+"""The commands `tuition leaderboard show|add|verify|export`. Heavy imports wait until a command needs them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+leaderboard_app = typer.Typer(
+    help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class Format(StrEnum):
+    """How a leaderboard is written."""
+
+    md = "md"
+    html = "html"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+    bibtex = "bibtex"
+
+
+FolderArgument = Annotated[Path, typer.Argument(help="A leaderboard folder.")]
+ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
+]
+MixOption = Annotated[
+    bool, typer.Option("--mix-presets", help="Let decoding presets and parts of a suite share a table, and say so.")
+]
+DEFAULT_RESULTS = Path("results")
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard show micro-seed0")
+def show(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A tested study of the results folder, or a leaderboard folder; without it, the studies."),
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    mix_presets: MixOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
+    from app.progress import print_json
+    from app.report import load_leaderboard, show_leaderboard, studies
+
+    if what is None:
+        names = studies(results)
+        print_json({"studies": names}) if json else typer.echo("\n".join(names) or f"no tested study in {results}")
+        return
+    if "/" in what or Path(what).is_dir():
+        from app.board_report import board_document, show_board
+
+        print_json(board_document(Path(what), mix_presets)) if json else show_board(Path(what), mix_presets)
+        return
+    from app.cli import study_name
+
+    document = load_leaderboard(results, str(study_name(what)))
+    print_json(document) if json else show_leaderboard(document)
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")
+def add(
+    folder: Annotated[Path, typer.Argument(help="A leaderboard folder; it is made if it is not there.")],
+    study: Annotated[list[str] | None, typer.Option(help="A tested study of the results folder.")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only these rows of the studies, by name.")] = None,
+    score: Annotated[
+        list[str] | None, typer.Option(help="A score that `tuition bench` wrote: its key, or its beginning.")
+    ] = None,
+    reported: Annotated[
+        list[str] | None, typer.Option(help="Printed numbers that ship with Tuition: arxiv-2605.12483.")
+    ] = None,
+    entry: Annotated[list[Path] | None, typer.Option(help="A JSON file with one reported entry.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of a new leaderboard.")] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
+    from app.cli import study_name
+    from app.leaderboard import add as add_to_leaderboard
+    from app.progress import print_json
+
+    studies = [str(study_name(name)) for name in study or []]
+    document = add_to_leaderboard(folder, results, studies, row or [], score or [], reported or [], entry or [], title)
+    if json:
+        print_json(document)
+        return
+    for id in document["added"]:
+        typer.echo(f"added {id}")
+    known = f", {len(document['known'])} were there" if document["known"] else ""
+    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}.")
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")
+def verify(
+    folder: FolderArgument,
+    regrade: Annotated[
+        bool, typer.Option("--regrade", help="Grade the completions again as well; needs --problems.")
+    ] = False,
+    problems: Annotated[
+        list[Path] | None, typer.Option(help="JSONL files with `id` and `answer` of the suites' problems.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Recompute every measured entry from its samples; what differs is named, and the exit code is then 1.
+
+    A verdict that today's grader gives otherwise is reported by --regrade; it is no mismatch, because an entry names
+    its grader's version.
+    """
+    from app.board_report import show_verified, verify_document
+    from app.progress import print_json
+
+    if regrade != bool(problems):
+        raise typer.BadParameter("--regrade and --problems FILE belong together: give both or none")
+    document = verify_document(folder, problems or [])
+    print_json(document) if json else show_verified(document)
+    if document["mismatches"]:
+        raise typer.Exit(1)
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard export boards/micro --format html --out micro.html")
+def export(
+    folder: FolderArgument,
+    format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.md,
+    out: Annotated[Path | None, typer.Option(help="A file, which appears whole; default: standard output.")] = None,
+    mix_presets: MixOption = False,
+) -> None:
+    """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
+    from benchmarks.boards import load_board, write_text
+    from benchmarks.exports import export as export_board
+
+    text = export_board(load_board(folder), format.value, mix_presets)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    typer.echo(f"wrote {out} ({len(text.encode()):,} bytes)", err=True)

@@ -1,0 +1,36 @@
+"""Provenance: by which command and which code a result was made, as a leaderboard entry states it."""
+
+import importlib.metadata
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def command_line() -> str:
+    """The command that runs now, as one could give it again."""
+    return shlex.join(["tuition", *sys.argv[1:]])
+
+
+def code_version() -> str:
+    """The version; from a git checkout with its commit, and `.changed` where tracked files differ from it.
+
+    "0.1.0", "0.1.0+g5355f2328b18", "0.1.0+g5355f2328b18.changed".
+    """
+    version = importlib.metadata.version("tuition")
+    # An installed wheel may lie inside somebody else's repository, whose commit says nothing about our code.
+    if not (ROOT / ".git").exists():
+        return version
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+g{commit[:12]}{'.changed' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

@@ -1,0 +1,366 @@
+"""Leaderboard folders: `leaderboard.json`, `entries/<id>.json` and `samples/<sha256>.parquet`, from untrusted disks.
+
+What: `add_entries` puts entries and their sample files in, atomically and safe against another writer; `load_board`
+reads a folder and refuses what does not recompute; `verify_board` recomputes everything and says what differs.
+
+Simplified: sample files are copied whole, never shared between folders. Nothing is deleted: an entry that is withdrawn
+stays on disk and is named under `removed` in the changelog. A folder is a leaderboard when it holds `leaderboard.json`.
+"""
+
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial as bound
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from filelock import FileLock
+from pydantic import Field, ValidationError, model_validator
+
+from benchmarks.entries import (
+    MAX_ENTRY_BYTES,
+    PARTIAL,
+    SHORT_ID,
+    EntryError,
+    Hash,
+    LeaderboardEntry,
+    MeasuredEntry,
+    Strict,
+    Text,
+    Url,
+    canonical,
+    entry_id,
+    entry_json,
+    first_reason,
+    one_line,
+    parse_entry,
+    parse_json,
+)
+from benchmarks.outcomes import Mismatch, Outcomes, compare_with_samples
+
+MANIFEST = "leaderboard.json"
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_SAMPLES_BYTES = 2 << 30
+LOCK_SECONDS = 600.0
+COPY_BYTES = 1 << 20
+
+
+class Change(Strict):
+    """One version of a leaderboard: what changed, and the ids of the entries that came and went."""
+
+    version: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}\.(0|[1-9][0-9]{0,5})$")]
+    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    change: Text
+    added: tuple[Hash, ...] = ()
+    removed: tuple[Hash, ...] = ()
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """(major, minor)."""
+        major, _, minor = self.version.partition(".")
+        return int(major), int(minor)
+
+
+class Manifest(Strict):
+    """`leaderboard.json`. No `suites`: any; `presets` null: any, each in a table of its own."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    title: Text
+    version: str
+    url: Url | None = None
+    suites: tuple[Text, ...] = ()
+    presets: tuple[Text, ...] | None = None
+    changelog: tuple[Change, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        numbers = [change.number for change in self.changelog]
+        if numbers != sorted(set(numbers)):
+            raise ValueError("the changelog's versions do not rise: append the newest at the end")
+        if self.version != self.changelog[-1].version:
+            raise ValueError(
+                f"version is {self.version!r:.40} but the changelog ends with {self.changelog[-1].version}"
+            )
+        return self
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the entries that this version has, in the order in which they came."""
+        listed: dict[str, None] = {}
+        for change in self.changelog:
+            listed |= dict.fromkeys(change.added)
+            for gone in change.removed:
+                listed.pop(gone, None)
+        return tuple(listed)
+
+    def year(self, id: str) -> int:
+        """The year in which an entry was added."""
+        return next(int(change.date[:4]) for change in self.changelog if id in change.added)
+
+    def refuse(self, entry: LeaderboardEntry) -> None:
+        """EntryError for a measured entry that the suites or presets of this leaderboard leave out."""
+        if not isinstance(entry, MeasuredEntry):
+            return
+        if self.suites and entry.suite.partition(PARTIAL)[0] not in self.suites:
+            raise EntryError(f"{entry.name}: suite {entry.suite} is not one of {', '.join(self.suites)} of {self.name}")
+        if self.presets is not None and entry.preset.name not in self.presets:
+            allowed = ", ".join(self.presets)
+            raise EntryError(f"{entry.name}: preset {entry.preset.name!r} is not one of {allowed} of {self.name}")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry of a leaderboard; `outcomes` are one per training run, and empty for a reported entry."""
+
+    id: str
+    entry: LeaderboardEntry
+    outcomes: tuple[Outcomes, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The id as it is shown."""
+        return self.id[:SHORT_ID]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard that was read whole; every measured number was recomputed on the way."""
+
+    manifest: Manifest
+    entries: tuple[Listed, ...]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs."""
+
+    measured: int
+    reported: int
+    mismatches: list[Mismatch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an `add_entries` did: ids that are new, and ids that were there."""
+
+    version: str
+    new: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def is_board(folder: Path) -> bool:
+    """Whether a path is a leaderboard folder."""
+    return (folder / MANIFEST).is_file()
+
+
+def open_regular(path: Path, max_bytes: int) -> BufferedReader:
+    """Open a regular file of a leaderboard for reading; EntryError for a link, a pipe, a device, or one too large."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise EntryError(f"{path} is missing") from None
+    except OSError as error:
+        reason = "is a symbolic link" if path.is_symlink() else f"cannot be read ({error.strerror})"
+        raise EntryError(f"{path} {reason}: a leaderboard holds regular files only") from None
+    file = os.fdopen(descriptor, "rb")
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+        file.close()
+        reason = f"has {found.st_size:,} bytes, the limit is {max_bytes:,}"
+        raise EntryError(f"{path} {reason if stat.S_ISREG(found.st_mode) else 'is not a regular file'}")
+    return file
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    with open_regular(path, max_bytes) as file:
+        return file.read(max_bytes + 1)
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise EntryError(f"{path} is no folder but a link or a file, and what lies behind it is not ours: remove it")
+    return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """`leaderboard.json` of a folder; EntryError when it is missing or broken."""
+    path = folder / MANIFEST
+    document = parse_json(_read(path, MAX_MANIFEST_BYTES), str(path), MAX_MANIFEST_BYTES)
+    try:
+        return Manifest.model_validate_json(canonical(document))
+    except (ValidationError, ValueError) as error:
+        reason = first_reason(error) if isinstance(error, ValidationError) else one_line(error)
+        raise EntryError(f"{path}: {reason}") from None
+
+
+def read_entry(folder: Path, id: str) -> LeaderboardEntry:
+    """One entry of a folder; EntryError unless its content hashes to its file's name."""
+    path = _subfolder(folder, "entries") / f"{id}.json"
+    entry = parse_entry(_read(path, MAX_ENTRY_BYTES), str(path))
+    found = entry_id(entry)
+    if found != id:
+        raise EntryError(f"{path}: its content has the id {found[:SHORT_ID]}, so it was changed after it was named")
+    return entry
+
+
+def _compare(folder: Path, id: str, entry: LeaderboardEntry) -> tuple[list[Mismatch], tuple[Outcomes, ...]]:
+    if not isinstance(entry, MeasuredEntry):
+        return [], ()
+    samples = _subfolder(folder, "samples")
+    paths = [samples / f"{file.sha256}.parquet" for file in entry.samples]
+    return compare_with_samples(id, entry, [bound(open_regular, path, MAX_SAMPLES_BYTES) for path in paths])
+
+
+def load_board(folder: Path) -> Board:
+    """Read a leaderboard. EntryError for anything broken, and for a measured number that its samples do not give."""
+    manifest = read_manifest(folder)
+    listed = []
+    for id in manifest.ids:
+        entry = read_entry(folder, id)
+        mismatches, outcomes = _compare(folder, id, entry)
+        if mismatches:
+            fix = f"`tuition leaderboard verify {folder}` lists all"
+            raise EntryError(f"entry {id[:SHORT_ID]} ({entry.name}): {mismatches[0].sentence}; {fix}")
+        listed.append(Listed(id, entry, outcomes))
+    return Board(manifest, tuple(listed))
+
+
+def verify_board(folder: Path) -> Verified:
+    """Recompute every listed entry. EntryError only when `leaderboard.json` itself cannot be read."""
+    manifest = read_manifest(folder)
+    mismatches: list[Mismatch] = []
+    needed: set[str] = set()
+    counts = {"measured": 0, "reported": 0}
+    for id in manifest.ids:
+        try:
+            entry = read_entry(folder, id)
+            counts[entry.kind] += 1
+            found, _ = _compare(folder, id, entry)
+        except EntryError as error:
+            mismatches.append(Mismatch(id, "entry", "an entry with this id", str(error)))
+            continue
+        mismatches += found
+        if isinstance(entry, MeasuredEntry):
+            needed |= {f"{file.sha256}.parquet" for file in entry.samples}
+    files = {"entries": {f"{id}.json" for id in manifest.ids}, "samples": needed}
+    notes = [
+        f"{name}/{path.name}: no entry of version {manifest.version} needs it"
+        for name, wanted in files.items()
+        for path in sorted((folder / name).glob("*"))
+        if path.name not in wanted
+    ]
+    return Verified(**counts, mismatches=mismatches, notes=notes)
+
+
+def add_entries(
+    folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None = None
+) -> Added:
+    """Add entries with their sample files, and raise the leaderboard's minor version once if any of them is new.
+
+    Makes the folder where there is none. Every measured entry is recomputed from the copy of its samples before it is
+    listed: EntryError, and nothing is listed, if a number differs. Idempotent; two writers wait for each other. Killed
+    at any moment the leaderboard is as it was before, and the same call again completes it.
+    """
+    if folder.exists() and not is_board(folder) and any(path.name != ".lock" for path in folder.iterdir()):
+        raise EntryError(f"{folder} holds other things and no {MANIFEST}: name a leaderboard or a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / ".lock").is_symlink():
+        raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")
+    with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+        old = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        if old is not None and title is not None and title != old.title:
+            raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
+        for name in ("entries", "samples"):
+            _subfolder(folder, name).mkdir(exist_ok=True)
+            for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
+                partial.unlink()
+        ids: dict[str, str] = {}
+        for entry, paths in additions:
+            if old is not None:
+                old.refuse(entry)
+            ids[_put(folder, entry, paths)] = entry.name
+        known = tuple(id for id in ids if old is not None and id in old.ids)
+        new = tuple(id for id in ids if id not in known)
+        if not new and old is not None:
+            return Added(old.version, (), known)
+        manifest = _raised(folder, old, {id: ids[id] for id in new}, title)
+        write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        return Added(manifest.version, new, known)
+
+
+def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
+    id = entry_id(entry)
+    if isinstance(entry, MeasuredEntry):
+        for file, path in zip(entry.samples, paths, strict=True):
+            _copy_samples(path, folder / "samples" / f"{file.sha256}.parquet")
+        mismatches, _ = _compare(folder, id, entry)
+        if mismatches:
+            raise EntryError(f"{entry.name}: {mismatches[0].sentence}; nothing was added")
+    write_text(folder / "entries" / f"{id}.json", entry_json(entry))
+    return id
+
+
+def _raised(folder: Path, old: Manifest | None, new: dict[str, str], title: str | None) -> Manifest:
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    names = list(dict.fromkeys(new.values()))
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more names" if len(names) > 5 else "")
+    text = f"{len(new)} {'entry' if len(new) == 1 else 'entries'} added: {shown}"[:500] if new else "Nothing added yet"
+    if old is None:
+        change = Change(version="1.0", date=today, change=text, added=tuple(new))
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:64] or "leaderboard"
+        try:
+            return Manifest(name=name, title=title or name, version="1.0", changelog=(change,))
+        except ValidationError as error:
+            raise EntryError(f"the new leaderboard: {first_reason(error)}") from None
+    major, minor = old.changelog[-1].number
+    change = Change(version=f"{major}.{minor + 1}", date=today, change=text, added=tuple(new))
+    return old.model_copy(update={"version": change.version, "changelog": (*old.changelog, change)})
+
+
+def _copy_samples(source: Path, target: Path) -> None:
+    """Copy a sample file; what is there already with the right content stays (the caller checks the hash)."""
+    if target.exists() and not target.is_symlink():
+        with open_regular(source, MAX_SAMPLES_BYTES) as a, open_regular(target, MAX_SAMPLES_BYTES) as b:
+            if _same(a, b):
+                return
+    partial = target.with_name(f".partial-{secrets.token_hex(8)}")
+    try:
+        with open_regular(source, MAX_SAMPLES_BYTES) as reading, partial.open("xb") as writing:
+            while block := reading.read(COPY_BYTES):
+                writing.write(block)
+            writing.flush()
+            os.fsync(writing.fileno())
+        os.replace(partial, target)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def _same(a: BufferedReader, b: BufferedReader) -> bool:
+    while True:
+        x, y = a.read(COPY_BYTES), b.read(COPY_BYTES)
+        if x != y or not x:
+            return x == y
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, which appears whole."""
+    partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
