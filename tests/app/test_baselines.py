@@ -325,5 +325,5 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert json.loads(again.stdout) == document
     report = json.loads((results / "studies" / "small-baselines" / "report.json").read_text())
     assert report["test"]["blocks"]["executed"] == 0
-    shown = " ".join(tuition("leaderboard", "small-baselines").stdout.split())
+    shown = " ".join(tuition("leaderboard", "show", "small-baselines").stdout.split())
     assert "what each is matched by" in shown and "label blocks and" in shown
