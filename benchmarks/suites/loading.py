@@ -4,7 +4,7 @@ What: `Suite` holds the constants of one suite's file; `load` reads its rows fro
 by `datasets`, checks them, and returns problems whose ids and order do not depend on the copy; `read_lock` and
 `write_lock` keep what a user has looked up online (revision, checksum) in a small file.
 
-Canonical row: both texts in Unicode form NFC, without any white space; of the answer, one outer pair of `$` is
+Canonical row: both texts without any white space, in Unicode form NFC; of the answer, one outer pair of `$` is
 dropped, and a plain integer loses its thousands commas and leading zeros. A row's digest is SHA-256 of the canonical
 problem, a null byte and the canonical answer; the checksum is SHA-256 over the sorted digests, one a line, so the
 order of rows does not matter. An id is the suite's name and ten hex digits of SHA-256 of the canonical problem;
@@ -99,7 +99,7 @@ class Loaded:
 
 def canonical_problem(text: str) -> str:
     """The problem text that digests and ids are made of."""
-    return "".join(unicodedata.normalize("NFC", text).split())
+    return unicodedata.normalize("NFC", "".join(text.split()))
 
 
 def canonical_answer(text: str) -> str:
