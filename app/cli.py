@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app import grade_command
-from app.cli_bench import bench, suites_app
+from app.bench_commands import bench, suites_app
 from app.cli_leaderboard import leaderboard_app
 from app.options import (
     DEFAULT_RESULTS,

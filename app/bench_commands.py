@@ -6,15 +6,12 @@ from typing import Annotated
 
 import typer
 
-ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
-]
+from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption
+
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …); without it, the Hub is asked.")
 ]
 NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites; without them, all.")]
-DEFAULT_RESULTS = Path("results")
 
 suites_app = typer.Typer(help="The suites that checkpoints are scored on.", no_args_is_help=True, rich_markup_mode=None)
 
