@@ -13,7 +13,7 @@ import pandas as pd
 
 from app.accounts import finite_fields
 from app.progress import Reporter
-from app.provenance import code_version, command_line
+from app.provenance import CODE_VERSION, command_line
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.records import RecordError, correct_PK
@@ -150,7 +150,7 @@ def evaluate(
     )
     pairwise = pairwise_differences(outcomes)
     compared = [{"a": a, "b": b, **finite_fields(difference)} for (a, b), difference in pairwise.items()]
-    made = {"command": command_line(), "code_version": code_version(), "versions": engine.trainer.versions}
+    made = {"command": command_line(), "code_version": CODE_VERSION, "versions": engine.trainer.versions}
     told = account(runs, scores, reporter.trained_keys)
     return rank_rows(rows, pairwise), meta, {**told, **made, "pairwise": compared}
 

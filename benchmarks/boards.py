@@ -20,7 +20,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError, model_validator
 
 from benchmarks.entries import (
@@ -45,6 +45,7 @@ from benchmarks.entries import (
 from benchmarks.outcomes import Mismatch, Outcomes, compare_with_samples
 
 MANIFEST = "leaderboard.json"
+OURS = (".lock", "entries", "samples", MANIFEST)
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SAMPLES_BYTES = 2 << 30
 LOCK_SECONDS = 600.0
@@ -170,13 +171,12 @@ def open_regular(path: Path, max_bytes: int) -> BufferedReader:
     except OSError as error:
         reason = "is a symbolic link" if path.is_symlink() else f"cannot be read ({error.strerror})"
         raise EntryError(f"{path} {reason}: a leaderboard holds regular files only") from None
-    file = os.fdopen(descriptor, "rb")
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
-        file.close()
+        os.close(descriptor)
         reason = f"has {found.st_size:,} bytes, the limit is {max_bytes:,}"
         raise EntryError(f"{path} {reason if stat.S_ISREG(found.st_mode) else 'is not a regular file'}")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -270,31 +270,40 @@ def add_entries(
     listed: EntryError, and nothing is listed, if a number differs. Idempotent; two writers wait for each other. Killed
     at any moment the leaderboard is as it was before, and the same call again completes it.
     """
-    if folder.exists() and not is_board(folder) and any(path.name != ".lock" for path in folder.iterdir()):
+    # Without a manifest but with our folders: another writer's first addition, or one that was killed.
+    others = [path.name for path in folder.iterdir() if path.name not in OURS] if folder.exists() else []
+    if not is_board(folder) and any(not name.startswith(f".partial-{MANIFEST}") for name in others):
         raise EntryError(f"{folder} holds other things and no {MANIFEST}: name a leaderboard or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ".lock").is_symlink():
         raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")
-    with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-        old = read_manifest(folder) if (folder / MANIFEST).exists() else None
-        if old is not None and title is not None and title != old.title:
-            raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
-        for name in ("entries", "samples"):
-            _subfolder(folder, name).mkdir(exist_ok=True)
-            for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
-                partial.unlink()
-        ids: dict[str, str] = {}
-        for entry, paths in additions:
-            if old is not None:
-                old.refuse(entry)
-            ids[_put(folder, entry, paths)] = entry.name
-        known = tuple(id for id in ids if old is not None and id in old.ids)
-        new = tuple(id for id in ids if id not in known)
-        if not new and old is not None:
-            return Added(old.version, (), known)
-        manifest = _raised(folder, old, {id: ids[id] for id in new}, title)
-        write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-        return Added(manifest.version, new, known)
+    try:
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            return _add_locked(folder, additions, title)
+    except Timeout:
+        raise EntryError(f"{folder} is being written by another process: try again when it is done") from None
+
+
+def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None) -> Added:
+    old = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    if old is not None and title is not None and title != old.title:
+        raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
+    for name in ("entries", "samples"):
+        _subfolder(folder, name).mkdir(exist_ok=True)
+        for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
+            partial.unlink()
+    ids: dict[str, str] = {}
+    for entry, paths in additions:
+        if old is not None:
+            old.refuse(entry)
+        ids[_put(folder, entry, paths)] = entry.name
+    known = tuple(id for id in ids if old is not None and id in old.ids)
+    new = tuple(id for id in ids if id not in known)
+    if not new and old is not None:
+        return Added(old.version, (), known)
+    manifest = _raised(folder, old, {id: ids[id] for id in new}, title)
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    return Added(manifest.version, new, known)
 
 
 def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:

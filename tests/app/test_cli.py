@@ -44,7 +44,7 @@ def test_help_teaches(command: str, tuition: Command) -> None:
         (["search", "--trials", "0"], "--trials"),
         (["search", "--study", "../escape"], "study name '../escape'"),
         (["search", "--sampler", "psychic"], "psychic"),
-        (["leaderboard", "absent"], "no leaderboard of study 'absent'"),
+        (["leaderboard", "show", "absent"], "no leaderboard of study 'absent'"),
         (["store", "list"], "no store in"),
     ],
 )
@@ -124,9 +124,14 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     assert repeated["trials"] == report["trials"] and repeated["leaderboard"] == report["leaderboard"]
     assert repeated["test"]["blocks"]["executed"] == 0
 
-    shown = tuition("leaderboard", "small-seed0")
+    shown = tuition("leaderboard", "show", "small-seed0")
     assert shown.returncode == 0 and "excludes training variance" in " ".join(shown.stdout.split())
     assert "best" not in shown.stdout
+
+    added = tuition("leaderboard", "add", "board", "--study", "small-seed0", "--json")
+    assert added.returncode == 0 and len(json.loads(added.stdout)["added"]) == len(rows)
+    verified = tuition("leaderboard", "verify", "board", "--json")
+    assert verified.returncode == 0 and json.loads(verified.stdout)["measured"] == len(rows)
 
     write(tmp_path, labels_per_block=8)
     other = tuition(*arguments)
