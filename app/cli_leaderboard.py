@@ -91,7 +91,8 @@ def add(
     for id in document["added"]:
         typer.echo(f"added {id}")
     known = f", {len(document['known'])} were there" if document["known"] else ""
-    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}.")
+    replaced = f", {len(document['replaced'])} replaced" if document["replaced"] else ""
+    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
 
 
 @leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")

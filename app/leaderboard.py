@@ -73,6 +73,7 @@ def add(
         "version": done.version,
         "added": list(done.new),
         "known": list(done.known),
+        "replaced": list(done.replaced),
     }
 
 

@@ -1,4 +1,4 @@
-"""`tuition leaderboard` as a user meets it: a study's rows added, verified, shown, exported; a flipped verdict found."""
+"""`tuition leaderboard` as a user meets it: rows added, verified, shown and exported, and a flipped verdict found."""
 
 import json
 from pathlib import Path

@@ -14,9 +14,10 @@ import pytest
 from filelock import FileLock
 
 from benchmarks import boards
-from benchmarks.boards import MANIFEST, Manifest, add_entries, load_board, read_manifest, verify_board
+from benchmarks.boards import MANIFEST, add_entries, load_board, read_manifest, verify_board
 from benchmarks.entries import EntryError, MeasuredEntry, entry_id, entry_json
 from benchmarks.grading import Grader
+from benchmarks.manifest import Manifest
 from benchmarks.outcomes import Outcomes, regrade
 from benchmarks.records import SAMPLES_FILE, file_sha256
 from benchmarks.reported import reported_entries
@@ -68,6 +69,22 @@ def test_versions_rise_with_what_is_new_and_adding_twice_changes_nothing(board: 
     assert more.version == manifest.version == "1.2"
     assert [change.version for change in manifest.changelog] == ["1.0", "1.1", "1.2"]
     assert manifest.changelog[-1].added == more.new
+
+
+def test_a_result_is_listed_once_however_it_is_told(board: Path, tmp_path: Path) -> None:
+    told = made_entry(tmp_path, "half", NAMES["half"], command="tuition search --trials 48", code_version="0.2.0")
+    again = add_entries(board, [told])
+    assert (again.new, len(again.known), again.replaced, again.version) == ((), 1, (), "1.1")
+    more_labels = made_entry(tmp_path, "half", NAMES["half"], labels_owned=160)
+    replaced = add_entries(board, [more_labels])
+    assert (len(replaced.new), replaced.known, replaced.replaced, replaced.version) == (1, (), again.known, "1.2")
+    assert read_manifest(board).changelog[-1].removed == again.known
+    loaded = [listed.entry for listed in load_board(board).entries if listed.entry.name == "half"]
+    assert [entry.labels_owned for entry in loaded] == [160] and verify_board(board).notes == []
+
+
+def test_another_allocation_of_the_same_checkpoints_is_another_entry(board: Path, tmp_path: Path) -> None:
+    assert len(add_entries(board, [made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")]).new) == 1
 
 
 def _add_one(folder: Path, results: Path, number: int) -> None:
@@ -367,7 +384,8 @@ def test_the_changelog_tells_the_entries_of_every_version(board: Path) -> None:
     (board / MANIFEST).write_text(json.dumps(document))
     assert gone not in read_manifest(board).ids and len(read_manifest(board).ids) == 6
     assert gone not in {listed.id for listed in load_board(board).entries}
-    assert verify_board(board).measured == 2 and f"entries/{gone}.json" in verify_board(board).notes[0]
+    found = verify_board(board)
+    assert found.measured == 2 and len(found.notes) == 3 and all("samples/" in note for note in found.notes)
 
 
 def test_suites_and_presets_of_a_leaderboard_are_kept(board: Path, tmp_path: Path) -> None:

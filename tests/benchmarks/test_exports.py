@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.boards import Board, Change, Listed, Manifest, add_entries, load_board
+from benchmarks.boards import Board, Listed, add_entries, load_board
 from benchmarks.entries import MeasuredEntry, entry_id
 from benchmarks.exports import FORMATS, export
 from benchmarks.exports.bibtex import escape as tex
 from benchmarks.exports.markdown import escape as md
+from benchmarks.manifest import Change, Manifest
 from benchmarks.reported import reported_entries
 from tests.benchmarks.made_scores import made_entry
 

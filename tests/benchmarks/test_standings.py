@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.boards import Board, Change, Listed, Manifest, add_entries, load_board
+from benchmarks.boards import Board, Listed, add_entries, load_board
 from benchmarks.entries import EntryError
 from benchmarks.leaderboard import ONE_RUN
+from benchmarks.manifest import Change, Manifest
 from benchmarks.outcomes import Outcomes
 from benchmarks.reported import reported_entries
 from benchmarks.standings import compare, standings
