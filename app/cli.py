@@ -12,7 +12,7 @@ import typer
 
 from app import grade_command
 from app.bench_commands import bench, suites_app
-from app.cli_leaderboard import leaderboard_app
+from app.leaderboard_commands import leaderboard_app
 from app.options import (
     DEFAULT_RESULTS,
     JsonOption,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from app.accounts import finite_fields
 from app.progress import Reporter
-from app.provenance import code_version, command_line
+from app.provenance import CODE_VERSION, command_line
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
@@ -205,7 +205,7 @@ def evaluate(
         }
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
     ]
-    made = {"command": command_line(), "code_version": code_version(), "versions": engine.trainer.versions}
+    made = {"command": command_line(), "code_version": CODE_VERSION, "versions": engine.trainer.versions}
     told = account(runs, scores, reporter.trained_keys)
     return rank_rows(rows, pairwise), meta, {**told, **made, "pairwise": compared}
 

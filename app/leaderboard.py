@@ -6,12 +6,11 @@ score of `tuition bench` from its own `record.json`. The numbers are computed an
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.boards import (
-    MAX_SAMPLES_BYTES,
     Added,
     add_entries,
     open_regular,
@@ -22,18 +21,14 @@ from benchmarks.entries import (
     EntryError,
     LeaderboardEntry,
     MeasuredEntry,
-    ids_sha256,
-    measured_score,
     one_line,
     parse_entry,
     parse_json,
-    validate_entry,
 )
 from benchmarks.leaderboard import from_json
-from benchmarks.outcomes import TOLERANCE, read_outcomes
-from benchmarks.records import RECORD_FILE, SAMPLES_FILE, RecordError, artefact_folder
+from benchmarks.measured import entry_of_scores, score_record
+from benchmarks.outcomes import TOLERANCE
 from benchmarks.reported import reported_entries
-from benchmarks.statistics import Score
 
 Addition = tuple[LeaderboardEntry, list[Path]]
 MAX_REPORT_BYTES = 256 << 20
@@ -78,6 +73,7 @@ def add(
         "version": done.version,
         "added": list(done.new),
         "known": list(done.known),
+        "replaced": list(done.replaced),
     }
 
 
@@ -114,9 +110,9 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             "name": row.name,
             "allocation": row.allocation,
             "labels_trained": row.labels_trained,
-            "gpu_seconds": row.gpu_seconds,
+            "gpu_seconds": round(row.gpu_seconds, 3),
         }
-        entry, paths, score = _measured(results, runs, fields)
+        entry, paths, score = entry_of_scores(results / "scores", runs, fields)
         if abs(score.mean - row.score.mean) > TOLERANCE:
             raise EntryError(
                 f"{row.name}: the report of {study} says {row.score.mean}, its samples {score.mean}: give the study's "
@@ -133,7 +129,7 @@ def score_addition(results: Path, prefix: str) -> Addition:
     found = sorted(path.name for path in (results / "scores").glob(f"{prefix[:2]}/{prefix}*"))
     if len(found) != 1:
         raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
-    record = _record(results, found[0])
+    record = score_record(results / "scores", found[0])
     missing = [name for name in ("model", "command", "code_version") if not isinstance(record.get(name), str)]
     if missing:
         raise EntryError(
@@ -142,72 +138,8 @@ def score_addition(results: Path, prefix: str) -> Addition:
         )
     fields = {name: record[name] for name in ("model", "command", "code_version")}
     fields |= {"name": record["model"], "suite_verified": record.get("suite_verified", True)}
-    entry, paths, _ = _measured(results, [(None, found[0])], fields)
+    entry, paths, _ = entry_of_scores(results / "scores", [(None, found[0])], fields)
     return entry, paths
-
-
-def _measured(
-    results: Path, runs: Sequence[tuple[int | None, str]], fields: Mapping[str, Any]
-) -> tuple[MeasuredEntry, list[Path], Score]:
-    """An entry of scores, one for each training run (seed, score key), its files, and its score."""
-    name = fields["name"]
-    records = [_record(results, key) for _, key in runs]
-    paths = [artefact_folder(results / "scores", key) / SAMPLES_FILE for _, key in runs]
-    outcomes = []
-    for (seed, key), path in zip(runs, paths, strict=True):
-        with open_regular(path, MAX_SAMPLES_BYTES) as file:
-            try:
-                outcomes.append(read_outcomes(file, seed))
-            except EntryError as error:
-                raise EntryError(f"{name}: score {key[:12]}: {error}") from None
-    try:
-        keys = [record["score_key"] for record in records]
-        alike = [{n: v for n, v in score_key.items() if n != "weights_sha256"} for score_key in keys]
-        if any(other != alike[0] for other in alike):
-            raise EntryError(f"{name}: its training runs were not scored alike (suite, decoding, samples or engine)")
-        shared = alike[0]
-        ids = {outcome.problem_ids for outcome in outcomes}
-        if len(ids) > 1:
-            raise EntryError(f"{name}: its training runs were scored on different problems")
-        entry_score, score = measured_score([outcome.correct_PK for outcome in outcomes])
-        document = {
-            **fields,
-            "kind": "measured",
-            "suite": shared["suite"],
-            "preset": {
-                "name": shared["decoding"]["name"],
-                "fields": {n: v for n, v in shared["decoding"].items() if n != "name"},
-            },
-            "score": entry_score.model_dump(),
-            "num_problems": score.num_problems,
-            "num_samples": score.num_samples,
-            "problem_ids_sha256": ids_sha256(outcomes[0].problem_ids),
-            "samples": [
-                {"training_seed": seed, "sha256": record["samples_sha256"], "weights_sha256": k["weights_sha256"]}
-                for (seed, _), record, k in zip(runs, records, keys, strict=True)
-            ],
-            "sampling_seed": shared["sampling_seed"],
-            "engine": shared["engine"],
-            "grader": shared["grader"],
-            "versions": records[0].get("versions") or {},
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EntryError(f"{name}: a score's record is damaged ({one_line(repr(error))[:100]})") from None
-    entry = validate_entry(document, name)
-    assert isinstance(entry, MeasuredEntry), entry
-    return entry, paths, score
-
-
-def _record(results: Path, key: str) -> dict[str, Any]:
-    try:
-        path = artefact_folder(results / "scores", key) / RECORD_FILE
-    except RecordError as error:
-        raise EntryError(str(error)) from None
-    with open_regular(path, MAX_ENTRY_BYTES) as file:
-        record = parse_json(file.read(), str(path))
-    if not isinstance(record, dict):
-        raise EntryError(f"{path} is no record of a score")
-    return record
 
 
 def _reported_file(path: Path) -> LeaderboardEntry:

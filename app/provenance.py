@@ -14,7 +14,7 @@ def command_line() -> str:
     return shlex.join(["tuition", *sys.argv[1:]])
 
 
-def code_version() -> str:
+def _code_version() -> str:
     """The version; from a git checkout with its commit, and `.changed` where tracked files differ from it.
 
     "0.1.0", "0.1.0+g5355f2328b18", "0.1.0+g5355f2328b18.changed".
@@ -34,3 +34,7 @@ def code_version() -> str:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+# Read when the command begins: a checkout that moves on while a search runs must not lend it a later commit.
+CODE_VERSION = _code_version()

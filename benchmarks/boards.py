@@ -12,28 +12,22 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial as bound
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-from filelock import FileLock
-from pydantic import Field, ValidationError, model_validator
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from benchmarks.entries import (
     MAX_ENTRY_BYTES,
-    PARTIAL,
     SHORT_ID,
     EntryError,
-    Hash,
     LeaderboardEntry,
     MeasuredEntry,
-    Strict,
-    Text,
-    Url,
     canonical,
     entry_id,
     entry_json,
@@ -42,77 +36,17 @@ from benchmarks.entries import (
     parse_entry,
     parse_json,
 )
+from benchmarks.manifest import Change, Manifest
 from benchmarks.outcomes import Mismatch, Outcomes, compare_with_samples
 
 MANIFEST = "leaderboard.json"
+OURS = (".lock", "entries", "samples", MANIFEST)
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SAMPLES_BYTES = 2 << 30
 LOCK_SECONDS = 600.0
 COPY_BYTES = 1 << 20
-
-
-class Change(Strict):
-    """One version of a leaderboard: what changed, and the ids of the entries that came and went."""
-
-    version: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}\.(0|[1-9][0-9]{0,5})$")]
-    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    change: Text
-    added: tuple[Hash, ...] = ()
-    removed: tuple[Hash, ...] = ()
-
-    @property
-    def number(self) -> tuple[int, int]:
-        """(major, minor)."""
-        major, _, minor = self.version.partition(".")
-        return int(major), int(minor)
-
-
-class Manifest(Strict):
-    """`leaderboard.json`. No `suites`: any; `presets` null: any, each in a table of its own."""
-
-    schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    title: Text
-    version: str
-    url: Url | None = None
-    suites: tuple[Text, ...] = ()
-    presets: tuple[Text, ...] | None = None
-    changelog: tuple[Change, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        numbers = [change.number for change in self.changelog]
-        if numbers != sorted(set(numbers)):
-            raise ValueError("the changelog's versions do not rise: append the newest at the end")
-        if self.version != self.changelog[-1].version:
-            raise ValueError(
-                f"version is {self.version!r:.40} but the changelog ends with {self.changelog[-1].version}"
-            )
-        return self
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of the entries that this version has, in the order in which they came."""
-        listed: dict[str, None] = {}
-        for change in self.changelog:
-            listed |= dict.fromkeys(change.added)
-            for gone in change.removed:
-                listed.pop(gone, None)
-        return tuple(listed)
-
-    def year(self, id: str) -> int:
-        """The year in which an entry was added."""
-        return next(int(change.date[:4]) for change in self.changelog if id in change.added)
-
-    def refuse(self, entry: LeaderboardEntry) -> None:
-        """EntryError for a measured entry that the suites or presets of this leaderboard leave out."""
-        if not isinstance(entry, MeasuredEntry):
-            return
-        if self.suites and entry.suite.partition(PARTIAL)[0] not in self.suites:
-            raise EntryError(f"{entry.name}: suite {entry.suite} is not one of {', '.join(self.suites)} of {self.name}")
-        if self.presets is not None and entry.preset.name not in self.presets:
-            allowed = ", ".join(self.presets)
-            raise EntryError(f"{entry.name}: preset {entry.preset.name!r} is not one of {allowed} of {self.name}")
+# Fields that tell how a result came about and not what it is: a study that is run again may tell them anew.
+TOLD = {"command", "code_version", "versions"}
 
 
 @dataclass(frozen=True)
@@ -149,11 +83,12 @@ class Verified:
 
 @dataclass(frozen=True)
 class Added:
-    """What an `add_entries` did: ids that are new, and ids that were there."""
+    """What an `add_entries` did: ids that are new, ids that were there, and ids that new ones replaced."""
 
     version: str
     new: tuple[str, ...]
     known: tuple[str, ...]
+    replaced: tuple[str, ...]
 
 
 def is_board(folder: Path) -> bool:
@@ -170,13 +105,12 @@ def open_regular(path: Path, max_bytes: int) -> BufferedReader:
     except OSError as error:
         reason = "is a symbolic link" if path.is_symlink() else f"cannot be read ({error.strerror})"
         raise EntryError(f"{path} {reason}: a leaderboard holds regular files only") from None
-    file = os.fdopen(descriptor, "rb")
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
-        file.close()
+        os.close(descriptor)
         reason = f"has {found.st_size:,} bytes, the limit is {max_bytes:,}"
         raise EntryError(f"{path} {reason if stat.S_ISREG(found.st_mode) else 'is not a regular file'}")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -251,7 +185,8 @@ def verify_board(folder: Path) -> Verified:
         mismatches += found
         if isinstance(entry, MeasuredEntry):
             needed |= {f"{file.sha256}.parquet" for file in entry.samples}
-    files = {"entries": {f"{id}.json" for id in manifest.ids}, "samples": needed}
+    ever = {id for change in manifest.changelog for id in change.added}
+    files = {"entries": {f"{id}.json" for id in ever}, "samples": needed}
     notes = [
         f"{name}/{path.name}: no entry of version {manifest.version} needs it"
         for name, wanted in files.items()
@@ -269,32 +204,63 @@ def add_entries(
     Makes the folder where there is none. Every measured entry is recomputed from the copy of its samples before it is
     listed: EntryError, and nothing is listed, if a number differs. Idempotent; two writers wait for each other. Killed
     at any moment the leaderboard is as it was before, and the same call again completes it.
+
+    The same result (checkpoints, samples, allocation) is listed once: told again by another command or code version it
+    is known, with another name, label count or cost it replaces the earlier entry, whose file stays.
     """
-    if folder.exists() and not is_board(folder) and any(path.name != ".lock" for path in folder.iterdir()):
+    # Without a manifest but with our folders: another writer's first addition, or one that was killed.
+    others = [path.name for path in folder.iterdir() if path.name not in OURS] if folder.exists() else []
+    if not is_board(folder) and any(not name.startswith(f".partial-{MANIFEST}") for name in others):
         raise EntryError(f"{folder} holds other things and no {MANIFEST}: name a leaderboard or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ".lock").is_symlink():
         raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")
-    with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-        old = read_manifest(folder) if (folder / MANIFEST).exists() else None
-        if old is not None and title is not None and title != old.title:
-            raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
-        for name in ("entries", "samples"):
-            _subfolder(folder, name).mkdir(exist_ok=True)
-            for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
-                partial.unlink()
-        ids: dict[str, str] = {}
-        for entry, paths in additions:
-            if old is not None:
-                old.refuse(entry)
-            ids[_put(folder, entry, paths)] = entry.name
-        known = tuple(id for id in ids if old is not None and id in old.ids)
-        new = tuple(id for id in ids if id not in known)
-        if not new and old is not None:
-            return Added(old.version, (), known)
-        manifest = _raised(folder, old, {id: ids[id] for id in new}, title)
-        write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-        return Added(manifest.version, new, known)
+    try:
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            return _add_locked(folder, additions, title)
+    except Timeout:
+        raise EntryError(f"{folder} is being written by another process: try again when it is done") from None
+
+
+def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None) -> Added:
+    old = read_manifest(folder) if os.path.lexists(folder / MANIFEST) else None
+    if old is not None and title is not None and title != old.title:
+        raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
+    for left in folder.glob(f".partial-{MANIFEST}*"):
+        left.unlink()
+    for name in ("entries", "samples"):
+        _subfolder(folder, name).mkdir(exist_ok=True)
+        for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
+            partial.unlink()
+    listed = {_result(entry): (id, entry) for id, entry in _listed(folder, old) if isinstance(entry, MeasuredEntry)}
+    ids: dict[str, str] = {}
+    replaced = []
+    for entry, paths in additions:
+        if old is not None:
+            old.refuse(entry)
+        id, there = listed.get(_result(entry), ("", entry)) if isinstance(entry, MeasuredEntry) else ("", entry)
+        if id and there.model_dump(exclude=TOLD) == entry.model_dump(exclude=TOLD):
+            ids[id] = there.name
+            continue
+        ids[_put(folder, entry, paths)] = entry.name
+        if id:
+            replaced.append(id)
+    new = {id: name for id, name in ids.items() if old is None or id not in old.ids}
+    if not new and old is not None:
+        return Added(old.version, (), tuple(ids), tuple(replaced))
+    manifest = _raised(folder, old, new, tuple(replaced), title)
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    return Added(manifest.version, tuple(new), tuple(id for id in ids if id not in new), tuple(replaced))
+
+
+def _listed(folder: Path, manifest: Manifest | None) -> Iterator[tuple[str, LeaderboardEntry]]:
+    for id in manifest.ids if manifest is not None else ():
+        yield id, read_entry(folder, id)
+
+
+def _result(entry: MeasuredEntry) -> tuple[object, ...]:
+    """What makes two entries the same result: the checkpoints' samples, and what was decided to train them."""
+    return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, entry.allocation
 
 
 def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
@@ -309,11 +275,14 @@ def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
     return id
 
 
-def _raised(folder: Path, old: Manifest | None, new: dict[str, str], title: str | None) -> Manifest:
+def _raised(
+    folder: Path, old: Manifest | None, new: dict[str, str], replaced: tuple[str, ...], title: str | None
+) -> Manifest:
     today = time.strftime("%Y-%m-%d", time.gmtime())
     names = list(dict.fromkeys(new.values()))
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more names" if len(names) > 5 else "")
-    text = f"{len(new)} {'entry' if len(new) == 1 else 'entries'} added: {shown}"[:500] if new else "Nothing added yet"
+    text = f"{len(new)} {'entry' if len(new) == 1 else 'entries'} added: {shown}" if new else "Nothing added yet"
+    text = f"{text}; {len(replaced)} of them replace earlier ones"[:500] if replaced else text[:500]
     if old is None:
         change = Change(version="1.0", date=today, change=text, added=tuple(new))
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:64] or "leaderboard"
@@ -322,7 +291,7 @@ def _raised(folder: Path, old: Manifest | None, new: dict[str, str], title: str 
         except ValidationError as error:
             raise EntryError(f"the new leaderboard: {first_reason(error)}") from None
     major, minor = old.changelog[-1].number
-    change = Change(version=f"{major}.{minor + 1}", date=today, change=text, added=tuple(new))
+    change = Change(version=f"{major}.{minor + 1}", date=today, change=text, added=tuple(new), removed=replaced)
     return old.model_copy(update={"version": change.version, "changelog": (*old.changelog, change)})
 
 

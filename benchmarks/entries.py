@@ -177,9 +177,9 @@ class MeasuredEntry(_Entry):
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
-        hashes, seeds = [file.sha256 for file in self.samples], [file.training_seed for file in self.samples]
-        if len(set(hashes)) != len(hashes):
-            raise ValueError("one sample file stands for two training runs; give each run its own")
+        weights, seeds = [file.weights_sha256 for file in self.samples], [file.training_seed for file in self.samples]
+        if len(set(weights)) != len(weights):
+            raise ValueError("one checkpoint stands for two training runs; give each run its own")
         if len(seeds) > 1 and (None in seeds or len(set(seeds)) != len(seeds)):
             raise ValueError(f"training seeds are {seeds}: several runs need a seed each, all different")
         undefined = {"se_problems": self.num_problems, "se_samples": self.num_samples, "se_seeds": len(seeds)}
@@ -276,6 +276,8 @@ def first_reason(error: ValidationError) -> str:
         return f"{place} is missing"
     if first["type"] == "extra_forbidden":
         return f"unknown field {place!r:.{LOSS}}"
+    if first["type"] == "json_invalid":
+        return one_line(first["msg"])
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     # A whole document as the offending value tells nothing.
     shown = "" if isinstance(first["input"], dict) else f" is {first['input']!r:.60}"

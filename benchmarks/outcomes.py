@@ -60,10 +60,11 @@ Opener = Callable[[], BufferedReader]
 def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
     """Some columns of a sample table; EntryError for another shape or too many rows."""
     try:
-        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "verdict"])
-        names = parquet.schema_arrow.names
+        names = pyarrow.parquet.read_schema(file).names
         if names != list(SAMPLE_COLUMNS):
             raise EntryError(f"its columns are {', '.join(map(str, names))[:120]}, not those of a sample table")
+        file.seek(0)
+        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "verdict"])
         if parquet.metadata.num_rows > MAX_ROWS:
             raise EntryError(f"it has {parquet.metadata.num_rows:,} rows, the limit is {MAX_ROWS:,}")
         table = parquet.read(columns=list(columns), use_threads=False)

@@ -1,8 +1,9 @@
 """BibTeX: one record for the leaderboard, one for each entry. A reported entry cites its source, not us."""
 
-from benchmarks.boards import Board, Listed, Manifest
+from benchmarks.boards import Board, Listed
 from benchmarks.entries import MeasuredEntry
 from benchmarks.exports.words import percent, short
+from benchmarks.manifest import Manifest
 from benchmarks.standings import Standings
 
 TEX = {

@@ -1,7 +1,7 @@
 """Words that the exports share: numbers with their units, and what a row tells beside its score."""
 
-from benchmarks.boards import Manifest
 from benchmarks.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
+from benchmarks.manifest import Manifest
 from benchmarks.standings import MeasuredTable
 from benchmarks.statistics import Difference
 

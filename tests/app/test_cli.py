@@ -132,6 +132,11 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     assert shown.returncode == 0 and "excludes training variance" in " ".join(shown.stdout.split())
     assert "best" not in shown.stdout
 
+    added = tuition("leaderboard", "add", "board", "--study", "small-seed0", "--json")
+    assert added.returncode == 0 and len(json.loads(added.stdout)["added"]) == len(rows)
+    verified = tuition("leaderboard", "verify", "board", "--json")
+    assert verified.returncode == 0 and json.loads(verified.stdout)["measured"] == len(rows)
+
     write(tmp_path, labels_per_block=8)
     other = tuition(*arguments)
     assert other.returncode == 2 and "give this one another --study name" in other.stderr

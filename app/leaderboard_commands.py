@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption
+
 leaderboard_app = typer.Typer(
     help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -23,14 +25,9 @@ class Format(StrEnum):
 
 
 FolderArgument = Annotated[Path, typer.Argument(help="A leaderboard folder.")]
-ResultsOption = Annotated[Path, typer.Option("--results", "-r", help="Folder of blocks, scores, ledger and studies.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
-]
 MixOption = Annotated[
     bool, typer.Option("--mix-presets", help="Let decoding presets and parts of a suite share a table, and say so.")
 ]
-DEFAULT_RESULTS = Path("results")
 
 
 @leaderboard_app.command(epilog="Example: tuition leaderboard show micro-seed0")
@@ -91,7 +88,8 @@ def add(
     for id in document["added"]:
         typer.echo(f"added {id}")
     known = f", {len(document['known'])} were there" if document["known"] else ""
-    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}.")
+    replaced = f", {len(document['replaced'])} replaced" if document["replaced"] else ""
+    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
 
 
 @leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")

@@ -1,0 +1,70 @@
+"""Scores for tests of leaderboards: synthetic outcomes, kept by the real ScoreStore and made into real entries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.entries import MeasuredEntry
+from benchmarks.measured import entry_of_scores
+from benchmarks.records import ScoreKey, ScoreStore
+
+PRESET = {"name": "sampled", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40, "prompt_suffix": "\n<think>"}
+FIELDS: dict[str, Any] = {
+    "allocation": "teacher=large teacher_rl=4 opd=2", "labels_trained": 32, "labels_validation": 64,
+    "labels_owned": 128, "gpu_seconds": 12.5, "command": "tuition baselines --scenario small", "code_version": "0.1.0",
+}  # fmt: skip
+
+
+def sample_table(accuracy: float, seed: int, num_problems: int = 12, num_samples: int = 4) -> pd.DataFrame:
+    """A sample table whose problems differ in difficulty in the same way for every seed."""
+    rng = np.random.default_rng(seed)
+    difficulty_P = np.random.default_rng(99).normal(0, 0.15, num_problems)
+    chance_P = np.clip(accuracy + difficulty_P, 0, 1)
+    correct = (rng.random((num_problems, num_samples)) < chance_P[:, None]).ravel()
+    size = num_problems * num_samples
+    return pd.DataFrame(
+        {
+            "problem_id": np.repeat([f"toy/{i:03}" for i in range(num_problems)], num_samples),
+            "sample": np.tile(range(num_samples), num_problems),
+            "completion": [f"\\boxed{{{7 if ok else 8}}}" for ok in correct],
+            "extracted": ["7" if ok else "8" for ok in correct],
+            "verdict": ["correct" if ok else "wrong" for ok in correct],
+            "correct": correct,
+            "num_tokens": 5,
+            "truncated": False,
+            "level": pd.array([1] * size, dtype="Int64"),
+            "subject": pd.array([None] * size, dtype="string"),
+        }
+    )
+
+
+def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any) -> str:
+    """Keep a sample table as the score of the checkpoint with the hash of `weights`; its key."""
+    key = ScoreKey(
+        weights_sha256=f"{sum(weights.encode()) * 7919:064x}",
+        suite=changes.get("suite", "toy@1"),
+        decoding=changes.get("decoding", PRESET),
+        num_samples=int(table["sample"].max()) + 1,
+        sampling_seed=17,
+        engine="transformers 5, torch 2",
+        grader="tuition-1",
+    )
+    ScoreStore(results / "scores").save(key, table, versions={"torch": "2.11"}, **changes.get("record", {}))
+    return key.key
+
+
+def made_entry(
+    results: Path, name: str, accuracy: float = 0.5, seeds: Sequence[int] = (1, 2, 3), **changes: Any
+) -> tuple[MeasuredEntry, list[Path]]:
+    """A measured entry and its sample files. `changes`: suite, decoding, num_problems, and fields of the entry."""
+    shape = {n: changes.pop(n) for n in ("num_problems", "num_samples") if n in changes}
+    of_key = {n: changes.pop(n) for n in ("suite", "decoding") if n in changes}
+    runs: list[tuple[int | None, str]] = []
+    for seed in seeds:
+        table = sample_table(accuracy, seed + 1000 * sum(name.encode()), **shape)
+        runs.append((seed, save_score(results, table, f"{name} {seed} {sorted(of_key.items())}", **of_key)))
+    entry, paths, _ = entry_of_scores(results / "scores", runs, {**FIELDS, "name": name, **changes})
+    return entry, paths
