@@ -21,8 +21,7 @@ class ReportError(ValueError):
     """A report that is not there or cannot be read; one line with the path and the fix."""
 
 
-def terminal() -> Console:
-    """Standard output, wide enough for our tables where it is a pipe or a file."""
+def _console() -> Console:
     console = Console(highlight=False)
     # Not a terminal: a pipe or a log has no width, and 80 columns would tear the tables.
     return console if console.is_terminal else Console(highlight=False, width=110)
@@ -30,7 +29,7 @@ def terminal() -> Console:
 
 def show_search(result: "SearchResult") -> None:
     """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
-    console, report = terminal(), result.report
+    console, report = _console(), result.report
     console.print(_trials(report))
     blocks, labels = report["blocks"], report["labels"]
     requested, executed = blocks["requested"], blocks["executed"]
@@ -84,7 +83,7 @@ def _percent(fraction: float | None) -> str:
 
 def show_run(document: dict[str, Any]) -> None:
     """One route: its blocks, labels and scores."""
-    console = terminal()
+    console = _console()
     table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
     for column in ("block", "key", "GPU-seconds", ""):
         table.add_column(column)
@@ -111,7 +110,7 @@ def show_run(document: dict[str, Any]) -> None:
 def show_leaderboard(document: dict[str, Any]) -> None:
     """A stored leaderboard."""
     ranked, meta = from_json(document)
-    terminal().print(render(ranked, meta))
+    _console().print(render(ranked, meta))
 
 
 def studies(results: Path) -> list[str]:
@@ -147,7 +146,7 @@ def _check_leaderboard(document: dict[str, Any]) -> None:
 
 def show_plan(document: dict[str, Any]) -> None:
     """A priced search."""
-    console = terminal()
+    console = _console()
     table = Table(title=f"plan: {document['trials']} trials on {document['scenario']}", box=box.SIMPLE_HEAD)
     for column in ("", "blocks requested", "distinct", "in the store", "to train", "GPU-seconds"):
         table.add_column(column, justify="left" if not column else "right")
@@ -191,12 +190,12 @@ def show_shuffled(document: dict[str, Any]) -> None:
         table.add_row(
             model, _percent(row["blocked"]), _percent(row["shuffled"]), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
         )
-    terminal().print(table)
+    _console().print(table)
 
 
 def show_scenario(document: dict[str, Any]) -> None:
     """A scenario in words, with the routes that it knows by name."""
-    console = terminal()
+    console = _console()
     console.print(f"{document['name']}: {document['description']}", markup=False)
     for key in ("student", "teachers", "labels", "prompts", "validation", "test", "device", "contamination"):
         console.print(f"  {key}: {document[key]}", markup=False)
@@ -218,12 +217,12 @@ def show_store(document: dict[str, Any]) -> None:
             block["key"][:12], f"{block['stage']}[{block['index']}]", block["model"], str(block["run_seed"]),
             f"{block['gpu_seconds']:.1f}", f"{block['bytes'] / 1e6:.1f}", block["state"],
         )  # fmt: skip
-    terminal().print(table)
+    _console().print(table)
 
 
 def show_verified(document: dict[str, Any]) -> None:
     """What was checked, and what was damaged."""
-    console = terminal()
+    console = _console()
     for damage in document["damaged"]:
         line = f"damaged {damage['kind']} {damage['key']}: {damage['reason']}; moved aside, it will be made again"
         console.print(line, markup=False, soft_wrap=True)
@@ -234,7 +233,7 @@ def show_verified(document: dict[str, Any]) -> None:
 
 def show_prune_plan(document: dict[str, Any], error_stream: bool) -> None:
     """What a prune would remove and what is at stake, on standard error if asked (standard output is for JSON)."""
-    console = Console(highlight=False, stderr=True, width=110) if error_stream else terminal()
+    console = Console(highlight=False, stderr=True, width=110) if error_stream else _console()
     if document["evictions"]:
         table = Table(title="to be evicted, in this order", box=box.SIMPLE_HEAD)
         for column in ("key", "block", "model", "seed", "what", "MB", "GPU-s at stake"):
@@ -261,7 +260,7 @@ def show_prune_plan(document: dict[str, Any], error_stream: bool) -> None:
 
 def show_doctor(document: dict[str, Any]) -> None:
     """What is there, and what is wrong."""
-    console = terminal()
+    console = _console()
     for key, value in document["facts"].items():
         console.print(f"{key:>16}  {value}", markup=False)
     for problem in document["problems"]:
