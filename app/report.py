@@ -22,7 +22,7 @@ class ReportError(ValueError):
 
 
 def terminal() -> Console:
-    """Standard output, wide enough for our tables where it is a pipe or a file."""
+    """Where tables are printed."""
     console = Console(highlight=False)
     # Not a terminal: a pipe or a log has no width, and 80 columns would tear the tables.
     return console if console.is_terminal else Console(highlight=False, width=110)
