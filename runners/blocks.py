@@ -141,7 +141,7 @@ class BlockTrainer:
             result = self._stage(block, work)
             training_seconds = clock.gpu_seconds() - rollout_seconds
             if on_trained is not None:
-                on_trained(round(training_seconds, 3) + rollout_seconds)
+                on_trained(round(training_seconds + rollout_seconds, 3))
             record = self._publish(block, result, extra, clock, training_seconds)
             del work, result
         if self.scenario.device == "cuda":

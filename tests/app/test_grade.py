@@ -1,5 +1,6 @@
 """`tuition grade` as a user meets it: order, fields, every kind of bad line, pipes, packed files, stops."""
 
+import functools
 import gzip
 import io
 import json
@@ -175,7 +176,9 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, tuition: C
 def start(folder: Path, *arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app.cli", "grade", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, **pipes)
+    # A shell's background jobs, tests among them, may ignore Ctrl-C and hand that down.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, preexec_fn=heed, **pipes)
 
 
 def test_an_interrupt_leaves_nothing_and_ends_the_workers(tmp_path: Path) -> None:
