@@ -143,7 +143,8 @@ def test_regrading_reports_changes_beside_the_mismatches(results: Path, tmp_path
 
 def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tuition: Command) -> None:
     record = {
-        "model": {"label": "/somewhere/Qwen3-1.7B"}, "command": "tuition bench --model Qwen3-1.7B", "suite_verified": False,
+        "model": {"label": "/somewhere/Qwen3-1.7B"}, "command": "tuition bench --model Qwen3-1.7B",
+        "suite_verified": False,
         "versions": {"tuition": "0.1.0"}, "gpu_seconds": 3.0,
     }  # fmt: skip
     table = sample_table(0.4, 3)
