@@ -130,14 +130,24 @@ def score_addition(results: Path, prefix: str) -> Addition:
     if len(found) != 1:
         raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
     record = score_record(results / "scores", found[0])
-    missing = [name for name in ("model", "command", "code_version") if not isinstance(record.get(name), str)]
-    if missing:
+    try:
+        model, command = record["model"]["label"], record["command"]
+        code_version = record.get("code_version") or record["versions"]["tuition"]
+        verified = record["suite_verified"]
+    except (KeyError, TypeError) as error:
         raise EntryError(
-            f"score {prefix!r}: its record does not say {', '.join(missing)}; scores of a study are added by --study, "
-            "others by `tuition bench`"
-        )
-    fields = {name: record[name] for name in ("model", "command", "code_version")}
-    fields |= {"name": record["model"], "suite_verified": record.get("suite_verified", True)}
+            f"score {prefix!r}: its record does not say {one_line(error)[:60]}; scores of a study are "
+            "added by --study, others by `tuition bench`"
+        ) from None
+    # A local folder is named by its last part: where it lay tells nobody anything.
+    model = Path(model).name if str(model)[:1] in "/.~" else model
+    fields = {
+        "name": model,
+        "model": model,
+        "command": command,
+        "code_version": code_version,
+        "suite_verified": verified,
+    }
     entry, paths, _ = entry_of_scores(results / "scores", [(None, found[0])], fields)
     return entry, paths
 

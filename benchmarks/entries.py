@@ -88,12 +88,13 @@ class Preset(Strict):
 class SampleFile(Strict):
     """The per-sample outcomes of one training run: a Parquet file named by its own SHA-256.
 
-    `training_seed` is null for a checkpoint whose training we do not know.
+    `training_seed` is null for a checkpoint whose training we do not know, `weights_sha256` for one that a server
+    keeps.
     """
 
     training_seed: Count | None
     sha256: Hash
-    weights_sha256: Hash
+    weights_sha256: Hash | None
 
 
 class MeasuredScore(Strict):

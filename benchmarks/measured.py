@@ -6,6 +6,7 @@ beside a score.
 Simplified: the library versions are those of the first run's record.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,11 @@ def entry_of_scores(
             "num_samples": score.num_samples,
             "problem_ids_sha256": ids_sha256(outcomes[0].problem_ids),
             "samples": [
-                {"training_seed": seed, "sha256": record["samples_sha256"], "weights_sha256": k["weights_sha256"]}
+                {
+                    "training_seed": seed,
+                    "sha256": record["samples_sha256"],
+                    "weights_sha256": _weights(k["weights_sha256"]),
+                }
                 for (seed, _), record, k in zip(runs, records, keys, strict=True)
             ],
             "sampling_seed": shared["sampling_seed"],
@@ -84,6 +89,11 @@ def entry_of_scores(
     entry = validate_entry(document, name)
     assert isinstance(entry, MeasuredEntry), entry
     return entry, paths, score
+
+
+def _weights(stated: str) -> str | None:
+    """The hash of the weights; None for a served model, whose key names the server and not its content."""
+    return stated if re.fullmatch(r"[0-9a-f]{64}", stated) else None
 
 
 def score_record(scores: Path, key: str) -> dict[str, Any]:

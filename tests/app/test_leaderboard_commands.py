@@ -142,7 +142,11 @@ def test_regrading_reports_changes_beside_the_mismatches(results: Path, tmp_path
 
 
 def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tuition: Command) -> None:
-    record = {"model": "Qwen3-1.7B", "command": "tuition bench --model Qwen3-1.7B", "code_version": "0.1.0"}
+    record = {
+        "model": {"label": "/somewhere/Qwen3-1.7B"}, "command": "tuition bench --model Qwen3-1.7B",
+        "suite_verified": False,
+        "versions": {"tuition": "0.1.0"}, "gpu_seconds": 3.0,
+    }  # fmt: skip
     table = sample_table(0.4, 3)
     key = save_score(tmp_path / "results", table, "w", suite="math500@1[:20]", record=record)
     assert len(add(tuition, "--score", key[:10])["added"]) == 1
@@ -154,7 +158,13 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         None,
     )
     notes = " ".join(document["measured"][0]["notes"])
-    assert "one training run: excludes training variance" in notes and "partial suite" in notes
+    for note in ("one training run: excludes training variance", "partial suite", "unverified suite"):
+        assert note in notes
+    assert row["entry"]["code_version"] == "0.1.0"
+
+    plain = save_score(tmp_path / "results", table, "v")
+    refused = tuition("leaderboard", "add", "board", "--score", plain)
+    assert refused.returncode == 2 and "scores of a study are added by --study" in refused.stderr
 
 
 @pytest.mark.parametrize(

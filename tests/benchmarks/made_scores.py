@@ -46,7 +46,7 @@ def sample_table(accuracy: float, seed: int, num_problems: int = 12, num_samples
 def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any) -> str:
     """Keep a sample table as the score of the checkpoint with the hash of `weights`; its key."""
     key = ScoreKey(
-        weights_sha256=f"{sum(weights.encode()) * 7919:064x}",
+        weights_sha256=weights if weights.startswith("served") else f"{sum(weights.encode()) * 7919:064x}",
         suite=changes.get("suite", "toy@1"),
         decoding=changes.get("decoding", PRESET),
         num_samples=int(table["sample"].max()) + 1,
@@ -54,7 +54,8 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
         engine="transformers 5, torch 2",
         grader="tuition-1",
     )
-    ScoreStore(results / "scores").save(key, table, versions={"torch": "2.11"}, **changes.get("record", {}))
+    record = {"versions": {"torch": "2.11"}, **changes.get("record", {})}
+    ScoreStore(results / "scores").save(key, table, **record)
     return key.key
 
 

@@ -12,6 +12,7 @@ from benchmarks import boards
 from benchmarks.boards import MANIFEST, add_entries, load_board, read_manifest, verify_board
 from benchmarks.entries import EntryError, entry_id
 from benchmarks.manifest import Manifest
+from benchmarks.measured import entry_of_scores
 from benchmarks.outcomes import Outcomes
 from benchmarks.records import SAMPLES_FILE
 from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
@@ -217,8 +218,6 @@ def test_a_writer_waits_for_the_lock(board: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_scores_that_do_not_belong_together_make_no_entry(tmp_path: Path) -> None:
-    from benchmarks.measured import entry_of_scores
-
     keys = [save_score(tmp_path, sample_table(0.5, seed), f"w{seed}", suite=f"toy@{seed}") for seed in (1, 2)]
     with pytest.raises(EntryError, match="not scored alike"):
         entry_of_scores(tmp_path / "scores", [(1, keys[0]), (2, keys[1])], {"name": "x"})
@@ -232,3 +231,11 @@ def test_scores_that_do_not_belong_together_make_no_entry(tmp_path: Path) -> Non
     (tmp_path / "scores" / keys[0][:2] / keys[0] / SAMPLES_FILE).write_bytes(b"x")
     with pytest.raises(EntryError, match="no sample table"):
         entry_of_scores(tmp_path / "scores", [(1, keys[0])], {"name": "x"})
+
+
+def test_the_weights_of_a_served_model_are_not_known(tmp_path: Path) -> None:
+    key = save_score(tmp_path, sample_table(0.5, 1), "served qwen at http://127.0.0.1:8000")
+    fields = {"name": "qwen", "model": "qwen", "command": "tuition bench", "code_version": "0.1.0"}
+    entry, paths, _ = entry_of_scores(tmp_path / "scores", [(None, key)], fields)
+    assert entry.samples[0].weights_sha256 is None and entry.seeds == ()
+    assert len(add_entries(tmp_path / "board", [(entry, paths)]).new) == 1
