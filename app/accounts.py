@@ -2,14 +2,13 @@
 
 import math
 import platform
-import shlex
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from app.provenance import command_line
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
@@ -48,7 +47,7 @@ def make_report(
         "scenario": scenario.name,
         "scenario_sha256": scenario.sha256,
         "seed": seed,
-        "command": shlex.join(["tuition", *sys.argv[1:]]),
+        "command": command_line(),
         "versions": engine.trainer.versions,
         "overlaps": [str(overlap) for overlap in scenario.overlaps],
         "blocks": {

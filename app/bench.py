@@ -5,8 +5,6 @@ The same command takes up what a stopped one has left, and draws nothing that is
 
 import json
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -21,9 +19,12 @@ from app.accounts import finite_fields
 from app.interrupts import Interrupts
 from app.models import ModelFiles, find_model
 from app.progress import Reporter, duration
+from app.provenance import command_line
+from app.report import terminal
 from benchmarks.decoding import PRESETS, Preset
 from benchmarks.engines.requests import Engine
 from benchmarks.grading import Grader
+from benchmarks.metrics import pass_at_k
 from benchmarks.records import ScoreStore, correct_PK
 from benchmarks.scoring import Progress, SuiteScore, Task, score_suite
 from benchmarks.statistics import avg_at_k
@@ -99,7 +100,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
     described = files.described() if files else {"label": request.model, "weights_sha256": None, "served": request.url}
     record = {
         "model": described,
-        "command": shlex.join(["tuition", *sys.argv[1:]]),
+        "command": command_line(),
         "host": platform.node(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONED},
@@ -208,7 +209,7 @@ def _row(score: SuiteScore, suite: Loaded, folder: str) -> dict[str, Any]:
         "preset": record["preset"],
         "decoding": record["score_key"]["decoding"],
         **finite_fields(avg_at_k(outcomes_PK)),
-        "pass_at_all": float(outcomes_PK.any(axis=1).mean()),
+        "pass_at_all": float(pass_at_k(outcomes_PK, outcomes_PK.shape[1]).mean()),
         "truncated": record["num_truncated"] / count,
         "verdicts": record["verdicts"],
         "num_tokens": record["num_tokens"],
@@ -258,9 +259,7 @@ def _points(value: float | None) -> str:
 
 def show_bench(document: dict[str, Any]) -> None:
     """The scores on the terminal."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    console = terminal()
     for table in tables(document):
         console.print(table)
     console.print("cut: ended by the token limit; none: no answer found; late: grading took too long (counted wrong)")

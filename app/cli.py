@@ -22,6 +22,7 @@ from app.options import (
     ScenarioOption,
     SeedOption,
     WorkersOption,
+    study_name,
 )
 from app.power_command import power
 from app.silence import silence_libraries
@@ -290,17 +291,6 @@ def doctor(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -
     typer.echo(dumps(document, indent=1)) if json else show(document)
     if document["problems"]:
         raise typer.Exit(1)
-
-
-def study_name(name: str | None) -> str | None:
-    """The name itself; typer.BadParameter for one that could not be a folder's."""
-    import re
-
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise typer.BadParameter(
-            f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
-        )
-    return name
 
 
 def _disk_trouble(error: Exception) -> str:

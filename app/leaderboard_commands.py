@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption
+from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
@@ -53,7 +53,6 @@ def show(
 
         print_json(board_document(Path(what), mix_presets)) if json else show_board(Path(what), mix_presets)
         return
-    from app.cli import study_name
 
     document = load_leaderboard(results, str(study_name(what)))
     print_json(document) if json else show_leaderboard(document)
@@ -76,7 +75,6 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
-    from app.cli import study_name
     from app.leaderboard import add as add_to_leaderboard
     from app.progress import print_json
 
@@ -127,8 +125,9 @@ def export(
     mix_presets: MixOption = False,
 ) -> None:
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
-    from benchmarks.boards import load_board, write_text
+    from benchmarks.boards import load_board
     from benchmarks.exports import export as export_board
+    from benchmarks.records import write_text
 
     text = export_board(load_board(folder), format.value, mix_presets)
     if out is None:

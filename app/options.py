@@ -1,5 +1,6 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the check of a study's name."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,3 +21,13 @@ WorkersOption = Annotated[
     ),
 ]
 DEFAULT_RESULTS = Path("results")
+
+
+def study_name(name: str | None) -> str | None:
+    """A study's name as it was given, or BadParameter for what could not name a folder."""
+    """The name itself; typer.BadParameter for one that could not be a folder's."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise typer.BadParameter(
+            f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return name

@@ -21,11 +21,11 @@ class ReportError(ValueError):
     """A report that is not there or cannot be read; one line with the path and the fix."""
 
 
-def terminal() -> Console:
-    """Where tables are printed."""
+def terminal(width: int = 110) -> Console:
+    """Where tables are printed. `width` is in columns, where there is no terminal to give one."""
     console = Console(highlight=False)
-    # Not a terminal: a pipe or a log has no width, and 80 columns would tear the tables.
-    return console if console.is_terminal else Console(highlight=False, width=110)
+    # A pipe or a log has no width, and 80 columns would tear the tables.
+    return console if console.is_terminal else Console(highlight=False, width=width)
 
 
 def show_search(result: "SearchResult") -> None:

@@ -1,6 +1,5 @@
 """`tuition suites`: list the suites, check local copies, pin what the Hub has, look for contamination."""
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from app.report import terminal
 from benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
 from benchmarks.suites.loading import Suite, SuiteError, load, read_lock, write_lock
 from runners.contamination import find_overlap
@@ -152,7 +151,7 @@ def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    terminal(width=140).print(table)
 
 
 def _cell(value: object) -> str:

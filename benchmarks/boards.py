@@ -38,6 +38,7 @@ from benchmarks.entries import (
 )
 from benchmarks.manifest import Change, Manifest
 from benchmarks.outcomes import Mismatch, Outcomes, compare_with_samples
+from benchmarks.records import write_text
 
 MANIFEST = "leaderboard.json"
 OURS = (".lock", "entries", "samples", MANIFEST)
@@ -319,17 +320,3 @@ def _same(a: BufferedReader, b: BufferedReader) -> bool:
         x, y = a.read(COPY_BYTES), b.read(COPY_BYTES)
         if x != y or not x:
             return x == y
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, which appears whole."""
-    partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
-    try:
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()

@@ -99,12 +99,22 @@ def publish_folder(final: Path, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, which appears whole."""
+    partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_json(document: Mapping[str, Any], path: Path) -> None:
     """Write a JSON document to a file, which appears whole; ValueError for NaN and infinities."""
-    partial = path.with_name(f".partial-{path.name}-{os.getpid()}")
-    partial.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    _fsync(partial)
-    os.replace(partial, path)
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def move_aside(folder: Path, reason: str) -> Path:

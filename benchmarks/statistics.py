@@ -44,11 +44,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A paired difference a - b with its interval at `level`.
+class Interval:
+    """An interval for a mean: what it would be with other seeds and other problems, at `level`.
 
-    `excludes_training_variance` is True with one training seed: the interval then says nothing about a retraining.
-    `p_value` is two-sided, of the same t statistic.
+    `excludes_training_variance` is True with one training seed. `p_value` is two-sided, of the mean being zero.
     """
 
     mean: float
@@ -60,6 +59,15 @@ class Difference:
     p_value: float
     level: float = 0.95
 
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A paired difference a - b with its interval at `level`.
+
+    `excludes_training_variance` is True with one training seed: the interval then says nothing about a retraining.
+    `p_value` is two-sided, of the same t statistic.
+    """
+
     @property
     def excludes_zero(self) -> bool:
         """Whether the interval leaves out zero."""
@@ -67,16 +75,7 @@ class Difference:
 
     def reversed(self) -> "Difference":
         """The difference b - a."""
-        return Difference(
-            mean=-self.mean,
-            low=-self.high,
-            high=-self.low,
-            num_problems=self.num_problems,
-            num_seeds=self.num_seeds,
-            excludes_training_variance=self.excludes_training_variance,
-            p_value=self.p_value,
-            level=self.level,
-        )
+        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
 
 
 def avg_at_k(correct_PK: Array) -> Score:
@@ -123,23 +122,6 @@ def score_over_seeds(corrects: Sequence[Array]) -> Score:
         num_seeds=len(arrays),
         se_seeds=standard_error(seed_means_SP.mean(axis=1)),
     )
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval for a mean: what it would be with other seeds and other problems, at `level`.
-
-    `excludes_training_variance` is True with one training seed. `p_value` is two-sided, of the mean being zero.
-    """
-
-    mean: float
-    low: float
-    high: float
-    num_problems: int
-    num_seeds: int
-    excludes_training_variance: bool
-    p_value: float
-    level: float = 0.95
 
 
 def score_interval(corrects: Sequence[Array], level: float = 0.95) -> Interval:

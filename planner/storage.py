@@ -57,9 +57,8 @@ def open_storage(storage_url: str) -> RDBStorage:
             return storage
     except (SQLAlchemyError, ImportError) as error:
         raise StudyError(
-            f"cannot open the study storage {shown_url}: {' '.join(f'{type(error).__name__}: {error}'.split())[:500]}; "
-            "check the URL; a damaged file can be moved aside, the same command then searches anew and trains no "
-            "stored block again"
+            f"cannot open the study storage {shown_url}: {one_line(error)}; check the URL; a "
+            "damaged file can be moved aside, the same command then searches anew and trains no stored block again"
         ) from error
 
 
@@ -88,3 +87,8 @@ def _lock_whole_transactions(engine: sqlalchemy.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine.dispose()  # connections made before do not know of this
+
+
+def one_line(error: BaseException) -> str:
+    """The exception's type and message on one line, cut where it would flood a table."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -28,7 +28,7 @@ from planner.allocation import Allocation
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
-from planner.storage import StudyError, open_storage
+from planner.storage import StudyError, one_line, open_storage
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
@@ -244,13 +244,13 @@ class _Search:
             raise
         except Exception as error:
             self._record_failure(trial, error)
-            raise _EvaluationFailed(_one_line(error)) from error
+            raise _EvaluationFailed(one_line(error)) from error
         self.failures.clear()
         _set_attributes(trial, outcome.attributes)
         return outcome.value
 
     def _record_failure(self, trial: optuna.Trial, error: Exception) -> None:
-        message = _one_line(error)
+        message = one_line(error)
         trial.set_user_attr("error", message)
         # An evaluation in another process leaves its log behind and says where; the planner does not know its type.
         log_path = getattr(error, "log_path", None)
@@ -361,8 +361,3 @@ def _set_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
 def _value(trial: FrozenTrial) -> float:
     assert trial.value is not None, f"trial {trial.number} is complete without a value"
     return trial.value
-
-
-def _one_line(error: BaseException) -> str:
-    """The exception's type and message on one line, cut where it would flood a table."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -139,10 +139,10 @@ class BlockTrainer:
             work, extra = self._prepare(block, answers, Path(scratch), on_step)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
             result = self._stage(block, work)
-            training_seconds = clock.gpu_seconds() - rollout_seconds
+            gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
-                on_trained(round(training_seconds + rollout_seconds, 3))
-            record = self._publish(block, result, extra, clock, training_seconds)
+                on_trained(round(gpu_seconds, 3))
+            record = self._publish(block, result, extra, clock, gpu_seconds - rollout_seconds)
             del work, result
         if self.scenario.device == "cuda":
             gc.collect()

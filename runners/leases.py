@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from benchmarks.records import write_text
 from runners.store import StoreError, is_held
 
 EVICTION_LOCK = "eviction.lock"
@@ -35,9 +36,7 @@ class Leases:
         with FileLock(lease.with_suffix(".lock")):
             try:
                 with self.no_changes():
-                    partial = lease.with_suffix(".partial")
-                    partial.write_text(json.dumps(sorted(keys)), encoding="utf-8")
-                    os.replace(partial, lease)
+                    write_text(lease, json.dumps(sorted(keys)))
                 yield
             finally:
                 lease.unlink(missing_ok=True)
