@@ -69,17 +69,19 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.headers.append(dict(self.headers))
                 fault = server.faults.pop(0) if server.faults else "none"
             try:
-                if fault is None:
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                elif isinstance(fault, tuple):
-                    self.answer(fault[0], b"trouble", fault[1])
-                elif isinstance(fault, bytes):
-                    self.answer(200, fault)
-                else:
-                    self.answer(200, json.dumps(server.complete(body)).encode())
+                drawn = server.complete(body) if fault == "none" else None
             finally:
+                # Before the answer goes out: its reader may send the next request at once.
                 with server.lock:
                     server.at_once -= 1
+            if fault is None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            elif isinstance(fault, tuple):
+                self.answer(fault[0], b"trouble", fault[1])
+            elif isinstance(fault, bytes):
+                self.answer(200, fault)
+            else:
+                self.answer(200, json.dumps(drawn).encode())
 
         def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)
