@@ -26,7 +26,7 @@ from benchmarks.engines.requests import Engine
 from benchmarks.grading import Grader
 from benchmarks.metrics import pass_at_k
 from benchmarks.records import ScoreStore, correct_PK
-from benchmarks.scoring import Progress, SuiteScore, Task, score_suite
+from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
 from benchmarks.statistics import avg_at_k
 from benchmarks.suites.catalog import is_micro, load_by_name
 from benchmarks.suites.loading import Loaded, read_lock
@@ -116,6 +116,8 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
     ):
         for preset in presets:
             engine.check(preset)
+        clock = None if files is None else _gpu_clock()
+        scorer = Scorer(engine, store, grader, record, clock, interrupts.check)
         for suite, preset in zip(suites, presets, strict=True):
             task = Task(
                 weights=files.content_sha256 if files else f"served {request.model} at {request.url}",
@@ -125,9 +127,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
                 seed=request.seed,
                 batch_size=_batch_size(request),
             )
-            progress = _lines(reporter, suite)
-            clock = None if files is None else _gpu_clock()
-            score = score_suite(task, engine, store, grader, record, clock, progress, interrupts.check)
+            score = scorer.score(task, _lines(reporter, suite))
             rows.append(_row(score, suite, str(store.path(score.key))))
     return {"heading": HEADING, "model": described, "scores": rows}
 
