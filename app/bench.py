@@ -18,7 +18,7 @@ from rich.table import Table
 from app.accounts import finite_fields
 from app.interrupts import Interrupts
 from app.models import ModelFiles, find_model
-from app.progress import Reporter, duration
+from app.progress import CountView, Reporter
 from app.provenance import command_line
 from app.report import terminal
 from benchmarks.decoding import PRESETS, Preset
@@ -36,7 +36,6 @@ EngineName = Literal["transformers", "vllm", "server"]
 BATCH_SIZES: dict[str, int] = {"transformers": 64, "vllm": 1024, "server": 256}
 VERSIONED = ("tuition", "torch", "transformers", "math-verify", "datasets")
 HEADING = "one checkpoint: excludes training variance"
-SECONDS_BETWEEN_LINES = 10.0
 
 
 class BenchError(ValueError):
@@ -127,7 +126,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
                 seed=request.seed,
                 batch_size=_batch_size(request),
             )
-            score = scorer.score(task, _lines(reporter, suite))
+            score = scorer.score(task, _progress(reporter, suite))
             rows.append(_row(score, suite, str(store.path(score.key))))
     return {"heading": HEADING, "model": described, "scores": rows}
 
@@ -178,22 +177,18 @@ def _gpu_clock() -> Callable[[], float]:
     return time.perf_counter if torch.cuda.is_available() else time.process_time
 
 
-def _lines(reporter: Reporter, suite: Loaded) -> Progress:
-    """A bar on a terminal; elsewhere a line now and then, with the time that is left."""
-    started = last = time.monotonic()
-    bar = reporter.bars.add_task(suite.name, total=None)
+def _progress(reporter: Reporter, suite: Loaded) -> Progress:
+    """Shows the samples of one suite."""
+    view: CountView | None = None
 
     def hear(done: int, total: int, before: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        reporter.bars.update(bar, completed=done, total=total)
-        if done == before:
+        nonlocal view
+        if view is None:
             reporter.say(f"{suite.name}: {total} samples" + (f", {before} of them drawn already" if before else ""))
-        elif done == total or now - last >= SECONDS_BETWEEN_LINES:
-            left = (now - started) / (done - before) * (total - done)
-            tail = f", about {duration(left)} left" if done < total else ", grading"
-            reporter.say(f"{suite.name}: {done}/{total} samples{tail}")
-            last = now
+            view = reporter.count(suite.name, "samples", total, before)
+        view.update(done)
+        if done == total:
+            reporter.say(f"{suite.name}: {done}/{total} samples, grading")
 
     return hear
 
