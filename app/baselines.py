@@ -87,6 +87,7 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
             ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
     document = {
         **to_json(ranked, meta),
+        "intervals": account["intervals"],
         "pairwise": account["pairwise"],
         "matched": _matched(scenario, entries),
         "direct_compute": match.model_dump(mode="json") if match else None,

@@ -13,21 +13,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from rich.table import Table
 
-from app.accounts import finite_fields
+from app.accounts import finite, finite_fields
 from app.interrupts import Interrupts
 from app.models import ModelFiles, find_model
-from app.progress import Reporter, duration
-from app.provenance import command_line
+from app.progress import CountView, Reporter
+from app.provenance import CODE_VERSION, command_line
 from app.report import terminal
 from benchmarks.decoding import PRESETS, Preset
 from benchmarks.engines.requests import Engine
 from benchmarks.grading import Grader
-from benchmarks.metrics import pass_at_k
-from benchmarks.records import ScoreStore, correct_PK
-from benchmarks.scoring import Progress, SuiteScore, Task, score_suite
-from benchmarks.statistics import avg_at_k
+from benchmarks.metrics import ladder, maj_at_k_score, pass_at_k_score
+from benchmarks.records import ScoreStore, answers_PK, correct_PK
+from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
+from benchmarks.statistics import Interval, Score, avg_at_k, bootstrap, score_interval
 from benchmarks.suites.catalog import is_micro, load_by_name
 from benchmarks.suites.loading import Loaded, read_lock
 from runners.scenario import Scenario, built_in_scenarios
@@ -36,7 +37,6 @@ EngineName = Literal["transformers", "vllm", "server"]
 BATCH_SIZES: dict[str, int] = {"transformers": 64, "vllm": 1024, "server": 256}
 VERSIONED = ("tuition", "torch", "transformers", "math-verify", "datasets")
 HEADING = "one checkpoint: excludes training variance"
-SECONDS_BETWEEN_LINES = 10.0
 
 
 class BenchError(ValueError):
@@ -101,6 +101,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
     record = {
         "model": described,
         "command": command_line(),
+        "code_version": CODE_VERSION,
         "host": platform.node(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONED},
@@ -116,6 +117,8 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
     ):
         for preset in presets:
             engine.check(preset)
+        clock = None if files is None else _gpu_clock()
+        scorer = Scorer(engine, store, grader, record, clock, interrupts.check)
         for suite, preset in zip(suites, presets, strict=True):
             task = Task(
                 weights=files.content_sha256 if files else f"served {request.model} at {request.url}",
@@ -125,9 +128,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
                 seed=request.seed,
                 batch_size=_batch_size(request),
             )
-            progress = _lines(reporter, suite)
-            clock = None if files is None else _gpu_clock()
-            score = score_suite(task, engine, store, grader, record, clock, progress, interrupts.check)
+            score = scorer.score(task, _progress(reporter, suite))
             rows.append(_row(score, suite, str(store.path(score.key))))
     return {"heading": HEADING, "model": described, "scores": rows}
 
@@ -178,28 +179,23 @@ def _gpu_clock() -> Callable[[], float]:
     return time.perf_counter if torch.cuda.is_available() else time.process_time
 
 
-def _lines(reporter: Reporter, suite: Loaded) -> Progress:
-    """A bar on a terminal; elsewhere a line now and then, with the time that is left."""
-    started = last = time.monotonic()
-    bar = reporter.bars.add_task(suite.name, total=None)
+def _progress(reporter: Reporter, suite: Loaded) -> Progress:
+    """Shows the samples of one suite."""
+    view: CountView | None = None
 
     def hear(done: int, total: int, before: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        reporter.bars.update(bar, completed=done, total=total)
-        if done == before:
+        nonlocal view
+        if view is None:
             reporter.say(f"{suite.name}: {total} samples" + (f", {before} of them drawn already" if before else ""))
-        elif done == total or now - last >= SECONDS_BETWEEN_LINES:
-            left = (now - started) / (done - before) * (total - done)
-            tail = f", about {duration(left)} left" if done < total else ", grading"
-            reporter.say(f"{suite.name}: {done}/{total} samples{tail}")
-            last = now
+            view = reporter.count(suite.name, "samples", total, before)
+        view.update(done)
+        if done == total:
+            reporter.say(f"{suite.name}: {done}/{total} samples, grading")
 
     return hear
 
 
 def _row(score: SuiteScore, suite: Loaded, folder: str) -> dict[str, Any]:
-    _, outcomes_PK = correct_PK(score.table)
     record = score.record
     count = len(score.table)
     return {
@@ -208,8 +204,7 @@ def _row(score: SuiteScore, suite: Loaded, folder: str) -> dict[str, Any]:
         "partial": suite.partial,
         "preset": record["preset"],
         "decoding": record["score_key"]["decoding"],
-        **finite_fields(avg_at_k(outcomes_PK)),
-        "pass_at_all": float(pass_at_k(outcomes_PK, outcomes_PK.shape[1]).mean()),
+        **_statistics(score.table),
         "truncated": record["num_truncated"] / count,
         "verdicts": record["verdicts"],
         "num_tokens": record["num_tokens"],
@@ -223,34 +218,97 @@ def _row(score: SuiteScore, suite: Loaded, folder: str) -> dict[str, Any]:
     }
 
 
-def tables(document: dict[str, Any]) -> list[Table]:
-    """One table for each preset: scores under different presets are never set side by side."""
-    from rich import box
+def _statistics(table: pd.DataFrame) -> dict[str, Any]:
+    """avg@k with its errors and intervals, and pass@k and maj@k at each k of the ladder."""
+    (_, outcomes_PK), answers = correct_PK(table), answers_PK(table)
+    by_k = []
+    for k in ladder(outcomes_PK.shape[1]):
+        passed, majority = pass_at_k_score(outcomes_PK, k), maj_at_k_score(answers, outcomes_PK, k)
+        passed_samples = {"se_samples": finite(passed.se_samples)}
+        by_k.append(
+            {"k": k, "pass_at_k": _over_problems(passed) | passed_samples, "maj_at_k": _over_problems(majority)}
+        )
+    return {
+        **finite_fields(avg_at_k(outcomes_PK)),
+        # One problem says nothing about others.
+        "interval": _bounds(score_interval([outcomes_PK])) if len(outcomes_PK) > 1 else None,
+        "bootstrap": {
+            "problems": _bounds(bootstrap(outcomes_PK, "problems")),
+            "samples": _bounds(bootstrap(outcomes_PK, "samples")),
+        },
+        "by_k": by_k,
+    }
 
+
+def _over_problems(score: Score) -> dict[str, float | None]:
+    return {"mean": score.mean, "se_problems": finite(score.se_problems)}
+
+
+def _bounds(interval: Interval) -> dict[str, float | None]:
+    return {"low": finite(interval.low), "high": finite(interval.high), "level": interval.level}
+
+
+def tables(document: dict[str, Any]) -> list[Table]:
+    """Two tables for each preset, scores and pass@k with maj@k; presets are never set side by side.
+
+    They fit into 80 columns. The second is left out where every problem has one sample.
+    """
     by_preset: dict[str, list[dict[str, Any]]] = {}
     for row in document["scores"]:
         by_preset.setdefault(json.dumps(row["decoding"], sort_keys=True), []).append(row)
     shown = []
     for rows in by_preset.values():
         title = f"{document['model']['label']}, preset {rows[0]['preset']}\n{HEADING}"
-        table = Table(title=title, box=box.SIMPLE_HEAD)
-        for column in ("suite", "avg@k, %", "± problems", "± samples", "pass@k, %", "cut", "none", "late", "tokens/s"):
-            table.add_column(column, justify="left" if column == "suite" else "right", no_wrap=True)
-        for row in rows:
-            mark = "" if row["verified"] else " (unverified)"
-            table.add_row(
-                row["suite"] + mark,
-                f"{100 * row['mean']:.1f} (k={row['num_samples']})",
-                _points(row["se_problems"]),
-                _points(row["se_samples"]),
-                f"{100 * row['pass_at_all']:.1f}",
-                f"{row['truncated']:.0%}",
-                str(row["verdicts"]["no_answer"]),
-                str(row["verdicts"]["timeout"]),
-                f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "-",
-            )
-        shown.append(table)
+        shown.append(_score_table(rows, title))
+        if any(row["num_samples"] > 1 for row in rows):
+            shown.append(_sample_table(rows, title))
     return shown
+
+
+def _score_table(rows: list[dict[str, Any]], title: str) -> Table:
+    table = _table(title, ("suite", "k", "avg@k, %", "over problems,\n95 %", "±\nproblems", "±\nsamples"))
+    for row in rows:
+        bounds = row["interval"]
+        table.add_row(
+            _suite(row),
+            str(row["num_samples"]),
+            _points(row["mean"]),
+            f"[{_points(bounds['low'])}, {_points(bounds['high'])}]" if bounds else "-",
+            _points(row["se_problems"]),
+            _points(row["se_samples"]),
+        )
+    return table
+
+
+def _sample_table(rows: list[dict[str, Any]], title: str) -> Table:
+    columns = ("suite", "k", "pass@k, %", "±\nproblems", "±\nsamples", "maj@k, %", "±\nproblems")
+    table = _table(title, columns)
+    for row in rows:
+        for step in row["by_k"]:
+            passed, majority = step["pass_at_k"], step["maj_at_k"]
+            table.add_row(
+                _suite(row) if step["k"] == 1 else "",
+                str(step["k"]),
+                *(_points(passed[name]) for name in ("mean", "se_problems", "se_samples")),
+                *(_points(majority[name]) for name in ("mean", "se_problems")),
+            )
+    return table
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    from rich import box
+
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for column in columns:
+        # A narrow terminal folds names and never a number.
+        table.add_column(
+            column, justify="left" if column == "suite" else "right", no_wrap=column != "suite", overflow="fold"
+        )
+    return table
+
+
+def _suite(row: dict[str, Any]) -> str:
+    return row["suite"] + ("" if row["verified"] else " (unverified)")
 
 
 def _points(value: float | None) -> str:
@@ -262,6 +320,11 @@ def show_bench(document: dict[str, Any]) -> None:
     console = terminal()
     for table in tables(document):
         console.print(table)
-    console.print("cut: ended by the token limit; none: no answer found; late: grading took too long (counted wrong)")
     for row in document["scores"]:
-        console.print(f"{row['suite']}: {row['folder']}", soft_wrap=True)
+        speed = f", {row['tokens_per_second']:,.0f} tokens/s" if row["tokens_per_second"] else ""
+        console.print(
+            f"{row['suite']}: {row['truncated']:.0%} cut by the token limit, {row['verdicts']['no_answer']} without an "
+            f"answer, {row['verdicts']['timeout']} too slow to grade (counted wrong){speed}\n  {row['folder']}",
+            markup=False,
+            soft_wrap=True,
+        )

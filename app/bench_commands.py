@@ -73,7 +73,7 @@ def bench(
     json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Score a checkpoint on suites: avg@k with its errors, kept as per-sample outcomes.
+    """Score a checkpoint on suites: avg@k with its errors, pass@k and maj@k, kept as per-sample outcomes.
 
     Stopped or killed, the same command goes on where it was; done, it draws nothing again.
     """

@@ -19,7 +19,7 @@ from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
 from benchmarks.records import RecordError, correct_PK
-from benchmarks.statistics import paired_difference, score_over_seeds
+from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
 from runners.engine import LocalEngine, RouteRun
@@ -202,12 +202,14 @@ def evaluate(
             **finite_fields(difference),
             "p_value_holm": p_value,
             "sign_flip": finite_fields(sign_flip(outcomes[a], outcomes[b])),
+            "these_problems": finite_fields(seed_interval(outcomes[a], outcomes[b])) if len(seeds) > 1 else None,
         }
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
     ]
     made = {"command": command_line(), "code_version": CODE_VERSION, "versions": engine.trainer.versions}
     told = account(runs, scores, reporter.trained_keys)
-    return rank_rows(rows, pairwise), meta, {**told, **made, "pairwise": compared}
+    intervals = {name: finite_fields(score_interval(several)) for name, several in outcomes.items()}
+    return rank_rows(rows, pairwise), meta, {**told, **made, "intervals": intervals, "pairwise": compared}
 
 
 def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:

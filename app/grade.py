@@ -21,16 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from app.progress import Reporter
 from benchmarks.grading import GRADER_VERSION, Grade, Grader, Verdict, as_formula
 
 MAX_LINE_BYTES = 16 << 20
 ROWS_AHEAD = 4096
 """So many rows may wait for a slow one: more than the other workers grade within a limit of a few seconds."""
 BYTES_AHEAD = 64 << 20
-SECONDS_BETWEEN_LINES = 10.0
 DEFAULT_WORKERS_LIMIT = 8
 ADDED_FIELDS = ("verdict", "extracted", "seconds")
 _SHOWN_CHARACTERS = 60
@@ -181,36 +178,6 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
         partial.unlink(missing_ok=True)
 
 
-class GradingProgress:
-    """A bar on a terminal, a line every ten seconds elsewhere, nothing when quiet; all on standard error."""
-
-    def __init__(self, total: int | None, quiet: bool):
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
-        self.live = self.console.is_terminal and not quiet
-        columns = (
-            TextColumn("grading"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.live)
-        self._task = self.bar.add_task("", total=total)
-        self._total = total
-        self._started = self._said = time.monotonic()
-
-    def update(self, done: int) -> None:
-        """So many rows are graded."""
-        self.bar.update(self._task, completed=done)
-        now = time.monotonic()
-        if self.live or now - self._said < SECONDS_BETWEEN_LINES:
-            return
-        self._said = now
-        rate = done / (now - self._started)
-        left = f" of {self._total}, about {(self._total - done) / rate:.0f} s left" if self._total else ""
-        self.console.print(f"graded {done}{left} ({rate:.0f} a second)", soft_wrap=True)
-
-
 def grade_file(
     file: str, out: Path | None, workers: int, timeout_seconds: float, quiet: bool = False
 ) -> dict[str, Any]:
@@ -231,14 +198,14 @@ def grade_file(
     started = time.monotonic()
     counts: Counter[Verdict] = Counter()
     replaced: set[str] = set()
-    progress = GradingProgress(total, quiet)
     try:
         with (
             Grader(timeout_seconds, workers) as grader,
             open_lines(file) as lines,
             open_output(out) as output,
-            progress.bar,
+            Reporter(quiet) as reporter,
         ):
+            progress = reporter.count("grading", "answers", total)
             for row, grade in grade_rows(read_rows(lines, name), grader):
                 replaced.update(row.fields.keys() & ADDED_FIELDS)
                 added = {"verdict": grade.verdict, "extracted": grade.extracted, "seconds": round(grade.seconds, 6)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from app.report import ReportError, load_leaderboard, studies
+from app.report import ReportError, load_leaderboard, studies, terminal
 from benchmarks.power import Components, Experiment, Power, PowerError, Size, detectable, estimate_components, smallest
 from benchmarks.power import power as power_of
 from benchmarks.records import RecordError, checked_table, correct_PK, file_sha256
@@ -151,10 +151,9 @@ def _score_tables(results: Path, suite: str, decoding: str, weights: set[str]) -
 def show_power(document: dict[str, Any]) -> None:
     """The answer in a sentence, the components, and the table by seeds."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, width=110)
+    console = terminal()
     answer, parts = document["answer"], document["components"]
     sizes = f"{answer['problems']:,} problems, {answer['samples']} samples, {answer['seeds']} seeds"
     points, level = 100 * answer["difference"], 100 * document["level"]

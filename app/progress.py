@@ -1,7 +1,8 @@
-"""Progress of a search on standard error: bars on a terminal, plain lines elsewhere, nothing with --quiet.
+"""Progress of a command on standard error: bars on a terminal, plain lines elsewhere, nothing with --quiet.
 
 Hears the engine (blocks, steps, scoring) and the study (trials), and says what is reused, what labels were spent and
-when it will be done. The time that is left is predicted from what the trials so far have cost.
+when it will be done; or counts the samples and answers of one long piece of work. The time that is left is predicted
+from what was done so far.
 """
 
 import sys
@@ -11,9 +12,21 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from planner.route import Block
+
+SECONDS_BETWEEN_LINES = 10.0
+# What the bars' remaining time is predicted from; a run of a search may take minutes.
+SECONDS_REMEMBERED = 600.0
 
 
 class Reporter:
@@ -28,11 +41,13 @@ class Reporter:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=self.console,
             transient=True,
+            speed_estimate_period=SECONDS_REMEMBERED,
             disable=not self.live,
         )
-        self._study = self.bars.add_task("runs", total=None)
+        self._study = self.bars.add_task("runs", total=None, visible=False)
         self._started = time.monotonic()
         self._views: dict[int, BlockView] = {}
         self.blocks = BlockView(self)
@@ -59,7 +74,7 @@ class Reporter:
     def begin(self, title: str, done: int, total: int | None) -> None:
         """A phase of `total` runs begins, `done` of which are done already."""
         self._started = time.monotonic()
-        self.bars.update(self._study, description=title, completed=done, total=total)
+        self.bars.update(self._study, description=title, completed=done, total=total, visible=True)
         self.say(f"{title}: {done} of {total if total is not None else '?'} runs done")
 
     def run_done(self, name: str, result: str, done: int, total: int | None, done_before: int) -> None:
@@ -71,6 +86,10 @@ class Reporter:
         self.bars.update(self._study, completed=done)
         blocks = f"{len(self.trained_keys)} blocks trained, {self.blocks_reused} reused"
         self.say(f"[{done}/{total if total is not None else '?'}] {name}: {result} ({blocks}{left})")
+
+    def count(self, name: str, noun: str, total: int | None, before: int = 0) -> "CountView":
+        """What shows one long piece of work: `total` samples or answers (None: unknown), `before` of them done."""
+        return CountView(self, name, noun, total, before)
 
     def view(self, worker: int) -> "BlockView":
         """What shows the blocks of one worker."""
@@ -113,6 +132,31 @@ class BlockView:
         """Samples of a suite are drawn."""
         text = f"  {self._prefix}scoring {suite}"
         self._reporter.bars.update(self._bar, description=text, completed=done, total=total, visible=done < total)
+
+
+class CountView:
+    """Counts one long piece of work on a bar of its own; without a terminal in a line every ten seconds."""
+
+    def __init__(self, reporter: Reporter, name: str, noun: str, total: int | None, before: int):
+        self._reporter = reporter
+        self._name, self._noun = name, noun
+        self._total, self._before = total, before
+        self._started = self._said = time.monotonic()
+        self._bar = reporter.bars.add_task(name, total=total, completed=before)
+
+    def update(self, done: int) -> None:
+        """So many are done, with those of before."""
+        self._reporter.bars.update(self._bar, completed=done)
+        now = time.monotonic()
+        if self._reporter.live or now - self._said < SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        rate = (done - self._before) / (now - self._started)
+        of_total = left = ""
+        if self._total is not None:
+            of_total = f"/{self._total}"
+            left = f", about {duration((self._total - done) / rate)} left" if rate > 0 else ""
+        self._reporter.say(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} a second){left}")
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 What: one value for each problem, (problems,), for `statistics.crossed_interval` and the like; and the score of one run.
 
 Simplified: maj@k counts extracted answers that are equal as strings. The error over samples of a score is the
-jackknife's, for pass@k only.
+jackknife's, for pass@k only: for maj@k it would take a count of all subsets for each sample that is left out.
 """
 
 import math
@@ -13,6 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.statistics import Array, FloatArray, Score, standard_error
+
+
+def ladder(num_samples: int) -> list[int]:
+    """The k at which several samples are looked at: 1, 2, 4, ... below their number, and their number."""
+    return [*(1 << power for power in range((num_samples - 1).bit_length())), num_samples]
 
 
 def pass_at_k(correct_PK: Array, k: int) -> FloatArray:
@@ -73,6 +78,12 @@ def maj_at_k(answers: Sequence[Sequence[str | None]], correct_PK: Array, k: int)
             "give one answer (or None) for each verdict"
         )
     return np.array([_majority(row, verdicts, k) for row, verdicts in zip(answers, outcomes_PK, strict=True)])
+
+
+def maj_at_k_score(answers: Sequence[Sequence[str | None]], correct_PK: Array, k: int) -> Score:
+    """maj@k of one run with its error over problems, std(values, ddof=1) / sqrt(P). se_samples is nan: not computed."""
+    values_P = maj_at_k(answers, correct_PK, k)
+    return Score(float(values_P.mean()), standard_error(values_P), math.nan, *np.shape(correct_PK))
 
 
 def _majority(answers: Sequence[str | None], verdicts_K: FloatArray, k: int) -> float:

@@ -40,6 +40,11 @@ class PartialScore:
         self.batches: dict[int, Batch] = {}
         self._read()
 
+    @property
+    def num_completions(self) -> int:
+        """Completions of all batches so far."""
+        return sum(len(batch.completions) for batch in self.batches.values())
+
     def append(self, batch: Batch) -> None:
         """Keep a batch; it is on disk when this returns."""
         start = b"" if self.path.exists() else _line(self.header)

@@ -254,3 +254,15 @@ def correct_PK(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     ordered = table.sort_values(["problem_id", "sample"])
     ids = sorted(counts)
     return ids, ordered["correct"].to_numpy(dtype=np.int8).reshape(len(ids), -1)
+
+
+def answers_PK(table: pd.DataFrame) -> list[list[str | None]]:
+    """The extracted answers by problem and sample, in the order of `correct_PK`; None where there is none.
+
+    RecordError as there.
+    """
+    _, outcomes_PK = correct_PK(table)
+    extracted = table.sort_values(["problem_id", "sample"])["extracted"]
+    answers = [None if pd.isna(answer) else str(answer) for answer in extracted]
+    num_samples = outcomes_PK.shape[1]
+    return [answers[start : start + num_samples] for start in range(0, len(answers), num_samples)]

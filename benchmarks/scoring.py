@@ -1,6 +1,6 @@
 """Scoring: a model on a suite, batch by batch, resumable, into the store of scores.
 
-What: `score_suite` draws every sample of every problem through an engine, keeps each finished batch, grades the
+What: `Scorer.score` draws every sample of every problem through an engine, keeps each finished batch, grades the
 completions and publishes table and record. The same call takes up what a killed one has left, and finds what is done.
 
 Batches are planned from the problems alone (longest text first, then problem, then sample), and seeds are hashes of
@@ -11,7 +11,7 @@ Simplified: grading is not resumed, for it is fast beside sampling.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,104 +88,94 @@ class SuiteScore:
     drawn: int
 
 
-def score_suite(
-    task: Task,
-    engine: Engine,
-    store: ScoreStore,
-    grader: Grader,
-    record: Mapping[str, Any],
-    gpu_clock: Callable[[], float] | None,
-    progress: Progress,
-    check: Callable[[], None],
-) -> SuiteScore:
-    """Score a task, or what is left of it.
+@dataclass(frozen=True)
+class Scorer:
+    """What all suites of a bench share.
 
-    Args:
-        task: model, suite, preset, samples, seed.
-        engine: draws the completions.
-        store: where the score is kept.
-        grader: compares answers.
-        record: further fields for `record.json` (model's label, command, host, versions).
-        gpu_clock: counts the seconds of the device that draws; None where they cannot be counted.
-        progress: hears of every batch.
-        check: called between batches, where a stop loses nothing; it may raise.
-
-    ScoreBusyError while another process is at it.
+    `engine` draws the completions, `grader` compares the answers, `store` is where scores are kept. `record` holds
+    further fields for `record.json` (model's label, command, host, versions). `gpu_clock` counts the seconds of the
+    device that draws; None where they cannot be counted. `check` is called between batches, where a stop loses
+    nothing; it may raise.
     """
-    key = task.key(engine)
-    if (done := _stored(store, key)) is not None:
-        return done
-    folder = store.path(key)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{key.key}.lock")
-    try:
-        with lock.acquire(timeout=0):
-            # Asked again: another process may have finished it between our look and our lock.
-            if (done := _stored(store, key)) is not None:
-                return done
-            score = _draw(task, key, engine, store, grader, record, gpu_clock, progress, check)
-            # Whoever still gets the old file's lock finds the score in the store.
-            Path(lock.lock_file).unlink(missing_ok=True)
-            return score
-    except Timeout:
-        raise ScoreBusyError(f"{task.suite.name}: another process is scoring this; wait for it") from None
 
+    engine: Engine
+    store: ScoreStore
+    grader: Grader
+    record: Mapping[str, Any]
+    gpu_clock: Callable[[], float] | None
+    check: Callable[[], None]
 
-def _stored(store: ScoreStore, key: ScoreKey) -> SuiteScore | None:
-    table = store.load(key)
-    if table is None:
-        return None
-    record = json.loads((store.path(key) / RECORD_FILE).read_text(encoding="utf-8"))
-    return SuiteScore(key, table, record, 0)
+    def score(self, task: Task, progress: Progress) -> SuiteScore:
+        """Score a task, or what is left of it; `progress` hears of every batch.
 
+        ScoreBusyError while another process is at it.
+        """
+        key = task.key(self.engine)
+        if (done := self._stored(key)) is not None:
+            return done
+        folder = self.store.path(key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.parent / f".{key.key}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                # Asked again: another process may have finished it between our look and our lock.
+                if (done := self._stored(key)) is not None:
+                    return done
+                score = self._make(task, key, progress)
+                # Whoever still gets the old file's lock finds the score in the store.
+                Path(lock.lock_file).unlink(missing_ok=True)
+                return score
+        except Timeout:
+            raise ScoreBusyError(f"{task.suite.name}: another process is scoring this; wait for it") from None
 
-def _draw(
-    task: Task,
-    key: ScoreKey,
-    engine: Engine,
-    store: ScoreStore,
-    grader: Grader,
-    record: Mapping[str, Any],
-    gpu_clock: Callable[[], float] | None,
-    progress: Progress,
-    check: Callable[[], None],
-) -> SuiteScore:
-    batches = task.batches()
-    path = store.path(key).with_name(f".{key.key}.batches.jsonl")
-    partial = PartialScore(path, {"key": key.key, "batch_size": task.batch_size, "batches": len(batches)})
-    before = sum(len(batch.completions) for batch in partial.batches.values())
-    total = sum(map(len, batches))
-    done = before
-    progress(done, total, before)
-    for number, rows in enumerate(batches):
-        if number in partial.batches:
-            continue
-        check()
-        started, gpu_started = time.perf_counter(), gpu_clock() if gpu_clock else 0.0
-        drawn = tuple(engine.generate([task.request(*row) for row in rows], task.preset))
-        gpu_seconds = gpu_clock() - gpu_started if gpu_clock else None
-        partial.append(Batch(number, drawn, time.perf_counter() - started, gpu_seconds))
-        done += len(drawn)
-        progress(done, total, before)
-    completions = [
-        Completion(index, sample, one.text, one.num_tokens, one.truncated)
-        for number, rows in enumerate(batches)
-        for (index, sample), one in zip(rows, partial.batches[number].completions, strict=True)
-    ]
-    completions.sort(key=lambda completion: (completion.problem_index, completion.sample))
-    grading_started = time.perf_counter()
-    table = score_samples(task.suite.problems, completions, grader)
-    described = {
-        **record,
-        **_description(task, engine, table),
-        **_seconds(list(partial.batches.values())),
-        "grading_seconds": round(time.perf_counter() - grading_started, 3),
-        "samples_resumed": before,
-    }
-    folder = store.save(key, table, **described)
-    partial.remove()
-    saved = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return SuiteScore(key, table, saved, done - before)
+    def _stored(self, key: ScoreKey) -> SuiteScore | None:
+        table = self.store.load(key)
+        if table is None:
+            return None
+        record = json.loads((self.store.path(key) / RECORD_FILE).read_text(encoding="utf-8"))
+        return SuiteScore(key, table, record, 0)
+
+    def _make(self, task: Task, key: ScoreKey, progress: Progress) -> SuiteScore:
+        batches = task.batches()
+        path = self.store.path(key).with_name(f".{key.key}.batches.jsonl")
+        partial = PartialScore(path, {"key": key.key, "batch_size": task.batch_size, "batches": len(batches)})
+        resumed = partial.num_completions
+        self._draw(task, batches, partial, progress)
+        completions = [
+            Completion(index, sample, one.text, one.num_tokens, one.truncated)
+            for number, rows in enumerate(batches)
+            for (index, sample), one in zip(rows, partial.batches[number].completions, strict=True)
+        ]
+        completions.sort(key=lambda completion: (completion.problem_index, completion.sample))
+        grading_started = time.perf_counter()
+        table = score_samples(task.suite.problems, completions, self.grader)
+        described = {
+            **self.record,
+            **_description(task, self.engine, table),
+            **_seconds(list(partial.batches.values())),
+            "grading_seconds": round(time.perf_counter() - grading_started, 3),
+            "samples_resumed": resumed,
+        }
+        folder = self.store.save(key, table, **described)
+        partial.remove()
+        saved = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        return SuiteScore(key, table, saved, len(completions) - resumed)
+
+    def _draw(
+        self, task: Task, batches: Sequence[Sequence[tuple[int, int]]], partial: PartialScore, progress: Progress
+    ) -> None:
+        """Draw the batches that `partial` lacks into it."""
+        total, before = sum(map(len, batches)), partial.num_completions
+        progress(before, total, before)
+        for number, rows in enumerate(batches):
+            if number in partial.batches:
+                continue
+            self.check()
+            started, gpu_started = time.perf_counter(), self.gpu_clock() if self.gpu_clock else 0.0
+            drawn = tuple(self.engine.generate([task.request(*row) for row in rows], task.preset))
+            gpu_seconds = self.gpu_clock() - gpu_started if self.gpu_clock else None
+            partial.append(Batch(number, drawn, time.perf_counter() - started, gpu_seconds))
+            progress(partial.num_completions, total, before)
 
 
 def _description(task: Task, engine: Engine, table: pd.DataFrame) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Score:
 class Interval:
     """An interval for a mean: what it would be with other seeds and other problems, at `level`.
 
-    `excludes_training_variance` is True with one training seed. `p_value` is two-sided, of the mean being zero.
+    `excludes_training_variance` is True with one training seed. `p_value` is two-sided, of the mean being zero (nan
+    for the interval of a score).
     """
 
     mean: float
@@ -125,16 +126,37 @@ def score_over_seeds(corrects: Sequence[Array]) -> Score:
 
 
 def score_interval(corrects: Sequence[Array], level: float = 0.95) -> Interval:
-    """The total interval of avg@k over problems, samples and (from two seeds on) training seeds, kept within 0..1.
+    """The total interval of avg@k over problems, samples and (from two seeds on) training seeds, within 0..1.
 
-    `corrects` holds one (problems, samples) array for each training seed, as for `score_over_seeds`. The method is that
-    of `crossed_interval`.
+    `corrects` holds one (problems, samples) array of outcomes for each training seed, as for `score_over_seeds`. With h
+    the half width of `crossed_interval` at the mean m, the bounds are the true scores x for which
+        |m - x| = h sqrt(x (1 - x) / (m (1 - m))):
+    the interval of Wilson (1927, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22), h
+    standing for the effective number of independent outcomes, as with clustered proportions (Korn and Graubard 1998,
+    "Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data",
+    Survey Methodology 24). The plain t interval of a score near 0 lies too low, and misses more often.
+
+    It is never narrower than the exact bound of `crossed_interval` for equal values, m - q m to m + q (1 - m): of the
+    problems that are the exception (the few that a weak model solves), 30 may hold none. docs/statistics.md has the
+    coverage. `p_value` is nan. ValueError as `crossed_interval` and `score_over_seeds`, and for outcomes outside 0..1.
     """
     score_over_seeds(corrects)  # the same checks
     means_SP = np.stack([np.asarray(correct_PK, float).mean(axis=1) for correct_PK in corrects])
+    if means_SP.min() < 0 or means_SP.max() > 1:
+        raise ValueError(
+            f"the outcomes of a problem average {means_SP.min():g} or {means_SP.max():g}; give verdicts, 0 or 1"
+        )
     total = crossed_interval(means_SP, level)
-    # A t interval knows no bounds; a score has them.
-    return replace(total, low=max(total.low, min(0.0, total.mean)), high=min(total.high, max(1.0, total.mean)))
+    mean = total.mean
+    share = _share_unseen(total.num_problems, level)
+    low, high = mean - share * mean, mean + share * (1 - mean)
+    if not _all_equal(means_SP):
+        variance = mean * (1 - mean)
+        ratio = (total.high - mean) ** 2 / variance
+        middle = (mean + ratio / 2) / (1 + ratio)
+        half = math.sqrt(ratio * variance + ratio**2 / 4) / (1 + ratio)
+        low, high = min(low, max(middle - half, 0.0)), max(high, min(middle + half, 1.0))
+    return replace(total, low=low, high=high, p_value=math.nan)
 
 
 def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0, highest: float = 1.0) -> Interval:
@@ -169,7 +191,7 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
         )
     num_seeds, num_problems = values.shape
     mean = float(values.mean())
-    if np.ptp(values) <= ROUNDING * max(1.0, abs(mean)):
+    if _all_equal(values):
         below, above, p_value = _without_variance(mean, num_problems, level, lowest, highest)
     else:
         if num_seeds == 1:
@@ -218,39 +240,36 @@ def seed_interval(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -
 
 
 def bootstrap(
-    corrects: Sequence[Array],
-    over: Literal["problems", "samples"],
-    level: float = 0.95,
-    num_resamples: int = 2000,
-    seed: int = 0,
+    correct_PK: Array, over: Literal["problems", "samples"], level: float = 0.95, num_resamples: int = 2000
 ) -> Interval:
-    """Percentile interval of avg@k, drawing problems (with their samples) or the samples of each problem anew.
+    """Percentile interval of one checkpoint's avg@k, drawing problems or the samples of each problem anew, seeded.
 
-    The seeds are never drawn: three values have 10 distinct resamples, and the interval would be far too narrow.
-    So it always excludes training variance. Over samples, deviations are stretched by sqrt(K / (K - 1)), because
-    resampling K draws understates their variance by (K - 1) / K (Davison and Hinkley 1997, "Bootstrap Methods and
-    their Application", section 2.3). ValueError for one problem, or one sample. `p_value` is nan.
+    Problems are drawn with their samples. Training seeds are never drawn: three values have 10 distinct resamples, and
+    the interval would be far too narrow. So it always excludes training variance. Over samples, deviations are
+    stretched by sqrt(K / (K - 1)), because resampling K draws understates their variance by (K - 1) / K (Davison and
+    Hinkley 1997, "Bootstrap Methods and their Application", section 2.3). The bounds are nan where what is drawn does
+    not vary (one problem or sample, all equal): a bootstrap cannot know what it never saw. `p_value` is nan.
     """
     _check_level(level)
-    score = score_over_seeds(corrects)
-    outcomes_SPK = np.stack([np.asarray(correct_PK, float) for correct_PK in corrects])
-    num_seeds, num_problems, num_samples = outcomes_SPK.shape
-    if (num_problems if over == "problems" else num_samples) == 1:
-        raise ValueError(f"there is 1 of {over}; a bootstrap over {over} needs 2 or more")
-    rng = np.random.default_rng(seed)
-    draws = np.empty(num_resamples)
-    means_P = outcomes_SPK.mean(axis=(0, 2))
-    for number in range(num_resamples):
-        if over == "problems":
-            draws[number] = means_P[rng.integers(num_problems, size=num_problems)].mean()
-        else:
-            chosen = rng.integers(num_samples, size=outcomes_SPK.shape)
-            draws[number] = np.take_along_axis(outcomes_SPK, chosen, axis=2).mean()
-    if over == "samples":
-        draws = score.mean + (draws - score.mean) * math.sqrt(num_samples / (num_samples - 1))
-    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-    low, high = min(max(float(low), 0.0), score.mean), max(min(float(high), 1.0), score.mean)
-    return Interval(score.mean, low, high, num_problems, num_seeds, True, math.nan, level)
+    outcomes_PK = _outcomes(correct_PK, "correct_PK")
+    num_problems, num_samples = outcomes_PK.shape
+    mean = float(outcomes_PK.mean())
+    means_P = outcomes_PK.mean(axis=1)
+    low = high = math.nan
+    if not _all_equal(means_P) if over == "problems" else (np.ptp(outcomes_PK, axis=1) > 0).any():
+        rng = np.random.default_rng(0)
+        draws = np.empty(num_resamples)
+        for number in range(num_resamples):
+            if over == "problems":
+                draws[number] = means_P[rng.integers(num_problems, size=num_problems)].mean()
+            else:
+                chosen = rng.integers(num_samples, size=outcomes_PK.shape)
+                draws[number] = np.take_along_axis(outcomes_PK, chosen, axis=1).mean()
+        if over == "samples":
+            draws = mean + (draws - mean) * math.sqrt(num_samples / (num_samples - 1))
+        low, high = (float(bound) for bound in np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2]))
+        low, high = min(max(low, 0.0), mean), max(min(high, 1.0), mean)
+    return Interval(mean, low, high, num_problems, 1, True, math.nan, level)
 
 
 def differences(a: Sequence[Array], b: Sequence[Array]) -> FloatArray:
@@ -288,16 +307,26 @@ def _samples_error(outcomes_PK: FloatArray) -> float:
     return math.sqrt(float(outcomes_PK.var(axis=1, ddof=1).sum()) / num_samples) / num_problems
 
 
+def _all_equal(values: FloatArray) -> bool:
+    """Whether there is no variance to go by, but for rounding."""
+    return bool(np.ptp(values) <= ROUNDING * max(1.0, abs(float(values.mean()))))
+
+
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; give a number between 0 and 1, such as 0.95")
+
+
+def _share_unseen(num_problems: int, level: float) -> float:
+    """The share q of all problems of which `num_problems` show none with probability (1 - q)^P = 1 - level."""
+    return 1 - (1 - level) ** (1 / num_problems)
 
 
 def _without_variance(
     mean: float, num_problems: int, level: float, lowest: float, highest: float
 ) -> tuple[float, float, float]:
     """How far below and above a mean of equal values the truth may be, and the p-value of zero by the same bound."""
-    share = 1 - (1 - level) ** (1 / num_problems)
+    share = _share_unseen(num_problems, level)
     room = max(mean - lowest, 0.0) if mean > 0 else max(highest - mean, 0.0)
     # Zero leaves the interval when share * room < |mean|.
     p_value = max(1 - abs(mean) / room, 0.0) ** num_problems if room > 0 and mean else float(not mean)

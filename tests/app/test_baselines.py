@@ -290,6 +290,7 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert rows.keys() == {"direct", *names}
     assert {row["labels_trained"] for row in rows.values()} == {16}, "all are label-matched"
     assert all(row["seeds"] == [1000] and row["gpu_seconds"] > 0 for row in rows.values())
+    assert document["intervals"].keys() == {row["name"] for row in rows.values()}
 
     found = document["direct_compute"]
     assert rows["direct-compute"]["name"] == "direct-compute (compute of sample-sft)"

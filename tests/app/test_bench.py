@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from app.bench import tables
+from app.provenance import CODE_VERSION
 from benchmarks.records import SAMPLES_FILE, file_sha256
 from benchmarks.suites.catalog import load_by_name
 from tests.app.conftest import Command
@@ -49,6 +50,7 @@ def test_a_score_is_kept_with_all_that_led_to_it_and_drawn_once(tuition: Command
     record = json.loads((folder / "record.json").read_text())
     for name in ("suite", "preset", "model", "command", "host", "versions", "gpu_seconds", "seconds", "num_problems"):
         assert record[name] not in (None, "")
+    assert record["code_version"] == CODE_VERSION
     assert record["command"].startswith("tuition bench --model base:student")
     assert record["gpu_seconds"] > 0 and len(record["model"]["weights_sha256"]) == 64
     table = pd.read_parquet(folder / SAMPLES_FILE)
@@ -74,10 +76,38 @@ def test_the_table_is_headed_and_presets_are_never_set_side_by_side(tuition: Com
     other = bench(tuition, "--suite", "micro-validation", "--max-new-tokens", "20")
     assert document["heading"] == "one checkpoint: excludes training variance"
     titles = [str(table.title) for table in tables({**document, "scores": document["scores"] + other["scores"]})]
-    assert "sampled[max_new_tokens=20]" in titles[1]
-    assert len(titles) == 2 and all("excludes training variance" in title for title in titles)
+    assert len(titles) == 4 and ["sampled[max_new_tokens=20]" in title for title in titles] == [False] * 2 + [True] * 2
+    assert all("excludes training variance" in title for title in titles)
     shown = tuition(*BENCH).stdout
-    assert "micro-test@1/256[:6]" in shown and "± problems" in shown and "preset sampled" in shown
+    for text in ("micro-test@1/256[:6]", "avg@k, %", "over problems,", "pass@k, %", "maj@k, %", "preset sampled"):
+        assert text in shown
+
+
+def test_every_number_of_samples_on_the_way_is_shown_with_its_error(tuition: Command, tmp_path: Path) -> None:
+    (row,) = bench(tuition, "--samples", "6")["scores"]
+    table = pd.read_parquet(tmp_path / row["folder"] / SAMPLES_FILE)
+    outcomes_PK = table.sort_values(["problem_id", "sample"])["correct"].to_numpy(float).reshape(6, 6)
+    assert [step["k"] for step in row["by_k"]] == [1, 2, 4, 6]
+    first, last = row["by_k"][0], row["by_k"][-1]
+    assert first["pass_at_k"]["mean"] == pytest.approx(row["mean"]) == pytest.approx(first["maj_at_k"]["mean"])
+    assert last["pass_at_k"]["mean"] == pytest.approx(outcomes_PK.any(axis=1).mean())
+    assert last["pass_at_k"]["se_samples"] is None
+    assert first["pass_at_k"]["se_samples"] == pytest.approx(row["se_samples"])
+    assert all(step[name]["se_problems"] >= 0 for step in row["by_k"] for name in ("pass_at_k", "maj_at_k"))
+    assert 0 <= row["interval"]["low"] <= row["mean"] <= row["interval"]["high"] <= 1
+    for bounds in row["bootstrap"].values():
+        assert bounds["low"] is None or bounds["low"] <= row["mean"] <= bounds["high"]
+    shown = tuition(*BENCH, "--samples", "6").stdout
+    assert f"{100 * last['maj_at_k']['mean']:.1f}" in shown
+    assert f"[{100 * row['interval']['low']:.1f}, {100 * row['interval']['high']:.1f}]" in shown
+
+
+def test_one_sample_of_one_problem_has_a_score_and_nothing_else(tuition: Command) -> None:
+    (row,) = bench(tuition, "--limit", "1", "--samples", "1")["scores"]
+    assert row["interval"] is None and row["bootstrap"]["problems"]["low"] is None
+    assert [(step["k"], step["pass_at_k"]["se_problems"]) for step in row["by_k"]] == [(1, None)]
+    shown = tuition(*BENCH, "--limit", "1", "--samples", "1").stdout
+    assert "avg@k" in shown and "pass@k" not in shown
 
 
 def test_local_files_are_scored_and_progress_goes_to_standard_error(tuition: Command, tmp_path: Path) -> None:

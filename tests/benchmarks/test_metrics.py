@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.metrics import maj_at_k, pass_at_k, pass_at_k_score
+from benchmarks.metrics import ladder, maj_at_k, maj_at_k_score, pass_at_k, pass_at_k_score
 from benchmarks.statistics import avg_at_k
 
 
@@ -18,6 +18,14 @@ def answered(draw: st.DrawFn) -> tuple[list[str | None], list[int], int]:
     answers = draw(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=7))
     correct = draw(st.sampled_from(["a", "b"]))
     return answers, [int(answer == correct) for answer in answers], draw(st.integers(1, len(answers)))
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "expected"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 8, 16]), (17, [1, 2, 4, 8, 16, 17])],
+)
+def test_the_ladder_ends_at_all_samples(num_samples: int, expected: list[int]) -> None:
+    assert ladder(num_samples) == expected
 
 
 def test_pass_at_k_by_hand() -> None:
@@ -66,6 +74,14 @@ def test_ties_are_decided_by_lot_and_no_answer_has_no_vote() -> None:
     assert maj_at_k([[None] * 4], np.zeros((1, 4)), 4)[0] == 0
     # One answer with two verdicts, a time-out, counts in its share.
     assert maj_at_k([["a", "a", None, None]], np.array([[1, 0, 0, 0]]), 4)[0] == 0.5
+
+
+def test_the_error_of_maj_at_k_is_over_problems() -> None:
+    score = maj_at_k_score(
+        [["a", "a", "b"], ["a", "b", "b"], ["b", "b", "b"]], np.array([[1, 1, 0], [1, 0, 0], [0] * 3]), 3
+    )
+    assert (score.mean, score.num_problems, score.num_samples) == (pytest.approx(1 / 3), 3, 3)
+    assert score.se_problems == pytest.approx(1 / 3) and math.isnan(score.se_samples)
 
 
 def test_errors_of_pass_at_1_are_those_of_avg() -> None:

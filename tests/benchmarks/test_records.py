@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.records import SAMPLE_COLUMNS, RecordError, ScoreKey, ScoreStore, correct_PK, publish_folder
+from benchmarks.records import SAMPLE_COLUMNS, RecordError, ScoreKey, ScoreStore, answers_PK, correct_PK, publish_folder
 
 KEY = ScoreKey(
     weights_sha256="ab" * 32,
@@ -198,3 +198,17 @@ def test_outcomes_that_make_no_rectangle_are_refused() -> None:
         correct_PK(pd.concat([sample_table(), sample_table().iloc[[1]]]))
     with pytest.raises(RecordError, match="empty"):
         correct_PK(sample_table().iloc[:0])
+
+
+@given(st.randoms(use_true_random=False))
+def test_answers_stand_where_their_verdicts_do(random: Any) -> None:
+    table = sample_table(3, 4)
+    table["extracted"] = [
+        "2" if correct else (None if row % 2 else str(row)) for row, correct in enumerate(table["correct"])
+    ]
+    shuffled = table.iloc[random.sample(range(len(table)), len(table))]
+    answers = answers_PK(shuffled)
+    assert answers == [["2", None, "2", None], ["2", None, "6", None], ["2", None, "10", None]]
+    assert [[int(answer == "2") for answer in row] for row in answers][1:] == correct_PK(shuffled)[1][1:].tolist()
+    with pytest.raises(RecordError, match="empty"):
+        answers_PK(table.iloc[:0])

@@ -17,7 +17,7 @@ from benchmarks.engines.transformers_engine import TransformersEngine
 from benchmarks.grading import Grader
 from benchmarks.records import SAMPLES_FILE, ScoreStore, file_sha256
 from benchmarks.sampling import Decoding
-from benchmarks.scoring import ScoreBusyError, SuiteScore, Task, score_suite
+from benchmarks.scoring import ScoreBusyError, Scorer, SuiteScore, Task
 from benchmarks.suites.catalog import load_by_name
 
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
@@ -75,7 +75,7 @@ def score(
     check: Callable[[], None] = lambda: None,
     progress: Any = lambda *_: None,
 ) -> SuiteScore:
-    return score_suite(task, engine, ScoreStore(folder), grader, {"host": "h"}, lambda: 1.0, progress, check)
+    return Scorer(engine, ScoreStore(folder), grader, {"host": "h"}, lambda: 1.0, check).score(task, progress)
 
 
 def samples_of(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Statistics: examples worked by hand, invariants, and the coverage of the intervals."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -203,10 +204,32 @@ def test_exchanging_right_and_wrong_turns_the_difference_and_the_score_around(
 
 @given(two_systems())
 def test_a_score_lies_in_its_interval_within_0_and_1(systems: tuple[list[Array], list[Array]]) -> None:
-    for interval in (score_interval(systems[0]), bootstrap(systems[0], "problems", num_resamples=20)):
-        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
-        assert interval.mean == pytest.approx(score_over_seeds(systems[0]).mean)
-    assert score_interval(systems[0]).excludes_training_variance == (len(systems[0]) == 1)
+    corrects = systems[0]
+    interval = score_interval(corrects)
+    assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+    assert interval.mean == pytest.approx(score_over_seeds(corrects).mean)
+    assert interval.excludes_training_variance == (len(corrects) == 1)
+    # So much of the whole may be otherwise where none of these problems is.
+    share = 1 - 0.05 ** (1 / interval.num_problems)
+    assert interval.low <= interval.mean * (1 - share) + 1e-12
+    assert interval.high >= interval.mean + share * (1 - interval.mean) - 1e-12
+
+
+def test_the_interval_of_a_score_by_hand() -> None:
+    # 40 problems, every second one solved once of two: mean 1/4, variance over problems 2.5 / 39.
+    interval = score_interval([np.array([[1, 0], [0, 0]] * 20)])
+    half = stats.t.ppf(0.975, 39) * math.sqrt(2.5 / 39 / 40)
+    assert half == pytest.approx(0.0809, abs=1e-4)
+    for bound in (interval.low, interval.high):
+        assert abs(bound - 0.25) == pytest.approx(half * math.sqrt(bound * (1 - bound) / (0.25 * 0.75)))
+    # One problem of 30 solved once of 16: the exact bound is the wider one above.
+    once_PK = np.zeros((30, 16))
+    once_PK[3, 5] = 1
+    rare = score_interval([once_PK])
+    assert rare.mean == pytest.approx(1 / 480)
+    assert rare.high == pytest.approx(1 / 480 + (1 - 0.05 ** (1 / 30)) * 479 / 480)
+    with pytest.raises(ValueError, match="give verdicts"):
+        score_interval([np.array([[2], [0]])])
 
 
 def test_none_solved_of_thirty_is_not_known_to_be_zero() -> None:
@@ -251,14 +274,31 @@ def test_bootstraps_agree_with_the_standard_errors() -> None:
     outcomes_PK = rng.binomial(1, rate_P[:, None], (200, 4))
     score = avg_at_k(outcomes_PK)
     for over, error in (("problems", score.se_problems), ("samples", score.se_samples)):
-        interval = bootstrap([outcomes_PK], over)  # type: ignore[arg-type]
+        interval = bootstrap(outcomes_PK, over)  # type: ignore[arg-type]
         assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
-        assert interval == bootstrap([outcomes_PK], over)  # type: ignore[arg-type]
-        assert interval.excludes_training_variance
-    with pytest.raises(ValueError, match="1 of samples"):
-        bootstrap([np.zeros((2, 1))], "samples")
-    with pytest.raises(ValueError, match="1 of problems"):
-        bootstrap([np.zeros((1, 2))], "problems")
+        assert interval == replace(bootstrap(outcomes_PK, over), p_value=interval.p_value)  # type: ignore[arg-type]
+        assert interval.mean == score.mean and interval.excludes_training_variance
+
+
+@given(two_systems())
+def test_a_bootstrap_stays_within_0_and_1_around_the_score(systems: tuple[list[Array], list[Array]]) -> None:
+    interval = bootstrap(systems[0][0], "problems", num_resamples=20)
+    assert math.isnan(interval.low) or 0 <= interval.low <= interval.mean <= interval.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "over"),
+    [
+        (np.array([[1, 0]]), "problems"),  # one problem
+        (np.array([[1], [0]]), "samples"),  # one sample
+        (np.zeros((30, 16)), "problems"),
+        (np.array([[1, 1], [0, 0]]), "samples"),
+        (np.array([[1, 0], [0, 1]]), "problems"),  # equal means
+    ],
+)
+def test_a_bootstrap_of_what_does_not_vary_is_not_known(outcomes: Array, over: Any) -> None:
+    interval = bootstrap(outcomes, over)
+    assert math.isnan(interval.low) and math.isnan(interval.high)
 
 
 def test_mean_squares_are_those_of_the_two_way_layout() -> None:

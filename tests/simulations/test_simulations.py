@@ -11,6 +11,7 @@ from tests.simulations.error_bars import (
     largest_problem_error,
     same_difficulty_error,
 )
+from tests.simulations.score_coverage import simulate as score_simulation
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
@@ -48,3 +49,13 @@ def test_no_one_reading_of_the_printed_errors_fits_both_suites() -> None:
     math500 = [row[0] for row in PRINTED.values()]
     above = sum(error > 100 * same_difficulty_error(mean / 100, 500, 16) for mean, error in math500)
     assert (below, len(aime), above, len(math500)) == (36, 40, 20, 20)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 3])
+@pytest.mark.parametrize("score", [0.005, 0.05, 0.5])
+def test_intervals_of_scores_cover_near_0_as_well(score: float, num_seeds: int) -> None:
+    held = score_simulation(score, 0.5, num_seeds, 30, repetitions=400)
+    # 93 %, and two and a half standard errors of 400 repetitions.
+    assert held.ours >= 0.9
+    if (score, num_seeds) == (0.05, 1):
+        assert held.plain < 0.9 < held.ours

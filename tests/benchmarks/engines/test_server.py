@@ -20,7 +20,7 @@ from benchmarks.engines.transformers_engine import TransformersEngine
 from benchmarks.grading import Grader
 from benchmarks.records import ScoreStore
 from benchmarks.sampling import Decoding, draw_ids, encode_prompts, end_ids
-from benchmarks.scoring import Task, score_suite
+from benchmarks.scoring import Scorer, Task
 from benchmarks.suites.catalog import load_by_name
 
 STUDENT = Path(__file__).parents[3] / "runners" / "scenarios" / "micro" / "student"
@@ -256,7 +256,7 @@ def test_a_score_through_a_server_that_fails_and_comes_back_equals_an_undisturbe
         engine = ServerEngine(server.url, "student", 2, lambda seconds: None)
         try:
             with Grader() as grader:
-                return score_suite(task, engine, ScoreStore(folder), grader, {}, None, lambda *_: None, lambda: None)
+                return Scorer(engine, ScoreStore(folder), grader, {}, None, lambda: None).score(task, lambda *_: None)
         finally:
             engine.close()
 
