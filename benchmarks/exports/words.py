@@ -6,9 +6,10 @@ from benchmarks.standings import MeasuredTable
 from benchmarks.statistics import Difference
 
 CAPTION = (
-    "Scores in percent, errors named by what they are over. Rank: the interval that pairwise paired differences leave "
-    "open, not corrected for their number; = marks ties. GPU-seconds: full training cost of one run, whatever a store "
-    "held; processor time on a CPU."
+    "Scores in percent, errors named by what they are over. Rank: the interval that the pairwise paired differences "
+    "leave open after Holm's correction over all pairs of the table; = marks ties. Intervals of differences stand each "
+    "for itself, not corrected for their number. GPU-seconds: full training cost of one run, whatever a store held; "
+    "processor time on a CPU."
 )
 REPORTED = "Reported by their sources and not recomputed: never ranked among measured entries."
 
