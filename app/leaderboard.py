@@ -90,6 +90,8 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         shared = {
             "command": report.get("command") or test["command"],
             "code_version": test["code_version"],
+            "scenario": test["scenario"],
+            "accelerator": test["accelerator"],
             "labels_validation": meta.labels_validation,
             "labels_owned": meta.labels_owned,
         }
@@ -109,6 +111,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             **shared,
             "name": row.name,
             "allocation": row.allocation,
+            "shuffled": row.shuffled,
             "labels_trained": row.labels_trained,
             "gpu_seconds": round(row.gpu_seconds, 3),
         }

@@ -261,7 +261,8 @@ def _listed(folder: Path, manifest: Manifest | None) -> Iterator[tuple[str, Lead
 
 def _result(entry: MeasuredEntry) -> tuple[object, ...]:
     """What makes two entries the same result: the checkpoints' samples, and what was decided to train them."""
-    return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, entry.allocation
+    route = (entry.allocation, entry.shuffled, entry.scenario)
+    return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, *route
 
 
 def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ONE_RUN = "one training run: excludes training variance"
 RANK_CORRECTION = "holm"
+SHUFFLED = " (shuffled, no blocks)"
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
 _STYLES = {"finalist": ("#0072B2", "o"), "baseline": ("#D55E00", "s")}
@@ -35,7 +36,8 @@ class Row:
 
     `difference` is this row less the reference row (None on the reference row itself); `selected_validation` the
     validation score that won the search (a fraction, None for baselines); `gpu_seconds` the route's full cost,
-    whatever the store held; `seeds` the training seeds.
+    whatever the store held; `seeds` the training seeds; `shuffled` that its label stage was one ordinary run over all
+    labels, without blocks.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Row:
     labels_trained: int
     gpu_seconds: float
     seeds: tuple[int, ...]
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
     for ranked in rows:
         row = ranked.row
         entry = Text(row.name, style="bold" if row.kind == "finalist" else "").append(
-            f"\n{row.allocation}", style="not bold dim"
+            f"\n{row.allocation}{SHUFFLED if row.shuffled else ''}", style="not bold dim"
         )
         selected = "-" if row.selected_validation is None else f"{100 * row.selected_validation:.1f}"
         table.add_row(

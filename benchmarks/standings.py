@@ -144,6 +144,8 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
         notes.append("mixed parts of the suite: rows are compared on the problems that both have")
     if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
         notes.append("training seeds differ: rows are compared on the seeds that both have, or in the seeds' order")
+    if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
+        notes.append(f"GPU-seconds are of different devices ({'; '.join(devices)})")
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows without two common problems are not compared: their ranks are left open")
     return tuple(notes)

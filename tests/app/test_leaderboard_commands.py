@@ -10,12 +10,17 @@ import pytest
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
 from benchmarks.records import correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
+from planner.allocation import Allocation
 from tests.app.conftest import Command
 from tests.benchmarks.made_scores import sample_table, save_score
 
 ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
 SEEDS = (1000, 2000)
-MADE = {"command": "tuition baselines --scenario small --seeds 2", "code_version": "0.1.0+g0123456789ab"}
+SCENARIO = {"name": "small", "sha256": "5" * 64}
+MADE = {
+    "command": "tuition baselines --scenario small --seeds 2", "code_version": "0.1.0+g0123456789ab",
+    "scenario": SCENARIO, "accelerator": "cpu x86_64",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -204,6 +209,39 @@ def test_a_report_that_names_no_scores_says_how_to_mend_it(results: Path, tuitio
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
     assert result.returncode == 2 and "give its command again" in result.stderr
+
+
+def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(results: Path, tuition: Command) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    row = next(row for row in report["leaderboard"]["rows"] if row["name"] == "half")
+    row["shuffled"] = True
+    path.write_text(json.dumps(report))
+    add(tuition, "--study", "small-baselines", "--row", "half")
+    (shown,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"][0]["rows"]
+    assert (shown["entry"]["shuffled"], shown["entry"]["scenario"]) == (True, SCENARIO)
+    assert str(Allocation.parse(shown["entry"]["allocation"])) == row["allocation"]
+    assert "opd=2 (shuffled, no blocks)" in tuition("leaderboard", "export", "board", "--format", "html").stdout
+
+    # As earlier versions wrote it.
+    row["allocation"] += " (shuffled, no blocks)"
+    path.write_text(json.dumps(report))
+    refused = tuition("leaderboard", "add", "other", "--study", "small-baselines")
+    assert refused.returncode == 2 and "'(shuffled,' is not name=value" in refused.stderr
+    assert "add the row again, from its study" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["scenario", "accelerator"])
+def test_a_report_that_does_not_say_what_was_trained_on_what_is_refused(
+    results: Path, tuition: Command, name: str
+) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    del report["test"][name]
+    path.write_text(json.dumps(report))
+    result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
+    assert result.returncode == 2 and f"KeyError('{name}')" in result.stderr
+    assert "give its command again, it trains nothing" in result.stderr
 
 
 def test_a_report_whose_scores_are_not_its_samples_is_refused(results: Path, tuition: Command) -> None:

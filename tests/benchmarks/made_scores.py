@@ -15,8 +15,9 @@ from benchmarks.records import ScoreKey, ScoreStore
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}
 PRESET = {"name": "sampled", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40, "prompt_suffix": "\n<think>"}
 FIELDS: dict[str, Any] = {
-    "allocation": "teacher=large teacher_rl=4 opd=2", "labels_trained": 32, "labels_validation": 64,
-    "labels_owned": 128, "gpu_seconds": 12.5, "command": "tuition baselines --scenario small", "code_version": "0.1.0",
+    "allocation": "teacher=large teacher_rl=4 opd=2", "scenario": {"name": "small", "sha256": "5" * 64},
+    "labels_trained": 32, "labels_validation": 64, "labels_owned": 128, "gpu_seconds": 12.5,
+    "accelerator": "cpu x86_64", "command": "tuition baselines --scenario small", "code_version": "0.1.0",
 }  # fmt: skip
 
 

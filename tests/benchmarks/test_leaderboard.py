@@ -130,6 +130,12 @@ def test_the_table_fits_100_columns_and_names_its_numbers() -> None:
     assert ONE_RUN not in shown
 
 
+def test_a_shuffled_row_says_so_beside_its_allocation() -> None:
+    rows = [replace(row("direct", 0.2, None), shuffled=True), row("b", 0.1, difference(-0.2, 0.1))]
+    shown = text(rank_rows(rows, {("b", "direct"): difference(-0.2, 0.1)}))
+    assert shown.count("shuffled") == 1 and "student_rl=8 (shuffled," in shown
+
+
 def test_one_training_run_is_the_heading_and_nothing_is_called_best() -> None:
     shown = text(board(num_seeds=1))
     assert ONE_RUN in shown.splitlines()[1]
