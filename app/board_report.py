@@ -1,7 +1,5 @@
-"""What a leaderboard folder shows on the terminal, and what its verification found, as JSON values and in words."""
+"""What a leaderboard folder shows on the terminal, and as JSON values."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +7,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from app.leaderboard import read_golds
 from app.report import terminal
-from benchmarks.boards import MAX_SAMPLES_BYTES, load_board, open_regular, verify_board
-from benchmarks.entries import SHORT_ID, MeasuredEntry
+from benchmarks.boards import load_board
 from benchmarks.exports import words
 from benchmarks.exports.plain import document
-from benchmarks.grading import Grader
-from benchmarks.outcomes import regrade
 from benchmarks.standings import MeasuredTable, ReportedTable, standings
 
 
@@ -80,53 +74,3 @@ def _reported_table(table: ReportedTable) -> Table:
             cells.append("" if score is None else f"{words.percent(score.mean)}{error}")
         shown.add_row(Text(name), *cells)
     return shown
-
-
-def verify_document(folder: Path, problems: Sequence[Path]) -> dict[str, Any]:
-    """What `verify_board` found, as JSON values; with files of answers, what the current grader says as well."""
-    found = verify_board(folder)
-    return {
-        "folder": str(folder),
-        "measured": found.measured,
-        "reported": found.reported,
-        "mismatches": [
-            {"id": m.id, "field": m.field, "stated": m.stated, "recomputed": m.recomputed} for m in found.mismatches
-        ],
-        "notes": found.notes,
-        "regraded": _regrade(folder, problems) if problems and not found.mismatches else [],
-    }
-
-
-def _regrade(folder: Path, problems: Sequence[Path]) -> list[dict[str, Any]]:
-    golds: dict[str, str] = {}
-    for path in problems:
-        golds |= read_golds(path)
-    documents = []
-    with Grader() as grader:
-        for listed in load_board(folder).entries:
-            for file in listed.entry.samples if isinstance(listed.entry, MeasuredEntry) else ():
-                path = folder / "samples" / f"{file.sha256}.parquet"
-                assert isinstance(listed.entry, MeasuredEntry), listed
-                with open_regular(path, MAX_SAMPLES_BYTES) as samples:
-                    graded = regrade(listed.entry, samples, golds, grader)
-                documents.append({"id": listed.id, "training_seed": file.training_seed, **asdict(graded)})
-    return documents
-
-
-def show_verified(found: dict[str, Any]) -> None:
-    """What was recomputed, and what differs."""
-    console = terminal()
-    for m in found["mismatches"]:
-        line = f"{m['id'][:SHORT_ID]} {m['field']}: stated {m['stated']}, recomputed {m['recomputed']}"
-        console.print(line, markup=False, soft_wrap=True)
-    for note in found["notes"]:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for graded in found["regraded"]:
-        seed = "" if graded["training_seed"] is None else f" (seed {graded['training_seed']})"
-        line = f"{graded['id'][:SHORT_ID]}{seed}: {len(graded['changes'])} of {graded['num_samples']} verdicts differ"
-        console.print(f"{line}, {graded['grader_then']} then, {graded['grader_now']} now", markup=False, soft_wrap=True)
-    console.print(
-        f"Recomputed: {found['measured']} measured entries; {found['reported']} reported ones have no samples. "
-        f"{len(found['mismatches']) or 'No'} mismatches.",
-        soft_wrap=True,
-    )

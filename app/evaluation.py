@@ -22,6 +22,7 @@ from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
+from runners.blocks import accelerator_name
 from runners.engine import LocalEngine, RouteRun
 from runners.scenario import Scenario
 
@@ -173,7 +174,7 @@ def evaluate(
     rows = [
         Row(
             name=entry.name,
-            allocation=f"{entry.allocation}{' (shuffled, no blocks)' if entry.shuffled else ''}",
+            allocation=str(entry.allocation),
             kind="finalist" if entry.finalist else "baseline",
             score=score_over_seeds(outcomes[entry.name]),
             difference=None
@@ -183,6 +184,7 @@ def evaluate(
             labels_trained=runs[entry.name][0].labels.labels_trained,
             gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in runs[entry.name]]),
             seeds=tuple(seeds),
+            shuffled=entry.shuffled,
         )
         for entry in entries
     ]
@@ -206,10 +208,24 @@ def evaluate(
         }
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
     ]
-    made = {"command": command_line(), "code_version": CODE_VERSION, "versions": engine.trainer.versions}
+    made = {
+        "command": command_line(),
+        "code_version": CODE_VERSION,
+        "versions": engine.trainer.versions,
+        "scenario": {"name": scenario.name, "sha256": scenario.sha256},
+        "accelerator": _accelerators(engine, runs),
+    }
     told = account(runs, scores, reporter.trained_keys)
     intervals = {name: finite_fields(score_interval(several)) for name, several in outcomes.items()}
     return rank_rows(rows, pairwise), meta, {**told, **made, "intervals": intervals, "pairwise": compared}
+
+
+def _accelerators(engine: LocalEngine, runs: Mapping[str, Sequence[RouteRun]]) -> str:
+    """The devices that trained the runs' blocks, as the records of those that are still in the store name them."""
+    keys = {use.key for several in runs.values() for run in several for use in run.blocks}
+    records = [record for key in sorted(keys) if (record := engine.store.record(key)) is not None]
+    names = {str(record["accelerator"]) for record in records}
+    return ", ".join(sorted(names)) or accelerator_name(engine.scenario.device)
 
 
 def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:

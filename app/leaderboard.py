@@ -4,7 +4,6 @@ A study's entries are made from its `report.json` (rows, score keys, command) an
 score of `tuition bench` from its own `record.json`. The numbers are computed anew from the samples, never copied.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +89,8 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         shared = {
             "command": report.get("command") or test["command"],
             "code_version": test["code_version"],
+            "scenario": test["scenario"],
+            "accelerator": test["accelerator"],
             "labels_validation": meta.labels_validation,
             "labels_owned": meta.labels_owned,
         }
@@ -109,6 +110,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             **shared,
             "name": row.name,
             "allocation": row.allocation,
+            "shuffled": row.shuffled,
             "labels_trained": row.labels_trained,
             "gpu_seconds": round(row.gpu_seconds, 3),
         }
@@ -158,17 +160,3 @@ def _reported_file(path: Path) -> LeaderboardEntry:
     if isinstance(entry, MeasuredEntry):
         raise EntryError(f"{path} is a measured entry: those are made from their samples, by --study or --score")
     return entry
-
-
-def read_golds(path: Path) -> dict[str, str]:
-    """Answers by problem id, from a JSONL file with `id` and `answer`; EntryError with the line that has neither."""
-    golds = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            golds[str(row["id"])] = str(row["answer"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise EntryError(f"{path}, line {number}: needs `id` and `answer` ({one_line(repr(error))[:80]})") from None
-    return golds

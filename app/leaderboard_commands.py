@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.bench_commands import DataOption
 from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
 
 leaderboard_app = typer.Typer(
@@ -24,7 +25,7 @@ class Format(StrEnum):
     bibtex = "bibtex"
 
 
-FolderArgument = Annotated[Path, typer.Argument(help="A leaderboard folder.")]
+BoardArgument = Annotated[str, typer.Argument(help="A leaderboard folder, or the name of one that ships.")]
 MixOption = Annotated[
     bool, typer.Option("--mix-presets", help="Let decoding presets and parts of a suite share a table, and say so.")
 ]
@@ -34,7 +35,10 @@ MixOption = Annotated[
 def show(
     what: Annotated[
         str | None,
-        typer.Argument(help="A tested study of the results folder, or a leaderboard folder; without it, the studies."),
+        typer.Argument(
+            help="A tested study of the results folder, a leaderboard folder, or the name of one that ships; without "
+            "it, their names."
+        ),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     mix_presets: MixOption = False,
@@ -43,15 +47,21 @@ def show(
     """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
     from app.progress import print_json
     from app.report import load_leaderboard, show_leaderboard, studies
+    from benchmarks.measured_boards import find_board, shipped_boards
 
     if what is None:
-        names = studies(results)
-        print_json({"studies": names}) if json else typer.echo("\n".join(names) or f"no tested study in {results}")
+        names, shipped = studies(results), list(shipped_boards())
+        if json:
+            print_json({"studies": names, "shipped": shipped})
+        else:
+            typer.echo("\n".join(names) or f"no tested study in {results}")
+            typer.echo(f"ships with this version: {', '.join(shipped) or 'none'}")
         return
-    if "/" in what or Path(what).is_dir():
+    if "/" in what or Path(what).is_dir() or what in shipped_boards():
         from app.board_report import board_document, show_board
 
-        print_json(board_document(Path(what), mix_presets)) if json else show_board(Path(what), mix_presets)
+        folder = find_board(what)
+        print_json(board_document(folder, mix_presets)) if json else show_board(folder, mix_presets)
         return
 
     document = load_leaderboard(results, str(study_name(what)))
@@ -92,34 +102,45 @@ def add(
 
 @leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")
 def verify(
-    folder: FolderArgument,
-    regrade: Annotated[
-        bool, typer.Option("--regrade", help="Grade the completions again as well; needs --problems.")
-    ] = False,
-    problems: Annotated[
-        list[Path] | None, typer.Option(help="JSONL files with `id` and `answer` of the suites' problems.")
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A leaderboard folder, or the name of one that ships; without it, all that ship."),
     ] = None,
+    regrade: Annotated[
+        bool | None,
+        typer.Option(
+            "--regrade/--no-regrade",
+            help="Grade all completions again, by rows from --data-dir, --problems or the Hub; or none. Default: those "
+            "of generated suites.",
+        ),
+    ] = None,
+    data_dir: DataOption = None,
+    problems: Annotated[
+        list[Path] | None, typer.Option(help="JSONL files with `id` and `answer`, for suites of your own.")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
     """Recompute every measured entry from its samples; what differs is named, and the exit code is then 1.
 
-    A verdict that today's grader gives otherwise is reported by --regrade; it is no mismatch, because an entry names
-    its grader's version.
+    Completions of generated suites (micro) are graded again. A verdict that comes out otherwise is a mismatch if the
+    entry names today's grader, and is reported only if it names another version.
     """
-    from app.board_report import show_verified, verify_document
     from app.progress import print_json
+    from app.verify import VerifyRequest, show_verified
+    from app.verify import verify as verify_boards
 
-    if regrade != bool(problems):
-        raise typer.BadParameter("--regrade and --problems FILE belong together: give both or none")
-    document = verify_document(folder, problems or [])
+    if (problems or data_dir is not None) and not regrade:
+        raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")
+    document = verify_boards(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
     print_json(document) if json else show_verified(document)
-    if document["mismatches"]:
+    if any(found["mismatches"] for found in document["leaderboards"]):
         raise typer.Exit(1)
 
 
 @leaderboard_app.command(epilog="Example: tuition leaderboard export boards/micro --format html --out micro.html")
 def export(
-    folder: FolderArgument,
+    what: BoardArgument,
     format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.md,
     out: Annotated[Path | None, typer.Option(help="A file, which appears whole; default: standard output.")] = None,
     mix_presets: MixOption = False,
@@ -127,9 +148,10 @@ def export(
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
     from benchmarks.boards import load_board
     from benchmarks.exports import export as export_board
+    from benchmarks.measured_boards import find_board
     from benchmarks.records import write_text
 
-    text = export_board(load_board(folder), format.value, mix_presets)
+    text = export_board(load_board(find_board(what)), format.value, mix_presets)
     if out is None:
         typer.echo(text, nl=False)
         return

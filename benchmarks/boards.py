@@ -1,7 +1,7 @@
 """Leaderboard folders: `leaderboard.json`, `entries/<id>.json` and `samples/<sha256>.parquet`, from untrusted disks.
 
 What: `add_entries` puts entries and their sample files in, atomically and safe against another writer; `load_board`
-reads a folder and refuses what does not recompute; `verify_board` recomputes everything and says what differs.
+reads a folder and refuses what does not recompute. `benchmarks.verification` says everything that differs.
 
 Simplified: sample files are copied whole, never shared between folders. Nothing is deleted: an entry that is withdrawn
 stays on disk and is named under `removed` in the changelog. A folder is a leaderboard when it holds `leaderboard.json`.
@@ -14,7 +14,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial as bound
 from io import BufferedReader
 from pathlib import Path
@@ -73,16 +73,6 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs."""
-
-    measured: int
-    reported: int
-    mismatches: list[Mismatch] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class Added:
     """What an `add_entries` did: ids that are new, ids that were there, and ids that new ones replaced."""
 
@@ -119,7 +109,8 @@ def _read(path: Path, max_bytes: int) -> bytes:
         return file.read(max_bytes + 1)
 
 
-def _subfolder(folder: Path, name: str) -> Path:
+def subfolder(folder: Path, name: str) -> Path:
+    """`entries` or `samples` of a folder; EntryError for a link or a file in its place."""
     path = folder / name
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise EntryError(f"{path} is no folder but a link or a file, and what lies behind it is not ours: remove it")
@@ -139,7 +130,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_entry(folder: Path, id: str) -> LeaderboardEntry:
     """One entry of a folder; EntryError unless its content hashes to its file's name."""
-    path = _subfolder(folder, "entries") / f"{id}.json"
+    path = subfolder(folder, "entries") / f"{id}.json"
     entry = parse_entry(_read(path, MAX_ENTRY_BYTES), str(path))
     found = entry_id(entry)
     if found != id:
@@ -147,10 +138,11 @@ def read_entry(folder: Path, id: str) -> LeaderboardEntry:
     return entry
 
 
-def _compare(folder: Path, id: str, entry: LeaderboardEntry) -> tuple[list[Mismatch], tuple[Outcomes, ...]]:
+def compare_entry(folder: Path, id: str, entry: LeaderboardEntry) -> tuple[list[Mismatch], tuple[Outcomes, ...]]:
+    """`compare_with_samples` on an entry's files in the folder; nothing for a reported entry."""
     if not isinstance(entry, MeasuredEntry):
         return [], ()
-    samples = _subfolder(folder, "samples")
+    samples = subfolder(folder, "samples")
     paths = [samples / f"{file.sha256}.parquet" for file in entry.samples]
     return compare_with_samples(id, entry, [bound(open_regular, path, MAX_SAMPLES_BYTES) for path in paths])
 
@@ -161,40 +153,12 @@ def load_board(folder: Path) -> Board:
     listed = []
     for id in manifest.ids:
         entry = read_entry(folder, id)
-        mismatches, outcomes = _compare(folder, id, entry)
+        mismatches, outcomes = compare_entry(folder, id, entry)
         if mismatches:
             fix = f"`tuition leaderboard verify {folder}` lists all"
             raise EntryError(f"entry {id[:SHORT_ID]} ({entry.name}): {mismatches[0].sentence}; {fix}")
         listed.append(Listed(id, entry, outcomes))
     return Board(manifest, tuple(listed))
-
-
-def verify_board(folder: Path) -> Verified:
-    """Recompute every listed entry. EntryError only when `leaderboard.json` itself cannot be read."""
-    manifest = read_manifest(folder)
-    mismatches: list[Mismatch] = []
-    needed: set[str] = set()
-    counts = {"measured": 0, "reported": 0}
-    for id in manifest.ids:
-        try:
-            entry = read_entry(folder, id)
-            counts[entry.kind] += 1
-            found, _ = _compare(folder, id, entry)
-        except EntryError as error:
-            mismatches.append(Mismatch(id, "entry", "an entry with this id", str(error)))
-            continue
-        mismatches += found
-        if isinstance(entry, MeasuredEntry):
-            needed |= {f"{file.sha256}.parquet" for file in entry.samples}
-    ever = {id for change in manifest.changelog for id in change.added}
-    files = {"entries": {f"{id}.json" for id in ever}, "samples": needed}
-    notes = [
-        f"{name}/{path.name}: no entry of version {manifest.version} needs it"
-        for name, wanted in files.items()
-        for path in sorted((folder / name).glob("*"))
-        if path.name not in wanted
-    ]
-    return Verified(**counts, mismatches=mismatches, notes=notes)
 
 
 def add_entries(
@@ -230,7 +194,7 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
     for left in folder.glob(f".partial-{MANIFEST}*"):
         left.unlink()
     for name in ("entries", "samples"):
-        _subfolder(folder, name).mkdir(exist_ok=True)
+        subfolder(folder, name).mkdir(exist_ok=True)
         for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
             partial.unlink()
     listed = {_result(entry): (id, entry) for id, entry in _listed(folder, old) if isinstance(entry, MeasuredEntry)}
@@ -261,7 +225,8 @@ def _listed(folder: Path, manifest: Manifest | None) -> Iterator[tuple[str, Lead
 
 def _result(entry: MeasuredEntry) -> tuple[object, ...]:
     """What makes two entries the same result: the checkpoints' samples, and what was decided to train them."""
-    return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, entry.allocation
+    route = (entry.allocation, entry.shuffled, entry.scenario)
+    return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, *route
 
 
 def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
@@ -269,7 +234,7 @@ def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
     if isinstance(entry, MeasuredEntry):
         for file, path in zip(entry.samples, paths, strict=True):
             _copy_samples(path, folder / "samples" / f"{file.sha256}.parquet")
-        mismatches, _ = _compare(folder, id, entry)
+        mismatches, _ = compare_entry(folder, id, entry)
         if mismatches:
             raise EntryError(f"{entry.name}: {mismatches[0].sentence}; nothing was added")
     write_text(folder / "entries" / f"{id}.json", entry_json(entry))
@@ -286,7 +251,7 @@ def _raised(
     text = f"{text}; {len(replaced)} of them replace earlier ones"[:500] if replaced else text[:500]
     if old is None:
         change = Change(version="1.0", date=today, change=text, added=tuple(new))
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:64] or "leaderboard"
+        name = re.sub(r"[^A-Za-z0-9._@-]+", "-", folder.resolve().name).lstrip("._@-")[:64] or "leaderboard"
         try:
             return Manifest(name=name, title=title or name, version="1.0", changelog=(change,))
         except ValidationError as error:

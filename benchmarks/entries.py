@@ -14,11 +14,20 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from benchmarks.statistics import Array, Score, score_over_seeds
+from planner.allocation import Allocation, AllocationError
 
-SCHEMA_VERSION = 1
 MAX_ENTRY_BYTES = 1 << 20
 SHORT_ID = 12  # hex digits; enough for any leaderboard that a person reads
 PARTIAL = "[:"  # "math500@1[:20]": the first 20 problems only, which is another suite than the whole
@@ -136,8 +145,30 @@ class Source(Strict):
         return f"{', '.join(self.authors)} ({self.year}): {self.title}, {self.identifier}"
 
 
+class ScenarioRef(Strict):
+    """The scenario that an allocation is of: its name, and the SHA-256 of all that decides its results."""
+
+    name: Text
+    sha256: Hash
+
+
+def _allocation(text: str) -> str:
+    try:
+        canonical_text = str(Allocation.parse(text))
+    except AllocationError as error:
+        raise ValueError(f"{one_line(error)}; add the row again, from its study") from None
+    if text != canonical_text:
+        raise ValueError(f"write it as {canonical_text!r}")
+    return text
+
+
+def _not_of_before(version: object) -> object:
+    if version == 1:
+        raise ValueError("of before the first release; add the row again, from its study")
+    return version
+
+
 class _Entry(Strict):
-    schema_version: Literal[1] = 1
     name: Text
     preset: Preset
     model: Text | None = None
@@ -159,9 +190,19 @@ class _Entry(Strict):
 
 
 class MeasuredEntry(_Entry):
-    """A score that we measured. `gpu_seconds` is the route's full training cost, the mean over the training seeds."""
+    """A score that we measured.
 
+    `allocation` is the text that `Allocation.parse` reads, `scenario` what it is of; `shuffled` says that the label
+    stage was one ordinary run over all labels, without blocks. `gpu_seconds` is the route's full training cost, the
+    mean over the training seeds, on the `accelerator` (several names where blocks were trained on several).
+    """
+
+    schema_version: Annotated[Literal[2], BeforeValidator(_not_of_before)] = 2
     kind: Literal["measured"] = "measured"
+    allocation: Annotated[Text, AfterValidator(_allocation)] | None = None
+    shuffled: bool = False
+    scenario: ScenarioRef | None = None
+    accelerator: Text | None = None
     suite: VersionedSuite
     suite_verified: bool = True
     score: MeasuredScore
@@ -175,6 +216,16 @@ class MeasuredEntry(_Entry):
     command: Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_plain)]
     code_version: Text
     versions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")], Text] = Field(max_length=100)
+
+    @model_validator(mode="after")
+    def _check_route(self) -> Self:
+        if (self.allocation is None) != (self.scenario is None):
+            raise ValueError("allocation and scenario belong together: give both, or null for both")
+        if self.shuffled and self.allocation is None:
+            raise ValueError("shuffled is true without an allocation: say which")
+        if (self.gpu_seconds is None) != (self.accelerator is None):
+            raise ValueError("gpu_seconds and accelerator belong together: give both, or null for both")
+        return self
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
@@ -203,6 +254,7 @@ class MeasuredEntry(_Entry):
 class ReportedEntry(_Entry):
     """A number that a source printed. It has no samples: nothing can be recomputed, and it is never ranked."""
 
+    schema_version: Literal[1] = 1
     kind: Literal["reported"] = "reported"
     suite: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
     score: ReportedScore

@@ -3,7 +3,8 @@
 What: `rank_rows` orders rows and gives each a rank interval, `render` makes a table of 100 columns, `to_json` a
 document, `plot` a forest plot. Rows are compared by paired differences; each row is charged its full cost.
 
-Simplified: the pairwise intervals behind the ranks are not corrected for their number. Rows from papers are not here.
+Simplified: ranks are corrected for the number of pairs, the intervals of differences are not. Rows from papers are not
+here.
 """
 
 import math
@@ -15,13 +16,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.multiplicity import Correction, rank_intervals
+from benchmarks.multiplicity import rank_intervals
 from benchmarks.statistics import Array, Difference, Score, paired_difference
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ONE_RUN = "one training run: excludes training variance"
+RANK_CORRECTION = "holm"
+SHUFFLED = " (shuffled, no blocks)"
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
 _STYLES = {"finalist": ("#0072B2", "o"), "baseline": ("#D55E00", "s")}
@@ -33,7 +36,8 @@ class Row:
 
     `difference` is this row less the reference row (None on the reference row itself); `selected_validation` the
     validation score that won the search (a fraction, None for baselines); `gpu_seconds` the route's full cost,
-    whatever the store held; `seeds` the training seeds.
+    whatever the store held; `seeds` the training seeds; `shuffled` that its label stage was one ordinary run over all
+    labels, without blocks.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Row:
     labels_trained: int
     gpu_seconds: float
     seeds: tuple[int, ...]
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[
     return {(a, b): paired_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
 
 
-def rank_rows(rows: Sequence[Row], pairwise: Pairwise, correction: Correction = "none") -> list[RankedRow]:
+def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
     """Rows by falling score (ties by name), each with its rank interval by `rank_intervals`.
 
     ValueError for a repeated name, a pair that is missing, or other than one reference row.
@@ -94,7 +99,7 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise, correction: Correction = 
             f"row {next(name for name in names if names.count(name) > 1)!r} is there twice; name rows apart"
         )
     _reference(rows)
-    ranks = rank_intervals(names, pairwise, correction)
+    ranks = rank_intervals(names, pairwise)
     return [RankedRow(row, *ranks[row.name]) for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))]
 
 
@@ -115,6 +120,7 @@ def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
         **asdict(meta),
         "heading": _heading(rows),
         "reference": _reference([ranked.row for ranked in rows]),
+        "rank_correction": RANK_CORRECTION,
         "rows": [
             {"rank_first": ranked.rank_first, "rank_last": ranked.rank_last, **asdict(ranked.row)} for ranked in rows
         ],
@@ -124,7 +130,12 @@ def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
-    """The inverse of `to_json`. KeyError, TypeError or ValueError for a document of another shape."""
+    """The inverse of `to_json`. KeyError, TypeError or ValueError for a document of another shape.
+
+    So it is for a document of an earlier version, whose ranks were not corrected for the number of pairs.
+    """
+    if (correction := document.get("rank_correction")) != RANK_CORRECTION:
+        raise ValueError(f"its ranks are corrected by {correction!r:.40}, not by {RANK_CORRECTION!r}")
 
     def numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
         return {name: math.nan if value is None else value for name, value in fields.items()}
@@ -169,7 +180,7 @@ def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
     for ranked in rows:
         row = ranked.row
         entry = Text(row.name, style="bold" if row.kind == "finalist" else "").append(
-            f"\n{row.allocation}", style="not bold dim"
+            f"\n{row.allocation}{SHUFFLED if row.shuffled else ''}", style="not bold dim"
         )
         selected = "-" if row.selected_validation is None else f"{100 * row.selected_validation:.1f}"
         table.add_row(
@@ -202,7 +213,8 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
     return "\n".join(
         [
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
-            "rank: the interval that pairwise paired differences leave open, not corrected for their number.",
+            "rank: the interval that the paired differences leave open, after Holm's correction over all pairs.",
+            "Intervals of differences stand each for itself, not corrected for their number.",
             "selected: the validation score by which the entry was chosen.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
             "GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",

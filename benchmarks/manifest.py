@@ -33,7 +33,7 @@ class Manifest(Strict):
     """`leaderboard.json`. No `suites`: any; `presets` null: any, each in a table of its own."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
     title: Text
     version: str
     url: Url | None = None

@@ -1,7 +1,7 @@
 """Tests of many differences: sign-flip permutation p-values, Holm's correction, and ranks as intervals.
 
 What: `sign_flip` tests one paired difference without a normal distribution; `holm` corrects the p-values of a table;
-`rank_intervals` gives each entry the ranks that the pairwise differences leave open, corrected for their number or not.
+`told_apart` says which pairs of a table differ after that correction, and `rank_intervals` which ranks they leave open.
 
 Simplified: Holm's correction knows nothing of the correlation of the differences, so it is somewhat conservative.
 """
@@ -17,8 +17,6 @@ from benchmarks.statistics import Array, Difference, FloatArray, differences
 MAX_EXACT_UNITS = 16  # 65,536 sign patterns
 NUM_FLIPS = 19_999  # a Monte Carlo p-value is then never below 1/20,000
 TIE = 1e-12  # sums of the same differences in another order agree to this
-
-Correction = Literal["none", "holm"]
 
 
 @dataclass(frozen=True)
@@ -96,33 +94,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def rank_intervals(
-    names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference], correction: Correction = "none"
-) -> dict[str, tuple[int, int]]:
-    """For every entry the first and the last rank (1 is best) that the pairwise differences leave open.
+def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> set[tuple[str, str]]:
+    """The pairs (better, worse) whose difference has a p-value below 1 - level after `holm` over all pairs.
 
-    The first rank is 1 + the number of entries that are better, the last rank the number of entries less those that are
-    worse. Better means, with "none", an interval that leaves out zero: any one rank is wrong more often than the
-    interval's level says, the more so the longer the table. With "holm" it means a p-value below 1 - level after `holm`
-    over all pairs: the chance that any pair of the table is told apart falsely is at most 1 - level. `pairwise` holds
-    each pair once, in either order. ValueError for a repeated name or a pair that is missing.
+    The chance that any pair of the table is told apart falsely is then at most 1 - level, however long the table.
+    `pairwise` holds each pair once, in either order. ValueError for a repeated name or a pair that is missing.
     """
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"entry {repeated[0]!r} is there twice; name entries apart")
     pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :]]
     ordered = [_difference(pairwise, a, b) for a, b in pairs]
-    if correction == "holm":
-        adjusted = holm([difference.p_value for difference in ordered])
-        told_apart = [p < 1 - difference.level for p, difference in zip(adjusted, ordered, strict=True)]
-    else:
-        told_apart = [difference.excludes_zero for difference in ordered]
+    adjusted = holm([difference.p_value for difference in ordered])
+    return {
+        (a, b) if difference.mean > 0 else (b, a)
+        for (a, b), difference, p_value in zip(pairs, ordered, adjusted, strict=True)
+        if p_value < 1 - difference.level
+    }
+
+
+def rank_intervals(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> dict[str, tuple[int, int]]:
+    """For every entry the first and the last rank (1 is best) that the pairwise differences leave open.
+
+    The first rank is 1 + the number of entries that are better, the last rank the number of entries less those that are
+    worse, by `told_apart`. ValueError as there.
+    """
     first, last = dict.fromkeys(names, 1), dict.fromkeys(names, len(names))
-    for (a, b), difference, apart in zip(pairs, ordered, told_apart, strict=True):
-        if apart:
-            better, worse = (a, b) if difference.mean > 0 else (b, a)
-            first[worse] += 1
-            last[better] -= 1
+    for better, worse in told_apart(names, pairwise):
+        first[worse] += 1
+        last[better] -= 1
     return {name: (first[name], last[name]) for name in names}
 
 

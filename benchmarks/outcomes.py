@@ -1,7 +1,7 @@
 """Outcomes of a measured entry: its per-sample files read with suspicion, and its numbers computed again from them.
 
 What: `read_outcomes` reads which sample of which problem was correct; `compare_with_samples` recomputes everything that
-an entry states about its samples; `regrade` grades the completions again.
+an entry states about its samples; `regrade` grades the completions again, against `Answers`.
 
 Simplified: that the completions came from the stated weights cannot be seen in the files. Files come from strangers, so
 sizes are checked before anything is read, and long texts are never expanded; the Parquet decoder itself is trusted.
@@ -28,6 +28,7 @@ from benchmarks.statistics import Array
 TOLERANCE = 1e-9  # absolute, of fractions: sums in another order differ far less, one verdict far more
 MAX_ROWS = 50_000_000
 MAX_ID_BYTES = 1000
+MAX_EXPANDED_BYTES = 4 << 30  # of the columns that are read; compression must not turn a small file into a full memory
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Mismatch:
     field: str
     stated: Any
     recomputed: Any
+    name: str | None = None
+    """The entry's name, where the entry could be read."""
 
     @property
     def sentence(self) -> str:
@@ -64,9 +67,14 @@ def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
         if names != list(SAMPLE_COLUMNS):
             raise EntryError(f"its columns are {', '.join(map(str, names))[:120]}, not those of a sample table")
         file.seek(0)
-        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "verdict"])
+        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "completion", "verdict"])
         if parquet.metadata.num_rows > MAX_ROWS:
             raise EntryError(f"it has {parquet.metadata.num_rows:,} rows, the limit is {MAX_ROWS:,}")
+        groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
+        chosen = [names.index(name) for name in columns]
+        expanded = sum(group.column(place).total_uncompressed_size for group in groups for place in chosen)
+        if expanded > MAX_EXPANDED_BYTES:
+            raise EntryError(f"it expands to {expanded:,} bytes, the limit is {MAX_EXPANDED_BYTES:,}")
         table = parquet.read(columns=list(columns), use_threads=False)
         for name in columns:
             if table[name].null_count and name != "extracted":
@@ -79,7 +87,7 @@ def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
     return table
 
 
-def _texts(column: pyarrow.ChunkedArray, name: str) -> Array:
+def _texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTES) -> Array:
     """A dictionary-encoded column as objects that share their texts, so that a long one is held once."""
     array = column.unify_dictionaries().combine_chunks()
     if isinstance(array, pyarrow.ChunkedArray):  # of no rows
@@ -87,8 +95,8 @@ def _texts(column: pyarrow.ChunkedArray, name: str) -> Array:
     if not pyarrow.types.is_dictionary(array.type):
         raise EntryError(f"its column {name} does not hold texts")
     longest = pyarrow.compute.max(pyarrow.compute.binary_length(array.dictionary)).as_py() or 0
-    if longest > MAX_ID_BYTES:
-        raise EntryError(f"its column {name} holds a text of {longest:,} bytes, the limit is {MAX_ID_BYTES:,}")
+    if longest > max_bytes:
+        raise EntryError(f"its column {name} holds a text of {longest:,} bytes, the limit is {max_bytes:,}")
     texts = np.array([*array.dictionary.to_pylist(), None], dtype=object)
     return texts[array.indices.to_numpy(zero_copy_only=False)]
 
@@ -108,7 +116,8 @@ def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:
     contradicted = np.flatnonzero((verdicts == str(Verdict.correct)) != correct)
     if len(contradicted):
         row = int(contradicted[0])
-        raise EntryError(f"row {row} has the verdict {verdicts[row]!r} but correct={bool(correct[row])}")
+        sample = f"problem {ids[row]}, sample {table['sample'][row]}"
+        raise EntryError(f"{sample} has the verdict {verdicts[row]!r} but correct={bool(correct[row])}")
     frame = pd.DataFrame({"problem_id": ids, "sample": table["sample"].to_numpy(), "correct": correct})
     try:
         problem_ids, outcomes_PK = correct_PK(frame)
@@ -162,28 +171,58 @@ def compare_with_samples(
     return mismatches, tuple(runs)
 
 
+class AnswersError(EntryError):
+    """Answers that were given lack a problem: nothing is wrong with the entry."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the problems of a suite ask for: gold answers by problem id.
+
+    `problem_ids_sha256` is that of the suite's own problems; None where the answers came without a suite.
+    """
+
+    golds: Mapping[str, str]
+    problem_ids_sha256: str | None
+
+
 @dataclass(frozen=True)
 class Regraded:
     """How the current grader judges the completions of one sample file. `changes` are (problem, sample, was, is)."""
 
+    id: str
+    training_seed: int | None
     grader_then: str
     grader_now: str
     num_samples: int
     changes: tuple[tuple[str, int, str, str], ...]
 
 
-def regrade(entry: MeasuredEntry, file: BufferedReader, golds: Mapping[str, str], grader: Grader) -> Regraded:
-    """Grade the completions of a sample file again; EntryError when `golds` (problem id to answer) lacks a problem."""
+def regrade(
+    id: str, entry: MeasuredEntry, place: int, file: BufferedReader, answers: Answers, grader: Grader
+) -> tuple[Regraded, list[Mismatch]]:
+    """Grade the completions of the entry's sample file number `place` again.
+
+    A changed verdict is a mismatch when the entry's grader has the very version of ours; that of another version may
+    judge otherwise, and one that ran out of time may have it another time. AnswersError when `answers` lack a problem,
+    EntryError when the file is no sample table.
+    """
     table = _table(file, ["problem_id", "sample", "completion", "verdict"])
     ids, was = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
-    missing = sorted(set(ids) - golds.keys())
+    missing = sorted(set(ids) - answers.golds.keys())
     if missing:
-        raise EntryError(f"{len(missing)} problems have no answer in the given file (first: {missing[0]!r:.60})")
-    grades = grader.grade_many([golds[id] for id in ids], [str(text) for text in table["completion"].to_pylist()])
-    samples = table["sample"].to_pylist()
+        raise AnswersError(f"{entry.name}: {len(missing)} problems have no answer here (first: {missing[0]!r:.60})")
+    completions = _texts(table["completion"], "completion", MAX_EXPANDED_BYTES)
+    grades = grader.grade_many([answers.golds[id] for id in ids], list(completions))
     changes = tuple(
-        (str(id), int(sample), str(then), str(grade.verdict))
-        for id, sample, then, grade in zip(ids, samples, was, grades, strict=True)
+        (str(problem), int(sample), str(then), str(grade.verdict))
+        for problem, sample, then, grade in zip(ids, table["sample"].to_pylist(), was, grades, strict=True)
         if then != grade.verdict
     )
-    return Regraded(entry.grader, GRADER_VERSION, len(ids), changes)
+    stated = entry.samples[place]
+    mismatches = [
+        Mismatch(id, f"samples[{place}], problem {problem}, sample {sample}, verdict", then, now)
+        for problem, sample, then, now in changes
+        if entry.grader == GRADER_VERSION and str(Verdict.timeout) not in (then, now)
+    ]
+    return Regraded(id, stated.training_seed, entry.grader, GRADER_VERSION, len(ids), changes), mismatches

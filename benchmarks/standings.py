@@ -4,7 +4,7 @@ What: `tables` puts measured entries of one suite, one preset and the same probl
 paired differences; reported entries get sections of their own and no ranks.
 
 Simplified: entries that were trained with other seeds are paired in the order of their seeds, as far as both have some;
-the shorter list decides. The pairwise intervals behind the ranks are not corrected for their number.
+the shorter list decides. Ranks are corrected for the number of pairs (Holm), the intervals of differences are not.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from itertools import combinations
 from benchmarks.boards import Board, Listed
 from benchmarks.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from benchmarks.leaderboard import ONE_RUN
-from benchmarks.multiplicity import rank_intervals
+from benchmarks.multiplicity import rank_intervals, told_apart
 from benchmarks.outcomes import Outcomes
 from benchmarks.statistics import Array, Difference, paired_difference
 
@@ -26,7 +26,7 @@ OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training
 
 @dataclass(frozen=True)
 class Standing:
-    """A row of a table. `tied`: another row shares the rank interval, and their difference may be zero.
+    """A row of a table. `tied`: another row shares the rank interval, and the two are not told apart.
 
     `difference` is this row less the reference row: None on the reference itself, and where the two cannot be compared
     (fewer than two common problems).
@@ -104,24 +104,22 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     group = sorted(group, key=lambda pair: (-pair[1].score.mean, pair[1].name, pair[0].id))
     pairwise = {(a[0].id, b[0].id): compare(a[0], b[0]) for a, b in combinations(group, 2)}
     known = {pair: difference for pair, difference in pairwise.items() if difference is not None}
-    ranks = rank_intervals([listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise})
+    ids, all_pairs = [listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise}
+    ranks, apart = rank_intervals(ids, all_pairs), told_apart(ids, all_pairs)
+
+    def tied(a: str, b: str) -> bool:
+        return a != b and ranks[a] == ranks[b] and not {(a, b), (b, a)} & apart
+
     direct = [listed.id for listed, entry in group if entry.name == REFERENCE]
     reference = direct[0] if len(direct) == 1 else group[0][0].id
 
     def against(a: str, b: str) -> Difference | None:
         return known[a, b] if (a, b) in known else known[b, a].reversed() if (b, a) in known else None
 
-    def may_be_equal(a: str, b: str) -> bool:
-        difference = against(a, b)
-        return difference is None or difference.low <= 0 <= difference.high
-
     rows = [
         Standing(
             listed, entry, *ranks[listed.id],
-            tied=any(
-                other.id != listed.id and ranks[other.id] == ranks[listed.id] and may_be_equal(other.id, listed.id)
-                for other, _ in group
-            ),
+            tied=any(tied(listed.id, other) for other in ids),
             difference=None if listed.id == reference else against(listed.id, reference),
             reference=listed.id == reference,
         )
@@ -146,6 +144,8 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
         notes.append("mixed parts of the suite: rows are compared on the problems that both have")
     if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
         notes.append("training seeds differ: rows are compared on the seeds that both have, or in the seeds' order")
+    if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
+        notes.append(f"GPU-seconds are of different devices ({'; '.join(devices)})")
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows without two common problems are not compared: their ranks are left open")
     return tuple(notes)

@@ -69,11 +69,6 @@ class Difference(Interval):
     `p_value` is two-sided, of the same t statistic.
     """
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
-
     def reversed(self) -> "Difference":
         """The difference b - a."""
         return replace(self, mean=-self.mean, low=-self.high, high=-self.low)

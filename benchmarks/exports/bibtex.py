@@ -32,7 +32,8 @@ def board_record(manifest: Manifest) -> str:
         "note": f"Leaderboard {escape(manifest.name)}, version {manifest.version} of {last.date}, made with Tuition",
         "url": manifest.url or "",
     }
-    return _record(f"tuition-{manifest.name}-{manifest.version}", fields)
+    # "@" begins a record, so that a key should not hold it.
+    return _record(f"tuition-{manifest.name.replace('@', '-')}-{manifest.version}", fields)
 
 
 def entry_record(manifest: Manifest, listed: Listed) -> str:

@@ -17,8 +17,8 @@ COLUMNS = (
     "kind", "id", "name", "suite", "preset", "preset_fields", "rank_first", "rank_last", "tied", "mean", "se_problems",
     "se_samples", "se_seeds", "difference", "difference_low", "difference_high", "difference_to", "reported_error",
     "reported_error_meaning", "num_problems", "num_samples", "training_seeds", "labels_trained", "labels_validation",
-    "labels_owned", "gpu_seconds", "model", "allocation", "command", "code_version", "citation", "url", "table",
-    "notes",
+    "labels_owned", "gpu_seconds", "accelerator", "model", "allocation", "shuffled", "scenario", "command",
+    "code_version", "citation", "url", "table", "notes",
 )  # fmt: skip
 
 
@@ -92,7 +92,9 @@ def _measured_row(table: MeasuredTable, row: Standing) -> dict[str, Any]:
         "num_samples": entry.num_samples, "training_seeds": " ".join(map(str, entry.seeds)),
         "labels_trained": entry.labels_trained, "labels_validation": entry.labels_validation,
         "labels_owned": entry.labels_owned, "gpu_seconds": entry.gpu_seconds, "model": entry.model,
-        "allocation": entry.allocation, "command": entry.command, "code_version": entry.code_version,
+        "allocation": entry.allocation, "shuffled": str(entry.shuffled).lower(), "accelerator": entry.accelerator,
+        "scenario": entry.scenario.name if entry.scenario else None, "command": entry.command,
+        "code_version": entry.code_version,
         "notes": "; ".join(table.notes),
     }  # fmt: skip
     if difference is not None:

@@ -1,14 +1,16 @@
 """Words that the exports share: numbers with their units, and what a row tells beside its score."""
 
 from benchmarks.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
+from benchmarks.leaderboard import SHUFFLED
 from benchmarks.manifest import Manifest
 from benchmarks.standings import MeasuredTable
 from benchmarks.statistics import Difference
 
 CAPTION = (
-    "Scores in percent, errors named by what they are over. Rank: the interval that pairwise paired differences leave "
-    "open, not corrected for their number; = marks ties. GPU-seconds: full training cost of one run, whatever a store "
-    "held; processor time on a CPU."
+    "Scores in percent, errors named by what they are over. Rank: the interval that the pairwise paired differences "
+    "leave open after Holm's correction over all pairs of the table; = marks ties. Intervals of differences stand each "
+    "for itself, not corrected for their number. GPU-seconds: full training cost of one run, whatever a store held; "
+    "processor time on a CPU."
 )
 REPORTED = "Reported by their sources and not recomputed: never ranked among measured entries."
 
@@ -54,7 +56,9 @@ def seeds(entry: MeasuredEntry) -> str:
 
 def subject(entry: LeaderboardEntry) -> str:
     """Model and allocation, as far as they are stated and not the name itself."""
-    return "; ".join(text for text in (entry.model, entry.allocation) if text is not None and text != entry.name)
+    shuffled = isinstance(entry, MeasuredEntry) and entry.shuffled
+    allocation = f"{entry.allocation}{SHUFFLED}" if shuffled else entry.allocation
+    return "; ".join(text for text in (entry.model, allocation) if text is not None and text != entry.name)
 
 
 def protocol(table: MeasuredTable) -> str:

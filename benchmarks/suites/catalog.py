@@ -1,5 +1,6 @@
 """The suites by name, and how a command line names them: `math500`, `math500@1`, `micro`, `micro-validation`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ SUITES: dict[str, Suite] = {
 
 # Split and number of problems, as the scenario `micro` scores them.
 MICRO: dict[str, tuple[str, int]] = {"micro": ("test", 256), "micro-validation": ("validation", 128)}
+MAX_GENERATED = 20_000  # as many as a scenario may have
 
 
 def find_suite(name: str) -> Suite:
@@ -37,9 +39,25 @@ def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any
     if not is_micro(name):
         return load(find_suite(name), data_dir, lock)
     bare, _, version = name.partition("@")
-    split, count = MICRO[bare]
     if version and version.partition("/")[0] != str(SUITE_VERSION):
         raise SuiteError(f"suite {name!r}: this release has {bare}@{SUITE_VERSION}")
+    return _generate(*MICRO[bare])
+
+
+def generated(versioned: str) -> Loaded | None:
+    """A generated suite by the name that scores carry, "micro-test@1/256", of any length.
+
+    None for every other name, and for another version than the generator's: its problems can no longer be made.
+    """
+    match = re.fullmatch(r"micro-([a-z]+)@([0-9]{1,9})/([1-9][0-9]{0,4})", versioned)
+    if match is None or int(match[2]) != SUITE_VERSION or int(match[3]) > MAX_GENERATED:
+        return None
+    if match[1] not in {split for split, _ in MICRO.values()}:
+        return None
+    return _generate(match[1], int(match[3]))
+
+
+def _generate(split: str, count: int) -> Loaded:
     problems = tuple(make_problems(split, count))
     # The name that scenarios give it: the generator's version, and how many of its endless problems.
     versioned = f"micro-{split}@{SUITE_VERSION}/{count}"

@@ -22,6 +22,7 @@ from app.shuffled import label_stage_only
 from benchmarks.baselines import MATCHED
 from planner.allocation import Allocation
 from planner.route import Block, Route
+from runners.blocks import accelerator_name
 from runners.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
@@ -292,6 +293,9 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert all(row["seeds"] == [1000] and row["gpu_seconds"] > 0 for row in rows.values())
     assert document["intervals"].keys() == {row["name"] for row in rows.values()}
 
+    assert all(str(Allocation.parse(row["allocation"])) == row["allocation"] for row in rows.values())
+    assert [name for name, row in rows.items() if row["shuffled"]] == ["direct-shuffled"]
+
     found = document["direct_compute"]
     assert rows["direct-compute"]["name"] == "direct-compute (compute of sample-sft)"
     assert rows["direct-compute"]["gpu_seconds"] >= found["target_gpu_seconds"]
@@ -328,5 +332,8 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert json.loads(again.stdout) == document
     report = json.loads((results / "studies" / "small-baselines" / "report.json").read_text())
     assert report["test"]["blocks"]["executed"] == 0
+    made = Scenario.load(str(path))
+    assert report["test"]["scenario"] == {"name": "small", "sha256": made.sha256}
+    assert report["test"]["accelerator"] == accelerator_name("cpu")
     shown = " ".join(tuition("leaderboard", "show", "small-baselines").stdout.split())
     assert "what each is matched by" in shown and "label blocks and" in shown

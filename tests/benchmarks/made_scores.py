@@ -1,6 +1,6 @@
 """Scores for tests of leaderboards: synthetic outcomes, kept by the real ScoreStore and made into real entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.entries import MeasuredEntry
+from benchmarks.grading import GRADER_VERSION
 from benchmarks.measured import entry_of_scores
 from benchmarks.records import ScoreKey, ScoreStore
+from benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 # Rows of the example leaderboard, with their accuracy.
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}
 PRESET = {"name": "sampled", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40, "prompt_suffix": "\n<think>"}
 FIELDS: dict[str, Any] = {
-    "allocation": "teacher=large teacher_rl=4 opd=2", "labels_trained": 32, "labels_validation": 64,
-    "labels_owned": 128, "gpu_seconds": 12.5, "command": "tuition baselines --scenario small", "code_version": "0.1.0",
+    "allocation": "teacher=large teacher_rl=4 opd=2", "scenario": {"name": "small", "sha256": "5" * 64},
+    "labels_trained": 32, "labels_validation": 64, "labels_owned": 128, "gpu_seconds": 12.5,
+    "accelerator": "cpu x86_64", "command": "tuition baselines --scenario small", "code_version": "0.1.0",
 }  # fmt: skip
 
 
@@ -43,6 +46,23 @@ def sample_table(accuracy: float, seed: int, num_problems: int = 12, num_samples
     )
 
 
+def answered(table: pd.DataFrame, answers: Mapping[str, str]) -> pd.DataFrame:
+    """The outcomes of a sample table as completions of real problems: the right answer, or one digit more."""
+    ids = np.repeat(sorted(answers), len(table) // len(answers))
+    said = [answers[id] + ("" if ok else "1") for id, ok in zip(ids, table["correct"], strict=True)]
+    return table.assign(problem_id=ids, completion=[f"so \\boxed{{{text}}}" for text in said], extracted=said)
+
+
+def micro_entry(
+    results: Path, name: str, accuracy: float = 0.5, count: int = 12, **changes: Any
+) -> tuple[MeasuredEntry, list[Path]]:
+    """A measured entry on the first `count` problems of micro's test split, graded by today's grader."""
+    answers = {problem.id: problem.answer for problem in make_problems("test", count)}
+    suite = f"micro-test@{SUITE_VERSION}/{count}"
+    made = {"suite": suite, "grader": GRADER_VERSION, "num_problems": count, "answers": answers, **changes}
+    return made_entry(results, name, accuracy, **made)
+
+
 def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any) -> str:
     """Keep a sample table as the score of the checkpoint with the hash of `weights`; its key."""
     key = ScoreKey(
@@ -52,7 +72,7 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
         num_samples=int(table["sample"].max()) + 1,
         sampling_seed=17,
         engine="transformers 5, torch 2",
-        grader="tuition-1",
+        grader=changes.get("grader", "tuition-1"),
     )
     record = {"versions": {"torch": "2.11"}, **changes.get("record", {})}
     ScoreStore(results / "scores").save(key, table, **record)
@@ -62,12 +82,19 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
 def made_entry(
     results: Path, name: str, accuracy: float = 0.5, seeds: Sequence[int] = (1, 2, 3), **changes: Any
 ) -> tuple[MeasuredEntry, list[Path]]:
-    """A measured entry and its sample files. `changes`: suite, decoding, num_problems, and fields of the entry."""
+    """A measured entry and its sample files.
+
+    `changes`: suite, decoding, grader, num_problems, num_samples, fields of the entry, and `answers` (by problem id) to
+    sample real problems.
+    """
+    answers = changes.pop("answers", None)
     shape = {n: changes.pop(n) for n in ("num_problems", "num_samples") if n in changes}
-    of_key = {n: changes.pop(n) for n in ("suite", "decoding") if n in changes}
+    of_key = {n: changes.pop(n) for n in ("suite", "decoding", "grader") if n in changes}
     runs: list[tuple[int | None, str]] = []
     for seed in seeds:
         table = sample_table(accuracy, seed + 1000 * sum(name.encode()), **shape)
+        if answers is not None:
+            table = answered(table, answers)
         runs.append((seed, save_score(results, table, f"{name} {seed} {sorted(of_key.items())}", **of_key)))
     entry, paths, _ = entry_of_scores(results / "scores", runs, {**FIELDS, "name": name, **changes})
     return entry, paths

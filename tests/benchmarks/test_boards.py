@@ -9,12 +9,13 @@ import pytest
 from filelock import FileLock
 
 from benchmarks import boards
-from benchmarks.boards import MANIFEST, add_entries, load_board, read_manifest, verify_board
+from benchmarks.boards import MANIFEST, add_entries, load_board, read_manifest
 from benchmarks.entries import EntryError, entry_id
 from benchmarks.manifest import Manifest
 from benchmarks.measured import entry_of_scores
 from benchmarks.outcomes import Outcomes
 from benchmarks.records import SAMPLES_FILE
+from benchmarks.verification import verify_board
 from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
 
 

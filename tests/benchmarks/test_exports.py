@@ -104,6 +104,13 @@ def test_every_format_holds_every_score_and_id(board: Board, format: str) -> Non
         assert percent in text or repr(fraction) in text
 
 
+@pytest.mark.parametrize("format", ["html", "latex", "md"])
+def test_the_caption_says_what_is_corrected_for_many_pairs(board: Board, format: str) -> None:
+    text = export(board, format).replace("&#39;", "'")
+    assert "after Holm's correction over all pairs of the table" in text
+    assert "Intervals of differences stand each for itself, not corrected" in text
+
+
 def test_hostile_texts_stay_texts_in_html(hostile_board: Board) -> None:
     parsed = Tags(export(hostile_board, "html"))
     assert "script" not in parsed.tags and "img" not in parsed.tags

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import norm
 
 from benchmarks.leaderboard import (
     ONE_RUN,
@@ -30,7 +31,9 @@ META = Meta("my-study", "micro-test@1", "sampled", labels_validation=100, labels
 
 
 def difference(low: float, high: float, num_seeds: int = 3) -> Difference:
-    return Difference((low + high) / 2, low, high, 50, num_seeds, num_seeds == 1, 0.5)
+    """With the p-value of a normal distribution that has this 95 % interval."""
+    p_value = 2 * float(norm.sf(abs(low + high) / (high - low) * norm.ppf(0.975)))
+    return Difference((low + high) / 2, low, high, 50, num_seeds, num_seeds == 1, p_value)
 
 
 def row(name: str, mean: float, to_reference: Difference | None, num_seeds: int = 3) -> Row:
@@ -56,7 +59,8 @@ def board(num_seeds: int = 3) -> list[RankedRow]:
     pairwise = {
         ("search #12", "direct"): difference(0.1, 0.196),
         ("direct", "half"): difference(-0.28, 0.02),
-        ("half", "search #12"): difference(-0.1, 0.06),
+        # An interval that leaves out zero (p = 0.03), but not a p-value that survives three tests.
+        ("half", "search #12"): difference(-0.19, -0.01),
     }
     return rank_rows(rows, pairwise)
 
@@ -67,7 +71,7 @@ def text(rows: list[RankedRow], width: int = 100) -> str:
     return console.export_text()
 
 
-def test_rows_are_sorted_and_ranked_by_what_the_intervals_leave_open() -> None:
+def test_rows_are_sorted_and_ranked_by_what_holms_correction_leaves_open() -> None:
     assert [(r.row.name, r.rank_first, r.rank_last, r.rank) for r in board()] == [
         ("search #12", 1, 2, "1-2"),
         ("half", 1, 3, "1-3"),
@@ -120,9 +124,16 @@ def test_the_table_fits_100_columns_and_names_its_numbers() -> None:
         "my-study on micro-test@1 (sampled)", "38.8 ±2.1 problems", "±1.1 samples", "±1.3 seeds", "+14.8",
         "[+10.0, +19.6]", "minus direct", "points [95 %]", "reference", "1-2", "39.1", "12,346", "teacher_rl=4",
         "avg@4 over 50 problems; training seeds 0, 1, 2", "164 owned, of which 100 for validation",
+        "after Holm's correction over all pairs", "stand each for itself, not corrected for their number",
     ):  # fmt: skip
         assert part in shown, part
     assert ONE_RUN not in shown
+
+
+def test_a_shuffled_row_says_so_beside_its_allocation() -> None:
+    rows = [replace(row("direct", 0.2, None), shuffled=True), row("b", 0.1, difference(-0.2, 0.1))]
+    shown = text(rank_rows(rows, {("b", "direct"): difference(-0.2, 0.1)}))
+    assert shown.count("shuffled") == 1 and "student_rl=8 (shuffled," in shown
 
 
 def test_one_training_run_is_the_heading_and_nothing_is_called_best() -> None:
@@ -156,6 +167,13 @@ def test_a_leaderboard_read_back_from_json_shows_the_same(num_seeds: int) -> Non
     assert meta == META
     assert text(rows) == text(board(num_seeds))
     assert to_json(rows, meta) == document
+
+
+def test_ranks_of_an_earlier_version_are_not_shown_under_todays_caption() -> None:
+    document = to_json(board(), META)
+    del document["rank_correction"]
+    with pytest.raises(ValueError, match="its ranks are corrected by None, not by 'holm'"):
+        from_json(document)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

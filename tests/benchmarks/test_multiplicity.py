@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.multiplicity import MAX_EXACT_UNITS, NUM_FLIPS, Correction, holm, rank_intervals, sign_flip
+from benchmarks.multiplicity import MAX_EXACT_UNITS, NUM_FLIPS, holm, rank_intervals, sign_flip, told_apart
 from benchmarks.statistics import Difference
 
 ZEROS = np.zeros((3, 1))
@@ -86,33 +86,50 @@ def difference(mean: float, p_value: float) -> Difference:
 
 
 @pytest.mark.parametrize(
-    ("correction", "ranks"),
+    ("a_over_b", "apart", "ranks"),
     [
-        ("none", {"a": (1, 1), "b": (2, 3), "c": (2, 3)}),
-        # Three tests: 0.02 becomes 0.06 and 0.001 stays below.
-        ("holm", {"a": (1, 2), "b": (1, 3), "c": (2, 3)}),
+        # Three tests: 0.001 becomes 0.003, and the next smallest is doubled. 0.02 survives as 0.04, 0.03 does not.
+        (0.02, {("a", "b"), ("a", "c")}, {"a": (1, 1), "b": (2, 3), "c": (2, 3)}),
+        (0.03, {("a", "c")}, {"a": (1, 2), "b": (1, 3), "c": (2, 3)}),
     ],
 )
-def test_rank_intervals_by_hand(correction: Correction, ranks: dict[str, tuple[int, int]]) -> None:
+def test_rank_intervals_by_hand(
+    a_over_b: float, apart: set[tuple[str, str]], ranks: dict[str, tuple[int, int]]
+) -> None:
     pairwise = {
-        ("a", "b"): difference(0.1, 0.03),
+        ("a", "b"): difference(0.1, a_over_b),
         ("c", "a"): difference(-0.2, 0.001),
         ("b", "c"): difference(0.1, 0.4),
     }
-    assert rank_intervals(["b", "c", "a"], pairwise, correction) == ranks
+    assert told_apart(["b", "c", "a"], pairwise) == apart
+    assert rank_intervals(["b", "c", "a"], pairwise) == ranks
+
+
+def test_a_longer_table_needs_smaller_p_values() -> None:
+    """The same difference is told apart among 2 entries, and no more once 15 pairs are looked at."""
+    names = [f"entry {i}" for i in range(6)]
+    pairwise = {(a, b): difference(0.1, 1.0) for i, a in enumerate(names) for b in names[i + 1 :]}
+    pairwise[names[0], names[1]] = difference(0.1, 0.004)
+    assert rank_intervals(names[:2], pairwise) == {names[0]: (1, 1), names[1]: (2, 2)}
+    assert set(rank_intervals(names, pairwise).values()) == {(1, 6)}
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=5), st.data())
-def test_holm_only_widens_rank_intervals(scores: list[float], data: st.DataObject) -> None:
+def test_rank_intervals_lie_within_those_of_single_tests(scores: list[float], data: st.DataObject) -> None:
     names = [f"entry {i}" for i in range(len(scores))]
     pairwise = {
         (names[i], names[j]): difference(scores[i] - scores[j], data.draw(st.sampled_from([0.001, 0.02, 0.3])))
         for i in range(len(scores))
         for j in range(i)
     }
-    plain, corrected = (rank_intervals(names, pairwise, which) for which in ("none", "holm"))
+    both_ways = {**pairwise, **{(b, a): d.reversed() for (a, b), d in pairwise.items()}}
+    ranks = rank_intervals(names, pairwise)
     for name in names:
-        assert 1 <= corrected[name][0] <= plain[name][0] <= plain[name][1] <= corrected[name][1] <= len(names)
+        # As if each pair had been tested alone.
+        significant = [d.mean for (a, _), d in both_ways.items() if a == name and d.p_value < 0.05]
+        first = 1 + sum(mean < 0 for mean in significant)
+        last = len(names) - sum(mean > 0 for mean in significant)
+        assert 1 <= ranks[name][0] <= first <= last <= ranks[name][1] <= len(names)
 
 
 def test_repeated_names_and_missing_pairs_are_named() -> None:

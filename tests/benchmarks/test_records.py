@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.records import SAMPLE_COLUMNS, RecordError, ScoreKey, ScoreStore, answers_PK, correct_PK, publish_folder
+from benchmarks.records import (
+    SAMPLE_COLUMNS,
+    RecordError,
+    ScoreKey,
+    ScoreStore,
+    answers_PK,
+    checked_table,
+    correct_PK,
+    publish_folder,
+)
 
 KEY = ScoreKey(
     weights_sha256="ab" * 32,
@@ -98,6 +107,29 @@ def test_a_text_with_any_characters_comes_back(tmp_path: Path) -> None:
     ScoreStore(tmp_path).save(KEY, table)
     loaded = ScoreStore(tmp_path).load(KEY)
     assert loaded is not None and loaded["completion"][0] == table["completion"][0]
+
+
+def test_a_table_comes_back_exactly_with_holes_and_large_numbers(tmp_path: Path) -> None:
+    levels = pd.array([None, 2**53 + 1, -3, None], dtype="Int64")
+    table = checked_table(sample_table(2, 2).assign(level=levels, subject=[None, "sums", "", "é"]))
+    ScoreStore(tmp_path).save(KEY, table)
+    loaded = ScoreStore(tmp_path).load(KEY)
+    assert loaded is not None
+    pd.testing.assert_frame_equal(loaded, table)
+
+
+def test_a_table_takes_little_more_than_its_outcomes_and_completions(tmp_path: Path) -> None:
+    """Alike completions, as a small model gives them, are not stored one by one."""
+    rng = np.random.default_rng(0)
+    texts = [
+        f"{a}+{b}={a + b},{a + b}+{c}={a + b + c} \\boxed{{{a + b + c}}}" for a, b, c in rng.integers(10, 50, (2048, 3))
+    ]
+    table = sample_table(256, 8).assign(completion=texts)
+    ScoreStore(tmp_path).save(KEY, table)
+    ours = (ScoreStore(tmp_path).path(KEY) / "samples.parquet").stat().st_size
+    checked_table(table).to_parquet(tmp_path / "plain.parquet", index=False)
+    assert ours < 0.7 * (tmp_path / "plain.parquet").stat().st_size
+    assert ours < 0.35 * sum(map(len, texts))
 
 
 @pytest.mark.parametrize(

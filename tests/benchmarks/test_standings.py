@@ -1,5 +1,6 @@
 """Standings: who shares a table, rank intervals from paired differences, ties, seeds and partial suites."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def test_presets_of_one_name_and_other_fields_are_other_presets(tmp_path: Path) 
     assert len(standings(board).measured) == 2
 
 
+def test_costs_on_different_devices_are_marked(tmp_path: Path) -> None:
+    board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": "NVIDIA H100"})
+    (table,) = standings(board).measured
+    assert table.notes == ("GPU-seconds are of different devices (NVIDIA H100; cpu x86_64)",)
+
+
 def test_rows_without_common_problems_are_left_open(tmp_path: Path) -> None:
     a, b = listed("a", [1]), listed("b", [1], prefix="other")
     assert compare(a, b) is None
@@ -127,6 +134,17 @@ def test_ranks_hold_the_place_and_ties_are_mutual(shifts: list[float], num_seeds
         assert 1 <= row.rank_first <= place <= row.rank_last <= len(table.rows)
     tied = [(row.rank_first, row.rank_last) for row in table.rows if row.tied]
     assert all(tied.count(ranks) >= 2 for ranks in tied)
+
+
+def test_one_interval_without_zero_among_six_pairs_is_still_a_tie() -> None:
+    manifest = Manifest(
+        name="x", title="X", version="1.0", changelog=(Change(version="1.0", date="2026-01-01", change="x"),)
+    )
+    listed = [_measured(number, shift, 2) for number, shift in enumerate((0.35, 0.45, 0.5, 0.55))]
+    (table,) = standings(Board(manifest, tuple(listed))).measured
+    differences = [compare(a, b) for a, b in combinations(listed, 2)]
+    assert [d for d in differences if d is not None and (d.low > 0 or d.high < 0)]
+    assert [row.rank for row in table.rows] == ["=1-4"] * 4
 
 
 def _measured(number: int, shift: float, num_seeds: int) -> Listed:

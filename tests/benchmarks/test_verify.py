@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow
@@ -10,12 +11,15 @@ import pyarrow.parquet
 import pytest
 
 from benchmarks import boards
-from benchmarks.boards import MANIFEST, load_board, read_manifest, verify_board
-from benchmarks.entries import EntryError, MeasuredEntry, entry_id, entry_json
-from benchmarks.grading import Grader
-from benchmarks.outcomes import regrade
-from benchmarks.records import file_sha256
-from tests.benchmarks.made_scores import made_entry
+from benchmarks.boards import MANIFEST, add_entries, load_board, read_manifest
+from benchmarks.entries import EntryError, MeasuredEntry, entry_id, entry_json, ids_sha256, measured_score
+from benchmarks.grading import GRADER_VERSION, Grader
+from benchmarks.measured import entry_of_scores
+from benchmarks.outcomes import Answers, AnswersError
+from benchmarks.records import correct_PK, file_sha256
+from benchmarks.suites.micro import SUITE_VERSION, make_problems
+from benchmarks.verification import Regrading, Verified, verify_board
+from tests.benchmarks.made_scores import FIELDS, answered, micro_entry, sample_table, save_score
 
 
 def first(board: Path) -> tuple[str, MeasuredEntry]:
@@ -97,7 +101,8 @@ def test_a_verdict_that_contradicts_correct_is_named(board: Path) -> None:
     _, entry = first(board)
     flip(board / "samples" / f"{entry.samples[1].sha256}.parquet", verdict_too=False)
     found = verify_board(board).mismatches
-    assert any("row 0 has the verdict" in str(mismatch.recomputed) for mismatch in found)
+    assert any("problem toy/000, sample 0 has the verdict" in str(mismatch.recomputed) for mismatch in found)
+    assert {mismatch.name for mismatch in found} == {entry.name}
 
 
 def test_an_entry_that_was_edited_in_its_file_is_refused(board: Path) -> None:
@@ -209,16 +214,91 @@ def test_files_over_the_limit_are_not_read(board: Path, monkeypatch: pytest.Monk
     assert "the limit is 100" in str(verify_board(board).mismatches[0].recomputed)
 
 
-def test_regrading_names_every_verdict_that_changed(tmp_path: Path) -> None:
-    entry, paths = made_entry(tmp_path, "half", seeds=(1,))
-    table = pd.read_parquet(paths[0])
-    golds = dict.fromkeys(table["problem_id"], "7")
+def test_files_that_expand_too_far_are_not_read(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.outcomes.MAX_EXPANDED_BYTES", 100)
+    assert "it expands to" in str(verify_board(board).mismatches[0].recomputed)
+
+
+def micro_board(tmp_path: Path, **changes: Any) -> Path:
+    add_entries(tmp_path / "board", [micro_entry(tmp_path, "half", 0.5, **changes)])
+    return tmp_path / "board"
+
+
+def regraded(board: Path, answers: Answers | None) -> Verified:
     with Grader() as grader:
-        with paths[0].open("rb") as file:
-            assert regrade(entry, file, golds, grader).changes == ()
-        with paths[0].open("rb") as file:
-            other = regrade(entry, file, {**golds, "toy/000": "8"}, grader)
-        with paths[0].open("rb") as file, pytest.raises(EntryError, match="1 problems have no answer"):
-            regrade(entry, file, {id: "7" for id in golds if id != "toy/000"}, grader)
-    assert len(other.changes) == 4 and {change[0] for change in other.changes} == {"toy/000"}
-    assert other.num_samples == 48
+        return verify_board(board, Regrading(lambda _: answers, grader))
+
+
+def micro_answers(count: int = 12) -> Answers:
+    golds = {problem.id: problem.answer for problem in make_problems("test", count)}
+    return Answers(golds, ids_sha256(list(golds)))
+
+
+def test_verdicts_that_the_grader_gives_are_no_mismatch(tmp_path: Path) -> None:
+    found = regraded(micro_board(tmp_path), micro_answers())
+    assert (found.mismatches, len(found.regraded), {graded.changes for graded in found.regraded}) == ([], 3, {()})
+    assert [graded.num_samples for graded in found.regraded] == [48] * 3
+
+
+def test_without_answers_nothing_is_graded_again(tmp_path: Path) -> None:
+    assert regraded(micro_board(tmp_path), None).regraded == []
+
+
+def test_a_flipped_verdict_is_found_even_where_all_else_was_made_to_fit(tmp_path: Path) -> None:
+    """What only grading again can see: file, hash, scores and id all agree with the lie."""
+    board = micro_board(tmp_path, seeds=(1,))
+    id, entry = first(board)
+    path = board / "samples" / f"{entry.samples[0].sha256}.parquet"
+    flip(path)
+    sha256, table = file_sha256(path), pd.read_parquet(path)
+    path.rename(path.with_name(f"{sha256}.parquet"))
+    score, _ = measured_score([correct_PK(table)[1]])
+    sample = entry.samples[0].model_copy(update={"sha256": sha256})
+    new = relist(board, id, entry.model_copy(update={"samples": (sample,), "score": score}))
+    assert verify_board(board).mismatches == []
+    (mismatch,) = regraded(board, micro_answers()).mismatches
+    assert mismatch.field == "samples[0], problem micro-test-0000, sample 0, verdict"
+    assert (mismatch.id, mismatch.name, mismatch.stated) == (new, "half", table["verdict"][0])
+    assert {mismatch.stated, mismatch.recomputed} == {"correct", "wrong"}
+
+
+def test_another_graders_verdict_is_news_and_no_mismatch(tmp_path: Path) -> None:
+    board = micro_board(tmp_path, grader="tuition-0+math-verify-0.8.0", seeds=(1,))
+    other = micro_answers()
+    found = regraded(board, Answers({**other.golds, "micro-test-0003": "-5"}, other.problem_ids_sha256))
+    (graded,) = found.regraded
+    assert found.mismatches == [] and {change[0] for change in graded.changes} == {"micro-test-0003"}
+    assert (graded.grader_then, graded.grader_now) == ("tuition-0+math-verify-0.8.0", GRADER_VERSION)
+
+
+def test_a_verdict_of_a_late_answer_is_news_and_no_mismatch(tmp_path: Path) -> None:
+    answers = micro_answers()
+    table = answered(sample_table(0.5, 1), answers.golds)
+    table.loc[0, ["verdict", "correct"]] = ["timeout", False]
+    suite = f"micro-test@{SUITE_VERSION}/12"
+    key = save_score(tmp_path, table, "w", suite=suite, grader=GRADER_VERSION)
+    entry, paths, _ = entry_of_scores(tmp_path / "scores", [(1, key)], {**FIELDS, "name": "half"})
+    add_entries(tmp_path / "board", [(entry, paths)])
+    found = regraded(tmp_path / "board", answers)
+    assert found.mismatches == [] and [change[2] for change in found.regraded[0].changes] == ["timeout"]
+
+
+def test_problems_that_are_not_the_suites_are_a_mismatch(tmp_path: Path) -> None:
+    found = regraded(micro_board(tmp_path, seeds=(1,)), micro_answers(13))
+    (mismatch,) = found.mismatches
+    assert mismatch.field == f"problem_ids_sha256 (suite micro-test@{SUITE_VERSION}/12)" and found.regraded == []
+
+
+def test_answers_that_lack_a_problem_are_an_error_and_no_fault_of_the_entry(tmp_path: Path) -> None:
+    golds = dict(list(micro_answers().golds.items())[1:])
+    with pytest.raises(AnswersError, match="half: 1 problems have no answer here"):
+        regraded(micro_board(tmp_path), Answers(golds, None))
+
+
+def test_a_file_that_cannot_be_read_is_named_once_and_the_others_are_graded(tmp_path: Path) -> None:
+    board = micro_board(tmp_path)
+    _, entry = first(board)
+    damage_cut(board / "samples" / f"{entry.samples[1].sha256}.parquet")
+    found = regraded(board, micro_answers())
+    assert [mismatch.field for mismatch in found.mismatches].count("samples[1]") == 1
+    assert [graded.training_seed for graded in found.regraded] == [1, 3]

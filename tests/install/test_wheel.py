@@ -58,8 +58,15 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
         if path.is_file() and (path.suffix == ".py" or BUILT_IN in path.parents) and "__pycache__" not in path.parts
     } | {
         path.relative_to(ROOT).as_posix(): path.stat().st_size
-        for pattern in ("benchmarks/reported/*.yaml", "benchmarks/exports/*.j2")  # the paper's rows, the HTML page
-        for path in ROOT.glob(pattern)
+        # The paper's rows, the HTML page, and leaderboards.
+        for pattern in (
+            "reported/*.yaml",
+            "exports/*.j2",
+            "measured_boards/*/leaderboard.json",
+            "measured_boards/*/entries/*.json",
+            "measured_boards/*/samples/*.parquet",
+        )
+        for path in (ROOT / "benchmarks").glob(pattern)
     }
     assert {"runners/scenarios/micro.yaml", "runners/scenarios/micro/large/model.safetensors"} <= expected.keys()
     assert {name: size for name, size in held.items() if ".dist-info/" not in name} == expected

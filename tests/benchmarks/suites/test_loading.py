@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.suites import amc23, gsm8k, loading, math500, olympiadbench
-from benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
+from benchmarks.suites.catalog import MAX_GENERATED, MICRO, SUITES, find_suite, generated, load_by_name
 from benchmarks.suites.loading import (
     HubSource,
     Suite,
@@ -218,3 +218,23 @@ def test_canonical_text_ignores_white_space_only(text: str, rng: random.Random) 
     assert canonical_problem(spaced) == canonical_problem(text)
     assert canonical_problem(canonical_problem(text)) == canonical_problem(text)
     assert canonical_problem(text + "x") != canonical_problem(text)
+
+
+@pytest.mark.parametrize("name", MICRO)
+def test_a_generated_suite_is_made_by_the_name_that_its_scores_carry(name: str) -> None:
+    loaded = load_by_name(name)
+    assert generated(loaded.name) == loaded
+    whole, _, count = loaded.name.rpartition("/")
+    shorter = generated(f"{whole}/{int(count) - 1}")
+    assert shorter is not None and shorter.problems == loaded.problems[:-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/256", f"micro-test@1/{MAX_GENERATED + 1}",
+        "micro-labels@1/8", "micro-test@1/0", "micro-test@1/256[:4]", "micro-test@1/256\n", "../micro-test@1/8",
+    ],
+)  # fmt: skip
+def test_no_other_name_is_a_generated_suite(name: str) -> None:
+    assert generated(name) is None
