@@ -24,6 +24,7 @@ from benchmarks.baselines import DIRECT_COMPUTE
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
+from planner.cost import BlockCosts
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
@@ -92,6 +93,15 @@ class ComputeMatch(BaseModel):
 def extended(label_blocks: int, replay: int) -> Allocation:
     """Direct GRPO on all labels, then so many replay blocks."""
     return Allocation(student_rl=label_blocks, replay=replay)
+
+
+def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation) -> int:
+    """How many replay blocks the chain will need, by predicted costs, to reach the compute of `compared`."""
+    target, direct = (
+        costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
+        for allocation in (compared, extended(scenario.recipe.num_label_blocks, 0))
+    )
+    return max(0, ceil((target - direct) / costs.seconds("student_rl", "student")))
 
 
 def match_compute(
