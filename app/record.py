@@ -33,6 +33,8 @@ from app.record_plan import (
     chosen_allocations,
     existing_table,
     header_of,
+    read_rows,
+    rows_folder,
     scenario_label,
     training_order,
 )
@@ -66,11 +68,6 @@ Run = tuple[Allocation, int]
 
 class RecordingError(RuntimeError):
     """A recording that could not be completed, or is going on elsewhere; one line with the fix."""
-
-
-def rows_folder(results: Path, scenario: Scenario) -> Path:
-    """Where the rows of a scenario's recording lie until a table holds them, and after."""
-    return results / "recorded" / scenario.sha256[:12]
 
 
 def run_recording(request: RecordRequest) -> dict[str, Any]:
@@ -202,17 +199,6 @@ class _Recording:
                 return
 
 
-def read_rows(folder: Path) -> list[RecordedRun]:
-    """The rows in a recording's folder; a damaged file is passed over with a warning, and its run recorded anew."""
-    rows = []
-    for path in sorted(folder.glob("*/*.json")):
-        try:
-            rows.append(RecordedRun.model_validate_json(path.read_bytes()))
-        except (ValueError, RecursionError) as error:
-            logger.warning("%s is damaged (%s): its run is recorded anew", path, " ".join(str(error).split())[:200])
-    return rows
-
-
 def _engine(scenario: Scenario, request: RecordRequest, listener: Reporter | Remote) -> LocalEngine:
     blocks = listener.blocks if isinstance(listener, Reporter) else listener
     return LocalEngine(scenario, request.results, blocks, request.mix_versions)
@@ -245,6 +231,14 @@ def _record_tasks(
 ) -> None:
     """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
     recipe = engine.scenario.recipe
+    blocks = recipe.num_label_blocks
+    parsed = [(Allocation.parse(text), seed) for text, seed in tasks]
+    # A longer chain of direct-compute may be wanted after these tasks.
+    tips = {
+        compile_route(allocation, recipe, seed).final
+        for allocation, seed in parsed
+        if allocation == extended(blocks, max(a.replay for a, _ in parsed))
+    }
     failures = 0
     for number in numbers:
         text, seed = tasks[number]
@@ -262,8 +256,9 @@ def _record_tasks(
         score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
         listener.run_done(f"{text} (seed {seed})", f"validation {score:.1%}", recorded + number + 1, total, done_before)
         if request.max_store_bytes is not None:
-            later = [compile_route(Allocation.parse(a), recipe, s) for a, s in tasks[number + 1 :]]
-            _limit_store(request.results, request.max_store_bytes, later, listener)
+            later = [compile_route(allocation, recipe, seed) for allocation, seed in parsed[number + 1 :]]
+            needed = {block.key for route in later for block in route.blocks} | tips
+            _limit_store(request.results, request.max_store_bytes, needed, listener)
 
 
 def record_route(engine: LocalEngine, route: Route) -> RecordedRun:
@@ -337,9 +332,8 @@ def _score_price(engine: LocalEngine, scored: Scored) -> float:
     return price
 
 
-def _limit_store(results: Path, limit_bytes: int, later: Sequence[Route], listener: Reporter | Remote) -> None:
+def _limit_store(results: Path, limit_bytes: int, needed: set[str], listener: Reporter | Remote) -> None:
     """Evict first what no later run needs, then, if that is not enough, what is cheapest to make again."""
-    needed = {block.key for route in later for block in route.blocks}
     for keep in (needed, set[str]()):
         plan = limit_store(results, limit_bytes, keep)
         if plan is None or not plan.evictions:

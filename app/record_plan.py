@@ -4,6 +4,7 @@ The choice depends on the scenario and on the number of routes only: the same fo
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -39,6 +40,8 @@ from planner.coverage import candidates, cover
 from planner.route import Block, Route, compile_route
 from runners.scenario import Scenario
 from runners.store import BlockStore
+
+logger = logging.getLogger(__name__)
 
 LEAST_RUN_SECONDS = 0.1  # a run costs something, where the scenario foresees no seconds for scores
 CHOICE_SEED = 0
@@ -106,6 +109,22 @@ def existing_table(path: Path, scenario: Scenario) -> RecordedTable | None:
             "go back to the scenario that it records"
         )
     return table
+
+
+def rows_folder(results: Path, scenario: Scenario) -> Path:
+    """Where the rows of a scenario's recording lie until a table holds them, and after."""
+    return results / "recorded" / scenario.sha256[:12]
+
+
+def read_rows(folder: Path) -> list[RecordedRun]:
+    """The rows in a recording's folder; a damaged file is passed over with a warning, and its run recorded anew."""
+    rows = []
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            rows.append(RecordedRun.model_validate_json(path.read_bytes()))
+        except (ValueError, RecursionError) as error:
+            logger.warning("%s is damaged (%s): its run is recorded anew", path, " ".join(str(error).split())[:200])
+    return rows
 
 
 def chosen_allocations(
@@ -189,7 +208,9 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, table)
     seeds = recorded_seeds(request.num_seeds)
     wanted = [compile_route(a, scenario.recipe, seed) for seed in seeds for a in allocations]
-    todo = [route for route in wanted if table is None or (route.allocation, route.seed) not in table.index]
+    recorded = [*(table.runs if table else ()), *read_rows(rows_folder(request.results, scenario))]
+    done = {(run.allocation, run.seed): run for run in recorded}
+    todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
     store = BlockStore(request.results / "store") if (request.results / "store").is_dir() else None
     costs = block_costs(scenario, store)
     missing: dict[str, Block] = {}
@@ -197,7 +218,7 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
         missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
     training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
     scoring = len(todo) * scoring_of_run(scenario)
-    written = [*(table.runs if table else ()), *(_made_up(scenario, route, costs) for route in todo)]
+    written = [*done.values(), *(_made_up(scenario, route, costs) for route in todo)]
     return {
         "scenario": scenario_label(scenario),
         "table": str(path),

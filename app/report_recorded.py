@@ -27,7 +27,8 @@ def show_recording_plan(document: dict[str, Any]) -> None:
 def show_recorded(document: dict[str, Any]) -> None:
     """What a table holds."""
     console = terminal()
-    table = Table(title=f"{document['table']}: {document['scenario']}", box=box.SIMPLE_HEAD)
+    console.print(f"{document['table']}: {document['scenario']}", markup=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD)
     for column in ("seed", "role", "routes"):
         table.add_column(column, justify="left" if column == "role" else "right")
     for row in document["seeds"]:
