@@ -218,7 +218,7 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
         missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
     training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
     scoring = len(todo) * scoring_of_run(scenario)
-    written = [*done.values(), *(_made_up(scenario, route, costs) for route in todo)]
+    written = [*done.values(), *(made_up_run(scenario, route, costs) for route in todo)]
     return {
         "scenario": scenario_label(scenario),
         "table": str(path),
@@ -239,7 +239,7 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     }
 
 
-def _made_up(scenario: Scenario, route: Route, costs: BlockCosts) -> RecordedRun:
+def made_up_run(scenario: Scenario, route: Route, costs: BlockCosts) -> RecordedRun:
     """A row with drawn counts, as large as a real one, to foresee the size of a table; it is never written."""
     rng = np.random.default_rng(int(route.key[:8], 16))
 

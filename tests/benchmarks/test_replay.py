@@ -1,7 +1,5 @@
 """Replay: what the live store would charge, only seeds that are for drawing, and studies that run on it."""
 
-from pathlib import Path
-
 import optuna
 import pytest
 from hypothesis import given
@@ -10,7 +8,8 @@ from hypothesis import strategies as st
 from benchmarks.recorded import RecordedError, RecordedTable, checked_table
 from benchmarks.replay import Replay
 from planner.allocation import Allocation
-from planner.study import StudyLimits, finalists, open_study, search
+from planner.sampler import SeededSampler
+from planner.study import StudyLimits, finalists, search
 from tests.benchmarks.made_table import SEEDS, SPACE, made_header, made_run, made_runs
 
 TEXTS = [str(a) for a in dict.fromkeys(SPACE.random_allocations(400, seed=0))][:40]
@@ -90,10 +89,11 @@ def test_what_is_not_recorded_is_an_error_and_has_a_nearest_neighbour(table: Rec
     assert {str(a) for a in replay.allocations} == {*FIXED, *TEXTS}
 
 
-def test_a_study_of_20_trials_runs_on_a_replay(table: RecordedTable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_study_of_20_trials_runs_on_a_replay(table: RecordedTable, sampler: str) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     replay = Replay(table, DRAW)
-    study = open_study("replayed", f"sqlite:///{tmp_path / 'study.db'}", table.header.scenario_sha256, seed=0)
+    study = optuna.create_study(sampler=SeededSampler(sampler, 0), direction="maximize")
     search(study, table.header.space, replay.nearest_route, replay.evaluate, StudyLimits(trials=20))
     trials = [trial for trial in study.trials if trial.value is not None]
     assert len(study.trials) == 20 and len(trials) >= 10
