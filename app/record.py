@@ -49,6 +49,7 @@ from benchmarks.recorded import (
     RecordedTable,
     recorded_seeds,
     role_of,
+    with_first_prices,
     write_table,
 )
 from benchmarks.records import write_json
@@ -178,7 +179,9 @@ class _Recording:
         blocks = self.scenario.recipe.num_label_blocks
         upstream = Allocation.parse(self.header.names[UPSTREAM])
         while True:
-            full = {(Allocation.parse(run.allocation), run.seed): run.gpu_seconds_full for run in self.rows()}
+            # At the prices of the table, where a retrained block keeps its first.
+            rows = with_first_prices(self.rows())
+            full = {(Allocation.parse(run.allocation), run.seed): run.gpu_seconds_full for run in rows}
             target = [full.get((upstream, seed)) for seed in seeds]
             lengths = [a.replay for a, _ in full if a == extended(blocks, a.replay)]
             length = max(lengths, default=0)

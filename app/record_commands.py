@@ -1,4 +1,4 @@
-"""The commands `tuition record` and `tuition recorded`, for `app.cli`. Heavy imports wait inside, as there."""
+"""The commands `tuition record`, `recorded` and `evidence`, for `app.cli`. Heavy imports wait inside, as there."""
 
 from pathlib import Path
 from typing import Annotated
@@ -83,3 +83,19 @@ def recorded(
 
     document = describe_table(table)
     print_json(document) if json else show_recorded(document)
+
+
+def evidence(
+    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
+    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the named routes of a recorded table, with paired intervals, as Markdown and as a figure.
+
+    The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
+    """
+    from app.evidence import make_evidence
+    from app.progress import print_json
+
+    document, text = make_evidence(table, figure)
+    print_json(document) if json else typer.echo(text, nl=False)
