@@ -13,7 +13,7 @@ def show_recording_plan(document: dict[str, Any]) -> None:
     console = terminal()
     seeds = ", ".join(f"{row['seed']} ({row['role']})" for row in document["seeds"])
     console.print(
-        f"{document['scenario']}: {document['routes']} routes with each of {len(document['seeds'])} seeds, {seeds}; "
+        f"{document['scenario']}: {document['routes']} routes a seed, seeds {seeds}; "
         f"{document['rows_recorded']:,} rows are recorded, {document['rows_to_record']:,} to record.\n"
         f"Blocks: {document['blocks_requested']:,} requested, {document['blocks_to_train']:,} to train.\n"
         f"Time: {document['gpu_seconds'] / 3600:.2f} h of {document['device']} with one worker, of which "

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 import app.record
 from app.interrupts import Stopped
-from app.record import record_route, record_worker, run_recording
+from app.record import RecordingError, record_route, record_worker, run_recording
 from app.record_plan import RecordRequest, chosen_allocations, header_of, read_rows, rows_folder, training_order
 from benchmarks.recorded import RecordedTable, checked_table, read_table, recorded_seeds, with_first_prices
 from benchmarks.records import correct_PK
@@ -220,6 +221,54 @@ def test_a_store_that_is_kept_small_loses_no_row_and_no_price(
     assert set(BlockStore(small.results / "store").block_keys()) == in_use, "the last run's are under lease"
     assert again.run(half, seed).blocks == first.run(half, seed).blocks
     assert again.index.keys() == first.index.keys() and trainings(small.results) == trainings(request.results)
+
+
+@pytest.mark.slow
+def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
+    stopped_and_completed: tuple[RecordRequest, list[int]],
+    scenario: Scenario,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request, _ = stopped_and_completed
+    again = replace(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
+    shutil.copytree(request.results, again.results)
+    folder = rows_folder(again.results, scenario)
+    half = read_table(request.table_path(scenario)).header.names["half"]
+    failed: list[str] = []
+
+    def fail_on(*texts: str) -> None:
+        shutil.rmtree(folder / str(recorded_seeds(1)[0]))
+
+        def run_or_fail(engine: LocalEngine, route: Any) -> Any:
+            if not texts or str(route.allocation) in texts:
+                failed.append(str(route.allocation))
+                raise OSError(28, "No space left on device")
+            return record_route(engine, route)
+
+        monkeypatch.setattr(app.record, "record_route", run_or_fail)
+
+    fail_on(half)
+    with pytest.raises(RecordingError, match=f"1 of 12 runs failed, '{half}' with seed 1000001 among them"):
+        run_recording(again)
+    first = read_table(request.table_path(scenario))
+    assert first.index.keys() - read_table(tmp_path / "again.parquet").index.keys() == {
+        (Allocation.parse(half), 1000001)
+    }
+    assert "No space left on device" in (folder / "recording.log").read_text()
+    (tmp_path / "again.parquet").unlink()
+    failed.clear()
+    fail_on()
+    with pytest.raises(OSError, match="No space left"):
+        run_recording(again)
+    assert len(failed) == 3 and not (tmp_path / "again.parquet").exists()
+
+
+def test_a_second_recording_at_the_same_time_is_refused(path: Path, scenario: Scenario) -> None:
+    folder = rows_folder(path.parent / "elsewhere", scenario)
+    folder.mkdir(parents=True)
+    with FileLock(folder / "recording.lock"), pytest.raises(RecordingError, match="a recording is going on in"):
+        run_recording(request_of(path, results=path.parent / "elsewhere"))
 
 
 class HandedOut:
