@@ -87,11 +87,15 @@ def run_recording(request: RecordRequest) -> dict[str, Any]:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / "recording.lock")
     try:
-        with FileLock(folder / "recording.lock", timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout:
         raise RecordingError(f"a recording is going on in {folder}: wait for it, or stop it first") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Recording:
@@ -162,7 +166,7 @@ class _Recording:
             for seed in dict.fromkeys(seed for _, seed in todo)
         }
         tasks = [(str(route.allocation), route.seed) for several in routes.values() for route in several]
-        recorded = len(done & {(a, s) for a, s in done if s in self.seeds})
+        recorded = sum(seed in self.seeds for _, seed in done)
         arguments = (self.request, tasks, recorded, self.done_before, max(self.total, recorded + len(tasks)))
         if workers > 1:
             run_workers(workers, record_worker, arguments, self.reporter, num_tasks=len(tasks))

@@ -156,8 +156,8 @@ class RecordedRecipe(_Frozen):
 class Header(_Frozen):
     """What all rows of a table share.
 
-    `names` are the baselines' allocations; `label_blocks_direct` the blocks of direct GRPO; `states_kept` the stages of
-    which every block keeps its optimizer state (of the others only the tip does, so a fork inside one trains again).
+    `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
+    the others only the tip does, so a fork inside one trains again).
     """
 
     format: Literal[1] = 1
