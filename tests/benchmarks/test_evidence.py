@@ -60,7 +60,7 @@ def test_holm_counts_every_comparison_that_was_made_and_the_others_are_told() ->
 def test_the_table_names_every_error_and_every_single_run() -> None:
     evidence = compare("made", "t@1", ENTRIES, COMPARISONS, JUDGES, ["a note"])
     text = markdown(evidence)
-    assert "s.e. over problems / samples / seeds" in text and "other training seeds and other problems" in text
+    assert "s.e. over problems / samples / seeds" in text and "from two seeds on, other training seeds" in text
     assert f"good - other: {ONE_RUN}" in text and "corrected over the 3 comparisons" in text
     assert "- a note" in text and "left out: the same twice" in text
     cells = [line.count("|") for line in text.splitlines() if line.startswith("|")]
