@@ -9,12 +9,11 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from app.accounts import block_costs
-from app.direct_compute import extended, match_compute
+from app.direct_compute import extended, foreseen_replay, match_compute
 from app.evaluation import Entry, evaluate, merge_entries, ordinary, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.plan import block_states, scoring_seconds
@@ -200,11 +199,7 @@ def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
 
     entries = list(chosen.entries)
     if chosen.compared is not None:
-        target, direct = (
-            costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
-            for allocation in (chosen.compared.allocation, extended(blocks, 0))
-        )
-        replay = max(0, ceil((target - direct) / costs.seconds("student_rl", "student")))
+        replay = foreseen_replay(scenario, costs, chosen.compared.allocation)
         entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
     counted: set[str] = set()
     rows: list[dict[str, Any]] = []

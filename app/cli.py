@@ -25,6 +25,7 @@ from app.options import (
     study_name,
 )
 from app.power_command import power
+from app.record_commands import evidence, record, recorded
 from app.silence import silence_libraries
 from app.store_commands import store_app
 
@@ -49,6 +50,9 @@ app.add_typer(store_app, name="store")
 app.add_typer(suites_app, name="suites")
 app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
 app.add_typer(leaderboard_app, name="leaderboard")
+app.command(epilog="Example: tuition record --scenario micro --seeds 4 --workers 2")(record)
+app.command(epilog="Example: tuition recorded micro.parquet")(recorded)
+app.command(epilog="Example: tuition evidence --table micro.parquet --figure evidence.png")(evidence)
 
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 

@@ -24,6 +24,7 @@ from benchmarks.baselines import DIRECT_COMPUTE
 from benchmarks.records import correct_PK, write_json
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
+from planner.cost import BlockCosts
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
@@ -94,6 +95,15 @@ def extended(label_blocks: int, replay: int) -> Allocation:
     return Allocation(student_rl=label_blocks, replay=replay)
 
 
+def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation) -> int:
+    """How many replay blocks the chain will need, by predicted costs, to reach the compute of `compared`."""
+    target, direct = (
+        costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
+        for allocation in (compared, extended(scenario.recipe.num_label_blocks, 0))
+    )
+    return max(0, ceil((target - direct) / costs.seconds("student_rl", "student")))
+
+
 def match_compute(
     engine: LocalEngine,
     scenario_name: str,
@@ -127,16 +137,47 @@ def match_compute(
         if workers > 1:
             run_workers(min(workers, len(seeds)), chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
         costs = _costs(engine, study, seeds, replay)
-    # The first block that reaches the target ends the chain, should blocks have turned out dearer than foreseen.
-    means = [fmean(values) for values in zip(*costs, strict=True)]
-    length = next(k for k, mean in enumerate(means) if mean >= target)
+    length = chain_length(costs, target)
     scores = [
         candidate_scores(engine, compile_route(extended(blocks, length), scenario.recipe, seed), study, reporter)
         for seed in seeds
     ]
+    match = choose_match(scenario.sha256, seeds, compared, target, blocks, costs, scores)
+    write_json(match.model_dump(mode="json"), path)
+    return match
+
+
+def chain_length(costs: Sequence[Sequence[float]], target: float) -> int:
+    """Replay blocks of the chain. The first that reaches the target ends it, should blocks be dearer than foreseen.
+
+    `costs` holds for each seed the full GPU-seconds with 0, 1, ... replay blocks. ValueError where none reaches it.
+    """
+    means = [fmean(values) for values in zip(*costs, strict=True)]
+    reaching = [k for k, mean in enumerate(means) if mean >= target]
+    if not reaching:
+        raise ValueError(f"{len(means) - 1} replay blocks cost {means[-1]:.1f} GPU-seconds, less than {target:.1f}")
+    return reaching[0]
+
+
+def choose_match(
+    scenario_sha256: str,
+    seeds: Sequence[int],
+    compared: Entry,
+    target: float,
+    blocks: int,
+    costs: Sequence[Sequence[float]],
+    scores: Sequence[Sequence[float]],
+) -> ComputeMatch:
+    """The candidate with the best mean validation score, the shorter chain among equals.
+
+    `costs` and `scores` hold for each seed the full GPU-seconds and the validation scores with 0, 1, ... replay blocks,
+    at least as many as the chain needs.
+    """
+    length = chain_length(costs, target)
+    means = [fmean(values) for values in zip(*costs, strict=True)]
     validation = [fmean(values) for values in zip(*scores, strict=True)]
-    match = ComputeMatch(
-        scenario_sha256=scenario.sha256,
+    return ComputeMatch(
+        scenario_sha256=scenario_sha256,
         seeds=tuple(seeds),
         compared=compared.name,
         compared_allocation=str(compared.allocation),
@@ -149,8 +190,6 @@ def match_compute(
             Candidate(replay=k, validation=validation[k], gpu_seconds=round(means[k], 3)) for k in range(length + 1)
         ),
     )
-    write_json(match.model_dump(mode="json"), path)
-    return match
 
 
 def _load(path: Path, reporter: Reporter) -> ComputeMatch | None:

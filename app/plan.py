@@ -38,7 +38,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         "basis": "from blocks measured in this results folder"
         if store and store.records()
         else "from the scenario's prior",
-        "peak_disk_bytes": _peak_disk(scenario, [*search_routes, *test_routes]),
+        "peak_disk_bytes": peak_disk(scenario, [*search_routes, *test_routes]),
         "labels": {
             "labels_budget": len(scenario.labels),
             "labels_validation": len(scenario.validation),
@@ -79,7 +79,7 @@ def scoring_seconds(scenario: Scenario, suite: str) -> float:
     return scenario.file.prior_seconds.get("score", 0.0) * len(problems) * source.samples / 1000
 
 
-def _peak_disk(scenario: Scenario, routes: list[Route]) -> int:
+def peak_disk(scenario: Scenario, routes: list[Route]) -> int:
     """Weights of every distinct block, and optimizer state where the scenario keeps it."""
     distinct = {block.key: block for route in routes for block in route.blocks}
     continued = {block.parent for block in distinct.values() if block.index > 0}

@@ -147,7 +147,7 @@ class BlockTrainer:
         if self.scenario.device == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
-        if block.index > 0 and not self._keeps_all_states(block.stage):
+        if block.index > 0 and block.stage not in self.scenario.stages_keeping_states:
             with self.store.lock(block.parent):
                 self.store.drop_optimizer(block.parent)
         return record
@@ -160,11 +160,6 @@ class BlockTrainer:
         """Prompts that a block of a stage draws, repeats counted; None for a teacher's SFT on its own samples."""
         settings = self._settings(stage)
         return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
-
-    def _keeps_all_states(self, stage: str) -> bool:
-        # A search with replay forks inside student_rl: fresh and replay blocks continue the same one.
-        file = self.scenario.file
-        return file.keep_optimizer == "all" or (stage == "student_rl" and file.search.max_replay > 0)
 
     def _stage(self, block: Block, work: StageWork) -> StageResult:
         if block.stage in ("teacher_rl", "student_rl"):

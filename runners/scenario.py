@@ -316,6 +316,14 @@ class Scenario:
             prompts=search.prompts,
         )
 
+    @property
+    def stages_keeping_states(self) -> frozenset[str]:
+        """Stages in which every block keeps its optimizer state; in the others only the stage's tip does."""
+        if self.file.keep_optimizer == "all":
+            return frozenset(REVISIONS)
+        # A search with replay forks inside student_rl: fresh and replay blocks continue the same one.
+        return frozenset({"student_rl"} if self.file.search.max_replay > 0 else ())
+
     def suite_name(self, suite: Literal["validation", "test"]) -> str:
         """Name and version of a suite, as score keys and tables carry it."""
         source: SuiteSource = getattr(self.file, suite)

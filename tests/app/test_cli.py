@@ -23,12 +23,27 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "search", "run", "baselines", "plan", "power", "leaderboard", "scenarios", "micro", "doctor"]
+    "command",
+    [
+        "",
+        "search",
+        "run",
+        "baselines",
+        "plan",
+        "power",
+        "record",
+        "recorded",
+        "evidence",
+        "leaderboard",
+        "scenarios",
+        "micro",
+        "doctor",
+    ],
 )
 def test_help_teaches(command: str, tuition: Command) -> None:
     result = tuition(*command.split(), "--help")
     assert result.returncode == 0 and "Usage:" in result.stdout
-    if command in ("search", "run", "baselines", "plan", "power"):
+    if command in ("search", "run", "baselines", "plan", "power", "record", "recorded", "evidence"):
         assert f"Example: tuition {command}" in " ".join(result.stdout.split())
 
 

@@ -1,0 +1,101 @@
+"""The commands `tuition record`, `recorded` and `evidence`, for `app.cli`. Heavy imports wait inside, as there."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.options import (
+    DEFAULT_RESULTS,
+    JsonOption,
+    MixOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+    WorkersOption,
+)
+
+
+def record(
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Recorded seeds: the first so many of 1000001, 1000002, ...; they take turns to "
+            "judge planners and to be drawn from by them.",
+        ),
+    ] = 4,
+    routes: Annotated[
+        int, typer.Option(min=1, help="Routes per seed; the named ones and all splits of the whole budget come first.")
+    ] = 150,
+    out: Annotated[
+        Path | None, typer.Option(help="The table, a Parquet file; default: recorded/SCENARIO.parquet in the results.")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    only_named: Annotated[
+        bool, typer.Option("--only-named", help="Only the named routes and the best split of the table so far.")
+    ] = False,
+    max_store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the store within this size (as 500MB or 20GB): blocks that no later run needs go first. "
+            "Default: keep everything."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")] = False,
+    mix_versions: MixOption = False,
+    json: JsonOption = False,
+    workers: WorkersOption = 1,
+    quiet: QuietOption = False,
+) -> None:
+    """Train about 150 routes of a scenario with several seeds and record them in one table, for replay.
+
+    The table is written anew after every seed. Stopped or killed, the same command goes on where it was; with more
+    seeds or routes it adds what is missing.
+    """
+    from app.progress import print_json
+    from app.record_plan import RecordRequest, plan_recording
+    from app.report_recorded import show_recorded, show_recording_plan
+    from app.silence import silence_libraries
+    from app.store import parse_size
+
+    silence_libraries()
+    limit = None if max_store is None else parse_size(max_store)
+    request = RecordRequest(scenario, seeds, routes, results, out, only_named, mix_versions, quiet, workers, limit)
+    if dry_run:
+        document = plan_recording(request)
+        print_json(document) if json else show_recording_plan(document)
+        return
+    from app.record import run_recording
+
+    document = run_recording(request)
+    print_json(document) if json else show_recorded(document)
+
+
+def recorded(
+    table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
+) -> None:
+    """Check a recorded table and say what it holds."""
+    from app.progress import print_json
+    from app.recorded import describe_table
+    from app.report_recorded import show_recorded
+
+    document = describe_table(table)
+    print_json(document) if json else show_recorded(document)
+
+
+def evidence(
+    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
+    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the named routes of a recorded table, with paired intervals, as Markdown and as a figure.
+
+    The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
+    """
+    from app.evidence import make_evidence
+    from app.progress import print_json
+
+    document, text = make_evidence(table, figure)
+    print_json(document) if json else typer.echo(text, nl=False)

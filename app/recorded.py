@@ -1,0 +1,57 @@
+"""`tuition recorded`: what a recorded table holds."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.recorded import RecordedTable, Role, read_table, role_of
+
+
+def describe_table(path: Path) -> dict[str, Any]:
+    """A recorded table in numbers: routes, seeds, hours, and the best validation score of each role."""
+    table = read_table(path)
+    header = table.header
+    prices = {block.key: block.gpu_seconds for run in table.runs for block in run.blocks}
+    rollouts = {
+        block.rollouts: block.rollouts_gpu_seconds for run in table.runs for block in run.blocks if block.rollouts
+    }
+    scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.runs)
+    return {
+        "table": str(path),
+        "bytes": path.stat().st_size,
+        "scenario": header.scenario,
+        "scenario_sha256": header.scenario_sha256,
+        "validation": f"{header.validation.name}, {header.validation.samples} samples",
+        "test": f"{header.test.name}, {header.test.samples} samples",
+        "rows": len(table.runs),
+        "routes": len(table.allocations),
+        "seeds": [
+            {"seed": seed, "role": role_of(seed), "routes": sum(run.seed == seed for run in table.runs)}
+            for seed in table.seeds()
+        ],
+        "blocks_distinct": len(prices),
+        "gpu_seconds_training": round(sum(prices.values()) + sum(rollouts.values()), 1),
+        "gpu_seconds_scoring": round(scoring, 1),
+        "gpu_seconds_if_nothing_were_shared": round(scoring + sum(run.gpu_seconds_full for run in table.runs), 1),
+        "best": {role: _best(table, role) for role in ("draw", "judge") if table.seeds(role)},
+        "hosts": sorted({run.host for run in table.runs}),
+        "devices": sorted({run.device for run in table.runs}),
+        "dates": [min(run.date for run in table.runs), max(run.date for run in table.runs)] if table.runs else [],
+        "code_versions": sorted({run.code_version for run in table.runs}),
+        "commands": sorted({run.command for run in table.runs}),
+        "names": dict(header.names),
+    }
+
+
+def _best(table: RecordedTable, role: Role) -> dict[str, Any] | None:
+    """The allocation with the best mean validation score over all seeds of a role; None when none has all of them."""
+    seeds = table.seeds(role)
+    whole = [allocation for allocation in table.allocations if table.seeds(role, allocation) == seeds]
+    if not whole:
+        return None
+    means = {
+        allocation: fmean(table.correct_PK(allocation, seed, "validation").mean() for seed in seeds)
+        for allocation in whole
+    }
+    best = max(means, key=lambda allocation: means[allocation])
+    return {"allocation": str(best), "validation": round(means[best], 4), "seeds": len(seeds), "of": len(whole)}
