@@ -226,7 +226,8 @@ def _p(value: float) -> str:
 def _legend(evidence: Evidence) -> list[str]:
     lines = [
         "- difference: paired by problem and training seed; its interval and p hold for other problems and, from two "
-        f"seeds on, other training seeds. p, Holm: corrected over the {len(evidence.compared)} comparisons of this table.",
+        "seeds on, other training seeds. p, Holm: corrected over the "
+        f"{len(evidence.compared)} comparisons of this table.",
         "- on these problems: the interval for other training seeds alone (t over the seeds' paired means).",
         "- GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
     ]
