@@ -49,6 +49,7 @@ def _measured_table(table: MeasuredTable) -> Table:
     for row in table.rows:
         entry = row.entry
         about = f"\n{entry.suite}, {entry.preset.name}" if mixed else ""
+        about = f"\n{words.subject(entry)}{about}" if words.subject(entry) else about
         name = Text(entry.name, style="bold").append(f"\n{row.listed.short}{about}", style="not bold dim")
         errors = "\n      ".join(f"±{error} {name}" for error, name in words.errors(entry.score))
         shown.add_row(

@@ -154,7 +154,7 @@ def _show(found: dict[str, Any]) -> None:
         if file["changes"]:
             seed = "" if file["training_seed"] is None else f" (seed {file['training_seed']})"
             line = f"{file['id'][:SHORT_ID]}{seed}: {len(file['changes'])} of {file['num_samples']} verdicts differ"
-            lines.append(f"{line}, {file['grader_then']} then, {file['grader_now']} now")
+            lines.append(f"note: {line}, {file['grader_then']} then, {file['grader_now']} now")
     samples = sum(file["num_samples"] for file in graded)
     reported = f"; {found['reported']} reported ones have no samples" if found["reported"] else ""
     lines.append(

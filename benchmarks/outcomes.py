@@ -188,7 +188,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Regraded:
-    """How the current grader judges the completions of one sample file. `changes` are (problem, sample, was, is)."""
+    """How the current grader judges the completions of one sample file.
+
+    `changes` are the verdicts that differ and are no mismatch: problem, sample, was, is.
+    """
 
     id: str
     training_seed: int | None
@@ -203,9 +206,8 @@ def regrade(
 ) -> tuple[Regraded, list[Mismatch]]:
     """Grade the completions of the entry's sample file number `place` again.
 
-    A changed verdict is a mismatch when the entry's grader has the very version of ours; that of another version may
-    judge otherwise, and one that ran out of time may have it another time. AnswersError when `answers` lack a problem,
-    EntryError when the file is no sample table.
+    A verdict that differs is a mismatch when the entry's grader has the very version of ours and neither of the two ran
+    out of time. AnswersError when `answers` lack a problem, EntryError when the file is no sample table.
     """
     table = _table(file, ["problem_id", "sample", "completion", "verdict"])
     ids, was = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
@@ -214,15 +216,16 @@ def regrade(
         raise AnswersError(f"{entry.name}: {len(missing)} problems have no answer here (first: {missing[0]!r:.60})")
     completions = _texts(table["completion"], "completion", MAX_EXPANDED_BYTES)
     grades = grader.grade_many([answers.golds[id] for id in ids], list(completions))
-    changes = tuple(
-        (str(problem), int(sample), str(then), str(grade.verdict))
-        for problem, sample, then, grade in zip(ids, table["sample"].to_pylist(), was, grades, strict=True)
-        if then != grade.verdict
-    )
-    stated = entry.samples[place]
-    mismatches = [
-        Mismatch(id, f"samples[{place}], problem {problem}, sample {sample}, verdict", then, now)
-        for problem, sample, then, now in changes
-        if entry.grader == GRADER_VERSION and str(Verdict.timeout) not in (then, now)
-    ]
-    return Regraded(id, stated.training_seed, entry.grader, GRADER_VERSION, len(ids), changes), mismatches
+    # What another version of the grader said, or one that ran out of time, is no mistake of the entry's.
+    same_version, late = entry.grader == GRADER_VERSION, str(Verdict.timeout)
+    stated, changes, mismatches = entry.samples[place], [], []
+    for problem, sample, then, grade in zip(ids, table["sample"].to_pylist(), was, grades, strict=True):
+        now = str(grade.verdict)
+        if then == now:
+            continue
+        if same_version and late not in (then, now):
+            field = f"samples[{place}], problem {problem}, sample {sample}, verdict"
+            mismatches.append(Mismatch(id, field, then, now))
+        else:
+            changes.append((str(problem), int(sample), str(then), now))
+    return Regraded(id, stated.training_seed, entry.grader, GRADER_VERSION, len(ids), tuple(changes)), mismatches

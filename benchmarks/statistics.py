@@ -71,7 +71,8 @@ class Difference(Interval):
 
     def reversed(self) -> "Difference":
         """The difference b - a."""
-        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
+        # 0 - x and not -x: no difference is never printed as "-0.0".
+        return replace(self, mean=0.0 - self.mean, low=0.0 - self.high, high=0.0 - self.low)
 
 
 def avg_at_k(correct_PK: Array) -> Score:

@@ -89,6 +89,7 @@ def test_a_study_goes_the_whole_way(results: Path, tmp_path: Path, tuition: Comm
         "Small board, version 1.0",
         "toy@1 (sampled)",
         "teacher-upstream",
+        "teacher_rl=4 opd=2",
         "64 trained",
         "128 owned",
         "Table 8",

@@ -141,8 +141,7 @@ def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tu
     assert {m["field"] for m in document["mismatches"]} == {
         f"samples[{place}], problem toy/003, sample {sample}, verdict" for place in range(2) for sample in range(4)
     }
-    shown = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
-    assert f"(seed 2): 4 of 96 verdicts differ, {GRADER_VERSION} then, {GRADER_VERSION} now" in shown.stdout
+    assert all(graded["changes"] == [] for graded in document["regraded"])
     for text, message in (('{"id": "toy/000"}', "golds.jsonl, line 1"), ("", "give its answers by --problems")):
         golds.write_text(text)
         wrong = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
@@ -150,6 +149,17 @@ def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tu
     golds.write_text('{"id": "toy/000", "answer": "7"}')
     short = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
     assert short.returncode == 2 and "23 problems have no answer here" in short.stderr
+
+
+def test_verdicts_of_another_grader_are_noted_and_no_mismatch(tmp_path: Path, tuition: Command) -> None:
+    row = made_entry(tmp_path, "half", num_problems=24, seeds=(1, 2), grader="tuition-0+math-verify-0.8.0")
+    add_entries(tmp_path / "board", [row])
+    golds = [json.dumps({"id": f"toy/{i:03}", "answer": "7" if i else "8"}) for i in range(24)]
+    (tmp_path / "golds.jsonl").write_text("\n".join(golds))
+    shown = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
+    assert shown.returncode == 0 and "No mismatches" in shown.stdout
+    note = f"(seed 2): 4 of 96 verdicts differ, tuition-0+math-verify-0.8.0 then, {GRADER_VERSION} now"
+    assert note in shown.stdout
 
 
 def test_a_catalog_suite_is_graded_by_its_rows_from_a_data_folder(tmp_path: Path, tuition: Command) -> None:
