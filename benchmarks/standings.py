@@ -4,7 +4,8 @@ What: `tables` puts measured entries of one suite, one preset and the same probl
 paired differences; reported entries get sections of their own and no ranks.
 
 Simplified: entries that were trained with other seeds are paired in the order of their seeds, as far as both have some;
-the shorter list decides. Ranks are corrected for the number of pairs (Holm), the intervals of differences are not.
+the shorter list decides; a checkpoint without a training seed is paired with each of them. Ranks are corrected for
+the number of pairs (Holm), the intervals of differences are not.
 """
 
 from collections.abc import Sequence
@@ -143,7 +144,10 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
     if len({entry.suite for entry in entries}) > 1:
         notes.append("mixed parts of the suite: rows are compared on the problems that both have")
     if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
-        notes.append("training seeds differ: rows are compared on the seeds that both have, or in the seeds' order")
+        notes.append(
+            "training seeds differ: rows are compared on the seeds that both have, or in the seeds' order; "
+            "one checkpoint with all runs of the other"
+        )
     if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
         notes.append(f"GPU-seconds are of different devices ({'; '.join(devices)})")
     if any(row.difference is None and not row.reference for row in rows):
@@ -155,7 +159,8 @@ def compare(a: Listed, b: Listed) -> Difference | None:
     """The paired difference a - b on the problems that both have; None with fewer than two of them.
 
     Training seeds that both have are paired with each other; without any, the runs are paired in the order of their
-    seeds (they are independent draws), as many as the shorter list has.
+    seeds (they are independent draws), as many as the shorter list has. A checkpoint without a training seed is
+    fixed: it is paired with every run of the other, and the interval holds for other seeds of that one alone.
     """
     if not a.outcomes or not b.outcomes:
         raise EntryError(f"{a.short} and {b.short} cannot be compared: a reported entry has no samples")
@@ -164,8 +169,17 @@ def compare(a: Listed, b: Listed) -> Difference | None:
         return None
     seeds = [{run.seed: run for run in listed.outcomes if run.seed is not None} for listed in (a, b)]
     both = sorted(seeds[0].keys() & seeds[1].keys())
+    checkpoint_a, checkpoint_b = (len(x.outcomes) == 1 and x.outcomes[0].seed is None for x in (a, b))
     if both:
         pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
+    elif checkpoint_a or checkpoint_b:
+        pairs = list(
+            zip(
+                a.outcomes * (len(b.outcomes) if checkpoint_a else 1),
+                b.outcomes * (len(a.outcomes) if checkpoint_b else 1),
+                strict=True,
+            )
+        )
     else:
         pairs = list(zip(a.outcomes, b.outcomes, strict=False))
 

@@ -105,11 +105,20 @@ def test_common_seeds_are_paired_with_each_other(tmp_path: Path) -> None:
     assert compare(a, b) == expected and expected.num_seeds == 2
 
 
-@pytest.mark.parametrize(("a", "b", "num_seeds"), [([1, 2], [5, 6, 7], 2), ([None], [5, 6], 1), ([None], [None], 1)])
+@pytest.mark.parametrize(("a", "b", "num_seeds"), [([1, 2], [5, 6, 7], 2), ([None], [None], 1)])
 def test_other_seeds_are_paired_in_their_order(a: list[int | None], b: list[int | None], num_seeds: int) -> None:
     difference = compare(listed("a", a), listed("b", b))
     assert difference is not None and difference.num_seeds == num_seeds
     assert difference.excludes_training_variance == (num_seeds == 1)
+
+
+def test_a_checkpoint_is_paired_with_every_run_of_the_other() -> None:
+    checkpoint, trained = listed("a", [None]), listed("b", [5, 6, 7])
+    difference = compare(trained, checkpoint)
+    assert difference is not None and difference.num_seeds == 3 and not difference.excludes_training_variance
+    means = [np.mean([run.correct_PK.mean() for run in x.outcomes]) for x in (trained, checkpoint)]
+    assert difference.mean == pytest.approx(means[0] - means[1])
+    assert compare(checkpoint, trained) == difference.reversed()
 
 
 def test_reported_numbers_are_never_ranked(tmp_path: Path) -> None:
