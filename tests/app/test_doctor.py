@@ -99,7 +99,7 @@ def test_a_file_system_that_was_made_read_only_or_is_full(tmp_path: Path, broken
         ("trl", "1.15.0", "trl is 1.15.0 and Tuition needs <1.17,>=1.16: pip install 'trl<1.17,>=1.16'"),
         ("transformers", "6.0.0", "transformers is 6.0.0 and Tuition needs <5.18,>=5.10.4: pip install"),
         ("torch", None, "torch is not installed: pip install 'torch>=2.11'"),
-        ("math-verify", None, "math-verify is not installed: pip install 'math-verify[antlr4-13-2]>=0.9'"),
+        ("math-verify", None, "math-verify is not installed: pip install 'math-verify[antlr4-13-2]<0.10,>=0.9'"),
     ],
 )
 def test_packages_of_other_versions(
