@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from tests.simulations.checkpoint_coverage import coverage
 from tests.simulations.coverage import REGIMES, SUITES, Regime, normal_coverage, simulate
 from tests.simulations.error_bars import (
     PRINTED,
@@ -27,6 +29,11 @@ def test_one_seed_does_not_cover_where_training_varies() -> None:
     by_name = {regime.name: regime for regime in REGIMES}
     assert simulate(by_name["large seed variance"], 1, 256, 8, repetitions=300, seed=1).share < 0.5
     assert simulate(by_name["no seed variance"], 1, 256, 8, repetitions=300, seed=1).share > 0.9
+
+
+def test_a_checkpoint_against_three_runs_is_covered() -> None:
+    (regime,) = [regime for regime in REGIMES if regime.name == "large seed variance"]
+    assert coverage(regime, 30, 16, np.random.default_rng(0)) > 0.91
 
 
 def test_the_normal_model_covers_from_three_seeds_on() -> None:
