@@ -262,7 +262,6 @@ class BlockTrainer:
     def _teacher_rollouts(
         self, block: Block, tokenizer: Any, prompt_ids: list[list[int]], max_new_tokens: int
     ) -> tuple[list[list[int]], bool, dict[str, Any]]:
-        # The seed leaves the stage out, so that a warmup and an SFT transfer from one teacher share their rollouts.
         return self.rollouts.get_or_make(
             checkpoint=str(block.teacher),
             weights_sha256=self.weights_sha256(str(block.teacher)),
