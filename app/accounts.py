@@ -1,6 +1,5 @@
 """What a study has asked for, trained and spent: the numbers of its report."""
 
-import math
 import platform
 from collections.abc import Iterable
 from typing import Any
@@ -17,16 +16,6 @@ from runners.scenario import Scenario
 from runners.store import BlockStore
 
 EXPECTED_REUSE_DRAWS = 20
-
-
-def finite(value: float) -> float | None:
-    """The number, or None where JSON has none (NaN, infinities)."""
-    return value if math.isfinite(value) else None
-
-
-def finite_fields(fields: object) -> dict[str, Any]:
-    """The fields of a dataclass as JSON values."""
-    return {name: finite(v) if isinstance(v, float) else v for name, v in vars(fields).items()}
 
 
 def make_report(

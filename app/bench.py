@@ -16,7 +16,6 @@ from typing import Any, Literal
 import pandas as pd
 from rich.table import Table
 
-from app.accounts import finite, finite_fields
 from app.interrupts import Interrupts
 from app.models import ModelFiles, find_model
 from app.progress import CountView, Reporter
@@ -26,7 +25,7 @@ from benchmarks.decoding import PRESETS, Preset
 from benchmarks.engines.requests import Engine
 from benchmarks.grading import Grader
 from benchmarks.metrics import ladder, maj_at_k_score, pass_at_k_score
-from benchmarks.records import ScoreStore, answers_PK, correct_PK
+from benchmarks.records import ScoreStore, answers_PK, correct_PK, finite, finite_fields
 from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
 from benchmarks.statistics import Interval, Score, avg_at_k, bootstrap, score_interval
 from benchmarks.suites.catalog import is_micro, load_by_name

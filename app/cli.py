@@ -15,6 +15,7 @@ from app.bench_commands import bench, suites_app
 from app.leaderboard_commands import leaderboard_app
 from app.options import (
     DEFAULT_RESULTS,
+    DryRunOption,
     JsonOption,
     MixOption,
     QuietOption,
@@ -170,7 +171,7 @@ def baselines(
         str | None,
         typer.Option(help="Name of a tested search: its finalists and their replay controls join the table."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")] = False,
+    dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
     json: JsonOption = False,
     workers: WorkersOption = 1,

@@ -8,7 +8,7 @@ that a repeated command gives the same table although block costs differ from ma
 Simplified: scoring the validation suite is charged to no route, so it is not charged here either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import accumulate
 from math import ceil
@@ -93,6 +93,11 @@ class ComputeMatch(BaseModel):
 def extended(label_blocks: int, replay: int) -> Allocation:
     """Direct GRPO on all labels, then so many replay blocks."""
     return Allocation(student_rl=label_blocks, replay=replay)
+
+
+def replays_of_direct(allocations: Iterable[Allocation], label_blocks: int) -> list[int]:
+    """How many replay blocks those of the allocations have that are direct GRPO with any number of them."""
+    return [a.replay for a in allocations if a == extended(label_blocks, a.replay)]
 
 
 def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation) -> int:

@@ -12,13 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from app.accounts import finite_fields
 from app.progress import Reporter
 from app.provenance import CODE_VERSION, command_line
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
-from benchmarks.records import RecordError, correct_PK
+from benchmarks.records import RecordError, correct_PK, finite_fields
 from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route

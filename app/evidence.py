@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from app.direct_compute import choose_match, extended
+from app.direct_compute import choose_match, extended, replays_of_direct
 from app.evaluation import Entry as TestEntry
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, UPSTREAM
 from benchmarks.evidence import Comparison, Entry, Evidence, compare, markdown, plot, to_json
-from benchmarks.recorded import RecordedError, RecordedTable, read_table, selected_split
+from benchmarks.recorded import RecordedError, RecordedTable, read_table, selected_split, validation_means
 from planner.allocation import Allocation
 
 BEST = "best-split"
@@ -85,8 +85,7 @@ def _best(table: RecordedTable) -> Entry | None:
     judges = table.seeds("judge", best) if best is not None else ()
     if best is None or not judges:
         return None
-    draws = table.seeds("draw")
-    validation = fmean(table.correct_PK(best, seed, "validation").mean() for seed in draws)
+    draws, validation = table.seeds("draw"), validation_means(table, "draw")[best]
     return _entry(
         table,
         BEST,
@@ -102,7 +101,7 @@ def _direct_compute(table: RecordedTable) -> tuple[Entry | None, str]:
     """Direct GRPO with the compute of the paper's rule, or why there is none."""
     upstream = Allocation.parse(table.header.names[UPSTREAM])
     blocks = table.header.recipe.recipe().num_label_blocks
-    longest = max((a.replay for a in table.allocations if a == extended(blocks, a.replay)), default=0)
+    longest = max(replays_of_direct(table.allocations, blocks), default=0)
     chain = [extended(blocks, replay) for replay in range(longest + 1)]
     seeds = [s for s in table.seeds() if all((a, s) in table.index for a in (upstream, *chain))]
     if not seeds:

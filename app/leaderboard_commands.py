@@ -47,7 +47,7 @@ def show(
     """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
     from app.progress import print_json
     from app.report import load_leaderboard, show_leaderboard, studies
-    from benchmarks.measured_boards import find_board, shipped_boards
+    from benchmarks.measured_boards import find_board, is_board, shipped_boards
 
     if what is None:
         names, shipped = studies(results), list(shipped_boards())
@@ -57,7 +57,7 @@ def show(
             typer.echo("\n".join(names) or f"no tested study in {results}")
             typer.echo(f"ships with this version: {', '.join(shipped) or 'none'}")
         return
-    if "/" in what or Path(what).is_dir() or what in shipped_boards():
+    if is_board(what):
         from app.board_report import board_document, show_board
 
         folder = find_board(what)

@@ -14,6 +14,7 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")]
 WorkersOption = Annotated[
     int,
     typer.Option(

@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from app.direct_compute import CLOCK_SECONDS, extended
+from app.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
 from app.evaluation import outcomes_of
 from app.interrupts import Interrupts
 from app.progress import Reporter
@@ -187,7 +187,7 @@ class _Recording:
             rows = with_first_prices(self.rows())
             full = {(Allocation.parse(run.allocation), run.seed): run.gpu_seconds_full for run in rows}
             target = [full.get((upstream, seed)) for seed in seeds]
-            lengths = [a.replay for a, _ in full if a == extended(blocks, a.replay)]
+            lengths = replays_of_direct((allocation for allocation, _ in full), blocks)
             length = max(lengths, default=0)
             reached = [full.get((extended(blocks, length), seed)) for seed in seeds]
             if None in target or not lengths:
@@ -238,20 +238,16 @@ def _record_tasks(
 ) -> None:
     """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
     recipe = engine.scenario.recipe
-    blocks = recipe.num_label_blocks
-    parsed = [(Allocation.parse(text), seed) for text, seed in tasks]
+    routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks]
     # A longer chain of direct-compute may be wanted after these tasks.
-    tips = {
-        compile_route(allocation, recipe, seed).final
-        for allocation, seed in parsed
-        if allocation == extended(blocks, max(a.replay for a, _ in parsed))
-    }
+    longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
+    tips = {route.final for route in routes if route.allocation == longest}
     failures = 0
     for number in numbers:
         text, seed = tasks[number]
         listener.check()
         try:
-            run = record_route(engine, compile_route(Allocation.parse(text), recipe, seed))
+            run = record_route(engine, routes[number])
         except Exception as error:
             failures += 1
             logger.exception("%s with seed %d failed", text, seed)
@@ -263,8 +259,7 @@ def _record_tasks(
         score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
         listener.run_done(f"{text} (seed {seed})", f"validation {score:.1%}", recorded + number + 1, total, done_before)
         if request.max_store_bytes is not None:
-            later = [compile_route(allocation, recipe, seed) for allocation, seed in parsed[number + 1 :]]
-            needed = {block.key for route in later for block in route.blocks} | tips
+            needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
             _limit_store(request.results, request.max_store_bytes, needed, listener)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from app.options import (
     DEFAULT_RESULTS,
+    DryRunOption,
     JsonOption,
     MixOption,
     QuietOption,
@@ -43,7 +44,7 @@ def record(
             "Default: keep everything."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")] = False,
+    dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
     json: JsonOption = False,
     workers: WorkersOption = 1,

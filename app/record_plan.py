@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from app.accounts import block_costs
-from app.direct_compute import extended, foreseen_replay
+from app.direct_compute import extended, foreseen_replay, replays_of_direct
 from app.plan import block_states, peak_disk, scoring_seconds
 from app.search import scenario_baselines
 from benchmarks.baselines import UPSTREAM
@@ -139,7 +139,7 @@ def chosen_allocations(
     costs = block_costs(scenario, None)  # measured ones would change the choice from one call to the next
     blocks = scenario.recipe.num_label_blocks
     baselines = scenario_baselines(scenario)
-    recorded = [a.replay for a in table.allocations if a == extended(blocks, a.replay)] if table else []
+    recorded = replays_of_direct(table.allocations, blocks) if table else []
     length = max(recorded, default=0) or foreseen_replay(scenario, costs, baselines[UPSTREAM])
     first = [*baselines.values(), *(extended(blocks, replay) for replay in range(1, length + 1))]
     if only_named:

@@ -1,10 +1,9 @@
 """`tuition recorded`: what a recorded table holds."""
 
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from benchmarks.recorded import RecordedTable, Role, read_table, role_of
+from benchmarks.recorded import RecordedTable, Role, read_table, role_of, validation_means
 
 
 def describe_table(path: Path) -> dict[str, Any]:
@@ -45,13 +44,13 @@ def describe_table(path: Path) -> dict[str, Any]:
 
 def _best(table: RecordedTable, role: Role) -> dict[str, Any] | None:
     """The allocation with the best mean validation score over all seeds of a role; None when none has all of them."""
-    seeds = table.seeds(role)
-    whole = [allocation for allocation in table.allocations if table.seeds(role, allocation) == seeds]
-    if not whole:
+    means = validation_means(table, role)
+    if not means:
         return None
-    means = {
-        allocation: fmean(table.correct_PK(allocation, seed, "validation").mean() for seed in seeds)
-        for allocation in whole
+    best = max(means, key=means.__getitem__)
+    return {
+        "allocation": str(best),
+        "validation": round(means[best], 4),
+        "seeds": len(table.seeds(role)),
+        "of": len(means),
     }
-    best = max(means, key=lambda allocation: means[allocation])
-    return {"allocation": str(best), "validation": round(means[best], 4), "seeds": len(seeds), "of": len(whole)}

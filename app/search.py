@@ -16,7 +16,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from app.accounts import finite, make_report
+from app.accounts import make_report
 from app.evaluation import Entry, evaluate, merge_entries, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.liveness import alive, is_alive
@@ -25,7 +25,7 @@ from app.store import limit_store
 from app.workers import Remote, run_workers
 from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
 from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
-from benchmarks.records import correct_PK, write_json
+from benchmarks.records import correct_PK, finite, write_json
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Route, compile_route

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.accounts import finite_fields
 from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import logged
-from benchmarks.records import write_json
+from benchmarks.records import finite_fields, write_json
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route

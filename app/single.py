@@ -4,11 +4,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from app.accounts import finite_fields
 from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import logged, scenario_baselines
-from benchmarks.records import correct_PK
+from benchmarks.records import correct_PK, finite_fields
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from app.report import terminal
-from benchmarks.boards import read_entry, read_manifest
 from benchmarks.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256, one_line
 from benchmarks.grading import Grader
 from benchmarks.measured_boards import find_board, shipped_boards
@@ -54,25 +53,17 @@ def verify(request: VerifyRequest) -> dict[str, Any]:
 
 def _verify(name: str, folder: Path, regrading: Regrading) -> dict[str, Any]:
     found = verify_board(folder, regrading)
-    graded = {regraded.id for regraded in found.regraded}
-    named = {mismatch.id for mismatch in found.mismatches}
-    left = [entry for id, entry in _measured(folder, named) if id not in graded]
     return {
         "leaderboard": name,
         "folder": str(folder),
-        "version": read_manifest(folder).version,
+        "version": found.version,
         "measured": found.measured,
         "reported": found.reported,
         "mismatches": [asdict(mismatch) for mismatch in found.mismatches],
         "notes": found.notes,
         "regraded": [asdict(regraded) for regraded in found.regraded],
-        "suites_not_regraded": sorted({entry.suite for entry in left}),
+        "suites_not_regraded": found.suites_not_regraded,
     }
-
-
-def _measured(folder: Path, but: set[str]) -> list[tuple[str, MeasuredEntry]]:
-    entries = [(id, read_entry(folder, id)) for id in read_manifest(folder).ids if id not in but]
-    return [(id, entry) for id, entry in entries if isinstance(entry, MeasuredEntry)]
 
 
 class AnswerSources:

@@ -9,15 +9,16 @@ Simplified: an entry's outcomes come from counts, so samples of two entries are 
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.forest import tidy, write_figure
 from benchmarks.leaderboard import ONE_RUN
 from benchmarks.multiplicity import SignFlip, holm, sign_flip
+from benchmarks.records import finite_fields
 from benchmarks.statistics import Array, Difference, Score, paired_difference, score_over_seeds, seed_interval
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
@@ -142,7 +143,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
                 "name": entry.name,
                 "allocation": entry.allocation,
                 "seeds": sorted(entry.outcomes),
-                "score": _fields(entry.score),
+                "score": finite_fields(entry.score),
                 "labels_trained": entry.labels_trained,
                 "gpu_seconds": round(fmean(entry.gpu_seconds.values()), 3),
                 "note": entry.note,
@@ -156,10 +157,10 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
                 "question": compared.comparison.question,
                 "judge_seeds_only": compared.comparison.judged,
                 "seeds": list(compared.seeds),
-                "difference": _fields(compared.difference),
+                "difference": finite_fields(compared.difference),
                 "p_value_holm": compared.p_holm,
-                "on_these_problems": _fields(compared.on_these_problems) if compared.on_these_problems else None,
-                "sign_flip": _fields(compared.sign_flip),
+                "on_these_problems": finite_fields(compared.on_these_problems) if compared.on_these_problems else None,
+                "sign_flip": finite_fields(compared.sign_flip),
                 "gpu_seconds": round(compared.gpu_seconds, 3),
             }
             for compared in evidence.compared
@@ -167,10 +168,6 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "left_out": [{"a": c.a, "b": c.b, "question": c.question, "reason": r} for c, r in evidence.left_out],
         "notes": list(evidence.notes),
     }
-
-
-def _fields(fields: object) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in vars(fields).items()}
 
 
 def _heading(evidence: Evidence) -> str | None:
@@ -269,11 +266,7 @@ def plot(evidence: Evidence, path: Path) -> None:
         "(thin: other seeds and problems; thick: other seeds, these problems)",
         fontsize=8,
     )
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    tidy(axes)
     handles = [
         Line2D([], [], color=colour, marker=marker, linewidth=1.2, markersize=6, label=label)
         for judged, (colour, marker, label) in _STYLES.items()
@@ -282,9 +275,4 @@ def plot(evidence: Evidence, path: Path) -> None:
     figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     heading = _heading(evidence)
     figure.suptitle(f"{evidence.scenario}{f': {heading}' if heading else ''}", fontsize=8, x=0.01, ha="left")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        figure.savefig(partial, dpi=200)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_figure(figure, path)

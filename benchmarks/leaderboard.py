@@ -8,7 +8,6 @@ here.
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
@@ -16,7 +15,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.forest import tidy, write_figure
 from benchmarks.multiplicity import rank_intervals
+from benchmarks.records import finite
 from benchmarks.statistics import Array, Difference, Score, paired_difference
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _without_nan(value: Any) -> Any:
         return {name: _without_nan(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite(value) if isinstance(value, float) else value
 
 
 def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
@@ -257,11 +258,7 @@ def plot(rows: Sequence[RankedRow], path: Path) -> None:
     scores.set_xlabel(f"score, % ({errors})", fontsize=8)
     differences.set_xlabel(f"difference to {reference}, points\n({_level(rows)} interval, paired)", fontsize=8)
     for axes in (scores, differences):
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="x", labelsize=8)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
+        tidy(axes)
     handles = [
         Line2D([], [], color=colour, marker=marker, linewidth=1.2, markersize=5, label=kind)
         for kind, (colour, marker) in _STYLES.items()
@@ -271,6 +268,4 @@ def plot(rows: Sequence[RankedRow], path: Path) -> None:
     heading = _heading(rows)
     if heading:
         figure.suptitle(heading, fontsize=8, x=0.01, ha="left")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    figure.savefig(partial, dpi=200)
-    os.replace(partial, path)
+    write_figure(figure, path)

@@ -6,7 +6,7 @@ What: `sign_flip` tests one paired difference without a normal distribution; `ho
 Simplified: Holm's correction knows nothing of the correlation of the differences, so it is somewhat conservative.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,13 +114,18 @@ def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Differen
 
 
 def rank_intervals(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> dict[str, tuple[int, int]]:
-    """For every entry the first and the last rank (1 is best) that the pairwise differences leave open.
+    """`ranks_left_open` by the pairs that `told_apart` finds. ValueError as there."""
+    return ranks_left_open(names, told_apart(names, pairwise))
+
+
+def ranks_left_open(names: Sequence[str], apart: Collection[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """For every entry the first and the last rank (1 is best) that the pairs (better, worse) leave open.
 
     The first rank is 1 + the number of entries that are better, the last rank the number of entries less those that are
-    worse, by `told_apart`. ValueError as there.
+    worse.
     """
     first, last = dict.fromkeys(names, 1), dict.fromkeys(names, len(names))
-    for better, worse in told_apart(names, pairwise):
+    for better, worse in apart:
         first[worse] += 1
         last[better] -= 1
     return {name: (first[name], last[name]) for name in names}

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -236,25 +237,32 @@ class RecordedTable:
         return (np.arange(samples)[None, :] < counts_P[:, None]).astype(np.int8)
 
 
+def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float]:
+    """The mean validation score over the seeds of a role, of each allocation that is recorded with all of them."""
+    seeds = table.seeds(role)
+    return {
+        allocation: fmean(table.correct_PK(allocation, seed, "validation").mean() for seed in seeds)
+        for allocation in table.allocations
+        if seeds and table.seeds(role, allocation) == seeds
+    }
+
+
 def selected_split(table: RecordedTable) -> Allocation | None:
     """The allocation of the search space with the best mean validation score over the draw seeds; None without any.
 
     Only allocations that are recorded with every draw seed; the first in the file among equals. No test score and no
     judge seed has a part in it.
     """
-    draws = table.seeds("draw")
-    best, best_mean = None, -1.0
-    for allocation in table.allocations:
-        if not draws or table.seeds("draw", allocation) != draws:
-            continue
+
+    def may_be_proposed(allocation: Allocation) -> bool:
         try:
             table.header.space.params_of(allocation)
         except SpaceError:
-            continue  # a control, which no search would propose
-        mean = float(np.mean([table.correct_PK(allocation, seed, "validation").mean() for seed in draws]))
-        if mean > best_mean:
-            best, best_mean = allocation, mean
-    return best
+            return False  # a control
+        return True
+
+    means = validation_means(table, "draw")
+    return max(filter(may_be_proposed, means), key=means.__getitem__, default=None)
 
 
 def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:

@@ -11,6 +11,7 @@ both do the work, and the first to finish is kept.
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -99,6 +100,16 @@ def publish_folder(final: Path, replace: bool = False) -> Iterator[Path]:
                 _fsync(final.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where JSON has none (NaN, infinities)."""
+    return value if math.isfinite(value) else None
+
+
+def finite_fields(fields: object) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values."""
+    return {name: finite(v) if isinstance(v, float) else v for name, v in vars(fields).items()}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,11 +10,11 @@ table itself (`benchmarks.evidence`).
 Simplified: the store is never pruned; a block costs what it cost when it was recorded, each time that it is trained.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.recorded import RecordedBlock, RecordedError, RecordedRun, RecordedTable, role_of
+from benchmarks.records import finite
 from benchmarks.statistics import Score, avg_at_k
 from planner.allocation import Allocation
 from planner.cost import CheckpointState, missing_blocks
@@ -165,8 +165,8 @@ class Replay:
                 "allocation": str(evaluated),
                 "allocation_id": evaluated.id,
                 **proposed,
-                "se_problems": _finite(score.se_problems),
-                "se_samples": _finite(score.se_samples),
+                "se_problems": finite(score.se_problems),
+                "se_samples": finite(score.se_samples),
                 "labels_trained": run.labels_trained,
                 "gpu_seconds": round(charge.gpu_seconds, 3),
                 "gpu_seconds_full": round(run.gpu_seconds_full, 3),
@@ -180,7 +180,3 @@ class Replay:
 
 def _state_of(states: dict[str, CheckpointState]) -> Callable[[str], CheckpointState]:
     return lambda key: states.get(key, CheckpointState.absent)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

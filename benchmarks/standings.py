@@ -15,7 +15,7 @@ from itertools import combinations
 from benchmarks.boards import Board, Listed
 from benchmarks.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from benchmarks.leaderboard import ONE_RUN
-from benchmarks.multiplicity import rank_intervals, told_apart
+from benchmarks.multiplicity import ranks_left_open, told_apart
 from benchmarks.outcomes import Outcomes
 from benchmarks.statistics import Array, Difference, paired_difference
 
@@ -106,7 +106,8 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     pairwise = {(a[0].id, b[0].id): compare(a[0], b[0]) for a, b in combinations(group, 2)}
     known = {pair: difference for pair, difference in pairwise.items() if difference is not None}
     ids, all_pairs = [listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise}
-    ranks, apart = rank_intervals(ids, all_pairs), told_apart(ids, all_pairs)
+    apart = told_apart(ids, all_pairs)
+    ranks = ranks_left_open(ids, apart)
 
     def tied(a: str, b: str) -> bool:
         return a != b and ranks[a] == ranks[b] and not {(a, b), (b, a)} & apart
@@ -169,19 +170,10 @@ def compare(a: Listed, b: Listed) -> Difference | None:
         return None
     seeds = [{run.seed: run for run in listed.outcomes if run.seed is not None} for listed in (a, b)]
     both = sorted(seeds[0].keys() & seeds[1].keys())
-    checkpoint_a, checkpoint_b = (len(x.outcomes) == 1 and x.outcomes[0].seed is None for x in (a, b))
     if both:
         pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
-    elif checkpoint_a or checkpoint_b:
-        pairs = list(
-            zip(
-                a.outcomes * (len(b.outcomes) if checkpoint_a else 1),
-                b.outcomes * (len(a.outcomes) if checkpoint_b else 1),
-                strict=True,
-            )
-        )
     else:
-        pairs = list(zip(a.outcomes, b.outcomes, strict=False))
+        pairs = list(zip(_as_many_as(a, b), _as_many_as(b, a), strict=False))
 
     def chosen(run: Outcomes) -> Array:
         places = {id: place for place, id in enumerate(run.problem_ids)}
@@ -189,6 +181,12 @@ def compare(a: Listed, b: Listed) -> Difference | None:
         return outcomes_PK
 
     return paired_difference([chosen(run) for run, _ in pairs], [chosen(run) for _, run in pairs])
+
+
+def _as_many_as(one: Listed, other: Listed) -> Sequence[Outcomes]:
+    """The runs of one entry; a checkpoint without a training seed stands for as many as the other has."""
+    checkpoint = len(one.outcomes) == 1 and one.outcomes[0].seed is None
+    return one.outcomes * len(other.outcomes) if checkpoint else one.outcomes
 
 
 def _reported(board: Board) -> tuple[ReportedTable, ...]:

@@ -16,13 +16,18 @@ from benchmarks.outcomes import Answers, AnswersError, Mismatch, Regraded, regra
 
 @dataclass(frozen=True)
 class Verified:
-    """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs."""
+    """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs.
 
+    `suites_not_regraded` are those of entries whose samples recompute and whose verdicts were left alone.
+    """
+
+    version: str
     measured: int
     reported: int
     mismatches: list[Mismatch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     regraded: list[Regraded] = field(default_factory=list)
+    suites_not_regraded: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def verify_board(folder: Path, regrading: Regrading | None = None) -> Verified:
     mismatches: list[Mismatch] = []
     regraded: list[Regraded] = []
     needed: set[str] = set()
+    left_alone: set[str] = set()
     counts = {"measured": 0, "reported": 0}
     for id in manifest.ids:
         try:
@@ -51,13 +57,14 @@ def verify_board(folder: Path, regrading: Regrading | None = None) -> Verified:
         except EntryError as error:
             mismatches.append(Mismatch(id, "entry", "an entry with this id", str(error)))
             continue
-        if isinstance(entry, MeasuredEntry) and regrading is not None:
+        if isinstance(entry, MeasuredEntry):
             graded, changed = _regrade(folder, id, entry, {mismatch.field for mismatch in found}, regrading)
             regraded += graded
             found += changed
-        mismatches += [replace(mismatch, name=entry.name) for mismatch in found]
-        if isinstance(entry, MeasuredEntry):
             needed |= {f"{file.sha256}.parquet" for file in entry.samples}
+            if not graded and not found:
+                left_alone.add(entry.suite)
+        mismatches += [replace(mismatch, name=entry.name) for mismatch in found]
     ever = {id for change in manifest.changelog for id in change.added}
     files = {"entries": {f"{id}.json" for id in ever}, "samples": needed}
     notes = [
@@ -66,15 +73,18 @@ def verify_board(folder: Path, regrading: Regrading | None = None) -> Verified:
         for path in sorted((folder / name).glob("*"))
         if path.name not in wanted
     ]
-    return Verified(**counts, mismatches=mismatches, notes=notes, regraded=regraded)
+    return Verified(
+        manifest.version, **counts, mismatches=mismatches, notes=notes, regraded=regraded,
+        suites_not_regraded=sorted(left_alone),
+    )  # fmt: skip
 
 
 def _regrade(
-    folder: Path, id: str, entry: MeasuredEntry, differing: set[str], regrading: Regrading
+    folder: Path, id: str, entry: MeasuredEntry, differing: set[str], regrading: Regrading | None
 ) -> tuple[list[Regraded], list[Mismatch]]:
     """The sample files of an entry graded again; those are left out that could not even be read (in `differing`)."""
-    answers = regrading.answers(entry)
-    if answers is None:
+    answers = regrading.answers(entry) if regrading else None
+    if regrading is None or answers is None:
         return [], []
     if answers.problem_ids_sha256 not in (None, entry.problem_ids_sha256):
         found = answers.problem_ids_sha256

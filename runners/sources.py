@@ -6,10 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from benchmarks.suites.micro import Problem, make_problems
+from benchmarks.suites.micro import MAX_GENERATED, Problem, make_problems
 from runners.settings import LoRASettings
-
-MICRO_MAX = 20_000  # every split has some 29,000 distinct sums, and drawing the last of them takes long
 
 
 class ScenarioError(ValueError):
@@ -50,8 +48,8 @@ class ProblemSource(Frozen):
             raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
         if self.micro is not None and self.count is None:
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
-        if self.micro is not None and (self.count or 0) > MICRO_MAX:
-            raise ValueError(f"`micro` with count={self.count}: a split holds no more than {MICRO_MAX:,} problems")
+        if self.micro is not None and (self.count or 0) > MAX_GENERATED:
+            raise ValueError(f"`micro` with count={self.count}: a split holds no more than {MAX_GENERATED:,} problems")
         return self
 
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:

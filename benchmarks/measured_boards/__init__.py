@@ -20,12 +20,15 @@ def shipped_boards() -> dict[str, Path]:
     return {path.name: path for path in sorted(folders)}
 
 
+def is_board(what: str) -> bool:
+    """Whether this is meant as a leaderboard: a path, a folder here, or the name of one that ships."""
+    return "/" in what or Path(what).is_dir() or what in shipped_boards()
+
+
 def find_board(what: str) -> Path:
     """The folder of a leaderboard, from its path or the name of one that ships; EntryError for neither."""
-    path, shipped = Path(what), shipped_boards()
-    if "/" in what or path.is_dir():
-        return path
-    if what not in shipped:
+    shipped = shipped_boards()
+    if not is_board(what):
         known = ", ".join(shipped) or "none yet"
         raise EntryError(f"{what!r:.80} is no folder here, and no leaderboard of this name ships (shipped: {known})")
-    return shipped[what]
+    return Path(what) if what not in shipped or Path(what).is_dir() else shipped[what]

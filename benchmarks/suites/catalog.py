@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.suites import aime24, aime25, aime26, amc23, gsm8k, math500, olympiadbench
 from benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
-from benchmarks.suites.micro import SUITE_VERSION, make_problems
+from benchmarks.suites.micro import MAX_GENERATED, SUITE_VERSION, make_problems
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE for module in (math500, aime24, aime25, aime26, amc23, gsm8k, olympiadbench)
@@ -15,7 +15,6 @@ SUITES: dict[str, Suite] = {
 
 # Split and number of problems, as the scenario `micro` scores them.
 MICRO: dict[str, tuple[str, int]] = {"micro": ("test", 256), "micro-validation": ("validation", 128)}
-MAX_GENERATED = 20_000  # as many as a scenario may have
 
 
 def find_suite(name: str) -> Suite:

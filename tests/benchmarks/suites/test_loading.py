@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.suites import amc23, gsm8k, loading, math500, olympiadbench
-from benchmarks.suites.catalog import MAX_GENERATED, MICRO, SUITES, find_suite, generated, load_by_name
+from benchmarks.suites.catalog import MICRO, SUITES, find_suite, generated, load_by_name
 from benchmarks.suites.loading import (
     HubSource,
     Suite,
@@ -24,7 +24,7 @@ from benchmarks.suites.loading import (
     read_lock,
     write_lock,
 )
-from benchmarks.suites.micro import Problem
+from benchmarks.suites.micro import MAX_GENERATED, Problem
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 ROWS = [
