@@ -31,8 +31,14 @@ def grader() -> Iterator[Grader]:
 
 
 def workers() -> set[int]:
-    children = psutil.Process().children()
-    return {child.pid for child in children if any("grading_worker" in part for part in child.cmdline())}
+    return {child.pid for child in psutil.Process().children() if is_worker(child)}
+
+
+def is_worker(child: psutil.Process) -> bool:
+    try:
+        return any("grading_worker" in part for part in child.cmdline())
+    except psutil.NoSuchProcess:  # a killed worker is a zombie, without a command line, until somebody waits for it
+        return False
 
 
 def verdict_of_math_verify(gold: str, completion: str) -> tuple[Verdict, str | None]:
