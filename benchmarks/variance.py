@@ -6,17 +6,18 @@ coverage and its power all come from the same few lines. The method and its sour
 Simplified: one value per cell; the layout is complete (every seed on every problem).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special
 
 FloatArray = NDArray[np.float64]
 Floats = FloatArray | np.float64
 
-ROUNDING = 1e-9  # relative; sums of a few thousand outcomes agree far better, in any order
+FLOOR = 0.05  # level of the F test below which MS_seed is not believed: our choice
 
 
 @dataclass(frozen=True)
@@ -33,40 +34,55 @@ class MeanSquares:
     num_problems: int
 
     def half_width(self, level: float) -> Floats:
-        """Half of the interval's width at `level`."""
-        error, freedom, floor, floor_freedom = self._errors()
-        quantile = 0.5 + level / 2
-        wide = stats.t.ppf(quantile, freedom) * error
-        return np.maximum(wide, stats.t.ppf(quantile, floor_freedom) * floor) if self.num_seeds > 1 else wide
+        """Half of the interval's width at `level`: the mean whose `p_value` is 1 - level."""
+        error, share = self._error()
+        quantiles = special.stdtrit(self._freedoms(), 0.5 + level / 2)
+        if self.num_seeds == 1:
+            return np.float64(quantiles[0]) * error
+        # The tail is convex: from the smaller quantile on, Newton's steps never pass the root.
+        critical = optimize.newton(
+            lambda t: self._weighted(_tail, t, share) - (1 - level) / 2,
+            quantiles.min() + np.zeros_like(share),
+            lambda t: -self._weighted(_density, t, share),
+            tol=1e-9 * quantiles.max(),
+            maxiter=200,
+        )
+        return np.float64(critical) * error
 
     def p_value(self, mean: Floats) -> Floats:
         """Two-sided p-value of a mean of zero: below 1 - level where the interval leaves out zero."""
-        error, freedom, floor, floor_freedom = self._errors()
-        p_value = 2 * stats.t.sf(_ratio(mean, error), freedom)
-        if self.num_seeds == 1:
-            return np.float64(p_value)
-        return np.maximum(p_value, 2 * stats.t.sf(_ratio(mean, floor), floor_freedom))
+        error, share = self._error()
+        return np.float64(2) * self._weighted(_tail, _ratio(mean, error), share)
 
-    def _errors(self) -> tuple[Floats, Floats, Floats, int]:
-        """Standard error of the mean with its degrees of freedom, and the floor's with its own."""
+    def _freedoms(self) -> list[int]:
+        """Degrees of freedom of the problems' part of the variance and, from two seeds on, of the seeds' part."""
+        freedoms = [self.num_problems - 1, self.num_seeds - 1]
+        return freedoms if self.num_seeds > 1 else freedoms[:1]
+
+    def _error(self) -> tuple[Floats, Floats]:
+        """Standard error of the mean, and the share of the seeds' part in its square."""
         size = self.num_seeds * self.num_problems
-        seed_freedom, problem_freedom = self.num_seeds - 1, self.num_problems - 1
         if self.num_seeds == 1:
-            return np.sqrt(self.problem / size), np.float64(problem_freedom), np.float64(0), 0
-        residual_freedom = seed_freedom * problem_freedom
-        # Problems' means that are equal to the last digit say nothing; the residual bounds their variance from below.
-        scale = self.seed + self.problem + self.residual
-        problem = np.where(self.problem > ROUNDING * scale, self.problem, self.residual)
-        # Equal but for rounding, the degrees of freedom would depend on the order of the sums.
-        beyond_noise = self.seed - self.residual > ROUNDING * scale
-        total = problem + np.where(beyond_noise, self.seed - self.residual, 0)
-        terms = self.seed**2 / seed_freedom + problem**2 / problem_freedom + self.residual**2 / residual_freedom
-        with np.errstate(invalid="ignore", divide="ignore"):
-            freedom = total**2 / terms
-            floor = np.sqrt(self.seed) * self.seed / np.hypot(self.seed, self.residual)
-        freedom = np.clip(freedom, min(seed_freedom, problem_freedom), seed_freedom + problem_freedom)
-        freedom = np.where(beyond_noise, freedom, problem_freedom)
-        return np.sqrt(total / size), freedom, np.nan_to_num(floor) / np.sqrt(size), seed_freedom
+            return np.sqrt(self.problem / size), np.float64(0)
+        seed_freedom, problem_freedom = self.num_seeds - 1, self.num_problems - 1
+        least = special.fdtri(seed_freedom, seed_freedom * problem_freedom, FLOOR)
+        seed = np.maximum(self.seed, least * self.residual)
+        total = seed + np.maximum(self.problem - self.residual, 0)
+        share = np.divide(seed, total, out=np.ones_like(total), where=total > 0)
+        return np.sqrt(total / size), share
+
+    def _weighted(self, function: Callable[[Floats, int], Floats], t: Floats, share: Floats) -> Floats:
+        """`function` of t for the problems' and the seeds' degrees of freedom, weighted by their shares of variance."""
+        problem, *seed = (function(t, freedom) for freedom in self._freedoms())
+        return (1 - share) * problem + share * seed[0] if seed else problem
+
+
+def _tail(t: Floats, freedom: int) -> Floats:
+    return np.float64(special.stdtr(freedom, -t))
+
+
+def _density(t: Floats, freedom: int) -> Floats:
+    return np.float64((1 + t**2 / freedom) ** (-(freedom + 1) / 2) / (freedom**0.5 * special.beta(freedom / 2, 0.5)))
 
 
 def _ratio(mean: Floats, error: Floats) -> Floats:
