@@ -163,17 +163,20 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
     One seed: t interval over the P values, P - 1 degrees of freedom (Miller 2024, arXiv 2411.00640, section 2.1).
 
     S >= 2 seeds: two-way random effects y_sp = mu + A_s + B_p + E_sp, where E also holds the sampling error. From the
-    mean squares of the two-way layout with one value per cell, with the seeds' variance not below zero,
-        var(mean) = (MS_problem + max(MS_seed - MS_residual, 0)) / (S P),
+    mean squares of the two-way layout with one value per cell, with the problems' variance not below zero,
+        var(mean) = (MS_seed + max(MS_problem - MS_residual, 0)) / (S P),
     since E[MS_seed] = s_E^2 + P s_A^2 and E[MS_problem] = s_E^2 + S s_B^2 (Searle, Casella and McCulloch 1992,
-    "Variance Components", chapter 4). Degrees of freedom by Satterthwaite (1946, "An Approximate Distribution of
-    Estimates of Variance Components", Biometrics Bulletin 2): (sum of terms)^2 / sum of (term^2 / df of the term),
-    kept between the smaller of S - 1 and P - 1 and their sum, P - 1 where the seeds' variance is estimated as zero.
+    "Variance Components", chapter 4). With w the share of MS_seed in the sum and T = |mean| / sqrt(var(mean)),
+        p = w p(T; S - 1) + (1 - w) p(T; P - 1),
+    p(T; f) being Student's two-sided p-value with f degrees of freedom; the interval holds what has p >= 1 - level. Two
+    estimated variances with unequal degrees of freedom are treated like this by Cochran and Cox (1957, "Experimental
+    Designs", 2nd edition, chapter 4; studied by Cochran 1964, "Approximate Significance Levels of the Behrens-Fisher
+    Test", Biometrics 20), who weight the two critical values of t. Weighted p-values keep small levels better: the
+    correction for many comparisons uses those.
 
-    With few seeds MS_seed is often small by chance, and that interval too narrow. So it is never
-    narrower than the t interval over the S seeds' means, S - 1 degrees of freedom, with that interval's width times
-    MS_seed / sqrt(MS_seed^2 + MS_residual^2): near whole where seeds differ by more than noise, near nothing where
-    they do not. The weight is our choice, made by simulation (docs/statistics.md).
+    Few seeds may agree by chance, even to the last digit. So MS_seed counts as at least F MS_residual, with F the 5 %
+    quantile of the F distribution with S - 1 and (S - 1) (P - 1) degrees of freedom: without seed variance it is
+    smaller one time in twenty. The level is our choice, made by simulation (docs/statistics.md).
 
     All values equal (0 of 30 on AIME): there is no variance to go by. If a share q of all (problem, seed) pairs had
     another value, P problems would show none with probability (1 - q)^P at most; so with q = 1 - (1 - level)^(1 / P)

@@ -2,6 +2,7 @@
 
 What: `mean_squares` of values (seeds, problems); `MeanSquares` holds one or many of them, so that an interval, its
 coverage and its power all come from the same few lines. The method and its sources: `statistics.crossed_interval`.
+The half width has no closed form and is solved for.
 
 Simplified: one value per cell; the layout is complete (every seed on every problem).
 """

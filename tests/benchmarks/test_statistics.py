@@ -22,7 +22,7 @@ from benchmarks.statistics import (
     score_over_seeds,
     seed_interval,
 )
-from benchmarks.variance import mean_squares
+from benchmarks.variance import MeanSquares, mean_squares
 
 Array = NDArray[Any]
 
@@ -103,29 +103,31 @@ def test_paired_difference_over_seeds_by_hand() -> None:
     a = [np.array([[0], [0], [1]]), np.array([[1], [0], [1]])]
     b = [np.zeros((3, 1)), np.zeros((3, 1))]
     difference = paired_difference(a, b)
-    # Seeds vary as noise does: variance MS_problem / 6 with 2 degrees of freedom, t = 4.302653, half 1.242. The floor
-    # is wider, 1 degree of freedom, t = 12.706205, error sqrt(MS_seed / 6) / sqrt(2) as both are equal.
-    half = 12.706205 * (1 / 6) / math.sqrt(2)
-    assert half > 4.302653 * math.sqrt(0.5 / 6)
+
+    # Variance (1/6 + 1/2 - 1/6) / 6 = 1/12, a third of it from the seeds. Student's p-values in closed form:
+    # 1 - 2/pi atan(t) with 1 degree of freedom (seeds), 1 - t / sqrt(2 + t^2) with 2 (problems).
+    def p_value(t: float) -> float:
+        return (1 - 2 / math.pi * math.atan(t)) / 3 + 2 / 3 * (1 - t / math.sqrt(2 + t**2))
+
+    half = 1.8071712
+    assert p_value(half * math.sqrt(12)) == pytest.approx(0.05)
     assert (difference.low, difference.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert difference.p_value == pytest.approx(p_value(0.5 * math.sqrt(12)))
     assert not difference.excludes_training_variance
     assert (difference.num_seeds, difference.num_problems) == (2, 3)
 
 
-def test_satterthwaite_degrees_of_freedom_by_hand() -> None:
+def test_the_parts_of_the_variance_weight_the_p_values_by_hand() -> None:
     # d_sp = mu + A_s + B_p with a residual of +-.1 that is orthogonal to both.
     residual_SP = 0.1 * np.array([[1, -1, 0, 0], [-1, 1, 0, 0]])
     d_SP = 0.5 + np.array([[-0.3], [0.3]]) + np.array([[-0.2, -0.2, 0.2, 0.2]]) + residual_SP
     ms_seed, ms_problem, ms_residual = 4 * 0.18 / 1, 2 * 0.16 / 3, 0.04 / 3
     total = ms_seed + ms_problem - ms_residual
-    freedom = total**2 / (ms_seed**2 / 1 + ms_problem**2 / 3 + ms_residual**2 / 3)
-    half = max(
-        stats.t.ppf(0.975, freedom) * math.sqrt(total / 8),
-        stats.t.ppf(0.975, 1) * math.sqrt(ms_seed / 8) * ms_seed / math.hypot(ms_seed, ms_residual),
-    )
-    assert 1 < freedom < 4
     difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((4, 1))] * 2)
-    assert (difference.low, difference.high) == pytest.approx((0.5 - half, 0.5 + half))
+    for mean, expected in ((0.5, difference.p_value), (difference.high - 0.5, 0.05)):
+        p_seed, p_problem = (2 * stats.t.sf(mean / math.sqrt(total / 8), freedom) for freedom in (1, 3))
+        assert (ms_seed * p_seed + (ms_problem - ms_residual) * p_problem) / total == pytest.approx(expected)
+    assert difference.low == pytest.approx(1 - difference.high)
 
 
 @given(two_systems())
@@ -135,7 +137,7 @@ def test_the_difference_is_antisymmetric(systems: tuple[list[Array], list[Array]
     assert numbers(there.reversed()) == pytest.approx(numbers(back), abs=1e-12)
 
 
-def test_equal_mean_squares_take_the_smaller_degrees_of_freedom_in_any_order() -> None:
+def test_equal_mean_squares_give_one_interval_in_any_order() -> None:
     a = [np.full((4, 1), value) for value in (0, 1, 0)]
     b = [np.array([[0], [0], [1], [1]]), np.array([[1], [0], [0], [1]]), np.zeros((4, 1), int)]
     first = paired_difference(a, b)
@@ -314,10 +316,33 @@ def test_mean_squares_are_those_of_the_two_way_layout() -> None:
     assert several.half_width(0.95)[1] == pytest.approx(2 * squares.half_width(0.95))
 
 
-def test_seeds_that_differ_in_opposite_ways_on_two_problems_leave_a_wide_interval() -> None:
-    # Both problems have the same mean over seeds; noise alone says how far it may be off.
+def test_seeds_and_problems_that_agree_by_chance_leave_a_wide_interval() -> None:
+    # MS_seed = MS_problem = 0, MS_residual = 1: MS_seed counts as the 5 % quantile of F(1, 1), and the 97.5 % quantile
+    # of t(1) is 1 over its root; so the half width is sqrt(1 / 4).
     interval = crossed_interval(np.array([[1.0, 0], [0, 1]]))
-    assert interval.low < -1 and interval.high > 2
+    assert (interval.low, interval.high) == pytest.approx((0, 1))
+
+
+def test_seeds_that_agree_to_the_last_digit_are_not_believed() -> None:
+    # Each seed solves half of eight problems. The least MS_seed that is believed of three: F(2, 14) at 5 %.
+    values_SP = np.array([[1.0, 1, 1, 1, 0, 0, 0, 0], [0, 1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1, 0, 0]])
+    squares = mean_squares(values_SP)
+    assert squares.seed == pytest.approx(0) and squares.problem > squares.residual
+    believed = replace(squares, seed=stats.f.ppf(0.05, 2, 14) * squares.residual)
+    assert squares.half_width(0.95) == pytest.approx(believed.half_width(0.95))
+    assert squares.p_value(np.float64(0.5)) == pytest.approx(believed.p_value(np.float64(0.5)))
+    more = replace(squares, seed=2 * believed.seed)
+    assert more.half_width(0.95) > believed.half_width(0.95)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.95, 0.999, 1 - 1e-6])
+@pytest.mark.parametrize(("num_seeds", "num_problems"), [(2, 2), (2, 500), (3, 30), (40, 5), (10, 100_000)])
+def test_a_mean_at_the_end_of_the_interval_has_the_p_value_of_the_level(
+    num_seeds: int, num_problems: int, level: float
+) -> None:
+    seed, problem, residual = np.random.default_rng(0).lognormal(0, 3, (3, 200))
+    squares = MeanSquares(seed, problem, residual, num_seeds, num_problems)
+    assert squares.p_value(squares.half_width(level)) == pytest.approx(1 - level, rel=1e-8)
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
@@ -331,7 +356,8 @@ def test_intervals_over_seeds_cover_the_truth(num_seeds: int, deviations: tuple[
         d_SP = d_SP + rng.normal(0, residual_sd, d_SP.shape)
         difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((num_problems, 1))] * num_seeds)
         hits += difference.low <= truth <= difference.high
-    assert 0.88 <= hits / repetitions <= 0.985
+    # 94.4 to 97 %, and two and a half standard errors of 600 repetitions.
+    assert 0.92 <= hits / repetitions <= 0.9875
 
 
 def test_one_seed_misses_the_variance_of_training() -> None:

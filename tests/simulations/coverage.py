@@ -8,7 +8,8 @@ x = a or b; only the difficulty is shared. Outcomes are Bernoulli. Covered: the 
 over 1.96 standard deviations of the mean difference (1 is the least that 95 % can do with everything known).
 
 Second table: the least and the greatest coverage of the normal model over a grid of variances of seeds and problems,
-in units of the noise, by `benchmarks.power` (quasi-random, no Monte Carlo error to speak of).
+in units of the noise, by `benchmarks.power` (quasi-random, no Monte Carlo error to speak of). Third table: how often a
+p-value is below a level with no difference, the least and the greatest over the same grid.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from benchmarks.variance import MeanSquares, mean_squares
 SEEDS = (1, 2, 3, 5, 10)
 SUITES = {30: 16, 256: 8, 500: 4}  # problems: samples
 BATCH_CELLS = 400_000
+P_VALUES = (0.01, 0.001)
 GRID = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -102,7 +104,7 @@ def _score_RSP(
 
 
 def normal_coverage(
-    num_seeds: int, num_problems: int, least_problem: float
+    num_seeds: int, num_problems: int, least_problem: float, level: float = 0.95
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """The least and the greatest coverage over the grid, each with (seed, problem) variance ratios.
 
@@ -119,7 +121,7 @@ def normal_coverage(
                 interaction_sd=noise,
                 sample_sd=0.0,
             )
-            alarm = power(0.0, Experiment(num_problems, 1, num_seeds), components).false_alarm
+            alarm = power(0.0, Experiment(num_problems, 1, num_seeds), components, level).false_alarm
             found.append((1 - alarm, seed_ratio, problem_ratio))
     return min(found), max(found)
 
@@ -148,6 +150,13 @@ def main() -> None:
         for num_problems in SUITES:
             ends = [*normal_coverage(num_seeds, num_problems, 0.0), *normal_coverage(num_seeds, num_problems, 1.0)]
             texts = [f"{100 * share:.1f} ({seed:g}, {problem:g})" for share, seed, problem in ends]
+            print(f"| {num_seeds} | {num_problems} | " + " | ".join(texts) + " |", flush=True)
+    print("\n| seeds | problems | " + " | ".join(f"p < {level:g}, %" for level in P_VALUES) + " |")
+    print("|---|---|" + "---|" * len(P_VALUES))
+    for num_seeds in SEEDS[1:]:
+        for num_problems in SUITES:
+            grids = [normal_coverage(num_seeds, num_problems, 0.0, 1 - level) for level in P_VALUES]
+            texts = [f"{100 * (1 - most[0]):.2g}-{100 * (1 - least[0]):.2g}" for least, most in grids]
             print(f"| {num_seeds} | {num_problems} | " + " | ".join(texts) + " |", flush=True)
 
 
