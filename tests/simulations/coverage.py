@@ -156,7 +156,7 @@ def main() -> None:
     for num_seeds in SEEDS[1:]:
         for num_problems in SUITES:
             grids = [normal_coverage(num_seeds, num_problems, 0.0, 1 - level) for level in P_VALUES]
-            texts = [f"{100 * (1 - most[0]):.2g}-{100 * (1 - least[0]):.2g}" for least, most in grids]
+            texts = [f"{100 * (1 - most[0]):.3f}-{100 * (1 - least[0]):.3f}" for least, most in grids]
             print(f"| {num_seeds} | {num_problems} | " + " | ".join(texts) + " |", flush=True)
 
 
