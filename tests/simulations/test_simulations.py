@@ -21,8 +21,8 @@ from tests.simulations.score_coverage import simulate as score_simulation
 @pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
 def test_intervals_of_three_seeds_and_more_cover(regime: Regime, num_seeds: int) -> None:
     result = simulate(regime, num_seeds, 30, SUITES[30], repetitions=800, seed=1)
-    # 93 to 97.6 %, and two and a half standard errors of 800 repetitions.
-    assert 0.907 <= result.share <= 0.993
+    # 94.6 to 96.8 %, and two and a half standard errors of 800 repetitions.
+    assert 0.926 <= result.share <= 0.983
     assert result.width_ratio < {3: 2.1, 5: 1.5, 10: 1.3}[num_seeds]
 
 
