@@ -68,7 +68,7 @@ class Difference(Interval):
     """A paired difference a - b with its interval at `level`.
 
     `excludes_training_variance` is True with one training seed: the interval then says nothing about a retraining.
-    `p_value` is two-sided, of the same t statistic.
+    `p_value` is two-sided: below 1 - level where the interval leaves out zero.
     """
 
     def reversed(self) -> "Difference":
