@@ -134,8 +134,8 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
 
 def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[str, ...]:
     notes = []
-    if any(len(entry.samples) == 1 for entry in entries):
-        notes.append(ONE_RUN)
+    if single := sum(len(entry.samples) == 1 for entry in entries):
+        notes.append(ONE_RUN if single == len(entries) else f"{ONE_RUN}, in {single} of {len(entries)} rows")
     if any(entry.partial for entry in entries):
         notes.append("partial suite: the first problems only, not a score of the suite")
     if not all(entry.suite_verified for entry in entries):

@@ -49,6 +49,11 @@ def test_without_direct_the_first_row_is_the_reference_and_one_row_is_first(tmp_
     assert table.notes == (ONE_RUN,)
 
 
+def test_a_table_says_how_many_of_its_rows_are_of_one_run(tmp_path: Path) -> None:
+    board = board_of(tmp_path, {"name": "direct", "seeds": (1, 2)}, {"name": "half", "seeds": (1,)})
+    assert f"{ONE_RUN}, in 1 of 2 rows" in standings(board).measured[0].notes
+
+
 def test_presets_and_parts_never_share_a_table_unless_asked_and_then_it_says_so(tmp_path: Path) -> None:
     board = board_of(
         tmp_path, {"name": "whole"}, {"name": "greedy", "decoding": GREEDY},
