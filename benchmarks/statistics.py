@@ -206,7 +206,7 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
 
 
 def paired_difference(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -> Difference:
-    """The mean difference a - b on the same problems and training seeds, with its t interval.
+    """The mean difference a - b on the same problems and training seeds, with its interval.
 
     `a` and `b` hold one (problems, samples) array for each training seed, the seeds in the same order; the numbers of
     samples may differ. The values of `crossed_interval` are the differences of the two means on problem p with seed s.

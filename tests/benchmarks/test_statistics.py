@@ -356,8 +356,8 @@ def test_intervals_over_seeds_cover_the_truth(num_seeds: int, deviations: tuple[
         d_SP = d_SP + rng.normal(0, residual_sd, d_SP.shape)
         difference = paired_difference([row[:, None] for row in d_SP], [np.zeros((num_problems, 1))] * num_seeds)
         hits += difference.low <= truth <= difference.high
-    # 94.4 to 97 %, and two and a half standard errors of 600 repetitions.
-    assert 0.92 <= hits / repetitions <= 0.9875
+    # 94.4 to 97 %, and two standard errors of 600 repetitions or more.
+    assert 0.92 <= hits / repetitions <= 0.985
 
 
 def test_one_seed_misses_the_variance_of_training() -> None:
