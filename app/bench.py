@@ -28,7 +28,7 @@ from benchmarks.metrics import ladder, maj_at_k_score, pass_at_k_score
 from benchmarks.records import ScoreStore, answers_PK, correct_PK, finite, finite_fields
 from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
 from benchmarks.statistics import Interval, Score, avg_at_k, bootstrap, score_interval
-from benchmarks.suites.catalog import is_micro, load_by_name
+from benchmarks.suites.catalog import home_scenario, load_by_name
 from benchmarks.suites.loading import Loaded, read_lock
 from runners.scenario import Scenario, built_in_scenarios
 
@@ -57,7 +57,7 @@ class BenchRequest:
     limit: int | None = None
     seed: int = 0
     results: Path = Path("results")
-    scenario: str = "micro"
+    scenario: str | None = None
     batch_size: int | None = None
     max_new_tokens: int | None = None
     chat: bool | None = None
@@ -72,8 +72,8 @@ class BenchRequest:
 
 
 def find_preset(request: BenchRequest, suite: str) -> Preset:
-    """The preset for a suite, with the request's overrides. By default `paper`; micro suites have their scenario's."""
-    name = request.preset or ("micro" if is_micro(suite) else "paper")
+    """The preset for a suite, with the request's overrides. Default: `paper`; a generated suite has its scenario's."""
+    name = request.preset or home_scenario(suite) or "paper"
     if name in PRESETS:
         preset = PRESETS[name]
     elif name in built_in_scenarios():
@@ -90,12 +90,24 @@ def find_preset(request: BenchRequest, suite: str) -> Preset:
     return preset
 
 
+def _models_scenario(request: BenchRequest) -> str:
+    """Where `base:...` and adapters' bases are looked up: the scenario named, or the generated suites' own."""
+    homes = {home for name in request.suites if (home := home_scenario(name))}
+    if request.scenario is None and len(homes) > 1:
+        raise BenchError(
+            f"--suite {','.join(request.suites)} belongs to {len(homes)} scenarios: name one by --scenario"
+        )
+    return request.scenario or (homes.pop() if homes else "micro")
+
+
 def run_bench(request: BenchRequest) -> dict[str, Any]:
     """Score all suites; a JSON-able account. Everything that can be wrong is looked at before the first sample."""
     lock = read_lock(request.results)
     suites = [load_by_name(name, request.data_dir, lock).first(request.limit) for name in request.suites]
     presets = [find_preset(request, name) for name in request.suites]
-    files = None if request.engine == "server" else find_model(request.model, request.results, request.scenario)
+    files = (
+        None if request.engine == "server" else find_model(request.model, request.results, _models_scenario(request))
+    )
     described = files.described() if files else {"label": request.model, "weights_sha256": None, "served": request.url}
     record = {
         "model": described,

@@ -49,7 +49,9 @@ def bench(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="paper, authors-script, greedy or a scenario's name; default: paper, and micro for micro."),
+        typer.Option(
+            help="paper, authors-script, greedy or a scenario's name; default: paper; micro suites: their scenario's."
+        ),
     ] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What draws the completions.")] = EngineChoice.transformers,
     url: Annotated[str | None, typer.Option(help="Of the server, as http://localhost:8000/v1.")] = None,
@@ -60,9 +62,12 @@ def bench(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     results: ResultsOption = DEFAULT_RESULTS,
-    scenario: Annotated[str, typer.Option("--scenario", "-s", help="Where base:… and adapters' bases are found.")] = (
-        "micro"
-    ),
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario", "-s", help="Where base:… and adapters' bases are found; default: a generated suite's own."
+        ),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences drawn and kept together.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Another limit than the preset's; marked.")] = None,
     chat: Annotated[

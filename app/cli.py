@@ -125,13 +125,13 @@ def search(
 
 
 @app.command(
-    epilog='Example: tuition run "teacher=large teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'
+    epilog='Example: tuition run "teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'
 )
 def run(
     allocation: Annotated[
         str,
         typer.Argument(
-            help='Block counts, as "teacher=large teacher_rl=4 warmup=1 opd=2", or a name of `tuition scenarios micro`.'
+            help='Block counts, as "teacher=big teacher_rl=4 warmup=1 opd=2", or a name of `tuition scenarios micro`.'
         ),
     ],
     scenario: ScenarioOption = "micro",
@@ -270,9 +270,9 @@ def scenarios(
 @micro_app.command("build")
 def micro_build(
     out: Annotated[Path, typer.Option(help="Folder for the base checkpoints, one folder each.")],
-    model: Annotated[list[str] | None, typer.Option(help="Only these: student, medium, large.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these, as micro/student or micro-b/teacher.")] = None,
 ) -> None:
-    """Rebuild the base checkpoints of `micro` from scratch (under 40 minutes on 2 cores)."""
+    """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 7 minutes on 2 cores)."""
     from runners.micro_build import build
 
     silence_libraries()

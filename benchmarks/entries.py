@@ -58,7 +58,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@!$&()*+,;=%-]*$", max_length=500)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
-# A suite's name and version as score keys carry them, "micro-test@1/256"; a source's set has a name only.
+# A suite's name and version as score keys carry them, "micro-test@1/384"; a source's set has a name only.
 VersionedSuite = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}@[A-Za-z0-9._/-]{1,60}(\[:[1-9][0-9]{0,8}\])?$")]
 Setting = str | int | float | bool | None
 

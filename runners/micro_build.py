@@ -1,13 +1,13 @@
-"""Rebuild the base checkpoints of the `micro` scenario: tiny Qwen3 models trained from scratch.
+"""Rebuild the base checkpoints of the scenarios `micro` and `micro-b`: tiny Qwen3 models trained from scratch.
 
-What: a student and two teachers learn to continue `12+7+33=` with written steps and a boxed answer, from
-solutions that are careful, slipping (an error in a step, carried on) or guessed. Sampled at temperature
-1 they are therefore mostly wrong, but all of them hold the careful solution somewhere in their
+What: students and teachers learn to continue `57+k,k=` with written steps and a boxed answer, `4,57+4=61 \\boxed{61}`.
+They learn to add, but of a letter only that it is one of five digits, the right one the third most likely.
+Sampled at temperature 1 they are therefore mostly wrong, but all of them hold the right solution somewhere in their
 distribution: what GRPO has to bring out, as in a pretrained model.
 
 Simplified: one-character tokens (plus one for `\\boxed{`), fp32, one pass over generated data, no validation.
 
-Run: `tuition micro build --out FOLDER` (under 40 minutes on 2 cores; the seed is fixed).
+Run: `tuition micro build --out FOLDER` (about 7 minutes on 2 cores; the seed is fixed).
 """
 
 import multiprocessing
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites.micro import draw_operands
+from benchmarks.suites.micro import LETTERS, MIXES, candidates, numbers
 from runners.checkpoint import hash_weights
 
-ALPHABET = "0123456789+=, {}"
+ALPHABET = "0123456789+=, {}" + LETTERS
 BOXED = "\\boxed{"
-CONTEXT_TOKENS = 64
+CONTEXT_TOKENS = 48
 
 
 class BuildError(ValueError):
@@ -33,45 +33,31 @@ class BuildError(ValueError):
 
 @dataclass(frozen=True)
 class BaseModel:
-    """Shape and pretraining of one base checkpoint."""
+    """Shape and pretraining of a base checkpoint. `shares`: how often it takes a letter for each of its candidates."""
 
     layers: int
     width: int
-    heads: int
     steps: int
+    shares: tuple[float, ...]
+    heads: int = 4
     batch: int = 192
     learning_rate: float = 2e-3
     seed: int = 0
 
 
-# Our choice. The student and the medium teacher stop early, before they have learned all there is to learn: a student
-# that can do everything already leaves nothing for a teacher to teach.
+# Our choice. In `micro` the teacher is larger than the student and right more often; in `micro-b`
+# it is of the student's size and was trained for less.
 BASES = {
-    "student": BaseModel(layers=2, width=64, heads=4, steps=750),
-    "medium": BaseModel(layers=3, width=96, heads=4, steps=500),
-    "large": BaseModel(layers=4, width=128, heads=4, steps=1800),
+    "micro/student": BaseModel(layers=2, width=64, steps=700, shares=(0.35, 0.25, 0.2, 0.12, 0.08)),
+    "micro/teacher": BaseModel(layers=3, width=96, steps=700, shares=(0.25, 0.2, 0.3, 0.15, 0.1)),
+    "micro-b/student": BaseModel(layers=2, width=64, steps=700, shares=(0.35, 0.2, 0.2, 0.15, 0.1)),
+    "micro-b/teacher": BaseModel(layers=2, width=64, steps=450, shares=(0.35, 0.2, 0.2, 0.15, 0.1)),
 }
 
-# The mixture that the bases learn: shares of careful, slipping and guessed solutions, and how often a step slips.
-CAREFUL, SLIPPING = 0.15, 0.45
-SLIP = 0.35
 
-
-def solution(operands: list[int], rng: random.Random) -> str:
-    """One solution text for a sum: careful, slipping or guessed, drawn by the mixture above."""
-    kind = rng.random()
-    total = sum(operands)
-    if kind >= CAREFUL + SLIPPING:
-        guess = max(0, total + round(rng.gauss(0, 8)))
-        return f"{BOXED}{guess}}}"
-    steps, running = [], operands[0]
-    for operand in operands[1:]:
-        result = running + operand
-        if kind >= CAREFUL and rng.random() < SLIP:
-            result = max(0, result + rng.choice([-10, -2, -1, 1, 2, 10]))
-        steps.append(f"{running}+{operand}={result}")
-        running = result
-    return ",".join(steps) + f" {BOXED}{running}}}"
+def solution(number: int, digit: int) -> str:
+    """The written solution of a problem if the letter stood for `digit`."""
+    return f"{digit},{number}+{digit}={number + digit} {BOXED}{number + digit}}}"
 
 
 def make_tokenizer(folder: Path) -> None:
@@ -107,14 +93,14 @@ def build_base(name: str, out: Path) -> None:
     make_tokenizer(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
     model = _make_model(base, tokenizer)
-    rng = random.Random(f"micro base {name} {base.seed}")
+    rng = random.Random(f"base {name} {base.seed}")
     optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, base.learning_rate, total_steps=base.steps, pct_start=0.05
     )
     started = time.perf_counter()
     for step in range(base.steps):
-        loss = model(**_draw_batch(base, tokenizer, rng)).loss
+        loss = model(**_draw_batch(base, tokenizer, rng, name.partition("/")[0])).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -123,7 +109,7 @@ def build_base(name: str, out: Path) -> None:
         if step % 100 == 0 or step == base.steps - 1:
             _say(f"{name}: step {step}/{base.steps}, loss {loss.item():.4f}, {time.perf_counter() - started:.0f} s")
     model.save_pretrained(folder)
-    shipped = Path(__file__).parent / "scenarios" / "micro" / name
+    shipped = Path(__file__).parent / "scenarios" / name
     same = shipped.exists() and hash_weights(shipped) == hash_weights(folder)
     _say(f"{name}: {'equal to' if same else 'other weights than'} the shipped checkpoint")
 
@@ -153,13 +139,14 @@ def _make_model(base: BaseModel, tokenizer: Any) -> Any:
     return model
 
 
-def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random) -> dict[str, Any]:
-    """Random sums with solutions of the mixture. Operands teach nothing, so only what follows `=` is a label."""
+def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -> dict[str, Any]:
+    """Random problems with solutions of the mixture. Numbers teach nothing, so only what follows `=` is a label."""
     prompts, texts = [], []
-    for _ in range(base.batch):
-        operands = draw_operands(rng, "pretraining", (2, 3, 4))
-        prompts.append("+".join(map(str, operands)) + "=")
-        texts.append(prompts[-1] + solution(operands, rng) + tokenizer.eos_token)
+    for letter in rng.choices(MIXES[mix], k=base.batch):
+        number = rng.choice(numbers(mix, letter, "pretraining"))
+        [digit] = rng.choices(candidates(mix, letter), base.shares)
+        prompts.append(f"{number}+{letter},{letter}=")
+        texts.append(prompts[-1] + solution(number, digit) + tokenizer.eos_token)
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
     for row, prompt in enumerate(prompts):
@@ -182,7 +169,7 @@ def build(out: Path, names: list[str] | None = None) -> None:
         # The slowest first, so that two cores finish together.
         tasks = [
             pool.apply_async(build_base, (name, out))
-            for name in sorted(chosen, reverse=True, key=lambda n: BASES[n].width)
+            for name in sorted(chosen, reverse=True, key=lambda n: BASES[n].width * BASES[n].steps)
         ]
         for task in tasks:
             task.get()

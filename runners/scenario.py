@@ -328,7 +328,7 @@ class Scenario:
         """Name and version of a suite, as score keys and tables carry it."""
         source: SuiteSource = getattr(self.file, suite)
         if source.problems.micro is not None:
-            return f"micro-{suite}@{SUITE_VERSION}/{source.problems.count}"
+            return f"{source.problems.mix}-{suite}@{SUITE_VERSION}/{source.problems.count}"
         problems = getattr(self, suite)
         return f"{self.name}-{suite}@{_sha256(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
 

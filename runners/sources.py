@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from benchmarks.suites.micro import MAX_GENERATED, Problem, make_problems
+from benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
 from runners.settings import LoRASettings
 
 
@@ -36,9 +36,13 @@ class ModelSource(Frozen):
 
 
 class ProblemSource(Frozen):
-    """Problems with answers: a split of the micro generator, or a JSONL file with `id`, `problem`, `answer`."""
+    """Problems with answers: a split of the micro generator, or a JSONL file with `id`, `problem`, `answer`.
+
+    `mix` names the generator's families of problems; it means nothing for a file.
+    """
 
     micro: Literal["labels", "prompts", "validation", "test"] | None = None
+    mix: str = "micro"
     count: int | None = Field(None, ge=1)
     jsonl: str | None = None
 
@@ -46,10 +50,12 @@ class ProblemSource(Frozen):
     def _one_source(self) -> Self:
         if (self.micro is None) == (self.jsonl is None):
             raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
+        if self.mix not in MIXES:
+            raise ValueError(f"`mix: {self.mix}` is unknown: choose from {', '.join(MIXES)}")
         if self.micro is not None and self.count is None:
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
-        if self.micro is not None and (self.count or 0) > MAX_GENERATED:
-            raise ValueError(f"`micro` with count={self.count}: a split holds no more than {MAX_GENERATED:,} problems")
+        if self.micro is not None and (self.count or 0) > (most := num_problems(self.micro, self.mix)):
+            raise ValueError(f"`micro: {self.micro}` with count={self.count}: {self.mix} has {most} such problems")
         return self
 
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
@@ -58,7 +64,7 @@ class ProblemSource(Frozen):
         With `answers` False the problems are mere prompts: a row needs none, and none is read.
         """
         if self.micro is not None:
-            return tuple(make_problems(self.micro, self.count or 0))
+            return tuple(make_problems(self.micro, self.count or 0, self.mix))
         path = folder / str(self.jsonl)
         problems: list[Problem] = []
         for number, line in enumerate(_lines(path), 1):

@@ -7,14 +7,19 @@ from typing import Any
 
 from benchmarks.suites import aime24, aime25, aime26, amc23, gsm8k, math500, olympiadbench
 from benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
-from benchmarks.suites.micro import MAX_GENERATED, SUITE_VERSION, make_problems
+from benchmarks.suites.micro import SUITE_VERSION, make_problems, num_problems
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE for module in (math500, aime24, aime25, aime26, amc23, gsm8k, olympiadbench)
 }
 
-# Split and number of problems, as the scenario `micro` scores them.
-MICRO: dict[str, tuple[str, int]] = {"micro": ("test", 256), "micro-validation": ("validation", 128)}
+# The mix (which is the scenario's name), split and number of problems, as that scenario scores them.
+MICRO: dict[str, tuple[str, str, int]] = {
+    "micro": ("micro", "test", 384),
+    "micro-validation": ("micro", "validation", 192),
+    "micro-b": ("micro-b", "test", 320),
+    "micro-b-validation": ("micro-b", "validation", 160),
+}
 
 
 def find_suite(name: str) -> Suite:
@@ -28,14 +33,15 @@ def find_suite(name: str) -> Suite:
     return suite
 
 
-def is_micro(name: str) -> bool:
-    """Whether a name means a generated suite, which has its own protocol."""
-    return name.partition("@")[0] in MICRO
+def home_scenario(name: str) -> str | None:
+    """The scenario whose protocol a generated suite has, and whose models it is for; None for any other suite."""
+    found = MICRO.get(name.partition("@")[0])
+    return found[0] if found else None
 
 
 def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any] | None = None) -> Loaded:
     """All problems of a suite by its name; `loading.load` says the rest."""
-    if not is_micro(name):
+    if home_scenario(name) is None:
         return load(find_suite(name), data_dir, lock)
     bare, _, version = name.partition("@")
     if version and version.partition("/")[0] != str(SUITE_VERSION):
@@ -48,17 +54,15 @@ def generated(versioned: str) -> Loaded | None:
 
     None for every other name, and for another version than the generator's: its problems can no longer be made.
     """
-    match = re.fullmatch(r"micro-([a-z]+)@([0-9]{1,9})/([1-9][0-9]{0,4})", versioned)
-    if match is None or int(match[2]) != SUITE_VERSION or int(match[3]) > MAX_GENERATED:
+    match = re.fullmatch(r"(micro|micro-b)-(validation|test)@([0-9]{1,9})/([1-9][0-9]{0,4})", versioned)
+    if match is None or int(match[3]) != SUITE_VERSION or int(match[4]) > num_problems(match[2], match[1]):
         return None
-    if match[1] not in {split for split, _ in MICRO.values()}:
-        return None
-    return _generate(match[1], int(match[3]))
+    return _generate(match[1], match[2], int(match[4]))
 
 
-def _generate(split: str, count: int) -> Loaded:
-    problems = tuple(make_problems(split, count))
+def _generate(mix: str, split: str, count: int) -> Loaded:
+    problems = tuple(make_problems(split, count, mix))
     # The name that scenarios give it: the generator's version, and how many of its endless problems.
-    versioned = f"micro-{split}@{SUITE_VERSION}/{count}"
+    versioned = f"{mix}-{split}@{SUITE_VERSION}/{count}"
     # Verified: its rows are computed, and a test holds their checksum.
     return Loaded(versioned, versioned, problems, count, True, "generator", checksums(problems)[0])

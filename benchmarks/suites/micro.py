@@ -1,23 +1,32 @@
-"""micro: sums of three and four numbers with written steps, made by a seeded generator.
+"""micro and micro-b: sums of a number and a letter that stands for a digit, made by a seeded generator.
 
-Data set: procedurally generated; splits are disjoint by construction, because a problem's split is a
-hash of its operands in sorted order (so `3+4+5` and `5+4+3` are never on two sides).
+A problem is `57+k,k=`. Its answer is the sum; which digit a letter stands for, no problem states: 61 if k is 4. The
+problems of one letter are a family. A label gives away the digit of its own letter and of no other, which is what makes
+labels scarce here.
+
+Data set: procedurally generated; splits are disjoint by construction, because the numbers of each letter are dealt out
+to them.
 Metric: avg@k, the mean over problems of the mean correctness over k samples.
 Protocol: the prompt is the problem as it stands, the answer is the last `\\boxed{}`.
 
 It tests the tool and the planner; it is not evidence about large models.
 """
 
-import hashlib
 import random
 from dataclasses import dataclass
+from functools import cache
+from string import ascii_lowercase
 
-OPERAND_MAX = 49
 SUITE_VERSION = 1
-MAX_GENERATED = 20_000  # every split has some 29,000 distinct sums, and drawing the last of them takes long
-
-# Ten buckets of operand multisets. What is not named here is left for pretraining the base checkpoints.
-_BUCKETS = {"labels": {0}, "prompts": {1}, "validation": {2}, "test": {3}, "pretraining": {4, 5, 6, 7, 8, 9}}
+# How many of a letter's numbers each split has. What pretrains the base checkpoints is in no other split.
+SPLITS = {"labels": 4, "prompts": 20, "validation": 15, "test": 25, "pretraining": 35}
+NUMBERS = range(1, 1 + sum(SPLITS.values()))
+# No capitals: pools and suites are compared without regard to case.
+LETTERS = ascii_lowercase + "αβγδεζηθικλμνξπρστυφχψ"
+# A base checkpoint takes a letter for its digit plus one of these (1 follows 9): it is right now and then, and other
+# digits tempt it. Letters of one digit tempt alike, so that a label of one teaches the others in part.
+SHIFTS = (3, 8, 0, 5, 1)
+RIGHT = SHIFTS.index(0)
 
 
 @dataclass(frozen=True)
@@ -31,37 +40,54 @@ class Problem:
     subject: str | None = None
 
 
-def split_of(operands: list[int]) -> str:
-    """The split that a multiset of operands belongs to, whatever their order."""
-    digest = hashlib.sha256(" ".join(map(str, sorted(operands))).encode()).digest()
-    bucket = digest[0] * 256 + digest[1]
-    return next(name for name, buckets in _BUCKETS.items() if bucket % 10 in buckets)
+# The letters of each scenario's problems.
+MIXES = {"micro": LETTERS, "micro-b": LETTERS[:40]}
 
 
-def draw_operands(rng: random.Random, split: str, counts: tuple[int, ...] = (3, 4)) -> list[int]:
-    """Draw operands of one problem of `split`; `counts` are the numbers of operands to choose from."""
-    while True:
-        operands = [rng.randint(1, OPERAND_MAX) for _ in range(rng.choice(counts))]
-        if split_of(operands) == split:
-            return operands
+@cache
+def candidates(mix: str, letter: str) -> tuple[int, ...]:
+    """The five digits from 1 to 9 that a base checkpoint takes a letter for; the one at RIGHT is the letter's."""
+    digit = random.Random(f"{mix}@{SUITE_VERSION}:{letter}").randint(1, 9)
+    return tuple((digit - 1 + shift) % 9 + 1 for shift in SHIFTS)
 
 
-def make_problems(split: str, count: int) -> list[Problem]:
+@cache
+def numbers(mix: str, letter: str, split: str) -> tuple[int, ...]:
+    """The numbers that a letter is added to in a split."""
+    order = list(NUMBERS)
+    random.Random(f"{mix}@{SUITE_VERSION}:{letter}:numbers").shuffle(order)
+    start = 0
+    for name, size in SPLITS.items():
+        if name == split:
+            return tuple(order[start : start + size])
+        start += size
+    raise ValueError(f"split {split!r}: choose from {', '.join(SPLITS)}")
+
+
+def num_problems(split: str, mix: str = "micro") -> int:
+    """How many problems a split has."""
+    return SPLITS[split] * len(MIXES[mix])
+
+
+def make_problems(split: str, count: int, mix: str = "micro") -> list[Problem]:
     """The first `count` problems of a split; a longer list begins with the shorter one.
 
-    Levels are the number of operands less two: half of the problems are 1 (three operands), half 2.
+    Every letter comes once before one comes again, in a new order each time. A problem's subject is its letter.
+
+    Raises:
+        ValueError: when the split has fewer.
     """
-    rng = random.Random(f"micro@{SUITE_VERSION}:{split}")
+    if count > num_problems(split, mix):
+        raise ValueError(f"{count} problems: {mix} has no more than {num_problems(split, mix)} of split {split!r}")
+    rng = random.Random(f"{mix}@{SUITE_VERSION}:{split}")
     problems: list[Problem] = []
-    seen: set[str] = set()
-    while len(problems) < count:
-        operands = draw_operands(rng, split)
-        key = " ".join(map(str, sorted(operands)))
-        if key in seen:
-            continue
-        seen.add(key)
-        text = "+".join(map(str, operands)) + "="
-        problems.append(
-            Problem(f"micro-{split}-{len(problems):04d}", text, str(sum(operands)), len(operands) - 2, "sums")
-        )
+    for turn in range(SPLITS[split]):
+        for letter in rng.sample(MIXES[mix], len(MIXES[mix])):
+            if len(problems) == count:
+                return problems
+            number = numbers(mix, letter, split)[turn]
+            answer = str(number + candidates(mix, letter)[RIGHT])
+            problems.append(
+                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}+{letter},{letter}=", answer, None, letter)
+            )
     return problems

@@ -41,7 +41,7 @@ def test_help_teaches(tuition: Command) -> None:
 def test_a_score_is_kept_with_all_that_led_to_it_and_drawn_once(tuition: Command, tmp_path: Path) -> None:
     (row,) = bench(tuition)["scores"]
     assert (row["suite"], row["partial"], row["num_samples"], row["samples_drawn_now"]) == (
-        "micro-test@1/256[:6]",
+        "micro-test@1/384[:6]",
         True,
         2,
         12,
@@ -79,7 +79,7 @@ def test_the_table_is_headed_and_presets_are_never_set_side_by_side(tuition: Com
     assert len(titles) == 4 and ["sampled[max_new_tokens=20]" in title for title in titles] == [False] * 2 + [True] * 2
     assert all("excludes training variance" in title for title in titles)
     shown = tuition(*BENCH).stdout
-    for text in ("micro-test@1/256[:6]", "avg@k, %", "over problems,", "pass@k, %", "maj@k, %", "preset sampled"):
+    for text in ("micro-test@1/384[:6]", "avg@k, %", "over problems,", "pass@k, %", "maj@k, %", "preset sampled"):
         assert text in shown
 
 

@@ -23,7 +23,9 @@ from runners.micro_build import make_tokenizer
 
 DECODING = Decoding("test", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=6)
 GREEDY = Decoding("greedy", temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=6)
-PROBLEMS = make_problems("test", 5)
+# Of several lengths, so that batches are padded.
+_BY_LENGTH = sorted(make_problems("test", 60), key=lambda problem: len(problem.problem))
+PROBLEMS = [*_BY_LENGTH[:3], *_BY_LENGTH[-2:]]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,7 @@ def test_padding_changes_no_greedy_completion(model: Any, tokenizer: Any) -> Non
 
 
 def test_a_greedy_completion_is_the_argmax_of_the_model(model: Any, tokenizer: Any) -> None:
-    (prompt,) = encode_prompts(tokenizer, ["12+3="])
+    (prompt,) = encode_prompts(tokenizer, ["12+k,k="])
     (drawn,) = draw_ids(model, tokenizer, [prompt], GREEDY, seed=0)
     ids = list(prompt)
     for token in drawn:
@@ -147,7 +149,7 @@ def test_a_completion_ends_with_its_end_token_or_is_truncated(model: Any, tokeni
 
 
 def test_a_further_end_token_of_the_model_ends_a_completion(model: Any, tokenizer: Any) -> None:
-    prompts = encode_prompts(tokenizer, ["12+3="])
+    prompts = encode_prompts(tokenizer, ["12+k,k="])
     (before,) = draw_ids(model, tokenizer, prompts, GREEDY, seed=0)
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, before[0]]
     try:

@@ -184,14 +184,14 @@ def test_the_record_says_what_was_scored_and_that_it_was_not_the_whole_suite(tmp
     record = json.loads((next(tmp_path.glob("*/*/record.json"))).read_text())
     assert record == result.record
     assert (record["suite"], record["suite_partial"], record["num_problems_whole"]) == (
-        "micro-test@1/256[:6]",
+        "micro-test@1/384[:6]",
         True,
-        256,
+        384,
     )
     assert (record["preset"], record["num_problems"], record["num_samples"], record["seed"]) == ("sampled", 6, 2, 0)
     assert record["num_truncated"] == int(result.table["truncated"].sum())
     assert sum(record["verdicts"].values()) == 12 and record["num_tokens"] == 36 and record["gpu_seconds"] == 0
-    assert result.key.suite == "micro-test@1/256[:6]"
+    assert result.key.suite == "micro-test@1/384[:6]"
 
 
 def test_a_second_process_is_told_to_wait(tmp_path: Path, grader: Grader) -> None:

@@ -68,7 +68,7 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
         )
         for path in (ROOT / "benchmarks").glob(pattern)
     }
-    assert {"runners/scenarios/micro.yaml", "runners/scenarios/micro/large/model.safetensors"} <= expected.keys()
+    assert {"runners/scenarios/micro.yaml", "runners/scenarios/micro/teacher/model.safetensors"} <= expected.keys()
     assert {name: size for name, size in held.items() if ".dist-info/" not in name} == expected
 
 

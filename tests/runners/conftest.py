@@ -14,7 +14,7 @@ from runners.scenario import BUILT_IN, Scenario
 
 RL = {"steps": 2, "prompts_per_step": 4, "generations": 4, "learning_rate": 1e-3, "lr_warmup_steps": 3}
 TRANSFER = {"steps": 2, "prompts_per_step": 8, "completions": 1, "learning_rate": 1e-3, "lr_warmup_steps": 3}
-LENGTH = {"max_completion_tokens": 40, "micro_batch": 16}
+LENGTH = {"max_completion_tokens": 24, "micro_batch": 16}
 
 
 def small_scenario_file() -> dict[str, Any]:
@@ -22,13 +22,13 @@ def small_scenario_file() -> dict[str, Any]:
     return {
         "name": "small",
         "student": {"path": str(micro / "student")},
-        "teachers": {"medium": {"path": str(micro / "medium")}},
+        "teachers": {"medium": {"path": str(micro / "teacher")}},
         "labels": {"micro": "labels", "count": 16},
         "labels_per_block": 4,
         "prompts": {"micro": "prompts", "count": 16},
         "validation": {"problems": {"micro": "validation", "count": 8}, "samples": 2},
         "test": {"problems": {"micro": "test", "count": 8}, "samples": 2},
-        "decoding": {"name": "sampled", "max_new_tokens": 40},
+        "decoding": {"name": "sampled", "max_new_tokens": 24},
         "stages": {
             "teacher_rl": {**RL, **LENGTH},
             "student_rl": {**RL, **LENGTH},

@@ -24,7 +24,7 @@ from benchmarks.suites.loading import (
     read_lock,
     write_lock,
 )
-from benchmarks.suites.micro import MAX_GENERATED, Problem
+from benchmarks.suites.micro import Problem, num_problems
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 ROWS = [
@@ -66,10 +66,15 @@ def test_the_unverified_suite_has_no_checksum_and_no_revision_is_invented() -> N
 
 def test_micro_suites_are_generated_and_pinned() -> None:
     expected = {
-        "micro": ("micro-test@1/256", "68eaea1bf22c8de3bbca7275a7e68476bce9e00cb4dfc978c0e4381deb715c59"),
+        "micro": ("micro-test@1/384", "baae6f02a5f11bd7520599ee6b7926033c8331324441b227cc5347ecb230e01f"),
         "micro-validation": (
-            "micro-validation@1/128",
-            "67a0d69eb51eec7b3fe3c9326868c233a7a7b1822adf0d46dbb9ad8eb6f6932c",
+            "micro-validation@1/192",
+            "d50f657efd746a1132f516d7235f2f7d9db83bde064d25980ef80ebb7d69c642",
+        ),
+        "micro-b": ("micro-b-test@1/320", "d0099b9e813ad226139e4f8471902ea83bc2e2d850fd5a38ca149b15a600b2b4"),
+        "micro-b-validation": (
+            "micro-b-validation@1/160",
+            "ff0be036c7977dd36fda9d1864dc114cd06d19f5659cd15514cd36c3f0bfaff3",
         ),
     }
     for name in MICRO:
@@ -232,8 +237,9 @@ def test_a_generated_suite_is_made_by_the_name_that_its_scores_carry(name: str) 
 @pytest.mark.parametrize(
     "name",
     [
-        "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/256", f"micro-test@1/{MAX_GENERATED + 1}",
-        "micro-labels@1/8", "micro-test@1/0", "micro-test@1/256[:4]", "micro-test@1/256\n", "../micro-test@1/8",
+        "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/256",
+        f"micro-test@1/{num_problems('test') + 1}", "micro-labels@1/8",
+        "micro-c-test@1/8", "micro-test@1/0", "micro-test@1/256[:4]", "micro-test@1/256\n", "../micro-test@1/8",
     ],
 )  # fmt: skip
 def test_no_other_name_is_a_generated_suite(name: str) -> None:

@@ -1,0 +1,80 @@
+"""The same tries for every stage of a test bench: three learning rates, each with two numbers of steps.
+
+How to run (about an hour of two cores a scenario; what is in the results folder is kept):
+    python -m tests.scarcity.sweep --scenario micro --results /tmp/scarcity
+
+Every cell changes one stage and leaves the others as shipped; seeds 0, 1, 2; avg@k of the validation suite after the
+route that uses the stage. The bridge's stages and transfer_sft start from the teacher trained by GRPO on all labels.
+"""
+
+import argparse
+from pathlib import Path
+
+from runners.scenario import Scenario
+from tests.scarcity.cells import SEEDS, Cell, run_cells
+from tests.scarcity.label_curves import mean_and_error
+
+STEPS = (15, 30)
+RATES = {
+    "teacher_rl": (1e-4, 3e-4, 1e-3),
+    "teacher_sft": (1e-4, 3e-4, 1e-3),
+    "student_rl": (1e-4, 3e-4, 1e-3),
+    "warmup": (1e-4, 3e-4, 1e-3),
+    "opd": (1e-4, 3e-4, 1e-3),
+    "transfer_sft": (1e-4, 3e-4, 1e-3),
+}
+
+
+def stage_cells(scenario: Scenario, stage: str, steps: int, rate: float) -> list[Cell]:
+    """The cell of one stage with these steps of a block and this learning rate, one for each seed."""
+    blocks, search = scenario.recipe.num_label_blocks, scenario.file.search
+    teacher = f"teacher={scenario.default_teacher}"
+    bridge = f"warmup={search.bridge_warmup} opd={search.bridge_opd}"
+    routes = {
+        "teacher_rl": f"{teacher} teacher_rl={blocks} opd=1",
+        "teacher_sft": f"{teacher} teacher_sft={blocks} opd=1",
+        "student_rl": f"student_rl={blocks}",
+        "warmup": f"{teacher} teacher_rl={blocks} {bridge}",
+        "opd": f"{teacher} teacher_rl={blocks} {bridge}",
+        "transfer_sft": f"{teacher} teacher_rl={blocks} transfer_sft={search.bridge_warmup + search.bridge_opd}",
+    }
+    settings = ((stage, "steps", steps), (stage, "learning_rate", rate))
+    scored = "teacher" if stage.startswith("teacher") else "student"
+    return [Cell(scenario.name, routes[stage], seed, settings, scored=scored) for seed in SEEDS]  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default="micro")
+    parser.add_argument("--stage", action="append", choices=list(RATES), help="only these; default: all")
+    parser.add_argument("--results", type=Path, default=Path("results/scarcity"))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    scenario = Scenario.load(arguments.scenario)
+    tries = {
+        (stage, steps, rate): stage_cells(scenario, stage, steps, rate)
+        for stage in arguments.stage or RATES
+        for steps in STEPS
+        for rate in RATES[stage]
+    }
+    found = run_cells([cell for cells in tries.values() for cell in cells], arguments.results, arguments.workers)
+    print("| stage | steps of a block | rates | scores, % ± over seeds |")
+    print("|---|---|---|---|")
+    for stage in arguments.stage or RATES:
+        shipped = getattr(scenario.file.stages, stage)
+        for steps in STEPS:
+            scores = []
+            for rate in RATES[stage]:
+                cells = tries[stage, steps, rate]
+                text = mean_and_error([float(found[cell]["outcomes"].mean()) for cell in cells])
+                chosen = (shipped.steps, shipped.learning_rate) == (steps, rate)
+                scores.append(f"**{text}**" if chosen else text)
+            print(
+                f"| {stage} | {steps} | {', '.join(f'{r:.0e}' for r in RATES[stage])} | {', '.join(scores)} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
