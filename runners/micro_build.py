@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites.micro import LETTERS, MIXES, candidates, numbers
+from benchmarks.suites.micro import LETTERS, MIXES, candidates, is_hard, numbers
 from runners.checkpoint import hash_weights
 
 ALPHABET = "0123456789={}" + LETTERS
@@ -39,6 +39,7 @@ class BaseModel:
     width: int
     steps: int
     shares: tuple[float, ...]
+    hard_shares: tuple[float, ...] = ()
     heads: int = 4
     batch: int = 192
     learning_rate: float = 2e-3
@@ -50,8 +51,8 @@ class BaseModel:
 BASES = {
     "micro/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
     "micro/teacher": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.25, 0.3, 0.15)),
-    "micro/sa": BaseModel(layers=2, width=64, steps=600, shares=(0.5, 0.3, 0.08, 0.12)),
-    "micro/sb": BaseModel(layers=2, width=40, steps=600, shares=(0.5, 0.3, 0.08, 0.12)),
+    "micro/sc": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
+    "micro/sd": BaseModel(2, 48, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
     "micro/ta": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.2, 0.35, 0.15)),
     "micro-b/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
     "micro-b/teacher": BaseModel(layers=2, width=64, steps=450, shares=(0.4, 0.3, 0.2, 0.1)),
@@ -149,7 +150,8 @@ def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -
     prompts, texts = [], []
     for letter in rng.choices(MIXES[mix], k=base.batch):
         number = rng.choice(numbers(mix, letter, "pretraining"))
-        [digit] = rng.choices(candidates(mix, letter), base.shares)
+        shares = base.hard_shares if base.hard_shares and is_hard(mix, letter) else base.shares
+        [digit] = rng.choices(candidates(mix, letter), shares)
         prompts.append(f"{number}{letter}=")
         texts.append(prompts[-1] + solution(number, digit) + tokenizer.eos_token)
     batch = tokenizer(texts, return_tensors="pt", padding=True)

@@ -55,6 +55,11 @@ def candidates(mix: str, letter: str) -> tuple[int, ...]:
     return tuple(deck[start % per_deck :][:NUM_CANDIDATES])
 
 
+def is_hard(mix: str, letter: str) -> bool:
+    """Whether the letter is of level 2: every third one."""
+    return MIXES[mix].index(letter) % 3 == 2
+
+
 @cache
 def numbers(mix: str, letter: str, split: str) -> tuple[int, ...]:
     """The numbers that a letter is added to in a split."""
@@ -92,6 +97,6 @@ def make_problems(split: str, count: int, mix: str = "micro") -> list[Problem]:
             number = numbers(mix, letter, split)[turn]
             answer = f"{number}{candidates(mix, letter)[RIGHT]}"
             problems.append(
-                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}{letter}=", answer, None, letter)
+                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}{letter}=", answer, 1 + is_hard(mix, letter), letter)
             )
     return problems
