@@ -54,8 +54,8 @@ BASES = {
     "micro/sc": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
     "micro/sd": BaseModel(2, 48, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
     "micro/ta": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.2, 0.35, 0.15)),
-    "micro-b/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
-    "micro-b/teacher": BaseModel(layers=2, width=64, steps=450, shares=(0.4, 0.3, 0.2, 0.1)),
+    "micro-b/student": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1)),
+    "micro-b/teacher": BaseModel(2, 64, 450, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
 }
 
 
