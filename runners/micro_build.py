@@ -53,6 +53,8 @@ BASES = {
     "micro/teacher": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.25, 0.3, 0.15)),
     "micro/sc": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
     "micro/sd": BaseModel(2, 48, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
+    "micro/se": BaseModel(2, 32, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
+    "micro/sf": BaseModel(1, 48, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
     "micro/ta": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.2, 0.35, 0.15)),
     "micro-b/student": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1)),
     "micro-b/teacher": BaseModel(2, 64, 450, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
