@@ -272,7 +272,7 @@ def micro_build(
     out: Annotated[Path, typer.Option(help="Folder for the base checkpoints, one folder each.")],
     model: Annotated[list[str] | None, typer.Option(help="Only these, as micro/student or micro-b/teacher.")] = None,
 ) -> None:
-    """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 7 minutes on 2 cores)."""
+    """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 3 minutes on 2 cores)."""
     from runners.micro_build import build
 
     silence_libraries()

@@ -1,13 +1,13 @@
 """Rebuild the base checkpoints of the scenarios `micro` and `micro-b`: tiny Qwen3 models trained from scratch.
 
-What: students and teachers learn to continue `57+k,k=` with written steps and a boxed answer, `4,57+4=61 \\boxed{61}`.
-They learn to add, but of a letter only that it is one of five digits, the right one the third most likely.
-Sampled at temperature 1 they are therefore mostly wrong, but all of them hold the right solution somewhere in their
-distribution: what GRPO has to bring out, as in a pretrained model.
+What: students and teachers learn to answer `57k=` by `\\boxed{5783}`. They learn to copy the number, but of a letter only
+that it is one of four values, seldom the right one. Sampled at temperature 1 they are therefore mostly wrong, but hold
+the right solution somewhere in their distribution: what GRPO has to bring out, as in a pretrained model.
 
-Simplified: one-character tokens (plus one for `\\boxed{`), fp32, one pass over generated data, no validation.
+Simplified: two digits are one token, as are `\\boxed{` and any other character; fp32, one pass over generated data, no
+validation.
 
-Run: `tuition micro build --out FOLDER` (about 7 minutes on 2 cores; the seed is fixed).
+Run: `tuition micro build --out FOLDER` (about 3 minutes on 2 cores; the seed is fixed).
 """
 
 import multiprocessing
@@ -33,7 +33,11 @@ class BuildError(ValueError):
 
 @dataclass(frozen=True)
 class BaseModel:
-    """Shape and pretraining of a base checkpoint. `shares`: how often it takes a letter for each of its candidates."""
+    """Shape and pretraining of a base checkpoint.
+
+    `shares`: how often it takes a letter for each of its candidates; `hard_shares`: the same for hard letters, where
+    they differ.
+    """
 
     layers: int
     width: int
@@ -46,28 +50,27 @@ class BaseModel:
     seed: int = 0
 
 
-# Our choice. In `micro` the teacher is larger than the student and right more often; in `micro-b`
-# it is of the student's size and was trained for less.
+# Our choice. In `micro` the teacher is larger than the student, right more often, and knows the hard letters, for which
+# the student hardly ever says the right value: GRPO has nothing to bring out there. In `micro-b` it is the other way
+# round: the teacher is of the student's size, was trained for less, and lacks the hard letters.
 BASES = {
-    "micro/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
-    "micro/teacher": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.25, 0.3, 0.15)),
-    "micro/sc": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
-    "micro/sd": BaseModel(2, 48, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
-    "micro/se": BaseModel(2, 32, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
-    "micro/sf": BaseModel(1, 48, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
-    "micro/ta": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.2, 0.35, 0.15)),
+    "micro/student": BaseModel(2, 32, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
+    "micro/teacher": BaseModel(3, 96, 600, (0.3, 0.2, 0.35, 0.15)),
     "micro-b/student": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1)),
     "micro-b/teacher": BaseModel(2, 64, 450, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
 }
 
 
-def solution(number: int, digit: int) -> str:
-    """The written solution of a problem if the letter stood for `digit`."""
-    return f"{BOXED}{number}{digit}}}"
+def solution(number: int, value: int) -> str:
+    """The written solution of a problem if the letter's value were `value`."""
+    return f"{BOXED}{number}{value}}}"
 
 
 def make_tokenizer(folder: Path) -> None:
-    """Write a character-level tokenizer (padding on the left) that transformers opens with AutoTokenizer."""
+    """Write a tokenizer (padding on the left) that transformers opens with AutoTokenizer.
+
+    Digits are taken in pairs from the left, as large models' tokenizers take them in threes.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -118,7 +121,7 @@ def build_base(name: str, out: Path) -> None:
             _say(f"{name}: step {step}/{base.steps}, loss {loss.item():.4f}, {time.perf_counter() - started:.0f} s")
     model.save_pretrained(folder)
     shipped = Path(__file__).parent / "scenarios" / name
-    same = shipped.exists() and hash_weights(shipped) == hash_weights(folder)
+    same = (shipped / "model.safetensors").exists() and hash_weights(shipped) == hash_weights(folder)
     _say(f"{name}: {'equal to' if same else 'other weights than'} the shipped checkpoint")
 
 
@@ -152,10 +155,10 @@ def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -
     prompts, texts = [], []
     for letter in rng.choices(MIXES[mix], k=base.batch):
         number = rng.choice(numbers(mix, letter, "pretraining"))
-        shares = base.hard_shares if base.hard_shares and is_hard(mix, letter) else base.shares
-        [digit] = rng.choices(candidates(mix, letter), shares)
+        shares = (base.hard_shares or base.shares) if is_hard(mix, letter) else base.shares
+        [value] = rng.choices(candidates(mix, letter), shares)
         prompts.append(f"{number}{letter}=")
-        texts.append(prompts[-1] + solution(number, digit) + tokenizer.eos_token)
+        texts.append(prompts[-1] + solution(number, value) + tokenizer.eos_token)
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
     for row, prompt in enumerate(prompts):

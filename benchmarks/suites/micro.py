@@ -1,8 +1,8 @@
-"""micro and micro-b: sums of a number and a letter that stands for a digit, made by a seeded generator.
+"""micro and micro-b: numbers with a letter in place of two digits, made by a seeded generator.
 
-A problem is `57+k,k=`. Its answer is the sum; which digit a letter stands for, no problem states: 61 if k is 4. The
-problems of one letter are a family. A label gives away the digit of its own letter and of no other, which is what makes
-labels scarce here.
+A problem is `57k=`. Its answer is the number with the letter's value in the letter's place: 5783 if k is 83. Which value
+a letter has, no problem states. The problems of one letter are a family. A label gives away the value of its own letter
+and of no other, which is what makes labels scarce here.
 
 Data set: procedurally generated; splits are disjoint by construction, because the numbers of each letter are dealt out
 to them.
@@ -23,9 +23,9 @@ SPLITS = {"labels": 4, "prompts": 20, "validation": 15, "test": 25, "pretraining
 NUMBERS = range(10, 10 + sum(SPLITS.values()))
 # No capitals: pools and suites are compared without regard to case.
 LETTERS = ascii_lowercase + "αβγδεζηθικλμνξπρστυφχψ"
+VALUES = range(10, 100)
 # A base checkpoint takes a letter for one of so many values; the one at RIGHT is the letter's.
 NUM_CANDIDATES, RIGHT = 4, 2
-VALUES = range(10, 100)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ MIXES = {"micro": LETTERS, "micro-b": LETTERS[:40]}
 def candidates(mix: str, letter: str) -> tuple[int, ...]:
     """The two-digit values that a base checkpoint takes a letter for; the one at RIGHT is the letter's.
 
-    Values are dealt out, so that no value tempts more than a few letters: a label teaches its own letter.
+    Values are dealt out, so that few letters share one: what a label teaches its own letter, it teaches no other.
     """
     start = MIXES[mix].index(letter) * NUM_CANDIDATES
     per_deck = len(VALUES) - len(VALUES) % NUM_CANDIDATES
@@ -56,13 +56,13 @@ def candidates(mix: str, letter: str) -> tuple[int, ...]:
 
 
 def is_hard(mix: str, letter: str) -> bool:
-    """Whether the letter is of level 2: every third one."""
+    """Whether the letter's problems are of level 2: every third letter. A base checkpoint may hardly know its value."""
     return MIXES[mix].index(letter) % 3 == 2
 
 
 @cache
 def numbers(mix: str, letter: str, split: str) -> tuple[int, ...]:
-    """The numbers that a letter is added to in a split."""
+    """The numbers that come before a letter in a split."""
     order = list(NUMBERS)
     random.Random(f"{mix}@{SUITE_VERSION}:{letter}:numbers").shuffle(order)
     start = 0
@@ -81,7 +81,8 @@ def num_problems(split: str, mix: str = "micro") -> int:
 def make_problems(split: str, count: int, mix: str = "micro") -> list[Problem]:
     """The first `count` problems of a split; a longer list begins with the shorter one.
 
-    Every letter comes once before one comes again, in a new order each time. A problem's subject is its letter.
+    Every letter comes once before one comes again, in a new order each time. A problem's subject is its
+    letter.
 
     Raises:
         ValueError: when the split has fewer.

@@ -19,12 +19,12 @@ from tests.scarcity.cells import SEEDS, Cell, run_cells
 
 
 def curve_cells(scenario: Scenario, scored: Any) -> dict[int, list[Cell]]:
-    """Cells by number of labels, one for each seed."""
+    """Cells by number of labels, in eighths of the budget, one for each seed."""
     route = allocation(scenario, scored, 1)
-    size = scenario.file.labels_per_block
+    eighth = len(scenario.labels) // 8
     return {
         n: [Cell(scenario.name, route, seed, num_labels=n, scored=scored) for seed in SEEDS]
-        for n in range(size, len(scenario.labels) + 1, size)
+        for n in range(eighth, 8 * eighth + 1, eighth)
     }
 
 
