@@ -1,8 +1,8 @@
 """Rebuild the base checkpoints of the scenarios `micro` and `micro-b`: tiny Qwen3 models trained from scratch.
 
-What: students and teachers learn to answer `57k=` by `\\boxed{5783}`. They learn to copy the number, but of a letter only
-that it is one of four values, seldom the right one. Sampled at temperature 1 they are therefore mostly wrong, but hold
-the right solution somewhere in their distribution: what GRPO has to bring out, as in a pretrained model.
+What: students and teachers learn to answer `57k=` by `\\boxed{5783}`. They learn to copy the number, but of a letter
+only that it is one of four values, seldom the right one. Sampled at temperature 1 they are therefore mostly wrong, but
+hold the right solution somewhere in their distribution: what GRPO has to bring out, as in a pretrained model.
 
 Simplified: two digits are one token, as are `\\boxed{` and any other character; fp32, one pass over generated data, no
 validation.

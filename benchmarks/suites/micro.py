@@ -1,8 +1,8 @@
 """micro and micro-b: numbers with a letter in place of two digits, made by a seeded generator.
 
-A problem is `57k=`. Its answer is the number with the letter's value in the letter's place: 5783 if k is 83. Which value
-a letter has, no problem states. The problems of one letter are a family. A label gives away the value of its own letter
-and of no other, which is what makes labels scarce here.
+A problem is `57k=`. Its answer is the number with the letter's value in the letter's place: 5783 if k is 83. Which
+value a letter has, no problem states. The problems of one letter are a family. A label gives away the value of its own
+letter and of no other, which is what makes labels scarce here.
 
 Data set: procedurally generated; splits are disjoint by construction, because the numbers of each letter are dealt out
 to them.
@@ -97,7 +97,6 @@ def make_problems(split: str, count: int, mix: str = "micro") -> list[Problem]:
                 return problems
             number = numbers(mix, letter, split)[turn]
             answer = f"{number}{candidates(mix, letter)[RIGHT]}"
-            problems.append(
-                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}{letter}=", answer, 1 + is_hard(mix, letter), letter)
-            )
+            name = f"{mix}-{split}-{len(problems):04d}"
+            problems.append(Problem(name, f"{number}{letter}=", answer, 1 + is_hard(mix, letter), letter))
     return problems

@@ -18,6 +18,7 @@ from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
+from runners.settings import RLSettings
 
 SEEDS = (0, 1, 2)
 STUDY = "scarcity"
@@ -54,10 +55,21 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     path = folder.absolute() / f"labels-{cell.scenario}-{cell.num_labels}-{cell.seed}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     one_block = ordinary(scenario).file
+    rl = {stage: _fit(getattr(one_block.stages, stage), cell.num_labels) for stage in ("teacher_rl", "student_rl")}
+    one_block = one_block.model_copy(update={"stages": one_block.stages.model_copy(update=rl)})
     labels = one_block.labels.model_copy(update={"micro": None, "count": None, "jsonl": str(path)})
     return Scenario(
         one_block.model_copy(update={"labels": labels, "labels_per_block": cell.num_labels}), scenario.folder
     )
+
+
+def _fit(settings: RLSettings, num_labels: int) -> RLSettings:
+    """As many sequences a step, of fewer prompts, where there are fewer labels than a step takes prompts."""
+    prompts = settings.prompts_per_step
+    while prompts > num_labels:
+        prompts //= 2
+    generations = settings.sequences_per_step // prompts
+    return settings.model_copy(update={"prompts_per_step": prompts, "generations": generations})
 
 
 def cell_route(cell: Cell, scenario: Scenario) -> Route:
