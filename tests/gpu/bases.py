@@ -47,12 +47,12 @@ GPU = Size(
     completions=4,
 )
 TINY = Size(
-    student=BaseModel(layers=1, width=32, steps=120, shares=SHARES, batch=64, learning_rate=1e-2),
-    teacher=BaseModel(layers=1, width=64, steps=120, shares=SHARES, batch=64, learning_rate=1e-2),
+    student=BaseModel(layers=1, width=64, steps=200, shares=SHARES, batch=64, learning_rate=5e-3),
+    teacher=BaseModel(layers=1, width=96, steps=200, shares=SHARES, batch=64, learning_rate=5e-3),
     vocabulary=128,
-    steps=2,
+    steps=3,
     prompts=32,
-    completions=1,
+    completions=2,
 )
 
 

@@ -63,7 +63,7 @@ class Shape:
 
         Of the residual stream's width: two norms keep their float32 input and their float32 normed input, and five
         linear maps each their own bfloat16 input. Queries and keys: the float32 input of their norm, bfloat16 normed,
-        bfloat16 rotated; values and the attention's output once; the MLP its two halves, the activation and the product.
+        bfloat16 rotated; values and the attention's output once; the MLP its halves, the activation and the product.
         """
         norms, inputs = 2 * (4 + 4), 5 * 2
         return (norms + inputs) * self.width + (4 + 2 + 2 + 2) * self.query + (4 + 2 + 2 + 2) * self.key + 8 * self.mlp
@@ -113,7 +113,10 @@ def predict(
         # The last norm keeps its input twice, and the loss the hidden states and their gradient.
         "activations": tokens * (trained.layers * trained.kept_by_layer + 16 * trained.width),
     }
-    head = {"logits": (2 * 4 if distils else 2) * tile, "head's gradient": 4 * trained.embedding + 8 * scored * trained.width}
+    head = {
+        "logits": (2 * 4 if distils else 2) * tile,
+        "head's gradient": 4 * trained.embedding + 8 * scored * trained.width,
+    }
     moments = {
         "start of the backward pass": kept | head,
         "backward pass through the last layer": kept
@@ -128,5 +131,6 @@ def predict(
         },
     }
     return max(
-        (Prediction(moment, always | parts) for moment, parts in moments.items()), key=lambda prediction: prediction.total
+        (Prediction(moment, always | parts) for moment, parts in moments.items()),
+        key=lambda prediction: prediction.total,
     )

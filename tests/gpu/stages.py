@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from transformers import AutoConfig
 
+from benchmarks.grading import Grader
 from benchmarks.sampling import draw_ids, encode_prompts, render_prompt
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
@@ -33,15 +35,16 @@ ROUTES = {
 
 @dataclass
 class RolloutMeter:
-    """What the trainers' own rollouts took, one entry a step. Feed it with `listening`."""
+    """What the trainers' own rollouts and their grading took, one entry a step. Feed it with `listening`."""
 
     seconds: list[float] = field(default_factory=list)
+    grading_seconds: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     longest: int = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While it lasts, the generation of TRL's trainers is timed."""
+        """While it lasts, the generation of TRL's trainers and the grader are timed."""
         from trl import DistillationTrainer, GRPOTrainer
 
         def timed(generate: Any) -> Any:
@@ -57,10 +60,18 @@ class RolloutMeter:
 
             return generate_and_time
 
+        def grade_and_time(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            grades = grade_many(*args, **kwargs)
+            self.grading_seconds.append(time.perf_counter() - started)
+            return grades
+
+        grade_many = Grader.grade_many
         name = "_generate_single_turn"
         with (
             patch.object(GRPOTrainer, name, timed(GRPOTrainer._generate_single_turn)),
             patch.object(DistillationTrainer, name, timed(DistillationTrainer._generate_single_turn)),
+            patch.object(Grader, "grade_many", grade_and_time),
         ):
             yield
 
@@ -101,8 +112,10 @@ class StageFigures:
     step_seconds: float
     rollout_tokens_per_second: float | None
     """Generated tokens; None where the stage does not generate while it trains."""
+    grading_seconds: float | None
+    """Of a step; None where nothing is graded while it trains."""
     training_tokens_per_second: float
-    """Prompt and completion tokens over the rest of the step: reward, reference, forward, backward, update."""
+    """Prompt and completion tokens over the rest of the step: reference or teacher, forward, backward, update."""
     peak_bytes: int | None
     before_bytes: int
     """Allocated when the block began: what earlier work left."""
@@ -146,6 +159,7 @@ def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
     meter = watch.meters[block.key]
     seconds = float(curves["seconds"][1:].sum())
     rollout_seconds = sum(meter.seconds[1:])
+    graded = meter.grading_seconds[1:] if block.stage.endswith("_rl") else []
     tokens = float(curves["tokens_seen"].iloc[-1] - curves["tokens_seen"].iloc[0])
     on_gpu = engine.scenario.device == "cuda"
     return StageFigures(
@@ -154,7 +168,8 @@ def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
         block_seconds=float(record["seconds"]),
         step_seconds=float(curves["seconds"][1:].median()),
         rollout_tokens_per_second=sum(meter.tokens[1:]) / rollout_seconds if rollout_seconds else None,
-        training_tokens_per_second=tokens / (seconds - rollout_seconds),
+        grading_seconds=median(graded) if graded else None,
+        training_tokens_per_second=tokens / (seconds - rollout_seconds - sum(graded)),
         peak_bytes=int(record["peak_memory_bytes"]) if on_gpu else None,
         before_bytes=watch.allocated[block.key],
         prediction=predict_block(engine, block, meter.longest or _longest_rollout(engine, record)),
@@ -191,9 +206,10 @@ def _longest_rollout(engine: LocalEngine, record: dict[str, Any]) -> int:
     return int(pd.read_parquet(table)["completion_ids"].map(len).max())
 
 
-def sampling_rate(engine: LocalEngine, model: str, sequences: int) -> str:
+def sampling_rate(engine: LocalEngine, model: str) -> str:
     """Tokens a second of a frozen base model in the scenario's type, as scores and teacher rollouts are drawn."""
     scenario = engine.scenario
+    sequences = scenario.file.hardware.generation_batch
     frozen = engine.trainer.frozen(engine.trainer._contents[model])
     tokenizer = load_tokenizer(scenario.base_folder(model))
     problems = [render_prompt(problem.problem, scenario.decoding) for problem in scenario.prompts]

@@ -30,6 +30,7 @@ from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.stages.harness import StageResult
 
+
 def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict[str, object]:
     """The arguments that a careful user would give to TRL."""
     return {
@@ -38,8 +39,9 @@ def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict
         "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step),
         "gradient_accumulation_steps": settings.gradient_accumulation_steps, "gradient_checkpointing": False,
         "bf16": scenario.file.hardware.dtype == "bfloat16", "use_cpu": scenario.device == "cpu", "seed": seed,
-        "dataloader_pin_memory": scenario.device != "cpu", "logging_steps": 1, "save_strategy": "no", "report_to": "none",
-        "disable_tqdm": True, "max_completion_length": settings.max_completion_tokens, "shuffle_dataset": False,
+        "dataloader_pin_memory": scenario.device != "cpu", "logging_steps": 1, "save_strategy": "no",
+        "report_to": "none", "disable_tqdm": True, "max_completion_length": settings.max_completion_tokens,
+        "shuffle_dataset": False,
     }  # fmt: skip
 
 
@@ -109,8 +111,8 @@ class Overhead:
         )
 
 
-def measure(engine: LocalEngine, stage: str, pairs: int) -> Overhead:
-    """Run the bare script and the block of a stage in turn."""
+def measure(engine: LocalEngine, stage: str, pairs: int, warm_up: int = 1) -> Overhead:
+    """Run the bare script and the block of a stage in turn; the first `warm_up` pairs do not count."""
     trainer, scenario = engine.trainer, engine.scenario
     text, bare = CASES[stage]
     allocation = Allocation.parse(text.format(teacher=scenario.default_teacher))
@@ -123,7 +125,7 @@ def measure(engine: LocalEngine, stage: str, pairs: int) -> Overhead:
             work, _ = trainer._prepare(block, answers, Path(scratch), None)
             return trainer._stage(block, work)
 
-    for pair in range(pairs + 1):
+    for pair in range(warm_up + pairs):
         started = time.perf_counter()
         bare(scenario, block, engine.grader)
         between = time.perf_counter()
@@ -131,7 +133,7 @@ def measure(engine: LocalEngine, stage: str, pairs: int) -> Overhead:
         trained = time.perf_counter()
         trainer._publish(block, result, {}, Clock(scenario.device), trained - between)
         written = time.perf_counter()
-        if pair:  # the first of each pays for imports and caches
+        if pair >= warm_up:  # the first of each pays for imports and caches
             ratios.append((trained - between) / (between - started))
             publish_seconds.append(written - trained)
             bare_seconds.append(between - started)
