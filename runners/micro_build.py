@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites.micro import LETTERS, MIXES, candidates, numbers
+from benchmarks.suites.micro import LETTERS, MIXES, candidates, is_hard, numbers
 from runners.checkpoint import hash_weights
 
-ALPHABET = "0123456789+=, {}" + LETTERS
+ALPHABET = "0123456789={}" + LETTERS
 BOXED = "\\boxed{"
 CONTEXT_TOKENS = 48
 
@@ -39,6 +39,7 @@ class BaseModel:
     width: int
     steps: int
     shares: tuple[float, ...]
+    hard_shares: tuple[float, ...] = ()
     heads: int = 4
     batch: int = 192
     learning_rate: float = 2e-3
@@ -48,26 +49,31 @@ class BaseModel:
 # Our choice. In `micro` the teacher is larger than the student and right more often; in `micro-b`
 # it is of the student's size and was trained for less.
 BASES = {
-    "micro/student": BaseModel(layers=2, width=64, steps=700, shares=(0.35, 0.25, 0.2, 0.12, 0.08)),
-    "micro/teacher": BaseModel(layers=3, width=96, steps=700, shares=(0.25, 0.2, 0.3, 0.15, 0.1)),
-    "micro-b/student": BaseModel(layers=2, width=64, steps=700, shares=(0.35, 0.2, 0.2, 0.15, 0.1)),
-    "micro-b/teacher": BaseModel(layers=2, width=64, steps=450, shares=(0.35, 0.2, 0.2, 0.15, 0.1)),
+    "micro/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
+    "micro/teacher": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.25, 0.3, 0.15)),
+    "micro/sc": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
+    "micro/sd": BaseModel(2, 48, 600, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
+    "micro/ta": BaseModel(layers=3, width=96, steps=600, shares=(0.3, 0.2, 0.35, 0.15)),
+    "micro-b/student": BaseModel(layers=2, width=64, steps=600, shares=(0.4, 0.3, 0.2, 0.1)),
+    "micro-b/teacher": BaseModel(layers=2, width=64, steps=450, shares=(0.4, 0.3, 0.2, 0.1)),
 }
 
 
 def solution(number: int, digit: int) -> str:
     """The written solution of a problem if the letter stood for `digit`."""
-    return f"{digit},{number}+{digit}={number + digit} {BOXED}{number + digit}}}"
+    return f"{BOXED}{number}{digit}}}"
 
 
 def make_tokenizer(folder: Path) -> None:
     """Write a character-level tokenizer (padding on the left) that transformers opens with AutoTokenizer."""
-    from tokenizers import Tokenizer, decoders, models
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     specials = ["<pad>", "<eos>"]
-    vocab = {token: i for i, token in enumerate([*specials, BOXED, *ALPHABET])}
-    core = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<eos>"))
+    pairs = [f"{number:02d}" for number in range(100)]
+    vocab = {token: i for i, token in enumerate([*specials, BOXED, *ALPHABET, *pairs])}
+    core = Tokenizer(models.BPE(vocab=vocab, merges=[(pair[0], pair[1]) for pair in pairs], unk_token="<eos>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[0-9]{1,2}"), "isolated")
     core.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -144,13 +150,14 @@ def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -
     prompts, texts = [], []
     for letter in rng.choices(MIXES[mix], k=base.batch):
         number = rng.choice(numbers(mix, letter, "pretraining"))
-        [digit] = rng.choices(candidates(mix, letter), base.shares)
-        prompts.append(f"{number}+{letter},{letter}=")
+        shares = base.hard_shares if base.hard_shares and is_hard(mix, letter) else base.shares
+        [digit] = rng.choices(candidates(mix, letter), shares)
+        prompts.append(f"{number}{letter}=")
         texts.append(prompts[-1] + solution(number, digit) + tokenizer.eos_token)
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
     for row, prompt in enumerate(prompts):
-        labels[row, : len(prompt)] = -100  # one character is one token
+        labels[row, : len(prompt) - 1] = -100  # two digits are one token, every other character is one
     return {**batch, "labels": labels}
 
 

@@ -19,14 +19,13 @@ from string import ascii_lowercase
 
 SUITE_VERSION = 1
 # How many of a letter's numbers each split has. What pretrains the base checkpoints is in no other split.
-SPLITS = {"labels": 4, "prompts": 20, "validation": 15, "test": 25, "pretraining": 35}
-NUMBERS = range(1, 1 + sum(SPLITS.values()))
+SPLITS = {"labels": 4, "prompts": 20, "validation": 15, "test": 25, "pretraining": 26}
+NUMBERS = range(10, 10 + sum(SPLITS.values()))
 # No capitals: pools and suites are compared without regard to case.
 LETTERS = ascii_lowercase + "αβγδεζηθικλμνξπρστυφχψ"
-# A base checkpoint takes a letter for its digit plus one of these (1 follows 9): it is right now and then, and other
-# digits tempt it. Letters of one digit tempt alike, so that a label of one teaches the others in part.
-SHIFTS = (3, 8, 0, 5, 1)
-RIGHT = SHIFTS.index(0)
+# A base checkpoint takes a letter for one of so many values; the one at RIGHT is the letter's.
+NUM_CANDIDATES, RIGHT = 4, 2
+VALUES = range(10, 100)
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,19 @@ MIXES = {"micro": LETTERS, "micro-b": LETTERS[:40]}
 
 @cache
 def candidates(mix: str, letter: str) -> tuple[int, ...]:
-    """The five digits from 1 to 9 that a base checkpoint takes a letter for; the one at RIGHT is the letter's."""
-    digit = random.Random(f"{mix}@{SUITE_VERSION}:{letter}").randint(1, 9)
-    return tuple((digit - 1 + shift) % 9 + 1 for shift in SHIFTS)
+    """The two-digit values that a base checkpoint takes a letter for; the one at RIGHT is the letter's.
+
+    Values are dealt out, so that no value tempts more than a few letters: a label teaches its own letter.
+    """
+    start = MIXES[mix].index(letter) * NUM_CANDIDATES
+    per_deck = len(VALUES) - len(VALUES) % NUM_CANDIDATES
+    deck = random.Random(f"{mix}@{SUITE_VERSION}:values:{start // per_deck}").sample(VALUES, len(VALUES))
+    return tuple(deck[start % per_deck :][:NUM_CANDIDATES])
+
+
+def is_hard(mix: str, letter: str) -> bool:
+    """Whether the letter is of level 2: every third one."""
+    return MIXES[mix].index(letter) % 3 == 2
 
 
 @cache
@@ -86,8 +95,8 @@ def make_problems(split: str, count: int, mix: str = "micro") -> list[Problem]:
             if len(problems) == count:
                 return problems
             number = numbers(mix, letter, split)[turn]
-            answer = str(number + candidates(mix, letter)[RIGHT])
+            answer = f"{number}{candidates(mix, letter)[RIGHT]}"
             problems.append(
-                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}+{letter},{letter}=", answer, None, letter)
+                Problem(f"{mix}-{split}-{len(problems):04d}", f"{number}{letter}=", answer, 1 + is_hard(mix, letter), letter)
             )
     return problems
