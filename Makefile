@@ -15,12 +15,13 @@ STAMP := .venv/.set-up-complete
 PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean-results
+.PHONY: help setup demo test lint gpu-check clean-results
 
 help:
 	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
 	@echo "make test           set up .venv, lint, check types, run the tests"
 	@echo "make lint           set up .venv, lint and check types"
+	@echo "make gpu-check      set up .venv, check every stage on this machine's GPU (skips without one)"
 	@echo "make setup          set up .venv from requirements.lock (Python >= 3.11; PYTHON=... chooses one)"
 	@echo "make clean-results  remove results/: studies, stored blocks, logs"
 
@@ -49,6 +50,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2
+
+# `python -m tests.gpu.check --out FILE` also writes the table, as Markdown.
+gpu-check: setup
+	$(BIN)/python -m tests.gpu.check
 
 clean-results:
 	rm -rf results

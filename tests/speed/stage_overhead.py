@@ -10,7 +10,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,18 +30,18 @@ from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.stages.harness import StageResult
 
-Bare = Callable[[Scenario, Block, Grader], None]
 
-
-def common(settings: object, seed: int, folder: str) -> dict[str, object]:
+def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict[str, object]:
     """The arguments that a careful user would give to TRL."""
     return {
         "output_dir": folder, "max_steps": settings.steps, "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant_with_warmup", "warmup_steps": settings.lr_warmup_steps, "weight_decay": 0.0,
-        "per_device_train_batch_size": 64, "gradient_checkpointing": False, "bf16": False, "use_cpu": True,
-        "seed": seed,
-        "dataloader_pin_memory": False, "logging_steps": 1, "save_strategy": "no", "report_to": "none",
-        "disable_tqdm": True, "max_completion_length": settings.max_completion_tokens, "shuffle_dataset": False,
+        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step),
+        "gradient_accumulation_steps": settings.gradient_accumulation_steps, "gradient_checkpointing": False,
+        "bf16": scenario.file.hardware.dtype == "bfloat16", "use_cpu": scenario.device == "cpu", "seed": seed,
+        "dataloader_pin_memory": scenario.device != "cpu", "logging_steps": 1, "save_strategy": "no",
+        "report_to": "none", "disable_tqdm": True, "max_completion_length": settings.max_completion_tokens,
+        "shuffle_dataset": False,
     }  # fmt: skip
 
 
@@ -59,7 +59,11 @@ def bare_grpo(scenario: Scenario, block: Block, grader: Grader) -> None:
         GRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
             reward_funcs=reward,
-            args=GRPOConfig(num_generations=settings.generations, **common(settings, block.seed, folder)),
+            args=GRPOConfig(
+                num_generations=settings.generations,
+                beta=settings.kl_coef,
+                **common(scenario, settings, block.seed, folder),
+            ),
             train_dataset=Dataset.from_list(rows),
             processing_class=AutoTokenizer.from_pretrained(base, padding_side="left"),
         ).train()
@@ -74,41 +78,66 @@ def bare_opd(scenario: Scenario, block: Block, grader: Grader) -> None:
     with tempfile.TemporaryDirectory() as folder:
         DistillationTrainer(
             model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
-            teacher_model=AutoModelForCausalLM.from_pretrained(teacher, dtype=torch.float32),
-            args=DistillationConfig(beta=1.0, **common(settings, block.seed, folder)),
+            teacher_model=AutoModelForCausalLM.from_pretrained(
+                teacher, dtype=getattr(torch, scenario.file.hardware.dtype)
+            ),
+            args=DistillationConfig(beta=1.0, **common(scenario, settings, block.seed, folder)),
             train_dataset=Dataset.from_list(rows),
             processing_class=AutoTokenizer.from_pretrained(base, padding_side="left"),
         ).train()
 
 
-def measure(engine: LocalEngine, block: Block, bare: Bare, pairs: int) -> str:
-    """One line for one stage: the ratio of neighbouring runs, and the checkpoint apart."""
+CASES = {
+    "teacher_rl": ("teacher={teacher} teacher_rl=1 opd=1", bare_grpo),
+    "student_rl": ("student_rl=1", bare_grpo),
+    "opd": ("teacher={teacher} opd=1", bare_opd),
+}
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Neighbouring runs of a bare script and of a block, and the checkpoint apart. Seconds of wall time."""
+
+    ratios: list[float]
+    bare_seconds: list[float]
+    publish_seconds: list[float]
+
+    def __str__(self) -> str:
+        ratio, least, most = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
+        return (
+            f"bare {statistics.median(self.bare_seconds):6.2f} s   "
+            f"block/bare {ratio:5.3f} (min {least:.3f}, max {most:.3f})   "
+            f"checkpoint {statistics.median(self.publish_seconds):.2f} s apart"
+        )
+
+
+def measure(engine: LocalEngine, stage: str, pairs: int, warm_up: int = 1) -> Overhead:
+    """Run the bare script and the block of a stage in turn; the first `warm_up` pairs do not count."""
     trainer, scenario = engine.trainer, engine.scenario
+    text, bare = CASES[stage]
+    allocation = Allocation.parse(text.format(teacher=scenario.default_teacher))
+    block = next(b for b in compile_route(allocation, scenario.recipe, 0).blocks if b.stage == stage)
     answers = {p.id: p.answer for p in scenario.labels}
-    ratios, publishing, bare_seconds = [], [], []
+    ratios, bare_seconds, publish_seconds = [], [], []
 
     def train_block() -> StageResult:
         with tempfile.TemporaryDirectory() as scratch:
             work, _ = trainer._prepare(block, answers, Path(scratch), None)
             return trainer._stage(block, work)
 
-    for pair in range(pairs + 1):
+    for pair in range(warm_up + pairs):
         started = time.perf_counter()
         bare(scenario, block, engine.grader)
         between = time.perf_counter()
         result = train_block()
         trained = time.perf_counter()
-        trainer._publish(block, result, {}, Clock("cpu"), trained - between)
+        trainer._publish(block, result, {}, Clock(scenario.device), trained - between)
         written = time.perf_counter()
-        if pair:  # the first of each pays for imports and caches
+        if pair >= warm_up:  # the first of each pays for imports and caches
             ratios.append((trained - between) / (between - started))
-            publishing.append(written - trained)
+            publish_seconds.append(written - trained)
             bare_seconds.append(between - started)
-    return (
-        f"{block.stage:11} bare {statistics.median(bare_seconds):6.2f} s   "
-        f"block/bare {statistics.median(ratios):5.3f} (min {min(ratios):.3f}, max {max(ratios):.3f})   "
-        f"checkpoint {statistics.median(publishing):.2f} s apart"
-    )
+    return Overhead(ratios, bare_seconds, publish_seconds)
 
 
 def main() -> None:
@@ -121,17 +150,10 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     scenario = Scenario.load("micro")
-    teacher = scenario.default_teacher
-    cases = {
-        "teacher_rl": (Allocation(teacher=teacher, teacher_rl=1, opd=1), bare_grpo),
-        "student_rl": (Allocation(student_rl=1), bare_grpo),
-        "opd": (Allocation(teacher=teacher, opd=1), bare_opd),
-    }
     with tempfile.TemporaryDirectory() as results:
         engine = LocalEngine(scenario, Path(results))
-        for stage, (allocation, bare) in cases.items():
-            block = next(b for b in compile_route(allocation, scenario.recipe, 0).blocks if b.stage == stage)
-            print(measure(engine, block, bare, pairs), flush=True)
+        for stage in CASES:
+            print(f"{stage:11} {measure(engine, stage, pairs)}", flush=True)
         engine.close()
 
 
