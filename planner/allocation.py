@@ -4,7 +4,7 @@ An allocation is a row of block counts and nothing else: it does not know how ma
 trains or what it costs (see `planner.route` and `planner.cost`). Every route of the paper, and every control, is one
 such row (`named_allocations`). It is written and read as one line of text:
 
-    teacher=large teacher_rl=4 warmup=1 opd=2 student_rl=2
+    teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2
 """
 
 from __future__ import annotations
