@@ -58,13 +58,14 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
         if path.is_file() and (path.suffix == ".py" or BUILT_IN in path.parents) and "__pycache__" not in path.parts
     } | {
         path.relative_to(ROOT).as_posix(): path.stat().st_size
-        # The paper's rows, the HTML page, and leaderboards.
+        # The paper's rows, the HTML page, leaderboards, and recorded tables.
         for pattern in (
             "reported/*.yaml",
             "exports/*.j2",
             "measured_boards/*/leaderboard.json",
             "measured_boards/*/entries/*.json",
             "measured_boards/*/samples/*.parquet",
+            "recorded_tables/*.parquet",
         )
         for path in (ROOT / "benchmarks").glob(pattern)
     }
