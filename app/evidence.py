@@ -15,7 +15,7 @@ from app.direct_compute import choose_match, extended, replays_of_direct
 from app.evaluation import Entry as TestEntry
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, UPSTREAM
 from benchmarks.evidence import Comparison, Entry, Evidence, compare, markdown, plot, to_json
-from benchmarks.recorded import RecordedError, RecordedTable, read_table, selected_split, validation_means
+from benchmarks.recorded import RecordedError, RecordedTable, read_table, selected_split, split_means
 from planner.allocation import Allocation
 
 BEST = "best-split"
@@ -85,15 +85,15 @@ def _best(table: RecordedTable) -> Entry | None:
     judges = table.seeds("judge", best) if best is not None else ()
     if best is None or not judges:
         return None
-    draws, validation = table.seeds("draw"), validation_means(table, "draw")[best]
+    draws, means = table.seeds("draw"), split_means(table)
     return _entry(
         table,
         BEST,
         best,
         judges,
-        f"selected of {len(table.allocations)} recorded allocations by its mean validation score over {len(draws)} "
-        f"draw seeds ({100 * validation:.1f} %, too high by being the best of many); its test score is of judge seeds "
-        "only.",
+        f"selected of the {len(means)} splits recorded with all draw seeds, by its mean validation score over "
+        f"{len(draws)} draw seeds ({100 * means[best]:.1f} %, too high by being the best of many); its test score is "
+        "of judge seeds only.",
     )
 
 

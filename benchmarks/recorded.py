@@ -247,12 +247,8 @@ def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float
     }
 
 
-def selected_split(table: RecordedTable) -> Allocation | None:
-    """The allocation of the search space with the best mean validation score over the draw seeds; None without any.
-
-    Only allocations that are recorded with every draw seed; the first in the file among equals. No test score and no
-    judge seed has a part in it.
-    """
+def split_means(table: RecordedTable) -> dict[Allocation, float]:
+    """Mean validation scores over the draw seeds, of the allocations of the search space that every draw seed has."""
 
     def may_be_proposed(allocation: Allocation) -> bool:
         try:
@@ -262,7 +258,16 @@ def selected_split(table: RecordedTable) -> Allocation | None:
         return True
 
     means = validation_means(table, "draw")
-    return max(filter(may_be_proposed, means), key=means.__getitem__, default=None)
+    return {allocation: mean for allocation, mean in means.items() if may_be_proposed(allocation)}
+
+
+def selected_split(table: RecordedTable) -> Allocation | None:
+    """The allocation with the best of `split_means`, the first in the file among equals; None without any.
+
+    No test score and no judge seed has a part in it.
+    """
+    means = split_means(table)
+    return max(means, key=means.__getitem__, default=None)
 
 
 def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
