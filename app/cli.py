@@ -254,9 +254,9 @@ def scenarios(
     json: JsonOption = False,
 ) -> None:
     """List the built-in scenarios, or load, check and describe one."""
-    from app.plan import describe_scenario
     from app.progress import print_json
     from app.report import show_scenario
+    from app.scenarios import describe_scenario
     from runners.scenario import built_in_scenarios
 
     if scenario is None:

@@ -228,7 +228,10 @@ def show_scenario(document: dict[str, Any]) -> None:
     console = terminal()
     console.print(f"{document['name']}: {document['description']}", markup=False)
     for key in ("student", "teachers", "labels", "prompts", "validation", "test", "device", "contamination"):
-        console.print(f"  {key}: {document[key]}", markup=False)
+        if document[key] is not None:
+            console.print(f"  {key}: {document[key]}", markup=False)
+    if document["hub"]:
+        console.print(f"  needs the Hub: {document['hub']}", markup=False, soft_wrap=True)
     table = Table(title="routes and baselines by name", box=box.SIMPLE_HEAD)
     table.add_column("name")
     table.add_column("allocation")
