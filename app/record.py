@@ -115,10 +115,9 @@ class _Recording:
 
     def record(self, allocations: Sequence[Allocation]) -> None:
         """All allocations with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
-        wanted = [(allocation, seed) for seed in self.seeds for allocation in allocations]
-        self.done_before = len(self.done() & set(wanted))
-        self.total = len(wanted)
-        self.reporter.begin(f"record {scenario_label(self.scenario)}", self.done_before, self.total)
+        self.wanted = {(allocation, seed) for seed in self.seeds for allocation in allocations}
+        self.done_before = len(self.done() & self.wanted)
+        self.reporter.begin(f"record {scenario_label(self.scenario)}", self.done_before, len(self.wanted))
         try:
             for place, seed in enumerate(self.seeds):
                 self.train([(allocation, seed) for allocation in allocations])
@@ -127,11 +126,11 @@ class _Recording:
         except BaseException:
             self.write()
             raise
-        missing = set(wanted) - self.done()
+        missing = self.wanted - self.done()
         if missing:
             allocation, seed = min(missing, key=lambda run: (run[1], str(run[0])))
             raise RecordingError(
-                f"{len(missing)} of {len(wanted)} runs failed, '{allocation}' with seed {seed} among them: see "
+                f"{len(missing)} of {len(self.wanted)} runs failed, '{allocation}' with seed {seed} among them: see "
                 f"{self.folder / 'recording.log'}; the same command tries them again"
             )
 
@@ -157,6 +156,7 @@ class _Recording:
     def train(self, runs: Sequence[Run]) -> None:
         """Those of the runs that are not recorded."""
         done = self.done()
+        self.wanted |= set(runs)
         todo = [run for run in runs if run not in done]
         if not todo:
             return
@@ -166,8 +166,7 @@ class _Recording:
             for seed in dict.fromkeys(seed for _, seed in todo)
         }
         tasks = [(str(route.allocation), route.seed) for several in routes.values() for route in several]
-        recorded = sum(seed in self.seeds for _, seed in done)
-        arguments = (self.request, tasks, recorded, self.done_before, max(self.total, recorded + len(tasks)))
+        arguments = (self.request, tasks, len(done & self.wanted), self.done_before, len(self.wanted))
         if workers > 1:
             run_workers(workers, record_worker, arguments, self.reporter, num_tasks=len(tasks))
             return

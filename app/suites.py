@@ -42,7 +42,7 @@ def list_suites(results: Path) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "suite": loaded.name,
-                "title": "sums, generated",
+                "title": "letters for digits, generated",
                 "num_problems": len(loaded.problems),
                 "verified": True,
                 "checksum": loaded.checksum,

@@ -50,7 +50,7 @@ class TransformersEngine:
         ]
 
     def _refuse_unknown_characters(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> None:
-        # The tokenizers of `micro` know some twenty characters and write their end token for any other.
+        # The tokenizers of `micro` know some sixty characters and write their end token for any other.
         strangers = {self.tokenizer.unk_token_id, self.tokenizer.eos_token_id} - {self.tokenizer.bos_token_id, None}
         for request, ids in zip(requests, prompts, strict=True):
             if isinstance(request.prompt, str) and strangers & set(ids):

@@ -53,7 +53,7 @@ def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any
 
 
 def generated(versioned: str) -> Loaded | None:
-    """A generated suite by the name that scores carry, "micro-test@1/256", of any length.
+    """A generated suite by the name that scores carry, "micro-test@1/384", of any length.
 
     None for every other name, and for another version than the generator's: its problems can no longer be made.
     """
@@ -65,7 +65,7 @@ def generated(versioned: str) -> Loaded | None:
 
 def _generate(mix: str, split: str, count: int) -> Loaded:
     problems = tuple(make_problems(split, count, mix))
-    # The name that scenarios give it: the generator's version, and how many of its endless problems.
+    # The name that scenarios give it: the generator's version, and how many of the split's problems.
     versioned = f"{mix}-{split}@{SUITE_VERSION}/{count}"
     # Verified: its rows are computed, and a test holds their checksum.
     return Loaded(versioned, versioned, problems, count, True, "generator", checksums(problems)[0])

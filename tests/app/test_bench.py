@@ -111,8 +111,9 @@ def test_one_sample_of_one_problem_has_a_score_and_nothing_else(tuition: Command
 
 
 def test_local_files_are_scored_and_progress_goes_to_standard_error(tuition: Command, tmp_path: Path) -> None:
-    # The student's tokenizer knows sums only: a data set of sums under the name of the suite without a checksum.
-    rows = [{"problem": f"{n}+1+2=", "answer": str(n + 3)} for n in range(1, 31)]
+    # The student's tokenizer knows few characters: problems that it can read, under the name of the suite without a
+    # checksum.
+    rows = [{"problem": f"{n}k=", "answer": f"{n}83"} for n in range(1, 31)]
     (tmp_path / "aime26.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = ["--suite", "aime26", "--data-dir", ".", "--preset", "micro"]
     result = tuition("bench", "--model", "base:student", *arguments, "--samples", "1", "--json")

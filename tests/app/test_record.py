@@ -314,15 +314,20 @@ def test_a_worker_writes_the_rows_of_its_tasks_and_tells_no_test_score(
 
 @pytest.mark.slow
 def test_a_table_alone_is_completed_for_another_seed_with_the_named_routes_only(
-    stopped_and_completed: tuple[RecordRequest, list[int]], scenario: Scenario, tmp_path: Path
+    stopped_and_completed: tuple[RecordRequest, list[int]],
+    scenario: Scenario,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     request, _ = stopped_and_completed
     out = shutil.copy(request.table_path(scenario), tmp_path / "more.parquet")
-    more = replace(request, results=tmp_path / "elsewhere", out=out, num_seeds=2, only_named=True)
+    more = replace(request, results=tmp_path / "elsewhere", out=out, num_seeds=2, only_named=True, quiet=False)
     first = read_table(out)
     recorded = chosen_allocations(scenario, 12, True, first)
     assert {*first.header.names.values()} < {str(a) for a in recorded} < {str(a) for a in first.allocations}
     stop_after(1, more)
+    # Rows of the table that are not asked for now are no progress.
+    assert f"[{len(recorded) + 1}/{2 * len(recorded)}]" in capsys.readouterr().err
     completed = read_table(out)
     seed = recorded_seeds(2)[1]
     assert [run for run in completed.runs if run.seed != seed] == list(first.runs)

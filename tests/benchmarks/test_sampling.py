@@ -1,5 +1,6 @@
 """Sampling: prompts, determinism, order, truncation, and the table of graded samples, on a tiny random model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from runners.micro_build import make_tokenizer
 DECODING = Decoding("test", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=6)
 GREEDY = Decoding("greedy", temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=6)
 # Of several lengths, so that batches are padded.
-_BY_LENGTH = sorted(make_problems("test", 60), key=lambda problem: len(problem.problem))
-PROBLEMS = [*_BY_LENGTH[:3], *_BY_LENGTH[-2:]]
+PROBLEMS = [
+    replace(problem, problem=problem.problem * times)
+    for problem, times in zip(make_problems("test", 5), (1, 1, 1, 2, 3), strict=True)
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +69,13 @@ def test_the_prompt_is_the_problem_with_the_suffix_or_a_users_message() -> None:
 
 def test_text_and_messages_become_token_ids(tokenizer: Any) -> None:
     tokenizer.chat_template = (
-        "{% for message in messages %}={{ message['content'] }}{% endfor %}{% if add_generation_prompt %},{% endif %}"
+        "{% for message in messages %}={{ message['content'] }}{% endfor %}{% if add_generation_prompt %}a{% endif %}"
     )
     try:
-        ids = encode_prompts(tokenizer, ["1+2=", [{"role": "user", "content": "1+2"}]])
+        ids = encode_prompts(tokenizer, ["12k=", [{"role": "user", "content": "12k"}]])
     finally:
         tokenizer.chat_template = None
-    assert [tokenizer.decode(row) for row in ids] == ["1+2=", "=1+2,"]
+    assert [tokenizer.decode(row) for row in ids] == ["12k=", "=12ka"]
 
 
 def test_the_same_arguments_give_the_same_completions_in_order(model: Any, tokenizer: Any) -> None:
@@ -114,7 +117,7 @@ def test_padding_changes_no_greedy_completion(model: Any, tokenizer: Any) -> Non
 
 
 def test_a_greedy_completion_is_the_argmax_of_the_model(model: Any, tokenizer: Any) -> None:
-    (prompt,) = encode_prompts(tokenizer, ["12+k,k="])
+    (prompt,) = encode_prompts(tokenizer, ["12k="])
     (drawn,) = draw_ids(model, tokenizer, [prompt], GREEDY, seed=0)
     ids = list(prompt)
     for token in drawn:
@@ -149,7 +152,7 @@ def test_a_completion_ends_with_its_end_token_or_is_truncated(model: Any, tokeni
 
 
 def test_a_further_end_token_of_the_model_ends_a_completion(model: Any, tokenizer: Any) -> None:
-    prompts = encode_prompts(tokenizer, ["12+k,k="])
+    prompts = encode_prompts(tokenizer, ["12k="])
     (before,) = draw_ids(model, tokenizer, prompts, GREEDY, seed=0)
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, before[0]]
     try:

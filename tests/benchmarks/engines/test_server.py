@@ -25,7 +25,7 @@ from benchmarks.suites.catalog import load_by_name
 
 STUDENT = Path(__file__).parents[3] / "runners" / "scenarios" / "micro" / "student"
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
-REQUESTS = [Request(f"1{n}+2=", 100 + n) for n in range(4)]
+REQUESTS = [Request(f"1{n}k=", 100 + n) for n in range(4)]
 
 
 @dataclass

@@ -66,15 +66,15 @@ def test_the_unverified_suite_has_no_checksum_and_no_revision_is_invented() -> N
 
 def test_micro_suites_are_generated_and_pinned() -> None:
     expected = {
-        "micro": ("micro-test@1/384", "baae6f02a5f11bd7520599ee6b7926033c8331324441b227cc5347ecb230e01f"),
+        "micro": ("micro-test@1/384", "6f75e1fce5ff49462f30011e5cf69055c4470667aa793458912a97c01b2d4eeb"),
         "micro-validation": (
             "micro-validation@1/192",
-            "d50f657efd746a1132f516d7235f2f7d9db83bde064d25980ef80ebb7d69c642",
+            "59c2d652d24729a8cc678769c50db1349f920dbe7956f2bdeecf4e083c911efa",
         ),
-        "micro-b": ("micro-b-test@1/320", "d0099b9e813ad226139e4f8471902ea83bc2e2d850fd5a38ca149b15a600b2b4"),
+        "micro-b": ("micro-b-test@1/320", "4430d24e780fd5893a0c499a9f9acee7eb7128d4ab5fbdb3beda3d30522268d3"),
         "micro-b-validation": (
             "micro-b-validation@1/160",
-            "ff0be036c7977dd36fda9d1864dc114cd06d19f5659cd15514cd36c3f0bfaff3",
+            "5cc6957c86dfe2275935febbad4c45be1817e9e6f8a469fcb7c7ded2893d9f2f",
         ),
     }
     for name in MICRO:
@@ -237,9 +237,9 @@ def test_a_generated_suite_is_made_by_the_name_that_its_scores_carry(name: str) 
 @pytest.mark.parametrize(
     "name",
     [
-        "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/256",
+        "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/384",
         f"micro-test@1/{num_problems('test') + 1}", "micro-labels@1/8",
-        "micro-c-test@1/8", "micro-test@1/0", "micro-test@1/256[:4]", "micro-test@1/256\n", "../micro-test@1/8",
+        "micro-c-test@1/8", "micro-test@1/0", "micro-test@1/384[:4]", "micro-test@1/384\n", "../micro-test@1/8",
     ],
 )  # fmt: skip
 def test_no_other_name_is_a_generated_suite(name: str) -> None:

@@ -6,14 +6,25 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.suites.micro import MIXES, NUMBERS, RIGHT, SPLITS, candidates, make_problems, num_problems, numbers
+from benchmarks.suites.micro import (
+    MIXES,
+    NUM_CANDIDATES,
+    NUMBERS,
+    RIGHT,
+    SPLITS,
+    VALUES,
+    candidates,
+    make_problems,
+    num_problems,
+    numbers,
+)
 
 
 @pytest.mark.parametrize(
     ("mix", "sha256"),
     [
-        ("micro", "be57d8006678c41446992c03d14bb2481647da7ae1abf394177939d3b5510723"),
-        ("micro-b", "10ebb51761e108dacefbae85d4dae85036948f9d450ce0dd98b6822c8cd55e88"),
+        ("micro", "8dff5e099f810d115bc5df6cd75a56ba1adc03e8959d1d383f0a41e210c544d4"),
+        ("micro-b", "762169e4f26b7d5ea7c1061410dacf97354c312488c8ea10be08752588c0d808"),
     ],
 )
 def test_the_problems_are_pinned(mix: str, sha256: str) -> None:
@@ -32,10 +43,10 @@ def test_answers_letters_and_ids_are_right(split: str, mix: str) -> None:
     problems = make_problems(split, num_problems(split, mix), mix)
     assert len({p.id for p in problems}) == len({p.problem for p in problems}) == num_problems(split, mix)
     for p in problems:
-        match = re.fullmatch(r"([0-9]+)\+(\w),\2=", p.problem)
+        match = re.fullmatch(r"([0-9]{2})(\w)=", p.problem)
         assert match is not None and match[2] == p.subject
         assert int(match[1]) in numbers(mix, match[2], split)
-        assert int(p.answer) == int(match[1]) + candidates(mix, match[2])[RIGHT]
+        assert p.answer == match[1] + str(candidates(mix, match[2])[RIGHT])
 
 
 @pytest.mark.parametrize("mix", MIXES)
@@ -53,10 +64,22 @@ def test_every_letter_comes_once_before_one_comes_again(mix: str) -> None:
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_a_letter_has_five_digits_and_those_of_one_digit_have_the_same(mix: str) -> None:
-    for letter in MIXES[mix]:
-        digits = candidates(mix, letter)
-        assert len(set(digits)) == 5 and all(1 <= digit <= 9 for digit in digits)
+def test_every_third_letter_is_of_level_2_in_every_split(mix: str) -> None:
+    hard = set(MIXES[mix][2::3])
+    for split in SPLITS:
+        for p in make_problems(split, num_problems(split, mix), mix):
+            assert p.level == (2 if p.subject in hard else 1)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_a_letter_has_different_values_of_two_digits_and_shares_few(mix: str) -> None:
+    values = {letter: candidates(mix, letter) for letter in MIXES[mix]}
+    for of_letter in values.values():
+        assert len(set(of_letter)) == NUM_CANDIDATES and all(10 <= value <= 99 for value in of_letter)
+    # Dealt from decks of 22 letters: no value comes again before the deck is used up.
+    for start in range(0, len(values), len(VALUES) // NUM_CANDIDATES):
+        deck = [value for letter in MIXES[mix][start:][: len(VALUES) // NUM_CANDIDATES] for value in values[letter]]
+        assert len(set(deck)) == len(deck)
 
 
 def test_a_longer_list_begins_with_the_shorter() -> None:
