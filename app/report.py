@@ -240,6 +240,23 @@ def show_scenario(document: dict[str, Any]) -> None:
     console.print(table)
 
 
+def show_new_scenario(document: dict[str, Any]) -> None:
+    """What was written, and what was found in the models and the problems."""
+    console = terminal()
+    lengths, sizes = document["prompt_tokens"], document["vocab_size"]
+    console.print(f"wrote {document['file']}", markup=False, soft_wrap=True)
+    console.print(
+        f"  labels: {document['labels']}; {document['validation']} for validation, {document['test']} for test"
+    )
+    console.print(f"  prompts: {lengths['shortest']} to {lengths['longest']} tokens, median {lengths['median']:g}")
+    console.print(f"  vocabulary: student {sizes['student']}, teacher {sizes['teacher']}")
+    for suite, shared in document["contamination"].items():
+        console.print(f"  shared with {suite}: {shared}", markup=False)
+    for kind in ("notes", "problems"):
+        for line in document[kind]:
+            console.print(f"  {kind.removesuffix('s')}: {line}", markup=False, soft_wrap=True)
+
+
 def show_store(document: dict[str, Any]) -> None:
     """Blocks of a store."""
     table = Table(title=f"{len(document['blocks'])} blocks, {document['bytes'] / 1e6:.1f} MB", box=box.SIMPLE_HEAD)
