@@ -78,7 +78,8 @@ def find_preset(request: BenchRequest, suite: str) -> Preset:
         preset = PRESETS[name]
     elif name in built_in_scenarios():
         scenario = Scenario.load(name)
-        preset = Preset(scenario.decoding, scenario.file.test.samples, {"all": f"scenario {name}"})
+        sources = {"all": f"scenario {name}"}
+        preset = Preset(scenario.decoding, scenario.file.test.samples, sources, scenario.file.template)
     else:
         raise BenchError(f"unknown preset {name!r}: choose from {', '.join([*PRESETS, *built_in_scenarios()])}")
     overrides = {"max_new_tokens": request.max_new_tokens, "chat_template": request.chat}

@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption
+from app.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
 
-DataOption = Annotated[
-    Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …); without it, the Hub is asked.")
-]
 NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites; without them, all.")]
 
 suites_app = typer.Typer(help="The suites that checkpoints are scored on.", no_args_is_help=True, rich_markup_mode=None)

@@ -27,6 +27,7 @@ from app.options import (
 )
 from app.power_command import power
 from app.record_commands import evidence, record, recorded
+from app.scenario_commands import scenarios_app
 from app.silence import silence_libraries
 from app.store_commands import store_app
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(micro_app, name="micro")
+app.add_typer(scenarios_app, name="scenarios")
 app.add_typer(store_app, name="store")
 app.add_typer(suites_app, name="suites")
 app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
@@ -244,27 +246,6 @@ def plan(
 
 
 app.command(epilog="Example: tuition power --difference 2 --problems 500 --samples 16   (solves for --seeds)")(power)
-
-
-@app.command(epilog="Example: tuition scenarios micro")
-def scenarios(
-    scenario: Annotated[
-        str | None, typer.Argument(help="A scenario to load, check and describe; without it, the built-in names.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """List the built-in scenarios, or load, check and describe one."""
-    from app.plan import describe_scenario
-    from app.progress import print_json
-    from app.report import show_scenario
-    from runners.scenario import built_in_scenarios
-
-    if scenario is None:
-        names = built_in_scenarios()
-        print_json({"scenarios": names}) if json else typer.echo("\n".join(names))
-        return
-    document = describe_scenario(scenario)
-    print_json(document) if json else show_scenario(document)
 
 
 @micro_app.command("build")

@@ -21,6 +21,9 @@ WorkersOption = Annotated[
         "--workers", "-w", min=1, help="Worker processes, one thread or device each; 1 works in this process."
     ),
 ]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …); without it, the Hub is asked.")
+]
 DEFAULT_RESULTS = Path("results")
 
 

@@ -1,4 +1,4 @@
-"""`tuition plan` and `tuition scenarios`: what a search would need, before anything is trained."""
+"""`tuition plan`: what a search would need, before anything is trained."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from app.accounts import block_costs
 from app.evaluation import test_seeds
 from app.search import enqueued, search_baselines
-from app.single import allocations_by_name
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route
 from runners.scenario import Scenario
@@ -107,22 +106,3 @@ def _trained_bytes(scenario: Scenario, model: str) -> int:
                 if len(shape) == 2 and "embed" not in name and "lm_head" not in name:
                     total += 4 * lora.rank * (shape[0] + shape[1])
     return total
-
-
-def describe_scenario(name: str) -> dict[str, Any]:
-    """Load and check a scenario, and say what is in it."""
-    scenario = Scenario.load(name)
-    return {
-        "name": scenario.name,
-        "description": scenario.file.description,
-        "sha256": scenario.sha256,
-        "student": scenario.file.student.path or scenario.file.student.hub,
-        "teachers": ", ".join(scenario.file.teachers) + f" (named routes use {scenario.default_teacher})",
-        "labels": f"{len(scenario.labels)} in blocks of {scenario.file.labels_per_block}",
-        "prompts": f"{len(scenario.prompts)} without answers",
-        "validation": f"{len(scenario.validation)} problems × {scenario.file.validation.samples} samples",
-        "test": f"{len(scenario.test)} problems × {scenario.file.test.samples} samples",
-        "device": scenario.device,
-        "contamination": "; ".join(str(overlap) for overlap in scenario.overlaps),
-        "routes": {route: str(allocation) for route, allocation in allocations_by_name(scenario).items()},
-    }

@@ -228,13 +228,33 @@ def show_scenario(document: dict[str, Any]) -> None:
     console = terminal()
     console.print(f"{document['name']}: {document['description']}", markup=False)
     for key in ("student", "teachers", "labels", "prompts", "validation", "test", "device", "contamination"):
-        console.print(f"  {key}: {document[key]}", markup=False)
+        if document[key] is not None:
+            console.print(f"  {key}: {document[key]}", markup=False)
+    if document["hub"]:
+        console.print(f"  needs the Hub: {document['hub']}", markup=False, soft_wrap=True)
     table = Table(title="routes and baselines by name", box=box.SIMPLE_HEAD)
     table.add_column("name")
     table.add_column("allocation")
     for name, allocation in document["routes"].items():
         table.add_row(name, allocation)
     console.print(table)
+
+
+def show_new_scenario(document: dict[str, Any]) -> None:
+    """What was written, and what was found in the models and the problems."""
+    console = terminal()
+    lengths, sizes = document["prompt_tokens"], document["vocab_size"]
+    console.print(f"wrote {document['file']}", markup=False, soft_wrap=True)
+    console.print(
+        f"  labels: {document['labels']}; {document['validation']} for validation, {document['test']} for test"
+    )
+    console.print(f"  prompts: {lengths['shortest']} to {lengths['longest']} tokens, median {lengths['median']:g}")
+    console.print(f"  vocabulary: student {sizes['student']}, teacher {sizes['teacher']}")
+    for suite, shared in document["contamination"].items():
+        console.print(f"  shared with {suite}: {shared}", markup=False)
+    for kind in ("notes", "problems"):
+        for line in document[kind]:
+            console.print(f"  {kind.removesuffix('s')}: {line}", markup=False, soft_wrap=True)
 
 
 def show_store(document: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ from planner.space import SpaceError
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
 from runners.eviction import gpu_seconds_at_stake
-from runners.scenario import Scenario
+from runners.scenario import Scenario, ScenarioFile
 
 OPENING_LOCK = "opening.lock"  # held for milliseconds, while a command opens a study and queues its baselines
 
@@ -143,13 +143,14 @@ def _announce(scenario: Scenario, reporter: Reporter) -> None:
 
 def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
     """The baselines that are plain chains of blocks, with the scenario's default teacher and bridge."""
-    search_settings = scenario.file.search
+    return file_baselines(scenario.file, scenario.num_label_blocks)
+
+
+def file_baselines(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:
+    """The same for a scenario of which only the file was read."""
+    search = file.search
     return baseline_allocations(
-        scenario.default_teacher,
-        scenario.recipe.num_label_blocks,
-        search_settings.bridge_warmup,
-        search_settings.bridge_opd,
-        search_settings.prompts,
+        file.default_teacher, num_label_blocks, search.bridge_warmup, search.bridge_opd, search.prompts
     )
 
 

@@ -6,21 +6,20 @@ from typing import Any, Literal
 
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.search import logged, scenario_baselines
+from app.search import file_baselines, logged
 from benchmarks.records import correct_PK, finite_fields
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
 from runners.engine import LocalEngine
-from runners.scenario import Scenario
+from runners.scenario import Scenario, ScenarioFile
 
 
-def allocations_by_name(scenario: Scenario) -> dict[str, Allocation]:
+def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:
     """The paper's routes and the baselines, for the scenario's default teacher and bridge."""
-    settings = scenario.file.search
-    blocks = scenario.recipe.num_label_blocks
-    paper = named_allocations(scenario.default_teacher, blocks, settings.bridge_warmup, settings.bridge_opd)
-    return {**paper, **scenario_baselines(scenario)}
+    search = file.search
+    paper = named_allocations(file.default_teacher, num_label_blocks, search.bridge_warmup, search.bridge_opd)
+    return {**paper, **file_baselines(file, num_label_blocks)}
 
 
 def run_single(
@@ -28,7 +27,7 @@ def run_single(
 ) -> dict[str, Any]:
     """Train one allocation (or a route by its name) and score it; a JSON-able account."""
     scenario = Scenario.load(scenario_name)
-    named = allocations_by_name(scenario)
+    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
     allocation = named[text] if text in named else Allocation.parse(text)
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)

@@ -29,7 +29,7 @@ class Preset:
     decoding: Decoding
     num_samples: int
     sources: Mapping[str, str]
-    template: Mapping[str, bool] = field(default_factory=dict)
+    template: Mapping[str, bool | str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -94,15 +94,17 @@ def sample(
     seed: int,
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    template: Mapping[str, Any] | None = None,
 ) -> list[Completion]:
     """Draw `num_samples` completions of every problem, ordered by problem, then sample.
 
     The same arguments give the same completions, and the caller's random state is untouched. `batch_size` counts
-    sequences; `progress` is called with (sequences done, sequences in all) after each batch.
+    sequences; `progress` is called with (sequences done, sequences in all) after each batch; `template` is as in
+    `encode_prompts`.
     """
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; give 1 or more")
-    prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, decoding) for problem in problems])
+    prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, decoding) for problem in problems], template)
     rows = [(index, number) for index in range(len(problems)) for number in range(num_samples)]
     drawn = draw_ids(model, tokenizer, [prompts[index] for index, _ in rows], decoding, seed, batch_size, progress)
     ends = end_ids(model, tokenizer)

@@ -188,6 +188,7 @@ class BlockTrainer:
             reference=self._reference(block),
             teacher=self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None,
             on_step=on_step,
+            template=self.scenario.file.template,
         )
         return work, extra
 
@@ -246,7 +247,7 @@ class BlockTrainer:
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
         if block.stage == "opd":
             return [{"prompt": prompt} for prompt in prompts], {}
-        prompt_ids = encode_prompts(tokenizer, prompts)
+        prompt_ids = encode_prompts(tokenizer, prompts, self.scenario.file.template)
         completions, made, rollouts = self._teacher_rollouts(
             block, tokenizer, prompt_ids, settings.max_completion_tokens
         )
@@ -280,7 +281,8 @@ class BlockTrainer:
         """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
         settings = self.scenario.file.stages.teacher_sft
         ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
-        prompt_ids = encode_prompts(tokenizer, self._render(self.pool.problems(ids)))
+        prompts = self._render(self.pool.problems(ids))
+        prompt_ids = encode_prompts(tokenizer, prompts, self.scenario.file.template)
         completions, made, rollouts = self.rollouts.get_or_make(
             checkpoint=block.stage_start,
             weights_sha256=self.weights_sha256(block.stage_start),

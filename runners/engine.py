@@ -234,7 +234,7 @@ class LocalEngine:
         return ScoreKey(
             weights_sha256=self.trainer.weights_sha256(model),
             suite=self.scenario.suite_name(suite),
-            decoding=self.scenario.decoding.__dict__,
+            decoding={**self.scenario.decoding.__dict__, **self.scenario.file.template},
             num_samples=source.samples,
             sampling_seed=derive_seed("score", suite, seed),
             # Draws depend on the library and on how many sequences share a batch.
@@ -257,6 +257,7 @@ class LocalEngine:
             key.sampling_seed,
             self.scenario.file.hardware.generation_batch,
             progress=lambda done, total: self.listener.scoring(key.suite, done, total),
+            template=self.scenario.file.template,
         )
         return score_samples(problems, completions, self.grader)  # type: ignore[arg-type]
 

@@ -23,8 +23,9 @@ from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
 from runners.settings import RLSettings, StageSettings
-from runners.sources import Frozen, ModelSource, ProblemSource, ScenarioError, SuiteSource
+from runners.sources import TOKENIZER_FILES, Frozen, ModelSource, ProblemSource, ScenarioError, SuiteSource
 
+SHOWN_IDS = 20  # of problems that must leave a pool, in one line
 BUILT_IN = Path(__file__).parent / "scenarios"
 
 
@@ -75,6 +76,7 @@ class ScenarioFile(Frozen):
     test: SuiteSource
     prompt_suffix: str = ""
     chat_template: bool = False
+    template: dict[str, bool | str] = Field(default={}, description="variables of the chat template: enable_thinking")
     decoding: Decode
     stages: StageSettings = StageSettings()
     search: Search = Search()
@@ -83,6 +85,45 @@ class ScenarioFile(Frozen):
         default={}, description="seconds of one block of a stage before any is measured; `score`: of 1,000 samples"
     )
     keep_optimizer: Literal["tip", "all"] = "tip"
+
+    @property
+    def default_teacher(self) -> str:
+        """The teacher of named routes and baselines."""
+        return self.search.teacher or list(self.teachers)[-1]
+
+    @property
+    def hub_models(self) -> list[str]:
+        """Models that come from the Hub."""
+        return [str(model.hub) for model in (self.student, *self.teachers.values()) if model.hub is not None]
+
+    @property
+    def hub_data(self) -> list[str]:
+        """Data sets that come from the Hub."""
+        sources = (self.labels, self.prompts, self.validation.problems, self.test.problems)
+        return list(dict.fromkeys(source.hub for source in sources if source.hub is not None))
+
+    @classmethod
+    def read(cls, name_or_path: str) -> tuple[Self, Path]:
+        """A built-in scenario by name or a YAML file by path, and its folder. Models and problems are not looked at."""
+        path = BUILT_IN / f"{name_or_path}.yaml"
+        if name_or_path not in built_in_scenarios():
+            path = Path(name_or_path)
+            if not _is_file(path):
+                known = ", ".join(built_in_scenarios())
+                raise ScenarioError(f"no scenario {name_or_path!r}: give the path of a YAML file or one of {known}")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
+        except Exception as error:
+            # The safe loader lets its converters' errors through: of wrong dates, long numbers, deep nesting and so on.
+            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
+        if not isinstance(content, dict):
+            raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
+        try:
+            return cls.model_validate(content), path.parent
+        except ValidationError as error:
+            raise ScenarioError(f"{path}: {_first_problem(error)}") from None
 
 
 class Scenario:
@@ -113,25 +154,7 @@ class Scenario:
     @classmethod
     def load(cls, name_or_path: str) -> Self:
         """Load a built-in scenario by name or a YAML file by path."""
-        path = BUILT_IN / f"{name_or_path}.yaml"
-        if name_or_path not in built_in_scenarios():
-            path = Path(name_or_path)
-            if not _is_file(path):
-                known = ", ".join(built_in_scenarios())
-                raise ScenarioError(f"no scenario {name_or_path!r}: give the path of a YAML file or one of {known}")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
-        except Exception as error:
-            # The safe loader lets its converters' errors through: of wrong dates, long numbers, deep nesting and so on.
-            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
-        if not isinstance(content, dict):
-            raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
-        try:
-            scenario = cls(ScenarioFile.model_validate(content), path.parent)
-        except ValidationError as error:
-            raise ScenarioError(f"{path}: {_first_problem(error)}") from None
+        scenario = cls(*ScenarioFile.read(name_or_path))
         if len(scenario.labels) < 2 * scenario.file.labels_per_block:
             raise ScenarioError(
                 f"{len(scenario.labels)} labels make fewer than 2 blocks of labels_per_block="
@@ -176,9 +199,11 @@ class Scenario:
                 overlap = find_overlap(pool, suite, pool_name, suite_name)
                 if overlap.exact:
                     ours, theirs = overlap.exact[0]
+                    listed = ", ".join(sorted({ours for ours, _ in overlap.exact})[:SHOWN_IDS])
                     raise ScenarioError(
                         f"{len(overlap.exact)} problems of the {pool_name} pool are in the {suite_name} suite (first: "
-                        f"{ours!r} = {theirs!r}): take them out of the pool, or the scores mean nothing"
+                        f"{ours!r} = {theirs!r}): take them out of the pool, or the scores mean nothing; `without` of "
+                        f"a pool leaves ids out: {listed}"
                     )
                 overlaps.append(overlap)
         shared = find_overlap(self.validation, self.test, "validation", "test")
@@ -202,13 +227,7 @@ class Scenario:
         spec = self.source(model)
         if spec.path is not None:
             return self.folder / spec.path
-        from huggingface_hub import snapshot_download
-
-        return Path(
-            snapshot_download(
-                str(spec.hub), revision=spec.revision, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt"]
-            )
-        )
+        return spec.fetch(["*.safetensors", *TOKENIZER_FILES])
 
     def source(self, model: str) -> ModelSource:
         """Where a model comes from: "student" or a teacher's name."""
@@ -217,7 +236,12 @@ class Scenario:
     @property
     def default_teacher(self) -> str:
         """The teacher of named routes and baselines."""
-        return self.file.search.teacher or list(self.file.teachers)[-1]
+        return self.file.default_teacher
+
+    @property
+    def num_label_blocks(self) -> int:
+        """Blocks of labels, from the labels alone."""
+        return len(self.labels) // self.file.labels_per_block
 
     @cached_property
     def device(self) -> str:
@@ -270,7 +294,9 @@ class Scenario:
 
     @property
     def _prompting(self) -> dict[str, Any]:
-        return {"suffix": self.file.prompt_suffix, "chat_template": self.file.chat_template}
+        # No key of a scenario without template variables changes because there can be some.
+        variables = {"template": self.file.template} if self.file.template else {}
+        return {"suffix": self.file.prompt_suffix, "chat_template": self.file.chat_template, **variables}
 
     @cached_property
     def sha256(self) -> str:
@@ -287,7 +313,7 @@ class Scenario:
             "validation": [(p.problem, p.answer) for p in self.validation],
             "test": [(p.problem, p.answer) for p in self.test],
             "samples": [self.file.validation.samples, self.file.test.samples],
-            "decoding": self.file.decoding.model_dump(),
+            "decoding": {**self.file.decoding.model_dump(), **self.file.template},
             "search": self.file.search.model_dump(),
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -307,7 +333,7 @@ class Scenario:
         search = self.file.search
         return SearchSpace(
             teachers=tuple(self.file.teachers),
-            num_label_blocks=self.recipe.num_label_blocks,
+            num_label_blocks=self.num_label_blocks,
             max_warmup=search.max_warmup,
             max_opd=search.max_opd,
             max_replay=search.max_replay,
@@ -329,6 +355,8 @@ class Scenario:
         source: SuiteSource = getattr(self.file, suite)
         if source.problems.micro is not None:
             return f"{source.problems.mix}-{suite}@{SUITE_VERSION}/{source.problems.count}"
+        if (named := source.problems.named_suite) is not None:
+            return named
         problems = getattr(self, suite)
         return f"{self.name}-{suite}@{_sha256(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
 

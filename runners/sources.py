@@ -1,17 +1,29 @@
 """Where a scenario's models and problems come from: fields of its YAML file, and how they are read."""
 
+import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from benchmarks.suites.catalog import POOLS, SUITES
+from benchmarks.suites.loading import SuiteError, SuiteUnreachableError, load
 from benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
 from runners.settings import LoRASettings
 
 
 class ScenarioError(ValueError):
     """A scenario that cannot be used; one line with the offending value and the fix."""
+
+
+class HubError(ScenarioError):
+    """A model or a data set of a scenario is only on the Hub, and cannot be had from there now."""
+
+
+TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt")
 
 
 class Frozen(BaseModel):
@@ -34,58 +46,131 @@ class ModelSource(Frozen):
             raise ValueError("a model needs exactly one of `path` and `hub`")
         return self
 
+    def fetch(self, patterns: Sequence[str]) -> Path:
+        """The local folder of a Hub model's files, fetched unless they are there; HubError when they cannot be had."""
+        import httpx
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(snapshot_download(str(self.hub), revision=self.revision, allow_patterns=list(patterns)))
+        except (OSError, ValueError, httpx.HTTPError) as error:  # huggingface_hub's own are OSError or ValueError
+            reason = " ".join(str(error).split())[:160]
+            raise HubError(
+                f"model {self.hub} is not to be had from the Hub ({type(error).__name__}: {reason}): go online once, "
+                "or give a folder as `path`"
+            ) from None
+
 
 class ProblemSource(Frozen):
-    """Problems with answers: a split of the micro generator, or a JSONL file with `id`, `problem`, `answer`.
+    """Problems with answers: a split of the micro generator, a JSONL file (`id`, `problem`, `answer`), or a data set.
 
-    `mix` names the generator's families of problems; it means nothing for a file.
+    `mix` names the generator's families of problems, with `micro` only. `suite` names an evaluation suite or a pool of
+    labels on the Hub, `revision` its commit. Of a file or a data set, `without` leaves ids out, then `shuffle` orders
+    the rows by the hash of their texts (a data set always is, by its ids), then `skip` passes over some and `count`
+    takes some: so one file is labels, validation and test at once.
     """
 
     micro: Literal["labels", "prompts", "validation", "test"] | None = None
     mix: str = "micro"
-    count: int | None = Field(None, ge=1)
     jsonl: str | None = None
+    suite: str | None = None
+    revision: str | None = None
+    without: tuple[str, ...] = ()
+    shuffle: bool = False
+    skip: int = Field(0, ge=0)
+    count: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.micro is None) == (self.jsonl is None):
-            raise ValueError("problems need exactly one of `micro` (a split, with `count`) and `jsonl` (a file)")
+        if [self.micro, self.jsonl, self.suite].count(None) != 2:
+            raise ValueError(
+                "problems need exactly one of `micro` (a split, with `count`), `jsonl` (a file) and `suite` (on Hub)"
+            )
         if self.mix not in MIXES:
             raise ValueError(f"`mix: {self.mix}` is unknown: choose from {', '.join(MIXES)}")
         if self.micro is not None and self.count is None:
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
         if self.micro is not None and (self.count or 0) > (most := num_problems(self.micro, self.mix)):
             raise ValueError(f"`micro: {self.micro}` with count={self.count}: {self.mix} has {most} such problems")
+        if self.micro is not None and (self.without or self.shuffle or self.skip):
+            raise ValueError("`without`, `shuffle` and `skip` belong to `jsonl` and `suite`")
+        if self.suite is not None and self.suite not in {**SUITES, **POOLS}:
+            raise ValueError(f"`suite: {self.suite}` is unknown: choose from {', '.join([*SUITES, *POOLS])}")
+        if self.revision is not None and self.suite is None:
+            raise ValueError("`revision` belongs to `suite`")
         return self
+
+    @property
+    def hub(self) -> str | None:
+        """The data set's name on the Hub; None for what is made or read here."""
+        return {**SUITES, **POOLS}[self.suite].hub.repo if self.suite is not None else None
+
+    @property
+    def named_suite(self) -> str | None:
+        """The name that tables give a data set that is taken whole or from its beginning; None for any other choice."""
+        if self.suite is None or self.without or self.skip:
+            return None
+        return {**SUITES, **POOLS}[self.suite].versioned + (f"[:{self.count}]" if self.count else "")
 
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
         """Read the problems; ScenarioError names the file and line of the first bad row.
 
-        With `answers` False the problems are mere prompts: a row needs none, and none is read.
+        With `answers` False the problems are mere prompts: a row needs none, and none is read. HubError when a data set
+        can neither be fetched nor is in the local cache.
         """
         if self.micro is not None:
             return tuple(make_problems(self.micro, self.count or 0, self.mix))
-        path = folder / str(self.jsonl)
-        problems: list[Problem] = []
-        for number, line in enumerate(_lines(path), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                answer = str(row["answer"]).strip() if answers and row["answer"] is not None else ""
-                problem = Problem(str(row["id"]), str(row["problem"]), answer, row.get("level"), row.get("subject"))
-                _check(problem)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                fields = "id, problem and answer" if answers else "id and problem"
-                raise ScenarioError(f"{path}:{number}: not a problem with {fields} ({error!r})") from None
-            if answers and not answer:
-                raise ScenarioError(f"{path}:{number}: problem {problem.id!r} has an empty answer: it cannot be graded")
-            problems.append(problem)
-        ids = [problem.id for problem in problems]
-        if len(ids) != len(set(ids)):
-            twice = next(i for i in ids if ids.count(i) > 1)
-            raise ScenarioError(f"{path}: id {twice!r} appears twice; ids must be unique")
-        return tuple(problems[: self.count])
+        problems = self._fetch(answers) if self.suite is not None else _read(folder / str(self.jsonl), answers)
+        return self._choose(problems)
+
+    def _fetch(self, answers: bool) -> list[Problem]:
+        suite = {**SUITES, **POOLS}[str(self.suite)]
+        pinned = replace(suite, hub=replace(suite.hub, revision=self.revision or suite.hub.revision))
+        try:
+            problems = load(pinned).problems
+        except SuiteUnreachableError as error:
+            raise HubError(f"{error.reason}: go online once, or give its rows as `jsonl`") from None
+        except SuiteError as error:
+            raise ScenarioError(str(error)) from None
+        return [problem if answers else replace(problem, answer="") for problem in problems]
+
+    def _choose(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        name = self.jsonl or self.suite
+        if unknown := set(self.without) - {problem.id for problem in problems}:
+            raise ScenarioError(f"`without` names {min(unknown)!r}, which is not in {name}: correct the id")
+        kept = [problem for problem in problems if problem.id not in self.without]
+        if self.shuffle:
+            kept.sort(key=lambda problem: hashlib.sha256(problem.problem.encode()).hexdigest())
+        chosen = kept[self.skip :][: self.count]
+        if self.count is not None and len(chosen) < self.count and (self.skip or self.suite):
+            raise ScenarioError(
+                f"skip={self.skip} leaves fewer than count={self.count} of {name}'s {len(kept)} problems"
+            )
+        return tuple(chosen)
+
+
+def _read(path: Path, answers: bool) -> list[Problem]:
+    """The rows of a JSONL file."""
+    problems: list[Problem] = []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            answer = str(row["answer"]).strip() if answers and row["answer"] is not None else ""
+            problem = Problem(str(row["id"]), str(row["problem"]), answer, row.get("level"), row.get("subject"))
+            _check(problem)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            fields = "id, problem and answer" if answers else "id and problem"
+            raise ScenarioError(f"{path}:{number}: not a problem with {fields} ({error!r})") from None
+        if answers and not answer:
+            raise ScenarioError(f"{path}:{number}: problem {problem.id!r} has an empty answer: it cannot be graded")
+        problems.append(problem)
+    ids = [problem.id for problem in problems]
+    if len(ids) != len(set(ids)):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise ScenarioError(f"{path}: id {twice!r} appears twice; ids must be unique")
+    return problems
 
 
 def _lines(path: Path) -> list[str]:

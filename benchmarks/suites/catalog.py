@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites import aime24, aime25, aime26, amc23, gsm8k, math500, olympiadbench
+from benchmarks.suites import aime24, aime25, aime26, amc23, dapo_math, gsm8k, math500, olympiadbench
 from benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
 from benchmarks.suites.micro import SUITE_VERSION, make_problems, num_problems
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE for module in (math500, aime24, aime25, aime26, amc23, gsm8k, olympiadbench)
 }
+
+# Data sets to train on. Nobody is scored on them.
+POOLS: dict[str, Suite] = {dapo_math.SUITE.name: dapo_math.SUITE}
 
 # The mix (which is the scenario's name), split and number of problems, as that scenario scores them.
 MICRO: dict[str, tuple[str, str, int]] = {

@@ -35,6 +35,14 @@ class SuiteError(ValueError):
     """A suite that cannot be loaded, or whose rows are not the expected ones; one line with the fix."""
 
 
+class SuiteUnreachableError(SuiteError):
+    """A data set that the Hub does not give: offline, absent, or not for this user."""
+
+    def __init__(self, reason: str, fix: str):
+        super().__init__(f"{reason}: {fix}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class HubSource:
     """A data set on the Hub. `revision` is a commit; None where it could not be verified: the lock file fills it."""
@@ -63,6 +71,8 @@ class Suite:
     hub: HubSource
     files: tuple[str, ...]
     """Names under which a data folder may hold it, besides `<name>.jsonl`."""
+    repeats: bool = False
+    """Whether a problem may be there twice, as in a training set; then the first counts."""
 
     @property
     def versioned(self) -> str:
@@ -181,6 +191,8 @@ def _renamed(suite: Suite, raw: Sequence[Problem], source: str) -> tuple[Problem
     for problem in raw:
         digest = hashlib.sha256(canonical_problem(problem.problem).encode()).hexdigest()
         renamed = replace(problem, id=f"{suite.name}-{digest[:10]}")
+        if renamed.id in problems and suite.repeats:
+            continue
         if renamed.id in problems:
             raise SuiteError(f"{suite.versioned} from {source}: problem {problem.problem[:60]!r} is there twice")
         problems[renamed.id] = renamed
@@ -248,9 +260,9 @@ def read_hub(suite: Suite, revision: str | None) -> list[Problem]:
     except (OSError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         # ConnectionError and huggingface_hub's errors are OSError; an absent repository is a DatasetsError.
         reason = " ".join(str(error).split())[:200]
-        raise SuiteError(
-            f"{suite.versioned}: {hub.repo} cannot be fetched ({type(error).__name__}: {reason}): go online once, or "
-            f"put {suite.name}.jsonl into a folder and name it by --data-dir"
+        raise SuiteUnreachableError(
+            f"{suite.versioned}: {hub.repo} cannot be fetched ({type(error).__name__}: {reason})",
+            f"go online once, or put {suite.name}.jsonl into a folder and name it by --data-dir",
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise SuiteError(f"{suite.versioned}: a row of {hub.repo} has another shape ({error!r:.200})") from None

@@ -7,7 +7,7 @@ four such blocks equal one process that keeps everything in memory, bit for bit 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class StageWork:
     """Checkpoint at the start of the stage, for the KL; None for the untouched LoRA base."""
     teacher: Any = None
     on_step: Callable[[int, int], None] | None = None
+    template: Mapping[str, bool | str] = field(default_factory=dict)
+    """Variables of the chat template."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def rollout_arguments(work: StageWork) -> dict[str, Any]:
         "top_k": 0,
         "shuffle_dataset": False,
         "use_vllm": work.engine == "vllm",
+        "chat_template_kwargs": dict(work.template),
     }
     if work.engine == "vllm":
         arguments["vllm_mode"] = "colocate"

@@ -166,3 +166,15 @@ def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: 
     command = [sys.executable, "-m", "app.cli", "run", "colour=1"]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: unknown field 'colour'")
+
+
+def test_a_scenario_of_the_hub_is_described_without_it(tmp_path: Path, tuition: Command) -> None:
+    document = json.loads(tuition("scenarios", "qwen3-8b-to-1.7b", "--json").stdout)
+    assert document["hub"].startswith("model Qwen/Qwen3-1.7B, model Qwen/Qwen3-8B, data set YouJiacheng/DAPO-Math")
+    assert document["labels"] == "16896 of dapo-math-17k in blocks of 2112" and document["sha256"] is None
+    assert document["routes"]["R5-half"] == "teacher=8b teacher_rl=4 warmup=2 opd=2 student_rl=4 prompts=labels"
+    shown = tuition("scenarios", "qwen3-8b-to-1.7b")
+    assert [line for line in shown.stdout.splitlines() if "needs the Hub: model Qwen/Qwen3-1.7B" in line]
+    refused = tuition("plan", "--scenario", "qwen3-8b-to-1.7b")
+    assert refused.returncode == 2 and len(refused.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

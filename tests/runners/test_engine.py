@@ -1,17 +1,21 @@
 """Routes on the real stages: reuse, labels, every kind of stage, damage, versions."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from planner.route import Route
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
 from runners.blocks import BlockError, draw
 from runners.engine import LocalEngine
 from runners.labels import LabelError
+from runners.scenario import Scenario
 
 MakeRoute = Callable[..., Route]
 
@@ -125,12 +129,27 @@ def test_draws_are_even_seeded_and_cover_the_pool() -> None:
     assert set(drawn) == set(range(6)) and set(Counter(drawn).values()) <= {3, 4}
 
 
+CHAT = """{% if enable_thinking is not defined or enable_thinking %}{{ raise_exception('it thinks') }}{% endif %}
+{%- for message in messages %}{{ message['content'] }}{% endfor %}"""
+
+
+def test_every_prompt_gets_the_variables_of_the_chat_template(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    for model in (scenario_file["student"], scenario_file["teachers"]["medium"]):
+        folder = Path(shutil.copytree(model["path"], tmp_path / Path(model["path"]).name))
+        (folder / "chat_template.jinja").write_text(CHAT)
+        model["path"] = str(folder)
+    scenario = load({**scenario_file, "chat_template": True, "template": {"enable_thinking": False}})
+    with closing(LocalEngine(scenario, tmp_path / "results")) as engine:
+        for text in ("teacher=medium teacher_rl=1 warmup=1 opd=1 student_rl=1", "teacher=medium transfer_sft=1"):
+            run = engine.run(compile_route(Allocation.parse(text), scenario.recipe, 0), "s")
+        assert len(engine.score(run.route.final, "validation", "s").table) == 16
+
+
 def test_lora_runs_through_all_stages_and_stores_an_adapter(
     scenario_file: dict[str, Any], load: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from planner.allocation import Allocation
-    from planner.route import compile_route
-
     scenario_file["student"]["lora"] = {"rank": 4, "alpha": 8}
     scenario_file["teachers"]["medium"]["lora"] = {"rank": 4, "alpha": 8}
     scenario_file["stages"]["student_rl"]["kl_coef"] = 0.05

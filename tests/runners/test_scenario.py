@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,14 +7,74 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.suites.dapo_math import AFTER, BEFORE
 from runners.scenario import BUILT_IN, Scenario, ScenarioError, ScenarioFile, built_in_scenarios
+from runners.sources import HubError
 
 Load = Callable[[dict[str, Any]], Scenario]
 
 
-@pytest.mark.parametrize("name", built_in_scenarios())
-def test_built_in_scenarios_load(name: str) -> None:
+REAL = ["llama-70b-to-8b", "qwen3-14b-to-1.7b", "qwen3-4b-to-0.6b-lora", "qwen3-8b-to-1.7b"]
+
+
+def test_the_built_in_scenarios_are_the_bench_and_those_of_real_models() -> None:
+    assert built_in_scenarios() == sorted(["micro", "micro-b", *REAL])
+
+
+@pytest.mark.parametrize("name", ["micro", "micro-b"])
+def test_the_bench_loads(name: str) -> None:
     assert Scenario.load(name).recipe.num_label_blocks >= 2
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_scenarios_of_real_models_read_and_say_what_the_hub_lacks(name: str) -> None:
+    file, _ = ScenarioFile.read(name)
+    assert file.labels.count == 8 * file.labels_per_block and file.hub_data and len(file.hub_models) == 2
+    assert file.chat_template and file.template and file.prompt_suffix
+    with pytest.raises(HubError, match=r"DAPO-Math-17k-dedup cannot be fetched .* go online once") as caught:
+        Scenario.load(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def dapo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that has rows of DAPO-Math-17k's number and shape."""
+    rows = [
+        {"prompt": [{"role": "user", "content": f"{BEFORE} {{}}\n\nHow many are {i}?\n\n{AFTER}"}],
+         "reward_model": {"ground_truth": str(i)}}
+        for i in range(17_397)
+    ]  # fmt: skip
+    repeated = {"prompt": [{"role": "user", "content": "How many  are 0?"}], "reward_model": {"ground_truth": "1"}}
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: [*rows, repeated])
+
+
+def test_labels_and_a_suite_of_one_data_set_of_the_hub(scenario_file: dict[str, Any], load: Load, dapo: None) -> None:
+    scenario_file["labels"] = {"suite": "dapo-math-17k", "count": 16}
+    scenario_file["validation"] = {"problems": {"suite": "dapo-math-17k", "skip": 16, "count": 8}, "samples": 2}
+    scenario = load(scenario_file)
+    texts = {problem.problem for problem in (*scenario.labels, *scenario.validation)}
+    assert len(texts) == 24 and all(re.fullmatch(r"How many are \d+\?", text) for text in texts)
+    assert all(problem.answer in problem.problem for problem in scenario.labels)
+    scenario_file["validation"]["problems"]["skip"] = 17_390
+    with pytest.raises(ScenarioError, match=r"fewer than count=8 of dapo-math-17k's 17397 problems"):
+        load(scenario_file)
+
+
+def test_one_file_is_labels_and_suites_at_once(scenario_file: dict[str, Any], load: Load, tmp_path: Path) -> None:
+    rows = [{"id": i, "problem": f"What is {i} squared?", "answer": str(i * i)} for i in range(40)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    mine = {"jsonl": "mine.jsonl", "shuffle": True, "without": ["3", "5"]}
+    scenario_file["labels"] = {**mine, "count": 16}
+    scenario_file["validation"]["problems"] = {**mine, "skip": 16, "count": 11}
+    scenario_file["test"]["problems"] = {**mine, "skip": 27}
+    first = load(scenario_file)
+    ids = [p.id for p in (*first.labels, *first.validation, *first.test)]
+    assert sorted(ids, key=int) == [str(i) for i in range(40) if i not in (3, 5)] != ids
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, reversed(rows))))
+    assert load(scenario_file).labels == first.labels
+    scenario_file["labels"]["without"] = ["41"]
+    with pytest.raises(ScenarioError, match=r"`without` names '41', which is not in mine\.jsonl"):
+        load(scenario_file)
 
 
 def test_base_checkpoints_are_small_enough_to_ship() -> None:
@@ -47,6 +108,9 @@ def _set(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("student", {"path": "nowhere"}, r"missing checkpoint .*nowhere.*tuition micro build"),
         ("student", {"path": "a", "hub": "b"}, r"exactly one of `path` and `hub`"),
         ("labels", {"jsonl": "absent.jsonl"}, r"no problem file .*absent.jsonl"),
+        ("labels", {"suite": "math5000"}, r"`suite: math5000` is unknown: choose from math500, .*dapo-math-17k"),
+        ("labels.shuffle", True, r"`shuffle` and `skip` belong to `jsonl` and `suite`"),
+        ("labels.revision", "abc", r"`revision` belongs to `suite`"),
         ("search.teacher", "huge", r"search.teacher='huge' is none of the teachers medium"),
         ("name", "../escape", r"name = '../escape'"),
     ],
@@ -87,6 +151,12 @@ def test_identity_covers_content_and_not_prose_or_paths(scenario_file: dict[str,
     assert load({**scenario_file, "description": "other words"}).sha256 == first
     assert load(_set(yaml.safe_load(yaml.safe_dump(scenario_file)), "stages.opd.learning_rate", 2e-3)).sha256 != first
     assert load(_set(scenario_file, "labels.count", 12)).sha256 != first
+
+
+def test_variables_of_the_chat_template_are_content(scenario_file: dict[str, Any], load: Load) -> None:
+    before, after = load(scenario_file), load({**scenario_file, "template": {"enable_thinking": False}})
+    assert before.sha256 != after.sha256
+    assert all(before.recipe.stages[stage] != after.recipe.stages[stage] for stage in before.recipe.stages)
 
 
 def test_a_setting_changes_the_recipe_of_its_stage_only(scenario_file: dict[str, Any], load: Load) -> None:
