@@ -29,6 +29,7 @@ from app.power_command import power
 from app.record_commands import evidence, record, recorded
 from app.scenario_commands import scenarios_app
 from app.silence import silence_libraries
+from app.smol_commands import smol_app
 from app.store_commands import store_app
 
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(micro_app, name="micro")
+app.add_typer(smol_app, name="smol")
 app.add_typer(scenarios_app, name="scenarios")
 app.add_typer(store_app, name="store")
 app.add_typer(suites_app, name="suites")

@@ -23,7 +23,15 @@ from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
 from runners.settings import RLSettings, StageSettings
-from runners.sources import TOKENIZER_FILES, Frozen, ModelSource, ProblemSource, ScenarioError, SuiteSource
+from runners.sources import (
+    TOKENIZER_FILES,
+    Frozen,
+    MissingModelError,
+    ModelSource,
+    ProblemSource,
+    ScenarioError,
+    SuiteSource,
+)
 
 SHOWN_IDS = 20  # of problems that must leave a pool, in one line
 BUILT_IN = Path(__file__).parent / "scenarios"
@@ -214,19 +222,26 @@ class Scenario:
         return tuple(overlaps)
 
     def _check_checkpoint(self, spec: ModelSource) -> None:
-        folder = self.folder / str(spec.path)
+        folder = self._resolve(str(spec.path))
         try:
             weight_files(folder)
         except (OSError, ValueError):  # ValueError: a null byte in the path
-            raise ScenarioError(
-                f"missing checkpoint {str(folder)!r}: build it (tuition micro build) or correct the path"
+            raise MissingModelError(
+                f"missing checkpoint {str(folder)!r}: make it (tuition micro build, tuition smol fetch) or correct the "
+                "path"
             ) from None
+
+    def _resolve(self, path: str) -> Path:
+        try:
+            return self.folder / Path(path).expanduser()
+        except RuntimeError:  # no home folder
+            return self.folder / path
 
     def base_folder(self, model: str) -> Path:
         """The folder of a base model: "student" or a teacher's name. A Hub model is fetched on first use."""
         spec = self.source(model)
         if spec.path is not None:
-            return self.folder / spec.path
+            return self._resolve(spec.path)
         return spec.fetch(["*.safetensors", *TOKENIZER_FILES])
 
     def source(self, model: str) -> ModelSource:

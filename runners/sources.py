@@ -23,6 +23,10 @@ class HubError(ScenarioError):
     """A model or a data set of a scenario is only on the Hub, and cannot be had from there now."""
 
 
+class MissingModelError(ScenarioError):
+    """A model's folder is not there, or holds no weights."""
+
+
 TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt")
 
 
@@ -33,7 +37,10 @@ class Frozen(BaseModel):
 
 
 class ModelSource(Frozen):
-    """A base model: a folder (relative to the scenario's file) or a Hub id with its revision."""
+    """A base model: a folder or a Hub id with its revision.
+
+    A path is relative to the scenario's file; `~` is the home folder.
+    """
 
     path: str | None = None
     hub: str | None = None

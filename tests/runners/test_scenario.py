@@ -18,7 +18,7 @@ REAL = ["llama-70b-to-8b", "qwen3-14b-to-1.7b", "qwen3-4b-to-0.6b-lora", "qwen3-
 
 
 def test_the_built_in_scenarios_are_the_bench_and_those_of_real_models() -> None:
-    assert built_in_scenarios() == sorted(["micro", "micro-b", *REAL])
+    assert built_in_scenarios() == sorted(["micro", "micro-b", "smol", *REAL])
 
 
 @pytest.mark.parametrize("name", ["micro", "micro-b"])
