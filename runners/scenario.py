@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError
 
+from benchmarks.engines.vllm_engine import vllm_version
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
@@ -22,7 +23,7 @@ from planner.space import SearchSpace
 from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
-from runners.settings import RLSettings, StageSettings
+from runners.settings import RLSettings, StageSettings, TeacherServer, Vllm
 from runners.sources import (
     TOKENIZER_FILES,
     Frozen,
@@ -66,7 +67,11 @@ class Hardware(Frozen):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    engine: Literal["transformers", "vllm"] = "transformers"
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        "auto", description="what draws rollouts and scores; auto: vllm on a GPU where it is installed"
+    )
+    vllm: Vllm = Vllm()
+    teacher_server: TeacherServer | None = Field(None, description="default: the teacher is in the trainer's process")
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
 
 
@@ -268,6 +273,13 @@ class Scenario:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @cached_property
+    def engine(self) -> str:
+        """What draws rollouts and scores: "transformers" or "vllm"."""
+        if self.file.hardware.engine != "auto":
+            return self.file.hardware.engine
+        return "vllm" if self.device == "cuda" and vllm_version() is not None else "transformers"
+
+    @cached_property
     def recipe(self) -> Recipe:
         """All of the scenario that decides what a block computes, as content."""
         file = self.file
@@ -283,6 +295,9 @@ class Scenario:
         for stage in ("warmup", "transfer_sft", "teacher_sft"):
             # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
             stages[stage]["generation_batch"] = file.hardware.generation_batch
+        if (server := file.hardware.teacher_server) is not None:
+            stages["warmup"]["teacher_top_k"] = server.top_k
+            stages["opd"]["teacher_top_k"] = 1
         return Recipe(
             student=self._content("student"),
             teachers={name: self._content(name) for name in file.teachers},
@@ -290,7 +305,7 @@ class Scenario:
             labels_per_block=file.labels_per_block,
             prompts_sha256=_sha256(*sorted(p.problem for p in self.prompts)),
             stages=stages,
-            environment={"device": self.device, "dtype": file.hardware.dtype, "engine": file.hardware.engine},
+            environment={"device": self.device, "dtype": file.hardware.dtype, "engine": self.engine},
         )
 
     def _content(self, model: str) -> str:
