@@ -31,6 +31,7 @@ from runners.sources import (
     ModelSource,
     ProblemSource,
     ScenarioError,
+    Shape,
     SuiteSource,
 )
 
@@ -249,6 +250,18 @@ class Scenario:
             return self._resolve(spec.path)
         return spec.fetch(["*.safetensors", *TOKENIZER_FILES])
 
+    def shape(self, model: str) -> Shape | None:
+        """Sizes of a base model, from its configuration if that is at hand, else from the file; None without."""
+        from transformers import AutoConfig
+
+        spec = self.source(model)
+        try:
+            place = self._resolve(spec.path) if spec.path is not None else str(spec.hub)
+            config = AutoConfig.from_pretrained(place, revision=spec.revision, local_files_only=True)
+            return Shape.of(config.get_text_config())
+        except (OSError, ValueError, AttributeError):
+            return spec.shape
+
     def source(self, model: str) -> ModelSource:
         """Where a model comes from: "student" or a teacher's name."""
         return self.file.student if model == "student" else self.file.teachers[model]
@@ -301,9 +314,9 @@ class Scenario:
         return Recipe(
             student=self._content("student"),
             teachers={name: self._content(name) for name in file.teachers},
-            labels=tuple(Label(p.id, _sha256(p.problem), _sha256(p.problem, p.answer)) for p in self.labels),
+            labels=tuple(Label(p.id, hash_texts(p.problem), hash_texts(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
-            prompts_sha256=_sha256(*sorted(p.problem for p in self.prompts)),
+            prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
             stages=stages,
             environment={"device": self.device, "dtype": file.hardware.dtype, "engine": self.engine},
         )
@@ -320,7 +333,7 @@ class Scenario:
                 f"the checkpoint in {folder} cannot be read ({error}): fetch or build it again"
             ) from None
         lora = self.source(model).lora
-        return _sha256(base, lora.model_dump_json()) if lora else base
+        return hash_texts(base, lora.model_dump_json()) if lora else base
 
     @property
     def _prompting(self) -> dict[str, Any]:
@@ -388,7 +401,7 @@ class Scenario:
         if (named := source.problems.named_suite) is not None:
             return named
         problems = getattr(self, suite)
-        return f"{self.name}-{suite}@{_sha256(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
+        return f"{self.name}-{suite}@{hash_texts(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
 
 
 def built_in_scenarios() -> list[str]:
@@ -403,7 +416,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sha256(*texts: str) -> str:
+def hash_texts(*texts: str) -> str:
+    """SHA-256 of texts in their order."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 

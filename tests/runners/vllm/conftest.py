@@ -2,8 +2,12 @@
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+from runners.scenario import BUILT_IN
+from tests.runners.vllm.wide_heads import widen_heads
 
 for name, value in {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -20,3 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "runners/vllm" in item.path.as_posix():
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed here: make test-vllm"))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `student` and `teacher`, those of `micro` as vLLM can take them."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("student", "teacher"):
+        widen_heads(BUILT_IN / "micro" / name, folder / name)
+    return folder

@@ -5,9 +5,6 @@ Each test that trains is a process's worth of vLLM; the models are those of `mic
 
 import os
 import signal
-import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-import yaml
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm
 from benchmarks.sampling import Decoding
@@ -32,13 +28,15 @@ TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
 
 @pytest.fixture
 def make_engine(
-    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, models: Path
 ) -> Iterator[Callable[..., LocalEngine]]:
     engines = []
+    scenario_file["student"] = {"path": str(models / "student")}
+    scenario_file["teachers"] = {"medium": {"path": str(models / "teacher")}}
 
-    def make(**hardware: Any) -> LocalEngine:
-        scenario_file["hardware"] |= hardware
-        engines.append(LocalEngine(load(scenario_file), tmp_path / "results"))
+    def make(results: str = "results", **hardware: Any) -> LocalEngine:
+        scenario_file["hardware"] = {"device": "cpu", **hardware}
+        engines.append(LocalEngine(load(scenario_file), tmp_path / results))
         return engines[-1]
 
     yield make
@@ -50,10 +48,21 @@ def _route(engine: LocalEngine, text: str) -> Route:
     return compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
 
 
-def test_rollouts_have_the_log_probabilities_that_transformers_gives_them() -> None:
+def test_wider_heads_change_nothing(models: Path) -> None:
+    for name in ("student", "teacher"):
+        ids = load_tokenizer(models / name)("57k=57k=", return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            narrow, wide = (
+                load_model(folder / name, "float32", "cpu", trainable=False)(ids).logits
+                for folder in (BUILT_IN / "micro", models)
+            )
+        torch.testing.assert_close(wide, narrow, rtol=1e-3, atol=1e-3)
+
+
+def test_rollouts_have_the_log_probabilities_that_transformers_gives_them(models: Path) -> None:
     from vllm import SamplingParams, TokensPrompt
 
-    folder = BUILT_IN / "micro" / "teacher"
+    folder = models / "teacher"
     tokenizer = load_tokenizer(folder)
     prompts = [tokenizer(f"{number}k=")["input_ids"] for number in range(10, 26)]
     parameters = SamplingParams(temperature=1.0, max_tokens=16, seed=0, logprobs=0)
@@ -72,8 +81,8 @@ def test_rollouts_have_the_log_probabilities_that_transformers_gives_them() -> N
     assert max(differences) < 1e-3
 
 
-def test_draws_depend_on_their_seeds_alone() -> None:
-    folder = BUILT_IN / "micro" / "student"
+def test_draws_depend_on_their_seeds_alone(models: Path) -> None:
+    folder = models / "student"
     tokenizer = load_tokenizer(folder)
     prompts = [tokenizer(f"{number}k=")["input_ids"] for number in range(10, 18)] * 2
     model, ends = load_vllm(folder, "float32"), [tokenizer.eos_token_id]
@@ -97,8 +106,7 @@ def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
     assert record["versions"]["vllm"].startswith("vllm")
     curves = pd.read_parquet(engine.store.path(route.final) / "train.parquet")
     assert curves["mean_tokens"].between(1, 24).all()
-    engine.store.remove(route.final)
-    assert engine.run(route, "again").weights_sha256 == first.weights_sha256
+    assert make_engine("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
 
 
 def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
@@ -185,7 +193,9 @@ def test_a_server_that_cannot_start_ends_in_one_line(
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4000")
     engine = make_engine(teacher_server={"top_k": 1})
-    with pytest.raises(TeacherServerError, match=r"the teacher's server ended with exit code 1 .*read .*\.log") as caught:
+    with pytest.raises(
+        TeacherServerError, match=r"the teacher's server ended with exit code 1 .*read .*\.log"
+    ) as caught:
         engine.run(_route(engine, "teacher=medium opd=1"), "memory")
     assert "\n" not in str(caught.value)
 
