@@ -115,7 +115,7 @@ def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..
     run = engine.run(route, "route")
     scored = engine.score(route.final, "validation", "route")
     assert len(scored.table) == 16
-    assert run.labels.trained == 4
+    assert run.labels.labels_trained == 4
     assert "vllm" in engine.scores.record(scored.key)["key"]["engine"]
 
 
@@ -132,7 +132,7 @@ def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
     assert _route(make_engine(teacher_server={"top_k": 6}), text).final != served
 
 
-def test_the_teacher_behind_a_real_server_teaches_almost_what_it_teaches_in_process(
+def test_a_warmup_block_with_the_teacher_behind_a_real_server(
     make_engine: Callable[..., LocalEngine],
 ) -> None:
     text = "teacher=medium warmup=1"
@@ -148,7 +148,8 @@ def test_the_teacher_behind_a_real_server_teaches_almost_what_it_teaches_in_proc
     assert record["divergence"] == (
         "forward KL over the teacher's 20 likeliest tokens and one bucket for the rest's mass"
     )
-    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    # Events that are taken together are told apart less: the approximation is below the divergence, and not by much.
+    assert all(0.9 * full < approximated < full for full, approximated in zip(*losses, strict=True))
     assert not _servers()
 
 
