@@ -1,0 +1,53 @@
+"""The dashboard's frame: navigation, the choice of a study, and what is damaged. `entry.py` is what Streamlit runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from app.dashboard.files import Problem, stamp
+from app.dashboard.pages import decision
+from app.dashboard.show import View, choose, name_problems
+from app.dashboard.studies import Study, read_study, study_names
+
+# By the path in the URL; the first is shown where the URL names none.
+PAGES: dict[str, tuple[str, str, Callable[[View], None]]] = {
+    "decision": ("Decision", ":material/balance:", decision.show),
+}
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the study …")
+def _study(results: str, name: str, stamps: tuple[tuple[int, int], ...]) -> Study:
+    return read_study(Path(results), name)
+
+
+def cached_study(results: Path, name: str) -> Study:
+    """A study, read again only when one of its files has changed."""
+    folder = results / "studies" / name
+    files = [folder / file for file in ("study.db", "study.db-wal", "report.json", "leaderboard.json")]
+    return _study(str(results), name, tuple(map(stamp, files)))
+
+
+def run(results: Path) -> None:
+    """Show the page that the URL names."""
+    # No icon: Streamlit fetches its icons for a browser's tab from another server.
+    st.set_page_config("Tuition", layout="wide")
+
+    def page(path: str) -> st.Page:
+        title, icon, show = PAGES[path]
+        return st.Page(lambda: show(view), title=title, icon=icon, url_path=path, default=path == next(iter(PAGES)))
+
+    chosen = st.navigation([page(path) for path in PAGES])
+    with st.sidebar:
+        view = View(results, _chosen_study(results))
+        st.caption("Read only. GPU-seconds are processor time on a CPU.")
+    problems: tuple[Problem, ...] = view.study.problems if view.study is not None else ()
+    if not results.is_dir():
+        problems = (Problem(results.name, "there is no such folder: name one, or run a search first"),)
+    name_problems(problems)
+    chosen.run()
+
+
+def _chosen_study(results: Path) -> Study | None:
+    names = study_names(results)
+    return cached_study(results, choose("Study", "study", names)) if names else None
