@@ -28,6 +28,8 @@ def serve(results: Path, port: int, host: str) -> None:
     """Serve until interrupted. Anybody who reaches the port can read the results."""
     from streamlit.web import bootstrap
 
+    import app.dashboard.main  # noqa: F401  (now, and not while the first reader waits)
+
     entry = Path(__file__).with_name("dashboard") / "entry.py"
     options = {
         "server.address": host,

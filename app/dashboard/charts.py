@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Format = Literal["png", "svg", "pdf"]
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
-SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MAP = "cividis"
 WIDTH = 4.8  # inches: at the width of a phone its letters still have eight pixels
@@ -31,14 +30,16 @@ _drawing = threading.Lock()  # matplotlib's fonts and settings are shared by all
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of text, faint lines and the page."""
+    """Colours of text, faint lines, the page, and data: the same six, the bright ones first on a dark page."""
 
     text: str
     faint: str
     page: str
+    series: tuple[str, ...]
 
 
-LIGHT, DARK = Palette("#262730", "#cccccc", "#ffffff"), Palette("#fafafa", "#555b66", "#0e1117")
+LIGHT = Palette("#262730", "#cccccc", "#ffffff", (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY))
+DARK = Palette("#fafafa", "#555b66", "#171715", (SKY, YELLOW, GREEN, PINK, ORANGE, BLUE))
 Draw = Callable[..., "Figure"]
 
 
@@ -86,7 +87,7 @@ def labels_by_stage(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """One bar of labels. Columns: stage, labels."""
     figure, axes = _figure(1.25)
     left = 0.0
-    colours = dict(zip(frame["stage"], (BLUE, ORANGE, palette.faint), strict=False))
+    colours = dict(zip(frame["stage"], (*palette.series[:2], palette.faint), strict=False))
     for stage, labels in zip(frame["stage"], frame["labels"], strict=True):
         axes.barh(0, labels, left=left, color=colours[stage], edgecolor=palette.page, label=f"{stage}: {labels:,.0f}")
         left += labels
@@ -103,8 +104,8 @@ def forest(frame: pd.DataFrame, palette: Palette, unit: str = "points", zero: bo
     figure, axes = _figure(0.75 + 0.42 * max(1, len(frame)))
     kinds = list(dict.fromkeys(frame["kind"]))
     for height, row in enumerate(records(frame.iloc[::-1])):
-        place = kinds.index(row["kind"]) % len(SERIES)
-        colour = SERIES[place]
+        place = kinds.index(row["kind"]) % len(MARKERS)
+        colour = palette.series[place]
         axes.hlines(height, row["low"], row["high"], color=colour, linewidth=1.6)
         axes.plot(row["mean"], height, MARKERS[place], color=colour, markersize=5)
         axes.annotate(
@@ -158,12 +159,24 @@ def cost(frame: pd.DataFrame, palette: Palette) -> "Figure":
             frame["gpu_seconds"], frame["score"], yerr=frame["error"], fmt="none", ecolor=palette.faint, zorder=1
         )
     axes.scatter(
-        frame["gpu_seconds"], frame["score"], s=6 if many else 20, color=SKY, zorder=2, rasterized=many, label="runs"
+        frame["gpu_seconds"],
+        frame["score"],
+        s=6 if many else 20,
+        color=palette.series[0],
+        zorder=2,
+        rasterized=many,
+        label="runs",
     )
     front = frame[frame["front"]].sort_values("gpu_seconds")
-    axes.step(front["gpu_seconds"], front["score"], where="post", color=ORANGE, linewidth=1.4, zorder=3)
+    axes.step(front["gpu_seconds"], front["score"], where="post", color=palette.series[1], linewidth=1.4, zorder=3)
     axes.plot(
-        front["gpu_seconds"], front["score"], "D", color=ORANGE, markersize=5, zorder=4, label="none better is cheaper"
+        front["gpu_seconds"],
+        front["score"],
+        "D",
+        color=palette.series[1],
+        markersize=5,
+        zorder=4,
+        label="none better is cheaper",
     )
     axes.set_xlabel("GPU-seconds, full cost of a run")
     axes.set_ylabel("validation score, %")
@@ -214,7 +227,7 @@ def bars(frame: pd.DataFrame, palette: Palette, unit: str = "%") -> "Figure":
     for place, name in enumerate(names):
         own = frame[frame["name"] == name]
         heights = [-groups.index(group) - (place - (len(names) - 1) / 2) * thick for group in own["group"]]
-        axes.barh(heights, own["mean"], thick * 0.9, color=SERIES[place % len(SERIES)], label=_cut(name, 30))
+        axes.barh(heights, own["mean"], thick * 0.9, color=palette.series[place % len(MARKERS)], label=_cut(name, 30))
         axes.errorbar(own["mean"], heights, xerr=own["error"], fmt="none", ecolor=palette.text, linewidth=0.9)
     axes.set_yticks([-place for place in range(len(groups))], [_cut(group, 24) for group in groups])
     axes.set_xlabel(unit)
@@ -230,7 +243,11 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
         known = part.dropna(subset=[value])
         if len(known):
             axes.plot(
-                known["step"], known[value], color=SERIES[place % len(SERIES)], linewidth=1.3, label=_cut(stage, 24)
+                known["step"],
+                known[value],
+                color=palette.series[place % len(MARKERS)],
+                linewidth=1.3,
+                label=_cut(stage, 24),
             )
     axes.set_xlabel("optimizer step of the route")
     axes.set_ylabel(label)

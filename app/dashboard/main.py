@@ -5,27 +5,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.dashboard.files import Problem, stamp
-from app.dashboard.pages import decision
+from app.dashboard import caches
+from app.dashboard.files import Problem
+from app.dashboard.pages import allocations, compare, decision
 from app.dashboard.show import View, choose, name_problems
-from app.dashboard.studies import Study, read_study, study_names
+from app.dashboard.studies import Study, study_names
 
 # By the path in the URL; the first is shown where the URL names none.
 PAGES: dict[str, tuple[str, str, Callable[[View], None]]] = {
     "decision": ("Decision", ":material/balance:", decision.show),
+    "allocations": ("Allocations", ":material/scatter_plot:", allocations.show),
+    "compare": ("Compare", ":material/compare_arrows:", compare.show),
 }
-
-
-@st.cache_resource(max_entries=8, show_spinner="Reading the study …")
-def _study(results: str, name: str, stamps: tuple[tuple[int, int], ...]) -> Study:
-    return read_study(Path(results), name)
-
-
-def cached_study(results: Path, name: str) -> Study:
-    """A study, read again only when one of its files has changed."""
-    folder = results / "studies" / name
-    files = [folder / file for file in ("study.db", "study.db-wal", "report.json", "leaderboard.json")]
-    return _study(str(results), name, tuple(map(stamp, files)))
 
 
 def run(results: Path) -> None:
@@ -37,7 +28,9 @@ def run(results: Path) -> None:
         title, icon, show = PAGES[path]
         return st.Page(lambda: show(view), title=title, icon=icon, url_path=path, default=path == next(iter(PAGES)))
 
-    chosen = st.navigation([page(path) for path in PAGES])
+    pages = {path: page(path) for path in PAGES}
+    st.session_state["pages"] = pages
+    chosen = st.navigation(list(pages.values()))
     with st.sidebar:
         view = View(results, _chosen_study(results))
         st.caption("Read only. GPU-seconds are processor time on a CPU.")
@@ -46,8 +39,9 @@ def run(results: Path) -> None:
         problems = (Problem(results.name, "there is no such folder: name one, or run a search first"),)
     name_problems(problems)
     chosen.run()
+    caches.warm(results)  # after the first page, which needs none of it
 
 
 def _chosen_study(results: Path) -> Study | None:
     names = study_names(results)
-    return cached_study(results, choose("Study", "study", names)) if names else None
+    return caches.study(results, choose("Study", "study", names)) if names else None
