@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from app.dashboard import caches
@@ -21,8 +23,6 @@ PAGES: dict[str, tuple[str, str, Callable[[View], None]]] = {
 
 def run(results: Path) -> None:
     """Show the page that the URL names."""
-    # No icon: Streamlit fetches its icons for a browser's tab from another server.
-    st.set_page_config("Tuition", layout="wide")
 
     def page(path: str) -> st.Page:
         title, icon, show = PAGES[path]
@@ -31,6 +31,8 @@ def run(results: Path) -> None:
     pages = {path: page(path) for path in PAGES}
     st.session_state["pages"] = pages
     chosen = st.navigation(list(pages.values()))
+    # After the pages, whose icons Streamlit would otherwise fetch for the browser's tab from another server.
+    st.set_page_config(f"{chosen.title} - Tuition", _icon(), layout="wide")
     with st.sidebar:
         view = View(results, _chosen_study(results))
         st.caption("Read only. GPU-seconds are processor time on a CPU.")
@@ -45,3 +47,11 @@ def run(results: Path) -> None:
 def _chosen_study(results: Path) -> Study | None:
     names = study_names(results)
     return caches.study(results, choose("Study", "study", names)) if names else None
+
+
+def _icon() -> Any:
+    """Three bars: labels for the teacher, for the student, unspent."""
+    icon = np.zeros((32, 32, 4), dtype=np.uint8)
+    for top, width, colour in ((3, 28, (0, 114, 178)), (13, 18, (213, 94, 0)), (23, 10, (160, 160, 160))):
+        icon[top : top + 7, 2 : 2 + width] = (*colour, 255)
+    return icon
