@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import chains, index, samples
+from app.dashboard import boards, chains, index, samples
+from app.dashboard.boards import ShownBoard
 from app.dashboard.files import Problem, stamp
 from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
@@ -116,10 +117,15 @@ def tree(results: Path, name: str) -> pd.DataFrame:
     return _tree(str(results), name, _stamps(results, name), found.version, found)
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _uses(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> Mapping[str, int]:
+    return chains.uses(_items(results, name, stamps).values(), _found.items)
+
+
 def uses(results: Path, name: str) -> Mapping[str, int]:
-    """How many trials use a block, by key."""
-    frame = tree(results, name)
-    return dict(zip(frame["key"], frame["uses"], strict=True))
+    """How many runs of a study use a block, by key."""
+    found = _indexes(str(results))[0].refresh()
+    return _uses(str(results), name, _stamps(results, name), found.version, found)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -130,3 +136,14 @@ def _curves(results: str, keys: tuple[str, ...], _blocks: Sequence[Block]) -> pd
 def curves(results: Path, blocks: Sequence[Block]) -> pd.DataFrame:
     """Training curves of a chain; FileError as there."""
     return _curves(str(results), tuple(block.key for block in blocks), blocks)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Recomputing the leaderboard …")
+def _board(folder: str, stamps: Stamps) -> ShownBoard:
+    return boards.read_board(Path(folder))
+
+
+def board(folder: Path) -> ShownBoard:
+    """A leaderboard, recomputed from its samples when its manifest, entries or samples change; EntryError as there."""
+    paths = (boards.manifest_path(folder), folder / "entries", folder / "samples")
+    return _board(str(folder), tuple(map(stamp, paths)))

@@ -21,11 +21,12 @@ from benchmarks.records import artefact_folder
 
 CURVES = {
     "reward": "reward",
-    "zero_variance_share": "share of groups without variance",
+    "zero_variance_share": "share without variance",
     "entropy": "entropy, nats",
     "kl": "divergence (KL)",
     "mean_tokens": "tokens a completion",
 }
+TREE = ("key", "place", "parent_place", "depth", "row", "label", "model", "gpu_seconds", "uses", "saved", "score")
 MAX_CURVE_BYTES = 64 << 20
 
 
@@ -82,23 +83,25 @@ def parent(block: Block, blocks: Mapping[str, Block]) -> str | None:
 
 
 def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
-    """The tree of some runs, parents before children. Columns: key, place, parent_place (-1), depth, row, label, model,
-    gpu_seconds, uses, saved, score (the best validation score below, %, nan where there is none).
+    """The tree of some items' first runs, parents before children. Columns: TREE.
+
+    `parent_place` is -1 for a root, `uses` counts runs, `saved` are GPU-seconds, `score` is the best validation score
+    below (%, nan where there is none).
     """
     finals = by_weights(blocks)
-    uses: dict[str, int] = {}
+    used: dict[str, int] = {}
     best: dict[str, float] = {}
     for item in items:
         seed, weights = item.runs[0]
         found = chain(blocks, finals, seed, weights)
         for block in found.blocks if found is not None else ():
-            uses[block.key] = uses.get(block.key, 0) + 1
+            used[block.key] = used.get(block.key, 0) + 1
             if item.validation is not None:
                 best[block.key] = max(best.get(block.key, 0.0), item.validation)
     children: dict[str | None, list[str]] = {}
-    for key in uses:
+    for key in used:
         above = parent(blocks[key], blocks)
-        children.setdefault(above if above in uses else None, []).append(key)
+        children.setdefault(above if above in used else None, []).append(key)
     rows, leaf = list[dict[str, object]](), 0
     # Not by recursion: a chain may be longer than Python's stack. Children are stacked in reverse to come out in order.
     stack: list[tuple[str, int, int]] = [(key, -1, 0) for key in _ordered(children.get(None, []), blocks)]
@@ -109,31 +112,28 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
         rows.append(
             {
                 "key": key, "place": place, "parent_place": above_place, "depth": depth, "row": leaf,
-                "label": block.name, "model": block.model, "gpu_seconds": price, "uses": uses[key],
-                "saved": price * (uses[key] - 1), "score": 100 * best[key] if key in best else float("nan"),
+                "label": block.name, "model": block.model, "gpu_seconds": price, "uses": used[key],
+                "saved": price * (used[key] - 1), "score": 100 * best[key] if key in best else float("nan"),
             }
         )  # fmt: skip
         below = _ordered(children.get(key, []), blocks)
         leaf += not below
         stack += [(child, place, depth + 1) for child in below]
-    columns = [
-        "key",
-        "place",
-        "parent_place",
-        "depth",
-        "row",
-        "label",
-        "model",
-        "gpu_seconds",
-        "uses",
-        "saved",
-        "score",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(TREE))
 
 
 def _ordered(keys: list[str], blocks: Mapping[str, Block]) -> list[str]:
     return sorted(keys, key=lambda key: (blocks[key].stage, blocks[key].index, key), reverse=True)
+
+
+def uses(items: Iterable[Item], blocks: Mapping[str, Block]) -> dict[str, int]:
+    """How many runs hold a block in their chain, by key; a trial and a tested row of the same weights are one run."""
+    finals, counted = by_weights(blocks), dict[str, int]()
+    for seed, weights in dict.fromkeys(run for item in items for run in item.runs):
+        found = chain(blocks, finals, seed, weights)
+        for block in found.blocks if found is not None else ():
+            counted[block.key] = counted.get(block.key, 0) + 1
+    return counted
 
 
 def subtree(frame: pd.DataFrame, place: int) -> pd.DataFrame:
@@ -189,7 +189,8 @@ def labels_booked(results: Path, study: str, seed: int | None, allocation_id: st
     try:
         with database(path) as db:
             rows = db.execute(
-                "SELECT stage, COUNT(DISTINCT id) FROM spent WHERE study = ? AND seed = ? AND route LIKE ? GROUP BY stage",
+                "SELECT stage, COUNT(DISTINCT id) FROM spent WHERE study = ? AND seed = ? AND route LIKE ? "
+                "GROUP BY stage",
                 (study, seed, f"{allocation_id}:%"),
             ).fetchall()
     except sqlite3.DatabaseError as error:

@@ -7,10 +7,10 @@ import streamlit as st
 
 from app.dashboard import caches
 from app.dashboard.files import Problem
-from app.dashboard.pages import allocations, compare, decision, tree
-from app.dashboard.pages import run as run_page
 from app.dashboard.show import View, choose, name_problems
 from app.dashboard.studies import Study, study_names
+from app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
+from app.dashboard.views import run as run_page
 
 # By the path in the URL; the first is shown where the URL names none.
 PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
@@ -19,6 +19,8 @@ PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
     "compare": ("Compare", compare.show),
     "run": ("Run", run_page.show),
     "tree": ("Tree", tree.show),
+    "leaderboards": ("Leaderboards", leaderboards.show),
+    "live": ("Live", live.show),
 }
 
 

@@ -8,10 +8,10 @@ import streamlit as st
 from app.dashboard import caches, chains, charts, samples, words
 from app.dashboard.chains import CURVES, Chain
 from app.dashboard.files import FileError, Problem, last_lines, read_json
-from app.dashboard.pages.compare import OFFERED, completion
 from app.dashboard.samples import Item
 from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
 from app.dashboard.studies import Study, parse
+from app.dashboard.views.compare import OFFERED, completion
 from benchmarks.records import artefact_folder
 
 LOG_LINES = 200
@@ -90,7 +90,7 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain, seed: int | None
         frame, hide_index=True, width="stretch",
         column_config={
             "GPU-s": number(format="%.3g", help="With the rollouts that it was the first of the route to need"),
-            "shared by runs": number(help="Trials of the study whose chain holds this block"),
+            "shared by runs": number(help="Runs of the study whose chain holds this block"),
         },
     )  # fmt: skip
     table("blocks", frame)
