@@ -12,6 +12,7 @@ import typer
 
 from app import grade_command
 from app.bench_commands import bench, suites_app
+from app.dashboard_command import dashboard
 from app.leaderboard_commands import leaderboard_app
 from app.options import (
     DEFAULT_RESULTS,
@@ -57,6 +58,7 @@ app.command(epilog="Example: tuition bench --model base:student --suite micro --
 app.add_typer(leaderboard_app, name="leaderboard")
 app.command(epilog="Example: tuition record --scenario micro --seeds 4 --workers 2")(record)
 app.command(epilog="Example: tuition recorded micro.parquet")(recorded)
+app.command("app", epilog="Example: tuition app results --port 8501")(dashboard)
 app.command(epilog="Example: tuition evidence --table micro.parquet --figure evidence.png")(evidence)
 
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt

@@ -165,10 +165,15 @@ def compare(a: Listed, b: Listed) -> Difference | None:
     """
     if not a.outcomes or not b.outcomes:
         raise EntryError(f"{a.short} and {b.short} cannot be compared: a reported entry has no samples")
-    common = sorted(set(a.outcomes[0].problem_ids) & set(b.outcomes[0].problem_ids))
+    return compare_runs(a.outcomes, b.outcomes)
+
+
+def compare_runs(a: Sequence[Outcomes], b: Sequence[Outcomes]) -> Difference | None:
+    """`compare` for the runs of two entries, one or more each."""
+    common = sorted(set(a[0].problem_ids) & set(b[0].problem_ids))
     if len(common) < 2:
         return None
-    seeds = [{run.seed: run for run in listed.outcomes if run.seed is not None} for listed in (a, b)]
+    seeds = [{run.seed: run for run in runs if run.seed is not None} for runs in (a, b)]
     both = sorted(seeds[0].keys() & seeds[1].keys())
     if both:
         pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
@@ -183,10 +188,10 @@ def compare(a: Listed, b: Listed) -> Difference | None:
     return paired_difference([chosen(run) for run, _ in pairs], [chosen(run) for _, run in pairs])
 
 
-def _as_many_as(one: Listed, other: Listed) -> Sequence[Outcomes]:
+def _as_many_as(one: Sequence[Outcomes], other: Sequence[Outcomes]) -> Sequence[Outcomes]:
     """The runs of one entry; a checkpoint without a training seed stands for as many as the other has."""
-    checkpoint = len(one.outcomes) == 1 and one.outcomes[0].seed is None
-    return one.outcomes * len(other.outcomes) if checkpoint else one.outcomes
+    checkpoint = len(one) == 1 and one[0].seed is None
+    return tuple(one) * len(other) if checkpoint else one
 
 
 def _reported(board: Board) -> tuple[ReportedTable, ...]:

@@ -1,0 +1,220 @@
+"""What a study recommends, in words a manager understands. It chooses by validation scores alone, as the search does.
+
+Simplified: costs of a next step are those of like steps that were paid before; what the store already holds makes them
+cheaper.
+"""
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from app.dashboard import words
+from app.dashboard.files import records
+from app.dashboard.studies import Study, parse
+from benchmarks.baselines import DIRECT
+from benchmarks.leaderboard import RankedRow
+from benchmarks.statistics import Difference
+from planner.allocation import Allocation, AllocationError, replay_control
+
+RECENT_TRIALS = 10  # our choice: the price of one more trial is the mean of so many
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a route spends the budget, in labels. None where no complete trial tells how many labels a block has."""
+
+    teacher: int | None
+    student: int | None
+    unspent: int | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An allocation that the search puts forward; `row` is its tested row, None before the test."""
+
+    allocation: Allocation
+    name: str
+    row: RankedRow | None
+    validation: float
+    se_validation: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The recommended row against another: a sentence, and the difference it states."""
+
+    other: str
+    sentence: str
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command worth giving next, why, and what it would cost."""
+
+    why: str
+    command: str
+    cost: str
+
+
+def split(study: Study, allocation: Allocation) -> Split:
+    """An allocation in labels."""
+    each, budget = study.labels_per_block, study.budget
+    if each is None:
+        return Split(None, None, None)
+    teacher, student = allocation.teacher_label_blocks * each, allocation.student_rl * each
+    return Split(teacher, student, None if budget is None else max(0, budget - teacher - student))
+
+
+def choices(study: Study) -> list[Choice]:
+    """The recommended allocation and the runner-up: the best distinct routes by validation score ([] before any)."""
+    found: list[Choice] = []
+    seen: set[str] = set()
+    rows = {ranked.row.allocation: ranked for ranked in study.rows if not ranked.row.shuffled}
+    for trial in records(study.complete):
+        allocation = parse(trial["allocation"]) if trial["allocation"] else None
+        same = trial["route_key"] or trial["allocation"]
+        if allocation is None or same in seen:
+            continue
+        seen.add(same)
+        error = None if math.isnan(trial["se_problems"]) else float(trial["se_problems"])
+        row = rows.get(str(allocation))
+        found.append(Choice(allocation, f"search #{trial['number']}", row, float(trial["score"]), error))
+        if len(found) == 2:
+            break
+    return found
+
+
+def comparisons(study: Study, choice: Choice) -> list[Comparison]:
+    """The recommended row against direct GRPO and against its replay control, as far as they were tested."""
+    if choice.row is None:
+        return []
+    rows = {ranked.row.name: ranked.row for ranked in study.rows}
+    by_allocation = {ranked.row.allocation: ranked.row for ranked in study.rows if not ranked.row.shuffled}
+    own, found = choice.row.row, []
+    if DIRECT in rows and own.name != DIRECT:
+        difference = study.difference(own.name, DIRECT) or own.difference
+        if difference is not None:
+            text = f"{words.points(difference)} over direct GRPO {_labels(rows[DIRECT].labels_trained, own)}"
+            found.append(Comparison(DIRECT, text, difference))
+    try:
+        control = by_allocation.get(str(replay_control(choice.allocation)))
+    except AllocationError:
+        control = None
+    if control is not None:
+        difference = study.difference(own.name, control.name)
+        if difference is not None:
+            text = f"{words.points(difference)} over its replay control (the same steps, no new labels for the student)"
+            found.append(Comparison(control.name, text, difference))
+    return found
+
+
+def _labels(theirs: int, own: Any) -> str:
+    if theirs == own.labels_trained:
+        return f"with the same {words.whole(theirs, 'label')}"
+    return f"with {words.whole(theirs, 'label')} instead of {own.labels_trained:,}"
+
+
+def uncertain(study: Study, found: list[Choice]) -> list[str]:
+    """What the numbers do not settle, one sentence each."""
+    lines = []
+    best = found[0] if found else None
+    if best is None:
+        return ["No trial is complete yet."]
+    if best.row is None:
+        lines.append("Not tested: the validation score chose this split out of many and flatters it.")
+    elif best.row.row.score.num_seeds == 1:
+        lines.append("One training run: the intervals leave training variance out; a retraining may change the order.")
+    for comparison in comparisons(study, best):
+        if comparison.difference.low <= 0 <= comparison.difference.high:
+            lines.append(f"The difference to {words.code(comparison.other)} may be zero: its interval holds zero.")
+    if best.row is not None and best.row.rank_first != best.row.rank_last:
+        lines.append(f"Its rank among the tested rows is {best.row.rank}: these are not told apart.")
+    if best.row is not None and best.row.rank_first > 1:
+        leader = study.rows[0].row.name
+        lines.append(f"On the test suite {words.code(leader)} came out ahead of the split that validation chose.")
+    failed = int((study.trials["state"] == "fail").sum())
+    if failed:
+        lines.append(f"{words.whole(failed, 'trial')} failed and say nothing about their splits.")
+    running = int((study.trials["state"] == "running").sum())
+    if running:
+        lines.append(f"{words.whole(running, 'trial is', 'trials are')} running: the recommendation may change.")
+    return lines
+
+
+def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
+    """The recommended split against the runner-up; None without one."""
+    if len(found) < 2:
+        return None
+    best, second = found
+    if best.row is not None and second.row is not None:
+        difference = study.difference(best.row.row.name, second.row.row.name)
+        if difference is not None:
+            return f"The recommended split is at {words.points(difference)} to it on the test suite."
+    gap = 100 * (best.validation - second.validation)
+    return f"It is {words.value(gap)} points behind on validation; no interval, for both were chosen by that score."
+
+
+def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
+    """What to run next, most useful first."""
+    command, steps = str(study.report.get("command") or ""), []
+    several = [ranked.row.score.num_seeds for ranked in study.rows]
+    is_search = command.startswith("tuition search")
+    if is_search and (not several or min(several) < 3):
+        full = [ranked.row.gpu_seconds for ranked in study.rows]
+        wanted = 3 - (min(several) if several else 0)
+        cost = (
+            f"at most {words.seconds(wanted * sum(full))} GPU-seconds; shared beginnings make it less" if full else ""
+        )
+        steps.append(
+            NextStep(
+                "Retrain the finalists and baselines on more seeds, so that training variance is in the errors.",
+                with_option(command, "--test-seeds", "3"), cost or "the finalists' full cost, three times",
+            )
+        )  # fmt: skip
+    recent = study.trials[study.trials["state"] == "complete"].tail(RECENT_TRIALS)["gpu_seconds_marginal"].dropna()
+    if is_search and len(recent):
+        trials = int(study.trials["state"].isin(["complete", "fail", "pruned"]).sum())
+        steps.append(
+            NextStep(
+                "Search on: more trials go on from the stored blocks.",
+                with_option(command, "--trials", str(trials + RECENT_TRIALS)),
+                f"about {words.seconds(RECENT_TRIALS * fmean(recent))} GPU-seconds for {RECENT_TRIALS} more trials, "
+                "as the last ones cost",
+            )
+        )
+    return steps
+
+
+def with_option(command: str, option: str, value: str) -> str:
+    """A command with an option set, instead of what it was or at the end."""
+    try:
+        parts = shlex.split(command)
+    except ValueError:
+        return command
+    kept, skip = [], False
+    for part in parts:
+        if skip:
+            skip = False
+        elif part == option:
+            skip = True
+        elif not part.startswith(f"{option}="):
+            kept.append(part)
+    return shlex.join([*kept, option, value])
+
+
+def reuse_sentence(report: Mapping[str, Any], trials: Any) -> str | None:
+    """What sharing blocks saved a study, in one line; None before a trial is complete."""
+    done = trials[trials["state"] == "complete"]
+    full, spent = done["gpu_seconds_full"].sum(), done["gpu_seconds_marginal"].sum()
+    requested, trained = done["blocks_requested"].sum(), done["blocks_executed"].sum()
+    if not requested or not full:
+        return None
+    return (
+        f"Reuse saved {words.seconds(full - spent)} of {words.seconds(full)} GPU-seconds "
+        f"({(full - spent) / full:.0%}): "
+        f"{requested:,.0f} blocks were asked for by {words.whole(len(done), 'trial')}, {trained:,.0f} were trained."
+    )

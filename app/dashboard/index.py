@@ -1,0 +1,172 @@
+"""What lies in a results folder by key, held in memory: records are read once, and new ones as they appear.
+
+A folder under a key never changes, so that a record is read again only when its folder went and came back. Only
+`record.json` is read, never a checkpoint. 70,000 records take a few seconds, in a thread of their own that starts with
+the first page.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from app.dashboard.files import KEY, FileError, Problem, folders, read_json, reason, stamp
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the store tells of a block; `parent` and `teacher` are keys of blocks or hashes of base weights."""
+
+    key: str
+    stage: str
+    index: int
+    model: str
+    run_seed: int
+    parent: str
+    teacher: str | None
+    weights: str
+    gpu_seconds: float
+    rollouts: str | None
+    rollout_seconds: float
+    labels_new: int
+    labels_pool: int
+    steps: int
+    tokens: int
+    finished: float
+    accelerator: str
+
+    @property
+    def name(self) -> str:
+        """Stage and place in it: "opd[1]"."""
+        return f"{self.stage}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a score came about, but for the model: scores of one protocol can be compared."""
+
+    suite: str
+    decoding: str
+    num_samples: int
+    sampling_seed: int
+    engine: str
+    grader: str
+
+    @property
+    def name(self) -> str:
+        """As it is offered."""
+        return f"{self.suite} ({self.decoding}, {self.num_samples} samples, seed {self.sampling_seed})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScore:
+    """A score of a model's weights."""
+
+    key: str
+    weights: str
+    protocol: Protocol
+    gpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """All items by key, what could not be read, and a number that rises with every change."""
+
+    items: Mapping[str, T]
+    problems: tuple[Problem, ...]
+    version: int
+
+
+class Index(Generic[T]):
+    """The records under `root/<2 hex>/<key>/`. Safe for several threads.
+
+    Args:
+        root: the store's or the scores' folder.
+        parse: makes an item of a key and a record; ValueError, KeyError or TypeError for a damaged one.
+    """
+
+    def __init__(self, root: Path, parse: Callable[[str, Mapping[str, Any]], T]):
+        self._root, self._parse = root, parse
+        self._lock = threading.Lock()
+        self._stamps: dict[str, int] = {}
+        self._found: dict[str, dict[str, T | Problem]] = {}
+        self._all: Found[T] = Found({}, (), 0)
+
+    def refresh(self) -> Found[T]:
+        """All items as they are now; waits for the first reading."""
+        with self._lock:
+            now = {prefix.name: stamp(prefix)[0] for prefix in folders(self._root) if len(prefix.name) == 2}
+            changed = [name for name in now if self._stamps.get(name) != now[name]]
+            gone = self._found.keys() - now.keys()
+            for name in gone:
+                del self._found[name]
+            for name in changed:
+                before = self._found.get(name, {})
+                keys = [f.name for f in folders(self._root / name) if KEY.fullmatch(f.name)]
+                # What was damaged is looked at again: it may have been moved aside and made anew.
+                self._found[name] = {
+                    key: before[key] if key in before and not isinstance(before[key], Problem) else self._read(key)
+                    for key in keys
+                }
+            if changed or gone:
+                found = [pair for part in self._found.values() for pair in part.items()]
+                self._all = Found(
+                    {key: item for key, item in found if not isinstance(item, Problem)},
+                    tuple(item for _, item in found if isinstance(item, Problem)),
+                    self._all.version + 1,
+                )
+            self._stamps = now
+            return self._all
+
+    def _read(self, key: str) -> T | Problem:
+        try:
+            record = read_json(self._root / key[:2] / key / "record.json")
+            if not isinstance(record, dict) or record.get("key") != key:
+                raise FileError("names another key")
+            return self._parse(key, record)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            told = "is missing" if isinstance(error, FileNotFoundError) else reason(error) or type(error).__name__
+            return Problem(f"{self._root.name}/{key[:2]}/{key[:12]}…/record.json", told)
+
+
+def blocks(results: Path) -> Index[Block]:
+    """The index of a results folder's blocks."""
+    return Index(results / "store", _block)
+
+
+def scores(results: Path) -> Index[StoredScore]:
+    """The index of a results folder's scores."""
+    protocols: dict[Protocol, Protocol] = {}
+
+    def parse(key: str, record: Mapping[str, Any]) -> StoredScore:
+        told = record["score_key"]
+        decoding = told["decoding"]
+        protocol = Protocol(
+            str(told["suite"]), str(decoding.get("name", "decoding")), int(told["num_samples"]),
+            int(told["sampling_seed"]), str(told["engine"]), str(told["grader"]),
+        )  # fmt: skip
+        shared = protocols.setdefault(protocol, protocol)  # one for all: there are few, and 70,000 scores
+        return StoredScore(key, _text(told["weights_sha256"]), shared, float(record.get("gpu_seconds") or 0.0))
+
+    return Index(results / "scores", parse)
+
+
+def _block(key: str, record: Mapping[str, Any]) -> Block:
+    rollouts = record.get("rollouts") or {}
+    teacher = record.get("teacher")
+    return Block(
+        key, str(record["stage"]), int(record["index"]), str(record["model"]), int(record["run_seed"]),
+        _text(record["parent"]), None if teacher is None else _text(teacher), _text(record["weights_sha256"]),
+        float(record["gpu_seconds"]), rollouts.get("key"), float(rollouts.get("gpu_seconds") or 0.0),
+        int(record.get("labels_new") or 0), int(record.get("labels_pool") or 0), int(record.get("steps") or 0),
+        int(record.get("tokens") or 0), float(record.get("finished") or 0.0), str(record.get("accelerator") or ""),
+    )  # fmt: skip
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value

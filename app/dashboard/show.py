@@ -1,0 +1,133 @@
+"""What all pages share: a chart with its downloads, choices that stand in the URL, and how problems are named."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import charts, words
+from app.dashboard.files import Problem
+from app.dashboard.studies import Study
+
+MIME: dict[charts.Format, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
+MAX_PROBLEMS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page is shown of: a results folder and a study of it (None where there is none)."""
+
+    results: Path
+    study: Study | None
+
+
+def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
+    """A chart of a frame, its downloads, and a text for those who cannot see it. `name` begins the files' names."""
+    dark = st.context.theme.type == "dark"
+    content = hashlib.sha256(words.csv(frame) + repr((draw.__name__, options)).encode()).hexdigest()
+    st.image(_png(draw, frame, options, content, dark), caption=about, width="stretch")
+    with st.popover("Download", icon=":material/download:", key=f"download {name}"):
+        for format, mime in MIME.items():
+            file, make = words.file_name([name]), partial(charts.render, draw, frame, format, **options)
+            st.download_button(
+                format.upper(), make, f"{file}.{format}", mime, key=f"{name} {format}", on_click="ignore"
+            )
+        table(name, frame)
+
+
+def table(name: str, frame: pd.DataFrame, label: str = "CSV") -> None:
+    """A button that downloads a frame as CSV."""
+    file = words.file_name([name])
+    st.download_button(
+        label, partial(words.csv, frame), f"{file}.csv", "text/csv", key=f"{name} csv", on_click="ignore"
+    )
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def _png(_draw: charts.Draw, _frame: pd.DataFrame, _options: dict[str, Any], content: str, dark: bool) -> bytes:
+    return charts.render(_draw, _frame, "png", dark, transparent=True, **_options)
+
+
+def choose(label: str, key: str, options: Sequence[str], default: str | None = None, help: str | None = None) -> str:
+    """A choice that stands in the URL under `key`. What the URL asks for and is no option is passed over."""
+    _from_url(key, options, default)
+    chosen = str(st.selectbox(label, options, key=key, help=help))
+    to_url(key, chosen if chosen != (default or options[0]) else None)
+    return chosen
+
+
+def switch(label: str, key: str, options: Sequence[str], default: str | None = None) -> str:
+    """The same for a few options of ours, side by side. Their names are Markdown: never texts of the data."""
+    _from_url(key, options, default)
+    chosen = st.segmented_control(label, options, key=key, required=True)
+    to_url(key, chosen if chosen != (default or options[0]) else None)
+    return str(chosen)
+
+
+def _from_url(key: str, options: Sequence[str], default: str | None) -> None:
+    asked = st.query_params.get(key)
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = asked if asked in options else default if default in options else options[0]
+
+
+def search_text(label: str, key: str) -> str:
+    """A text that stands in the URL."""
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(key, "")[:200]
+    text = str(st.text_input(label, key=key, max_chars=200))
+    to_url(key, text or None)
+    return text
+
+
+def switch_on(label: str, key: str, help: str | None = None) -> bool:
+    """A switch that stands in the URL; off unless the URL says 1."""
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(key) == "1"
+    on = st.toggle(label, key=key, help=help)
+    to_url(key, "1" if on else None)
+    return on
+
+
+def several(label: str, key: str, options: Sequence[str], default: Sequence[str], most: int) -> list[str]:
+    """Several choices that stand in the URL, separated by `~`; those that are no options are passed over."""
+    if key not in st.session_state:
+        asked = [name for name in st.query_params.get(key, "").split("~") if name in options]
+        st.session_state[key] = list(dict.fromkeys(asked))[:most] or list(default)
+    st.session_state[key] = [name for name in st.session_state[key] if name in options]
+    chosen = st.multiselect(label, options, key=key, max_selections=most)
+    to_url(key, "~".join(chosen) if chosen else None)
+    return list(chosen)
+
+
+def to_url(key: str, value: str | None) -> None:
+    """Put a value into the URL, or take it out."""
+    if value is None:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def name_problems(problems: Sequence[Problem]) -> None:
+    """Name the files that could not be used; nothing where there are none."""
+    if not problems:
+        return
+    many = len(problems) > 1
+    lines = [f"{words.code(problem.path)}: {words.code(problem.reason)}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
+    if len(problems) > MAX_PROBLEMS_SHOWN:
+        lines.append(f"and {len(problems) - MAX_PROBLEMS_SHOWN} more")
+    head = f"{len(problems)} files are damaged and left out" if many else "One file is damaged and left out"
+    st.warning(f"{head}; the rest is shown.\n\n" + "\n".join(f"- {line}" for line in lines), icon=":material/warning:")
+
+
+def no_study(view: View) -> bool:
+    """Say what to do where there is no study yet; True if so."""
+    if view.study is not None:
+        return False
+    st.info("No study here yet. A search makes one; this page shows it while it runs.", icon=":material/hourglass:")
+    st.code("tuition search --scenario micro --trials 6", language=None)
+    return True

@@ -1,0 +1,231 @@
+"""A study as frames: its trials (from the Optuna database, read only, or from its report), its tested rows.
+
+Everything is what the pipeline wrote. Trials with the state "complete" have a validation score; the tested rows are the
+leaderboard's. Fractions are 0..1, costs are GPU-seconds (processor time on a CPU).
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from app.dashboard.files import FileError, Problem, database, folders, read_json, reason
+from benchmarks.leaderboard import Meta, RankedRow, from_json
+from benchmarks.statistics import Difference
+from planner.allocation import Allocation, AllocationError
+
+NUMBERS = (
+    "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
+    "blocks_requested", "blocks_executed", "repeat_of",
+)  # fmt: skip
+TEXTS = ("allocation", "weights_sha256", "error", "worker", "route_key")
+COUNTS = ("teacher_rl", "teacher_sft", "warmup", "opd", "transfer_sft", "student_rl", "replay")
+COLUMNS = ("number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher")
+PRUNED = "pruned"
+STATES = ("complete", "running", "waiting", "fail", PRUNED)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study of a results folder.
+
+    `trials` has COLUMNS, one row a trial. `rows` are the tested leaderboard's ([] before the test). `runs` are by row
+    name what the report tells of its training runs: seed, score key, blocks, weights. `labels_per_block` is None before
+    a trial is complete.
+    """
+
+    name: str
+    folder: Path
+    trials: pd.DataFrame
+    report: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    rows: tuple[RankedRow, ...] = ()
+    meta: Meta | None = None
+    pairwise: Mapping[tuple[str, str], Difference] = field(default_factory=dict)
+    runs: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    labels_per_block: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def budget(self) -> int | None:
+        """Labels that a route may train on; None while unknown."""
+        known = _mapping(self.report.get("labels")).get("labels_budget")
+        if isinstance(known, int):
+            return known
+        blocks = _mapping(self.attributes.get("space")).get("num_label_blocks")
+        return blocks * self.labels_per_block if isinstance(blocks, int) and self.labels_per_block else None
+
+    @property
+    def seed(self) -> int | None:
+        """The study's training seed."""
+        seed = self.attributes.get("seed", self.report.get("seed"))
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """Trials with a score that are no repetition, best first."""
+        done = self.trials[(self.trials["state"] == "complete") & self.trials["repeat_of"].isna()]
+        return done.sort_values(["score", "number"], ascending=[False, True])
+
+    def difference(self, a: str, b: str) -> Difference | None:
+        """The paired difference of two tested rows, a - b."""
+        if (a, b) in self.pairwise:
+            return self.pairwise[a, b]
+        return self.pairwise[b, a].reversed() if (b, a) in self.pairwise else None
+
+
+def study_names(results: Path) -> list[str]:
+    """Names of the studies of a results folder, the last written first."""
+    found = [
+        (max((p.stat().st_mtime for p in (folder / "study.db", folder / "report.json") if p.exists()), default=0), f)
+        for folder in folders(results / "studies")
+        for f in [folder.name]
+    ]
+    return [name for when, name in sorted(found, key=lambda pair: (-pair[0], pair[1])) if when]
+
+
+def read_study(results: Path, name: str) -> Study:
+    """A study with all that can be read of it; what cannot is among its `problems`."""
+    folder, problems = results / "studies" / name, list[Problem]()
+    report = _report(folder, problems)
+    trials, attributes = _trials(folder, name, report, problems)
+    per_block = _labels_per_block(trials)
+    board: dict[str, Any] = {}
+    try:
+        board = _board(folder, report)
+    except (FileError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        problems.append(Problem(f"studies/{name}/leaderboard.json", f"is damaged ({reason(error)})"))
+    return Study(
+        name, folder, trials, report, attributes, **board, labels_per_block=per_block, problems=tuple(problems)
+    )
+
+
+def _report(folder: Path, problems: list[Problem]) -> Mapping[str, Any]:
+    try:
+        report = read_json(folder / "report.json")
+        if not isinstance(report, dict):
+            raise FileError("holds no report")
+        return report
+    except FileNotFoundError:
+        return {}
+    except FileError as error:
+        problems.append(Problem(f"studies/{folder.name}/report.json", str(error)))
+        return {}
+
+
+def _board(folder: Path, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Tested rows, their pairwise differences and runs; {} before the test."""
+    document = report.get("leaderboard")
+    if document is None:
+        try:
+            document = read_json(folder / "leaderboard.json")
+        except FileNotFoundError:
+            return {}
+    ranked, meta = from_json(document)
+    test = _mapping(report.get("test"))
+    names = Difference.__dataclass_fields__.keys()
+    pairwise = {}
+    for pair in test.get("pairwise") or []:
+        fields: dict[str, Any] = {name: float("nan") if pair[name] is None else pair[name] for name in names}
+        pairwise[str(pair["a"]), str(pair["b"])] = Difference(**fields)
+    runs = {str(name): list(several) for name, several in _mapping(test.get("runs")).items()}
+    return {"rows": tuple(ranked), "meta": meta, "pairwise": pairwise, "runs": runs}
+
+
+def _trials(
+    folder: Path, name: str, report: Mapping[str, Any], problems: list[Problem]
+) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    path = folder / "study.db"
+    rows: list[dict[str, Any]] = []
+    attributes: Mapping[str, Any] = {}
+    if path.is_file() and not path.is_symlink():
+        try:
+            rows, attributes = _from_database(path, name)
+        except (FileError, sqlite3.DatabaseError, ValueError) as error:
+            problems.append(Problem(f"studies/{name}/study.db", reason(error)))
+    if not rows:
+        rows = _from_report(report)
+    return _frame(rows), attributes
+
+
+def _from_database(path: Path, name: str) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+    with database(path) as db:
+        found = db.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
+        if found is None:
+            return [], {}
+        attributes = dict(db.execute("SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", found))
+        trials = db.execute(
+            "SELECT t.trial_id, t.number, lower(t.state), t.datetime_start, t.datetime_complete, v.value FROM trials t "
+            "LEFT JOIN trial_values v ON v.trial_id = t.trial_id WHERE t.study_id = ? ORDER BY t.number",
+            found,
+        ).fetchall()
+        wanted = tuple(column for column in (*NUMBERS, *TEXTS) if column != "score")
+        marks = ",".join("?" * len(wanted))
+        texts = db.execute(
+            f"SELECT a.trial_id, a.key, a.value_json FROM trial_user_attributes a JOIN trials t USING (trial_id) "
+            f"WHERE t.study_id = ? AND a.key IN ({marks})",
+            (*found, *wanted),
+        ).fetchall()
+    rows: dict[int, dict[str, Any]] = {
+        trial: {"number": number, "state": state, "started": started, "finished": finished, "score": value}
+        for trial, number, state, started, finished, value in trials
+    }
+    for trial, key, text in texts:
+        if trial in rows:
+            rows[trial][key] = json.loads(text)
+    return list(rows.values()), {key: json.loads(text) for key, text in attributes.items()}
+
+
+def _from_report(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    trials = report.get("trials")
+    rows = []
+    for trial in trials if isinstance(trials, list) else []:
+        if isinstance(trial, dict) and isinstance(trial.get("number"), int):
+            found = _mapping(trial.get("score"))
+            errors = {"se_problems": found.get("se_problems"), "se_samples": found.get("se_samples")}
+            rows.append({**trial, **errors, "score": found.get("mean")})
+    return rows
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    for column in ("number", *NUMBERS):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    frame["number"] = frame["number"].fillna(-1).astype(int)
+    for column in ("started", "finished"):
+        frame[column] = pd.to_datetime(frame[column], errors="coerce")
+    for column in ("state", *TEXTS):
+        frame[column] = frame[column].map(lambda cell: cell if isinstance(cell, str) else None).astype(object)
+    frame.loc[~frame["state"].isin(STATES), "state"] = "fail"
+    parsed = {text: parse(text) for text in frame["allocation"].dropna().unique()}
+    allocations = [parsed.get(text) for text in frame["allocation"]]
+    frame["teacher"] = pd.Series([None if a is None else a.teacher for a in allocations], frame.index, dtype=object)
+    for column in COUNTS:
+        frame[column] = [float("nan") if a is None else getattr(a, column) for a in allocations]
+    frame["label_blocks_teacher"] = frame["teacher_rl"] + frame["teacher_sft"]
+    # A repetition took another trial's outcome and spent nothing.
+    repeats = frame["repeat_of"].notna()
+    frame.loc[repeats, ["gpu_seconds_marginal", "blocks_executed"]] = 0.0
+    return frame
+
+
+def parse(text: str) -> Allocation | None:
+    """An allocation, or None for a text that is none."""
+    try:
+        return Allocation.parse(text)
+    except AllocationError:
+        return None
+
+
+def _labels_per_block(trials: pd.DataFrame) -> int | None:
+    blocks = trials["label_blocks_teacher"] + trials["student_rl"]
+    ratio = (trials["labels_trained"] / blocks.where(blocks > 0)).max()
+    return None if pd.isna(ratio) else round(ratio)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,171 @@
+"""Allocations: every split of the study, as a table and as pictures; what is picked goes on to Compare."""
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import charts, words
+from app.dashboard.show import View, chart, choose, no_study, search_text, switch, switch_on, table
+from app.dashboard.studies import COUNTS, PRUNED, Study
+
+ALL = "all"
+SORTS = {
+    "score": ("score", False),
+    "trial": ("number", True),
+    "labels": ("labels", True),
+    "full cost": ("gpu_seconds_full", True),
+    "marginal cost": ("gpu_seconds_marginal", True),
+}
+MOST_COMPARED = 6
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Allocations")
+    if no_study(view) or view.study is None:
+        return
+    frame = prepared(view.study)
+    if frame.empty:
+        st.info("The study holds no trial yet.")
+        return
+    chosen = _filtered(frame)
+    st.caption(
+        f"{words.whole(len(chosen), 'trial')} of {len(frame):,}. Scores are validation scores, which chose the splits "
+        "and flatter the best; errors are over problems. Pick rows to compare them."
+    )
+    if chosen.empty:
+        st.info("No trial passes these filters.")
+        return
+    _table(view.study, chosen)
+    _pictures(chosen)
+
+
+def prepared(study: Study) -> pd.DataFrame:
+    """The trials with what the page adds: labels by stage, percentages."""
+    each, budget = study.labels_per_block or 1, study.budget
+    frame = study.trials.copy()
+    frame["labels_teacher"] = frame["label_blocks_teacher"] * each
+    frame["labels_student"] = frame["student_rl"] * each
+    frame["labels"] = frame["labels_teacher"] + frame["labels_student"]
+    most = budget if budget else frame["labels"].max()
+    frame["labels_unspent"] = (most - frame["labels"]).clip(lower=0)
+    frame["percent"], frame["error"] = 100 * frame["score"], 100 * frame["se_problems"]
+    return frame
+
+
+def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    with columns[0]:
+        text = search_text("Search in allocations", "find")
+    with columns[1]:
+        teachers = sorted({name for name in frame["teacher"] if isinstance(name, str)})
+        teacher = choose("Teacher", "teacher", [ALL, "none", *teachers])
+    with columns[2]:
+        sort = choose("Sort by", "sort", list(SORTS))
+    with columns[3]:
+        pruned = switch_on("Show pruned and repeated", "pruned", "Infeasible proposals, and proposals made before.")
+    kept = frame
+    if not pruned:
+        kept = kept[(kept["state"] != PRUNED) & kept["repeat_of"].isna()]
+    if text:
+        kept = kept[kept["allocation"].fillna("").str.contains(text, case=False, regex=False)]
+    if teacher != ALL:
+        kept = kept[kept["teacher"].isna()] if teacher == "none" else kept[kept["teacher"] == teacher]
+    column, rising = SORTS[sort]
+    return kept.sort_values([column, "number"], ascending=[rising, True])
+
+
+def _table(study: Study, chosen: pd.DataFrame) -> None:
+    shown = chosen[
+        [
+            "number", "allocation", "percent", "error", "labels_teacher", "labels_student", "labels_unspent",
+            "gpu_seconds_full", "gpu_seconds_marginal", "state",
+        ]
+    ].reset_index(drop=True)  # fmt: skip
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    event = st.dataframe(
+        shown, hide_index=True, width="stretch", on_select="rerun", selection_mode="multi-row", key="table",
+        column_config={
+            "number": number("trial", format="#%d", pinned=True),
+            "allocation": text("allocation", width="large"),
+            "percent": number("score, %", format="%.1f"),
+            "error": number("± problems", format="%.1f", help="Standard error over problems, points"),
+            "labels_teacher": number("labels: teacher", format="%d"),
+            "labels_student": number("student", format="%d"),
+            "labels_unspent": number("unspent", format="%d"),
+            "gpu_seconds_full": number("GPU-s, full", format="%.0f", help="From nothing, whatever was in the store"),
+            "gpu_seconds_marginal": number("marginal", format="%.0f", help="What was really spent on it"),
+            "state": text("state"),
+        },
+    )  # fmt: skip
+    picked = [f"#{shown['number'].iloc[row]}" for row in event.selection.rows if row < len(shown)]
+    left, right = st.columns([1, 1])
+    with left:
+        label = f"Compare {len(picked)} picked" if picked else "Compare: pick 2 to 6 rows"
+        if st.button(label, icon=":material/compare_arrows:", disabled=not 2 <= len(picked) <= MOST_COMPARED):
+            st.session_state["with"] = picked
+            st.switch_page(
+                st.session_state["pages"]["compare"], query_params={"study": study.name, "with": "~".join(picked)}
+            )
+    with right:
+        table("allocations", shown, "Table as CSV")
+
+
+def _pictures(chosen: pd.DataFrame) -> None:
+    done = chosen.dropna(subset=["percent"])
+    if done.empty:
+        st.info("The pictures appear with the first complete trial.")
+        return
+    picture = switch("Picture", "picture", ["Both", "Simplex", "Cost", "Parallel"])
+    left, right = st.columns(2)
+    if picture in ("Both", "Simplex"):
+        with left:
+            _simplex(done)
+    if picture in ("Both", "Cost"):
+        with right if picture == "Both" else left:
+            _cost(done)
+    if picture == "Parallel":
+        with left:
+            _parallel(done)
+
+
+def _simplex(done: pd.DataFrame) -> None:
+    total = (done["labels"] + done["labels_unspent"]).where(lambda sums: sums > 0, 1)
+    frame = pd.DataFrame(
+        {
+            "trial": done["number"],
+            "teacher": done["labels_teacher"] / total,
+            "student": done["labels_student"] / total,
+            "unspent": done["labels_unspent"] / total,
+            "score": done["percent"],
+        }
+    )
+    chart("simplex", "Who the labels went to; colour is the validation score.", charts.simplex, frame)
+
+
+def _cost(done: pd.DataFrame) -> None:
+    frame = pd.DataFrame(
+        {
+            "name": done["number"].map("#{}".format),
+            "gpu_seconds": done["gpu_seconds_full"],
+            "score": done["percent"],
+            "error": done["error"],
+            "front": front(done["gpu_seconds_full"], done["percent"]),
+        }
+    )
+    about = "Validation score against full cost; diamonds: no cheaper run scored as much. Bars: ± one error."
+    chart("cost", about, charts.cost, frame)
+
+
+def front(cost: pd.Series, score: pd.Series) -> pd.Series:
+    """Which runs no other run beats in cost and score at once."""
+    ordered = pd.DataFrame({"cost": cost, "score": score}).sort_values(["cost", "score"], ascending=[True, False])
+    before = ordered["score"].cummax().shift(fill_value=float("-inf"))
+    return (ordered["score"] > before).reindex(cost.index)
+
+
+def _parallel(done: pd.DataFrame) -> None:
+    varied = [name for name in COUNTS if done[name].nunique() > 1]
+    frame = done[[*varied, "gpu_seconds_full", "percent"]].rename(
+        columns={"gpu_seconds_full": "GPU-s", "percent": "validation score, %"}
+    )
+    chart("parallel", "One line a run: blocks by stage, cost and score.", charts.parallel, frame.dropna())

@@ -1,0 +1,221 @@
+"""Compare: two to six allocations or baselines, problem by problem."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import caches, charts, latex, samples, words
+from app.dashboard.files import FileError, Problem
+from app.dashboard.index import Protocol, StoredScore
+from app.dashboard.samples import Item, Sampled
+from app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
+from benchmarks.standings import compare_runs
+
+MOST = 6
+OFFERED = 300  # our choice: of 10,000 trials the best are offered, and those that the URL or Allocations name
+FOLDED = 700  # letters of a completion that are shown at once
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Compare")
+    if no_study(view) or view.study is None:
+        return
+    found, problems = caches.scores(view.results)
+    items = caches.items(view.results, view.study.name)
+    chosen = _chosen(items)
+    if len(chosen) < 2:
+        st.info("Choose two to six allocations or baselines.")
+        name_problems(problems)
+        return
+    offered = samples.protocols(chosen, found)
+    if not offered:
+        st.info(
+            "These were not scored on one suite with one protocol: tested rows have test scores, trials validation "
+            "scores. Choose rows of one kind."
+        )
+        name_problems(problems)
+        return
+    protocol = _protocol(offered)
+    read, damaged = _read(view, chosen, protocol, found)
+    name_problems([*problems, *damaged])
+    if len(read) < 2:
+        st.info("Fewer than two of these can be read.")
+        return
+    reference = choose("Reference", "ref", list(read), "direct" if "direct" in read else None)
+    if protocol.suite.partition("@")[0].endswith("validation"):
+        st.caption("Validation scores chose among these splits: they flatter the best. Test scores do not.")
+    left, right = st.columns(2)
+    with left:
+        _differences(read, reference)
+    with right:
+        _scores(read)
+    part = switch("Look at", "part", ["Problems", "Levels", "Subjects"])
+    if part == "Problems":
+        _problems(view, read, reference)
+    else:
+        _breakdown(view, read, "level" if part == "Levels" else "subject")
+
+
+def _chosen(items: Mapping[str, Item]) -> list[Item]:
+    asked = [*st.query_params.get("with", "").split("~"), *st.session_state.get("with", [])]
+    options = [*list(items)[:OFFERED], *(name for name in asked if name in items)]
+    options = list(dict.fromkeys(options))
+    default = [name for name in options if items[name].tested][:2] or options[:2]
+    names = several("Allocations and baselines", "with", options, default, MOST)
+    chosen = [items[name] for name in names]
+    if chosen:
+        st.dataframe(
+            pd.DataFrame({"name": item.id, "allocation": item.allocation} for item in chosen),
+            hide_index=True, width="stretch",
+        )  # fmt: skip
+    return chosen
+
+
+def _protocol(offered: list[Protocol]) -> Protocol:
+    by_name = {protocol.name: protocol for protocol in offered}
+    return by_name[choose("Suite", "suite", list(by_name))]
+
+
+def _read(
+    view: View, chosen: list[Item], protocol: Protocol, found: Mapping[str, list[StoredScore]]
+) -> tuple[dict[str, Sampled], list[Problem]]:
+    read, damaged = {}, []
+    for item in chosen:
+        try:
+            read[item.id] = caches.sampled(view.results, item, protocol, found)
+        except FileError as error:
+            path, _, why = str(error).partition(": ")
+            damaged.append(Problem(path, f"{item.id} is left out: {why}"))
+    return read, damaged
+
+
+def _differences(read: Mapping[str, Sampled], reference: str) -> None:
+    st.subheader("Paired differences")
+    rows, single = [], False
+    for name, one in read.items():
+        if name == reference:
+            continue
+        difference = compare_runs(one.outcomes, read[reference].outcomes)
+        if difference is None:
+            st.caption(f"{words.code(name)} shares fewer than two problems with the reference.")
+            continue
+        single = single or difference.excludes_training_variance
+        low, mean, high = (100 * x for x in (difference.low, difference.mean, difference.high))
+        rows.append((f"{name}: {words.points(difference)}", mean, low, high, "difference"))
+    frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"]).sort_values("mean", ascending=False)
+    if frame.empty:
+        return
+    about = "Paired by problem, 95 % intervals" + (f"; {words.ONE_RUN}." if single else " over problems and seeds.")
+    chart("differences", about, charts.forest, frame, unit=f"minus {reference}, points")
+
+
+def _scores(read: Mapping[str, Sampled]) -> None:
+    st.subheader("Scores")
+    rows, shown = [], []
+    for name, one in read.items():
+        score = one.score
+        error = 100 * score.se_problems
+        rows.append((name, 100 * score.mean, 100 * score.mean - error, 100 * score.mean + error, "score"))
+        shown.append((name, words.score(score), score.num_problems, score.num_samples, score.num_seeds))
+    frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"]).sort_values("mean", ascending=False)
+    chart("scores", "Scores ± one standard error over problems.", charts.forest, frame, unit="score, %", zero=False)
+    columns = ["name", "score", "problems", "samples", "seeds"]
+    st.dataframe(pd.DataFrame(shown, columns=columns), hide_index=True, width="stretch")
+
+
+def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
+    frames, damaged = {}, []
+    for name, one in read.items():
+        try:
+            frames[name] = [caches.details(str(view.results), key) for key in one.keys]
+        except FileError as error:
+            path, _, why = str(error).partition(": ")
+            damaged.append(Problem(path, why))
+    name_problems(damaged)
+    frame = samples.breakdown(frames, column)
+    if frame.empty:
+        st.info(f"The suite states no {column}.")
+        return
+    left, right = st.columns(2)
+    with left:
+        chart(f"by {column}", f"Scores by {column}, ± one standard error over problems.", charts.bars, frame,
+              unit="score, %")  # fmt: skip
+    with right:
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            frame, hide_index=True, width="stretch",
+            column_config={
+                "group": column, "mean": number("score, %", format="%.1f"), "error": number("± problems", format="%.1f")
+            },
+        )  # fmt: skip
+
+
+def _problems(view: View, read: Mapping[str, Sampled], reference: str) -> None:
+    st.subheader("Problems that one solves and the other does not")
+    others = [name for name in read if name != reference]
+    left, right = st.columns(2)
+    with left:
+        a = choose("One", "a", list(read), others[0])
+    with right:
+        b = choose("The other", "b", list(read), reference)
+    if a == b:
+        st.info("Choose two different ones.")
+        return
+    both = samples.solved_by_one(read[a], read[b])
+    if both.empty:
+        st.info("They solve the same problems equally often.")
+        return
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        both.reset_index(), hide_index=True, width="stretch", height=240,
+        column_config={
+            "a": number(f"{a}, % of samples", format="%.0f"),
+            "b": number(f"{b}, % of samples", format="%.0f"),
+            "difference": number("difference, points", format="%+.0f"),
+        },
+    )  # fmt: skip
+    problem = choose("Problem", "problem", list(both.index[:OFFERED]))
+    raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    better = a if float(both["difference"][problem]) > 0 else b
+    for column, name in zip(st.columns(2), (a, b), strict=True):
+        with column:
+            st.markdown(words.code(name))
+            _completion(view, read[name], problem, raw, wrong=name != better)
+
+
+def _completion(view: View, one: Sampled, problem: str, raw: bool, wrong: bool) -> None:
+    """The first sample that shows the difference: a wrong one of who solves it less, a right one of the other."""
+    try:
+        found = samples.completions(view.results, one.keys[0], problem)
+    except FileError as error:
+        st.warning(words.code(error))
+        return
+    if not found:
+        st.info("No sample of this problem.")
+        return
+    sample = next((sample for sample in found if bool(sample["correct"]) != wrong), found[0])
+    right = sum(bool(sample["correct"]) for sample in found)
+    st.caption(f"Sample {sample['sample']} of {len(found)}, {right} of them correct. Verdict: {sample['verdict']}.")
+    st.markdown(f"Extracted answer: {words.code(sample['extracted'] or '(none)')}")
+    completion(str(sample["completion"]), raw)
+
+
+def completion(text: str, raw: bool) -> None:
+    """A completion as text, long ones folded."""
+    head, rest = text[:FOLDED], text[FOLDED:]
+    with st.container(border=True):
+        _text(head, raw)
+        if rest:
+            st.caption("… goes on")
+    if rest:
+        with st.expander(f"All of it, {len(text):,} letters"):
+            _text(text, raw)
+
+
+def _text(text: str, raw: bool) -> None:
+    if raw:
+        st.code(text, language=None, wrap_lines=True)
+    else:
+        st.markdown(latex.markdown(text) or "(empty)")

@@ -1,0 +1,144 @@
+"""Decision: the recommended split, what it gains, what is uncertain, what to run next."""
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import advice, charts, words
+from app.dashboard.advice import Choice
+from app.dashboard.show import View, chart, no_study
+from app.dashboard.studies import Study
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Decision")
+    if no_study(view) or view.study is None:
+        return
+    study = view.study
+    found = advice.choices(study)
+    if not found:
+        _nothing_yet(study)
+        return
+    _recommended(study, found[0])
+    left, right = st.columns(2)
+    with left:
+        _compared(study, found[0])
+    with right:
+        _runner_up(study, found)
+        st.subheader("Still uncertain")
+        lines = advice.uncertain(study, found)
+        st.markdown("\n".join(f"- {line}" for line in lines) or "Nothing that these numbers show.")
+    _next(study, found)
+
+
+def _nothing_yet(study: Study) -> None:
+    if study.rows:
+        st.info("This study tested named routes and searched nothing, so that it recommends no split. Its rows:")
+        frame = pd.DataFrame(
+            {
+                "rank": ranked.rank,
+                "entry": ranked.row.name,
+                "score": words.score(ranked.row.score),
+                "minus direct": "reference" if ranked.row.difference is None else words.points(ranked.row.difference),
+                "labels": ranked.row.labels_trained,
+            }
+            for ranked in study.rows
+        )
+        st.dataframe(frame, hide_index=True, width="stretch")
+    elif len(study.trials):
+        counts = study.trials["state"].value_counts()
+        told = ", ".join(f"{count} {state}" for state, count in counts.items())
+        st.info(f"No trial is complete yet ({told}). The Live page shows what is being trained.")
+    else:
+        st.info("The study holds no trial yet: it has just begun, or its files cannot be read.")
+
+
+def _recommended(study: Study, best: Choice) -> None:
+    shares = advice.split(study, best.allocation)
+    if shares.teacher is None or shares.student is None:
+        st.subheader("Recommended split")
+    else:
+        st.subheader(f"Recommended: {shares.teacher:,} labels to the teacher, {shares.student:,} to the student")
+    st.markdown(f"{words.code(best.allocation)}, found as {words.code(best.name)}")
+    left, right = st.columns([3, 2])
+    with left:
+        if shares.teacher is not None and shares.student is not None:
+            bar = {"teacher": shares.teacher, "student": shares.student, "unspent": shares.unspent or 0}
+            frame = pd.DataFrame({"stage": list(bar), "labels": list(bar.values())})
+            chart("labels by stage", "Labels of the recommended split by who learns from them.",
+                  charts.labels_by_stage, frame)  # fmt: skip
+    with right:
+        if best.row is not None and study.meta is not None:
+            row = best.row.row
+            st.metric(
+                f"Test score, rank {best.row.rank} of {len(study.rows)}", f"{words.value(100 * row.score.mean)} %"
+            )
+            st.caption(f"{words.score(row.score)}, on {words.code(study.meta.suite)}")
+        error = "" if best.se_validation is None else f" ± {words.value(100 * best.se_validation)} over problems"
+        st.caption(f"Validation, by which it was selected: {words.value(100 * best.validation)} %{error}.")
+
+
+def _compared(study: Study, best: Choice) -> None:
+    st.subheader("What the labels bought")
+    found = advice.comparisons(study, best)
+    if not found:
+        name = best.row.row.name if best.row is not None else None
+        if name == "direct":
+            st.markdown("Validation chose direct GRPO itself: all labels to the student, no teacher.")
+        else:
+            st.markdown("Not tested against direct GRPO yet: the search does so at its end (`--test-seeds`).")
+        return
+    for comparison in found:
+        st.markdown(f"**{comparison.sentence}**")
+    if best.row is not None and best.row.row.score.num_seeds == 1:
+        st.caption(f"95 % intervals, paired by problem; {words.ONE_RUN}.")
+    else:
+        st.caption("95 % intervals, paired by problem and training seed.")
+    frame = pd.DataFrame(
+        {
+            "name": f"minus {comparison.other}",
+            "mean": 100 * comparison.difference.mean,
+            "low": 100 * comparison.difference.low,
+            "high": 100 * comparison.difference.high,
+            "kind": "difference",
+        }
+        for comparison in found
+    )
+    chart("what labels bought", "Paired differences of the recommended split, points.", charts.forest, frame,
+          unit="difference on the test suite, points")  # fmt: skip
+
+
+def _runner_up(study: Study, found: list[Choice]) -> None:
+    st.subheader("Runner-up")
+    sentence = advice.runner_up_sentence(study, found)
+    if sentence is None:
+        st.markdown("None: one distinct route is complete.")
+        return
+    second = found[1]
+    shares = advice.split(study, second.allocation)
+    labels = (
+        ""
+        if shares.teacher is None
+        else f": {shares.teacher:,} labels to the teacher, {shares.student:,} to the student"
+    )
+    st.markdown(f"{words.code(second.name)}{labels}. {sentence}")
+    if second.row is not None:
+        st.caption(f"Test: {words.score(second.row.row.score)}.")
+
+
+def _next(study: Study, found: list[Choice]) -> None:
+    st.subheader("What to run next")
+    steps = advice.next_steps(study, found)
+    if not steps:
+        st.markdown("Nothing follows from this study's record; `tuition plan` prices a search before it runs.")
+    for step in steps:
+        st.markdown(f"{step.why} Cost: {step.cost}.")
+        st.code(step.command, language=None, wrap_lines=True)
+    labels = study.report.get("labels")
+    if isinstance(labels, dict):
+        st.caption(
+            f"Labels: {words.whole(labels.get('labels_trained'), 'label')} trained by the largest route, "
+            f"{words.whole(labels.get('labels_validation'), 'label')} for validation, "
+            f"{words.whole(labels.get('labels_owned'), 'label')} owned by the study. "
+            "GPU-seconds are processor time on a CPU."
+        )

@@ -1,0 +1,84 @@
+"""Words and numbers of the dashboard: units, errors, no more digits than an error allows, and data made harmless.
+
+Text from a results folder (names, errors, completions) is never Markdown: in a sentence it stands as `code(text)`.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from app.progress import duration
+from benchmarks.leaderboard import ONE_RUN
+from benchmarks.statistics import Difference, Score
+
+__all__ = ["ONE_RUN", "code", "duration", "points", "score", "seconds", "value", "whole"]
+
+
+def _digits(error: float) -> int:
+    """Decimals of a number in percent or points: two figures of its error at most, one decimal at most."""
+    return 0 if math.isfinite(error) and error >= 10 else 1
+
+
+def value(percent: float, error: float | None = None) -> str:
+    """A number in percent or points, as exact as its error allows."""
+    return f"{percent:.{_digits(math.nan if error is None else error)}f}"
+
+
+def score(found: Score) -> str:
+    """A score with its errors named: "85.8 % ± 1.0 over problems, ± 0.5 over samples"."""
+    named = {"problems": found.se_problems, "samples": found.se_samples, "training seeds": found.se_seeds}
+    known = {name: 100 * error for name, error in named.items() if math.isfinite(error)}
+    errors = ", ".join(f"± {value(error, error)} over {name}" for name, error in known.items())
+    largest = max(known.values(), default=math.nan)
+    return f"{value(100 * found.mean, largest)} % {errors}".strip()
+
+
+def points(difference: Difference) -> str:
+    """A difference with its interval: "+6.1 points [3.9, 8.2]"."""
+    low, middle, high = (100 * x for x in (difference.low, difference.mean, difference.high))
+    digits = _digits((high - low) / 4)
+    return f"{middle:+.{digits}f} points [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def seconds(count: float | None) -> str:
+    """GPU-seconds with three figures."""
+    if count is None or not math.isfinite(count):
+        return "unknown"
+    return f"{count:,.0f}" if count >= 100 or count == 0 else f"{count:.3g}"
+
+
+def whole(count: float | None, one: str, many: str | None = None) -> str:
+    """A count with its noun: "1 label", "1,200 labels"."""
+    if count is None or (isinstance(count, float) and not math.isfinite(count)):
+        return f"? {many or one + 's'}"
+    return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
+
+
+def code(text: object) -> str:
+    """Text of the data inside of Markdown: a code span, in which nothing is a link, an image, HTML or mathematics."""
+    line = " ".join(str(text).split())
+    runs = [len(run) for run in re.findall(r"`+", line)]
+    fence = "`" * (max(runs, default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """A frame as CSV. Texts that a spreadsheet would take for a formula get an apostrophe in front."""
+
+    def tame(cell: object) -> object:
+        return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell[1:2] else cell
+
+    tamed = frame.apply(lambda column: column.map(tame) if column.dtype == object or _is_text(column) else column)
+    return tamed.to_csv(index=False).encode()
+
+
+def _is_text(column: "pd.Series[str]") -> bool:
+    return pd.api.types.is_string_dtype(column)
+
+
+def file_name(parts: Iterable[str]) -> str:
+    """A harmless file name of such parts."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:80] or "tuition"
