@@ -87,7 +87,8 @@ def samples(skill: float, completion: str, suite: str, problems: int = 20) -> pd
             "problem_id": np.repeat([f"{suite}-{i:02d}" for i in range(problems)], 2),
             "sample": np.tile([0, 1], problems), "completion": [completion] * count, "extracted": ["7"] * count,
             "verdict": np.where(correct, "correct", "wrong"), "correct": correct, "num_tokens": [5] * count,
-            "truncated": [False] * count, "level": np.repeat(np.arange(problems) % 2 + 1, 2), "subject": ["sums"] * count,
+            "truncated": [False] * count, "level": np.repeat(np.arange(problems) % 2 + 1, 2),
+            "subject": ["sums"] * count,
         }
     )  # fmt: skip
 
@@ -195,14 +196,5 @@ def show() -> Open:
 def text(test: AppTest) -> str:
     """Everything that a page says, in Markdown."""
     assert not test.exception, test.exception
-    kinds = (
-        test.title,
-        test.header,
-        test.subheader,
-        test.markdown,
-        test.caption,
-        test.info,
-        test.warning,
-        test.success,
-    )
+    kinds = (test.title, test.subheader, test.markdown, test.caption, test.info, test.warning, test.success)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
