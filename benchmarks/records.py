@@ -250,7 +250,9 @@ def checked_table(samples: pd.DataFrame) -> pd.DataFrame:
             f"sample table lacks {missing} and has unknown {unknown}; its columns are {', '.join(SAMPLE_COLUMNS)}"
         )
     try:
-        return samples[list(SAMPLE_COLUMNS)].astype(SAMPLE_COLUMNS)
+        # Converting to the type that a column has already takes as long as writing a small table.
+        wrong = {name: dtype for name, dtype in SAMPLE_COLUMNS.items() if samples[name].dtype != dtype}
+        return samples[list(SAMPLE_COLUMNS)].astype(wrong)
     except (TypeError, ValueError) as error:
         raise RecordError(f"sample table has a column of the wrong type: {error}") from error
 
