@@ -1,7 +1,7 @@
 """A large results folder through the real writers: one study of N runs, each scored on 7 suites, and its report.
 
 Run: `python tests/speed/synthetic_results.py FOLDER --runs 10000`. The folder then holds what `tuition search` and
-`tuition bench` leave: blocks, scores, label ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the scenario.
+`tuition bench` leave: blocks, scores, ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the scenario.
 `docs/dashboard.md` says how long it takes and how large it becomes.
 
 Real: keys, records, stores, ledger, Optuna's storage, the test at the end of a search. Made up: what training does to a
@@ -43,7 +43,6 @@ from app.silence import silence_libraries
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore, correct_PK
 from benchmarks.statistics import avg_at_k
-from planner.allocation import Allocation
 from planner.route import Block, Route, compile_route
 from planner.study import StudyLimits, open_study
 from runners.blocks import BlockTrainer, Clock
