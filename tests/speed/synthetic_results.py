@@ -43,6 +43,7 @@ from app.silence import silence_libraries
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore, correct_PK
 from benchmarks.statistics import avg_at_k
+from planner.allocation import Allocation
 from planner.route import Block, Route, compile_route
 from planner.study import StudyLimits, open_study
 from runners.blocks import BlockTrainer, Clock
@@ -65,6 +66,7 @@ BENCHES = (
 )  # fmt: skip
 SUBJECTS = ("algebra", "counting", "geometry", "number theory")
 STEPS = 10
+MAX_DRAWS = 200
 
 
 def scenario_content() -> dict[str, Any]:
@@ -138,17 +140,15 @@ class MadeUpEngine(LocalEngine):
 
 def made_up_curves(block: Block, start: float, end: float, generator: np.random.Generator) -> pd.DataFrame:
     """Curves of one block, with the columns of a real one."""
-    frame = pd.DataFrame({"step": np.arange(1, STEPS + 1), "seconds": generator.lognormal(-1, 0.1, STEPS)})
-    for name in CURVES.values():
-        frame[name] = generator.random(STEPS) * 0.1
+    curves = dict(zip(CURVES.values(), 0.1 * generator.random((len(CURVES), STEPS)), strict=True))
     if block.stage.endswith("_rl"):
-        frame["reward"] = 1 / (1 + np.exp(-np.linspace(start, end, STEPS))) + 0.03 * generator.normal(size=STEPS)
+        curves["reward"] = 1 / (1 + np.exp(-np.linspace(start, end, STEPS))) + 0.03 * generator.normal(size=STEPS)
     else:
-        frame["reward"] = frame["zero_variance_share"] = None
-    frame["mean_tokens"] = 6 + generator.random(STEPS)
-    frame["tokens_seen"] = np.cumsum(generator.integers(800, 1000, STEPS)).astype(float)
-    frame["learning_rate"] = 2e-4
-    return frame
+        curves["reward"] = curves["zero_variance_share"] = np.full(STEPS, np.nan)
+    curves["mean_tokens"] = 6 + generator.random(STEPS)
+    curves["tokens_seen"] = np.cumsum(generator.integers(800, 1000, STEPS)).astype(float)
+    curves["learning_rate"] = np.full(STEPS, 2e-4)
+    return pd.DataFrame({"step": np.arange(1, STEPS + 1), "seconds": generator.lognormal(-1, 0.1, STEPS)} | curves)
 
 
 class MadeUpSuite:
@@ -225,17 +225,19 @@ def save_bench(store: ScoreStore, engine: MadeUpEngine, route: Route, suite: Mad
 def routes_of(scenario: Scenario, count: int) -> list[Route]:
     """Routes with distinct final checkpoints, those first that a search tries first; ValueError for too many."""
     allocations = enqueued(scenario)
+    seen: set[Allocation] = set()
     routes: dict[str, Route] = {}
-    for draw in range(1000):
+    for draw in range(MAX_DRAWS):
         for allocation in allocations:
-            if len(routes) < count:
-                route = compile_route(allocation, scenario.recipe, SEED)
-                routes.setdefault(route.key, route)
-        if len(routes) == count:
-            return list(routes.values())
-        # Ten times more than there are new ones are drawn towards the end of a space.
-        allocations = list(dict.fromkeys(scenario.space.random_allocations(2000, seed=draw)))
-    raise ValueError(f"--runs {count}: the space has only about {len(routes)} distinct routes")
+            if allocation in seen:
+                continue
+            seen.add(allocation)
+            route = compile_route(allocation, scenario.recipe, SEED)
+            routes.setdefault(route.key, route)
+            if len(routes) == count:
+                return list(routes.values())
+        allocations = scenario.space.random_allocations(2000, seed=draw)
+    raise ValueError(f"--runs {count}: the space has about {len(routes)} distinct routes")
 
 
 def execute(engine: MadeUpEngine, route: Route, benches: Sequence[MadeUpSuite], log: Path) -> dict[str, Any]:
