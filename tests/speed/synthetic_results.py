@@ -12,6 +12,7 @@ one transaction, trials are added instead of proposed, and the report draws rand
 
 import argparse
 import functools
+import gc
 import math
 import os
 import sqlite3
@@ -196,6 +197,7 @@ class MadeUpSuite:
         return pd.DataFrame(arrays, columns=list(SAMPLE_COLUMNS), copy=False)
 
 
+@functools.cache
 def bench_suites() -> list[MadeUpSuite]:
     """The suites of `BENCHES`, with made-up answers."""
     suites = []
@@ -311,8 +313,15 @@ class OneTransaction(Ledger):
         self.connection.close()
 
 
+def made_up_trial(engine: MadeUpEngine, route: Route, number: int, logs: Path) -> FrozenTrial:
+    """Everything of one run, and its trial."""
+    log = logs / f"trial-{number:04d}.log"
+    log.write_text(f"made-up log of trial {number}\n", encoding="utf-8")
+    return finished_trial(engine.scenario, route, execute(engine, route, bench_suites(), log), number)
+
+
 def make_results(results: Path, num_runs: int) -> None:
-    """Make the folder, which must not be there."""
+    """Make the folder, which must not be there. An interrupt ends it with the runs that there are."""
     results.mkdir(parents=True)
     path = results / "synthetic.yaml"
     path.write_text(yaml.safe_dump(scenario_content()), encoding="utf-8")
@@ -323,14 +332,14 @@ def make_results(results: Path, num_runs: int) -> None:
     benchmarks.records._fsync = lambda path: None
     engine = MadeUpEngine(scenario, results)
     engine.ledger = OneTransaction(results / "ledger.sqlite")
-    benches, trials = bench_suites(), []
-    for number, route in enumerate(routes_of(scenario, num_runs)):
-        log = folder / "logs" / f"trial-{number:04d}.log"
-        log.write_text(f"made-up log of trial {number}\n", encoding="utf-8")
-        attributes = execute(engine, route, benches, log)
-        trials.append(finished_trial(scenario, route, attributes, number))
-        if number % 500 == 499:
-            print(f"{number + 1} runs", flush=True)
+    trials: list[FrozenTrial] = []
+    try:
+        for route in routes_of(scenario, num_runs):
+            trials.append(made_up_trial(engine, route, len(trials), folder / "logs"))
+            if len(trials) % 500 == 0:
+                print(f"{len(trials)} runs", flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped: the folder will have {len(trials)} runs", flush=True)
     engine.ledger.close()
     add_trials(folder, scenario, trials)
     finish_search(path, results, len(trials), engine)
@@ -373,12 +382,13 @@ def main() -> None:
     arguments = parser.parse_args()
     silence_libraries()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    gc.freeze()  # again and again it would look through all that torch has brought along
     started = time.monotonic()
     make_results(arguments.results, arguments.runs)
     files = [entry for entry in arguments.results.rglob("*") if entry.is_file()]
     on_disk = sum(512 * os.lstat(entry).st_blocks for entry in files)
     print(
-        f"{arguments.runs} runs, {1 + len(BENCHES)} suites each: {math.ceil(time.monotonic() - started)} s, "
+        f"{1 + len(BENCHES)} suites a run: {math.ceil(time.monotonic() - started)} s, "
         f"{len(files)} files, {on_disk / 1e6:,.0f} MB on disk"
     )
 
