@@ -49,7 +49,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # `python -m tests.gpu.check --out FILE` also writes the table, as Markdown.
 gpu-check: setup
