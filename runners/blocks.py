@@ -8,26 +8,38 @@ import gc
 import logging
 import platform
 import random
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader, Verdict
-from benchmarks.sampling import encode_prompts, render_prompt
+from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
-from runners.checkpoint import CarriedState, hash_weights, load_carried, load_model, load_tokenizer, save_carried
+from runners.checkpoint import (
+    CarriedState,
+    end_tokens,
+    hash_weights,
+    load_carried,
+    load_model,
+    load_tokenizer,
+    save_carried,
+)
 from runners.labels import LabelPool
+from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
 from runners.settings import RejectionSettings, Settings
 from runners.stages import grpo, opd, sft, warmup
 from runners.stages.harness import StageResult, StageWork
 from runners.store import BlockStore
+from runners.teacher_server import DIVERGENCES, serve
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +71,8 @@ class BlockTrainer:
         self.grader = grader
         self.mix_versions = mix_versions
         self.versions = {name: version(name) for name in VERSIONED}
+        if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
+            self.versions["vllm"] = str(vllm_version())
         batch = scenario.file.hardware.generation_batch
         self.rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
         recipe = scenario.recipe
@@ -132,13 +146,14 @@ class BlockTrainer:
 
         if self.scenario.device == "cpu":
             torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
+        hardware = self.scenario.file.hardware
         clock = Clock(self.scenario.device)
         if self.scenario.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             work, extra = self._prepare(block, answers, Path(scratch), on_step)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
-            result = self._stage(block, work)
+            result = self._taught(block, work) if hardware.teacher_server else self._stage(block, work)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
@@ -168,6 +183,55 @@ class BlockTrainer:
             return sft.train(work)
         return {"warmup": warmup.train, "opd": opd.train}[block.stage](work)
 
+    def _taught(self, block: Block, work: StageWork) -> StageResult:
+        """Train a block whose teacher, if it has one, is behind a server that lasts as long as the training."""
+        settings = self.scenario.file.hardware.teacher_server
+        if settings is None or block.teacher is None or block.stage not in ("warmup", "opd"):
+            return self._stage(block, work)
+        log = self.store.folder.parent / "logs" / f"teacher-of-{block.key[:12]}.log"
+        folder = self._plain_folder(block.teacher, work.scratch / "teacher")
+        top_k = settings.top_k if block.stage == "warmup" else 1
+        with serve(folder, self.scenario.file.hardware.dtype, settings, log) as url:
+            return self._stage(block, replace(work, teacher_url=url, teacher_top_k=top_k))
+
+    def _plain_folder(self, reference: str, scratch: Path) -> Path:
+        """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""
+        folder = self.checkpoint(reference)
+        if not (folder / "adapter_config.json").exists():
+            return folder
+        self.frozen(reference).save_pretrained(scratch)
+        load_tokenizer(folder).save_pretrained(scratch)
+        return scratch
+
+    def draw(
+        self,
+        reference: str,
+        prompt_ids: list[list[int]],
+        decoding: Decoding,
+        seed: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[int]]:
+        """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
+        hardware = self.scenario.file.hardware
+        tokenizer = load_tokenizer(self.checkpoint(reference))
+        if self.scenario.engine == "transformers":
+            return draw_ids(
+                self.frozen(reference), tokenizer, prompt_ids, decoding, seed, hardware.generation_batch, progress
+            )
+        with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
+            folder = self._plain_folder(reference, Path(scratch) / "model")
+            model = load_vllm(folder, hardware.dtype)
+            seeds = [derive_seed("draw", seed, row) for row in range(len(prompt_ids))]
+            drawn = draw_with_vllm(model, prompt_ids, seeds, decoding, self.ends(reference))
+            del model
+        gc.collect()
+        return [ids for ids, _ in drawn]
+
+    def ends(self, reference: str) -> list[int]:
+        """Token ids that end a completion of a checkpoint."""
+        base = self.scenario.base_folder(self._base_name(reference))
+        return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
+
     def _prepare(
         self, block: Block, answers: Mapping[str, str], scratch: Path, on_step: Callable[[int, int], None] | None
     ) -> tuple[StageWork, dict[str, Any]]:
@@ -182,15 +246,19 @@ class BlockTrainer:
             rows=rows,
             device=self.scenario.device,
             dtype=hardware.dtype,
-            engine=hardware.engine,
+            engine=self.scenario.engine,
+            vllm=hardware.vllm,
             scratch=scratch,
             carried=self._carried(block),
             reference=self._reference(block),
-            teacher=self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None,
+            teacher=None if hardware.teacher_server else self._teacher(block),
             on_step=on_step,
             template=self.scenario.file.template,
         )
         return work, extra
+
+    def _teacher(self, block: Block) -> Any:
+        return self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None
 
     def _carried(self, block: Block) -> CarriedState | None:
         return load_carried(self.store.path(block.parent)) if block.index > 0 else None
@@ -222,15 +290,19 @@ class BlockTrainer:
         """A checkpoint (block key or base hash) for inference only: to be scored, to teach, to sample training data."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
+        base = self.scenario.base_folder(self._base_name(reference))
+        dtype = self.scenario.file.hardware.dtype
+        frozen = load_model(self.checkpoint(reference), dtype, self.scenario.device, base, trainable=False)
+        return frozen.eval().requires_grad_(False)
+
+    def _base_name(self, reference: str) -> str:
+        """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
         content = reference
         if reference not in self._bases:
             content = str((self.store.record(reference) or {}).get("base"))
         if content not in self._bases:
             raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
-        base = self.scenario.base_folder(self._bases[content])
-        dtype = self.scenario.file.hardware.dtype
-        frozen = load_model(self.checkpoint(reference), dtype, self.scenario.device, base, trainable=False)
-        return frozen.eval().requires_grad_(False)
+        return self._bases[content]
 
     def _rows(
         self, block: Block, tokenizer: Any, answers: Mapping[str, str]
@@ -266,8 +338,7 @@ class BlockTrainer:
         return self.rollouts.get_or_make(
             checkpoint=str(block.teacher),
             weights_sha256=self.weights_sha256(str(block.teacher)),
-            load=lambda: self.frozen(block.teacher),
-            tokenizer=tokenizer,
+            draw=partial(self.draw, str(block.teacher)),
             prompt_ids=prompt_ids,
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, "rollouts", block.index, str(block.teacher)),
@@ -286,8 +357,7 @@ class BlockTrainer:
         completions, made, rollouts = self.rollouts.get_or_make(
             checkpoint=block.stage_start,
             weights_sha256=self.weights_sha256(block.stage_start),
-            load=lambda: self.frozen(block.stage_start),
-            tokenizer=tokenizer,
+            draw=partial(self.draw, block.stage_start),
             prompt_ids=prompt_ids,
             max_new_tokens=settings.max_completion_tokens,
             seed=derive_seed(block.run_seed, "rejection", block.index, block.stage_start),
@@ -309,8 +379,14 @@ class BlockTrainer:
         extra = {"rollouts": rollouts, "rollouts_made": made, "samples_kept": len(kept), "samples_drawn": len(ids)}
         return draw(kept, settings.steps * settings.sequences, block.seed), extra
 
+    def _divergence(self, stage: str) -> str | None:
+        """What a bridge block minimises, in words."""
+        server = self.scenario.file.hardware.teacher_server
+        words = DIVERGENCES.get((stage, server is not None))
+        return words.format(top_k=server.top_k if server else 0) if words else None
+
     def _publish(
-        self, block: Block, result: StageResult, extra: dict[str, Any], clock: "Clock", training_seconds: float
+        self, block: Block, result: StageResult, extra: dict[str, Any], clock: Clock, training_seconds: float
     ) -> dict[str, Any]:
         record: dict[str, Any] = {
             "stage": block.stage,
@@ -328,6 +404,7 @@ class BlockTrainer:
             "environment": dict(self.scenario.recipe.environment),
             "versions": self.versions,
             "accelerator": accelerator_name(self.scenario.device),
+            "divergence": self._divergence(block.stage),
             "host": platform.node(),
             "python": platform.python_version(),
             "labels_new": len(block.new_labels),
@@ -351,38 +428,3 @@ class BlockTrainer:
             result.curves.to_parquet(folder / "train.parquet", index=False)
             record["weights_sha256"] = hash_weights(folder / "model")
         return self.store.record(block.key) or record
-
-
-class Clock:
-    """Wall seconds and GPU-seconds of a piece of work. On a CPU, a GPU-second is a second of processor time."""
-
-    def __init__(self, device: str):
-        self.device = device
-        self._wall, self._processor = time.perf_counter(), time.process_time()
-
-    def seconds(self) -> float:
-        """Wall-clock seconds since the start."""
-        return time.perf_counter() - self._wall
-
-    def gpu_seconds(self) -> float:
-        """Seconds of device time since the start: processor time on a CPU, wall time of one device on a GPU."""
-        return time.process_time() - self._processor if self.device == "cpu" else self.seconds()
-
-
-def accelerator_name(device: str) -> str:
-    """Name of the device that trains: the GPU's model, or the processor's architecture."""
-    if device == "cpu":
-        return f"cpu {platform.machine()}"
-    import torch
-
-    return str(torch.cuda.get_device_name())
-
-
-def peak_memory_bytes(device: str) -> int:
-    """Peak memory: allocated on the GPU, or resident in this process so far."""
-    if device == "cpu":
-        kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return kibibytes if platform.system() == "Darwin" else kibibytes * 1024
-    import torch
-
-    return int(torch.cuda.max_memory_allocated())

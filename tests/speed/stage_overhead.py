@@ -25,8 +25,8 @@ from trl import DistillationConfig, DistillationTrainer, GRPOConfig, GRPOTrainer
 from benchmarks.grading import Grader, Verdict
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
-from runners.blocks import Clock
 from runners.engine import LocalEngine
+from runners.meter import Clock
 from runners.scenario import Scenario
 from runners.stages.harness import StageResult
 
