@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -34,13 +35,17 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def search_command(scenario: Path, results: Path, study: str, trials: int, *more: str) -> list[str]:
+    """A real search of a few trials."""
+    told = ["--scenario", str(scenario), "--results", str(results), "--study", study, "--trials", str(trials)]
+    return command("search", *told, "--quiet", *more)
+
+
 @pytest.fixture(scope="session")
 def results(browser: Any, scenario: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a real search leaves: its trials, its test, its report. Asked for after the browser: no search in vain."""
     folder = tmp_path_factory.mktemp("served") / "results"
-    searching = command(
-        "search", "--scenario", str(scenario), "--trials", "5", "--results", str(folder), "--study", STUDY, "--quiet"
-    )
+    searching = search_command(scenario, folder, STUDY, 5)
     ended = subprocess.run(searching, cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
     assert ended.returncode == 0, ended.stderr[-2000:]
     return folder
@@ -54,8 +59,15 @@ def server(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A page of its own, wide and light."""
+    """A page of its own, wide and light. It must ask this machine alone, and open no dialogue."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
-    yield context.new_page()
+    hosts: set[str] = set()
+    dialogues: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("dialog", lambda dialogue: (dialogues.append(dialogue.message), dialogue.dismiss()))
+    yield page
     context.close()
+    assert hosts <= {"localhost", ""}, f"the page asked {hosts}"
+    assert not dialogues

@@ -46,5 +46,10 @@ def test_completions_run_nothing_fetch_nothing_and_link_to_nothing(hostile: Serv
     assert main.locator("a[href^='javascript:'], a[href*=attacker], img[src*=attacker]").count() == 0
     assert not [url for url in requested if "attacker" in url]
     text = main.inner_text().replace("\u200b", "")
-    for written in ("<script>window.hacked = 1</script>", "[a link](javascript:window.hacked=1)", r"\href{", "**bold**"):
+    for written in (
+        "<script>window.hacked = 1</script>",
+        "[a link](javascript:window.hacked=1)",
+        r"\href{",
+        "**bold**",
+    ):
         assert written in text
