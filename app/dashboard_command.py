@@ -40,6 +40,7 @@ def serve(results: Path, port: int, host: str) -> None:
         "browser.serverAddress": host,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
         "runner.magicEnabled": False,
         "logger.level": "warning",
     }

@@ -79,6 +79,7 @@ def run_search(request: SearchRequest) -> SearchResult:
     name = request.study or f"{scenario.name}-seed{request.seed}"
     folder = study_folder(request.results, name)
     study = _open(request, scenario, name, folder)
+    study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     ranked, meta = None, None
     with Reporter(request.quiet) as reporter:
         _announce(scenario, reporter)

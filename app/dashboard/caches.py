@@ -4,13 +4,14 @@ What is kept is shared and must not be changed.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import index, samples
+from app.dashboard import boards, chains, index, samples
+from app.dashboard.boards import ShownBoard
 from app.dashboard.files import Problem, stamp
 from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
@@ -90,3 +91,59 @@ def sampled(results: Path, item: Item, protocol: Protocol, found: Mapping[str, l
 def details(results: str, key: str) -> pd.DataFrame:
     """A score's samples without completions; FileError as there."""
     return samples.details(Path(results), key)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _blocks_by_weights(results: str, version: int, _found: Found[Block]) -> Mapping[str, list[Block]]:
+    return chains.by_weights(_found.items)
+
+
+def blocks_by_weights(results: Path) -> Mapping[str, list[Block]]:
+    """All blocks by the weights that they left."""
+    found = _indexes(str(results))[0].refresh()
+    return _blocks_by_weights(str(results), found.version, found)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the blocks …")
+def _tree(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> pd.DataFrame:
+    every = [item for item in _items(results, name, stamps).values() if item.runs]
+    searched = [item for item in every if not item.tested]
+    return chains.tree(searched or every, _found.items)
+
+
+def tree(results: Path, name: str) -> pd.DataFrame:
+    """The tree of a study's trials, or of its tested rows where nothing was searched."""
+    found = _indexes(str(results))[0].refresh()
+    return _tree(str(results), name, _stamps(results, name), found.version, found)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _uses(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> Mapping[str, int]:
+    return chains.uses(_items(results, name, stamps).values(), _found.items)
+
+
+def uses(results: Path, name: str) -> Mapping[str, int]:
+    """How many runs of a study use a block, by key."""
+    found = _indexes(str(results))[0].refresh()
+    return _uses(str(results), name, _stamps(results, name), found.version, found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curves(results: str, keys: tuple[str, ...], _blocks: Sequence[Block]) -> pd.DataFrame:
+    return chains.curves(Path(results), _blocks)
+
+
+def curves(results: Path, blocks: Sequence[Block]) -> pd.DataFrame:
+    """Training curves of a chain; FileError as there."""
+    return _curves(str(results), tuple(block.key for block in blocks), blocks)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Recomputing the leaderboard …")
+def _board(folder: str, stamps: Stamps) -> ShownBoard:
+    return boards.read_board(Path(folder))
+
+
+def board(folder: Path) -> ShownBoard:
+    """A leaderboard, recomputed from its samples when its manifest, entries or samples change; EntryError as there."""
+    paths = (boards.manifest_path(folder), folder / "entries", folder / "samples")
+    return _board(str(folder), tuple(map(stamp, paths)))

@@ -7,26 +7,31 @@ import streamlit as st
 
 from app.dashboard import caches
 from app.dashboard.files import Problem
-from app.dashboard.pages import allocations, compare, decision
 from app.dashboard.show import View, choose, name_problems
 from app.dashboard.studies import Study, study_names
+from app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
+from app.dashboard.views import run as run_page
 
 # By the path in the URL; the first is shown where the URL names none.
-PAGES: dict[str, tuple[str, str, Callable[[View], None]]] = {
-    "decision": ("Decision", ":material/balance:", decision.show),
-    "allocations": ("Allocations", ":material/scatter_plot:", allocations.show),
-    "compare": ("Compare", ":material/compare_arrows:", compare.show),
+PAGES: dict[str, tuple[str, Callable[[View], None]]] = {
+    "decision": ("Decision", decision.show),
+    "allocations": ("Allocations", allocations.show),
+    "compare": ("Compare", compare.show),
+    "run": ("Run", run_page.show),
+    "tree": ("Tree", tree.show),
+    "leaderboards": ("Leaderboards", leaderboards.show),
+    "live": ("Live", live.show),
 }
 
 
 def run(results: Path) -> None:
     """Show the page that the URL names."""
-    # No icon: Streamlit fetches its icons for a browser's tab from another server.
+    # No icons, neither here nor on the pages: Streamlit fetches those for the browser's tab from another server.
     st.set_page_config("Tuition", layout="wide")
 
     def page(path: str) -> st.Page:
-        title, icon, show = PAGES[path]
-        return st.Page(lambda: show(view), title=title, icon=icon, url_path=path, default=path == next(iter(PAGES)))
+        title, show = PAGES[path]
+        return st.Page(lambda: show(view), title=title, url_path=path, default=path == next(iter(PAGES)))
 
     pages = {path: page(path) for path in PAGES}
     st.session_state["pages"] = pages

@@ -1,0 +1,189 @@
+"""Leaderboards: measured rows with rank intervals, reported rows apart, how to cite and to take away."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import caches, charts, words
+from app.dashboard.boards import ShownBoard, board_folders
+from app.dashboard.files import Problem, reason
+from app.dashboard.show import View, chart, choose, name_problems, switch, table
+from app.dashboard.studies import Study
+from benchmarks.entries import EntryError, MeasuredEntry, ReportedEntry
+from benchmarks.exports import FORMATS
+from benchmarks.exports import words as export_words
+from benchmarks.exports.bibtex import board_record, entry_record
+from benchmarks.standings import MeasuredTable, ReportedTable
+
+MIME = {"md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json"}
+ENDINGS = {"latex": "tex", "bibtex": "bib"}
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Leaderboards")
+    folders = board_folders(view.results)
+    own = [f"study: {view.study.name}"] if view.study is not None and view.study.rows else []
+    offered = [*own, *folders]
+    if not offered:
+        st.info("No leaderboard here. A tested search makes one of its study; `tuition leaderboard add` makes folders.")
+        return
+    chosen = choose("Leaderboard", "board", offered)
+    if chosen in own and view.study is not None:
+        _of_study(view.study)
+        return
+    try:
+        shown = caches.board(folders[chosen])
+    except EntryError as error:
+        name_problems([Problem(chosen, reason(str(error).replace(str(folders[chosen]), folders[chosen].name)))])
+        return
+    name_problems(shown.problems)
+    manifest = shown.board.manifest
+    st.markdown(f"{words.code(manifest.title)}, version {manifest.version} of {manifest.changelog[-1].date}")
+    part = switch("Part", "part", ["Allocations", "Planners", "Entry", "Cite and export"])
+    if part == "Allocations":
+        for place, measured in enumerate(shown.standings.measured):
+            _measured(measured, place)
+        for reported in shown.standings.reported:
+            _reported(reported)
+        if not shown.board.entries:
+            st.info("No entry of this leaderboard can be shown.")
+    elif part == "Planners":
+        st.info("No planner has been measured on this leaderboard: its entries are allocations.")
+    elif part == "Entry":
+        _entry(shown)
+    else:
+        _export(shown)
+
+
+def _of_study(study: Study) -> None:
+    if study.meta is None:
+        return
+    st.markdown(f"{words.code(study.meta.suite)}, decoding {words.code(study.meta.decoding)}")
+    if any(ranked.row.score.num_seeds == 1 for ranked in study.rows):
+        st.caption(f"{words.ONE_RUN.capitalize()}.")
+    frame = pd.DataFrame(
+        {
+            "rank": ranked.rank,
+            "entry": ranked.row.name,
+            "score": words.score(ranked.row.score),
+            "difference": "reference" if ranked.row.difference is None else words.points(ranked.row.difference),
+            "kind": ranked.row.kind,
+            "labels": ranked.row.labels_trained,
+            "GPU-s, full": ranked.row.gpu_seconds,
+            "selected, %": None if ranked.row.selected_validation is None else 100 * ranked.row.selected_validation,
+            "allocation": ranked.row.allocation,
+        }
+        for ranked in study.rows
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        frame, hide_index=True, width="stretch",
+        column_config={"GPU-s, full": number(format="%.0f"), "selected, %": number(format="%.1f")},
+    )  # fmt: skip
+    table("leaderboard", frame)
+    rows = [
+        (f"{row.name} (rank {ranked.rank})", *(100 * x for x in _ends(row.difference)), row.kind)
+        for ranked in study.rows
+        if (row := ranked.row).difference is not None
+    ]
+    left, _ = st.columns(2)
+    with left:
+        _forest("leaderboard differences", rows, "difference to direct GRPO, points")
+    st.caption(export_words.CAPTION)
+
+
+def _ends(difference: object) -> tuple[float, float, float]:
+    return tuple(getattr(difference, name) for name in ("mean", "low", "high"))  # type: ignore[return-value]
+
+
+def _forest(name: str, rows: list[tuple[object, ...]], unit: str) -> None:
+    if rows:
+        frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"])
+        chart(name, "Paired differences with 95 % intervals.", charts.forest, frame, unit=unit)
+
+
+def _measured(measured: MeasuredTable, place: int) -> None:
+    st.subheader("Measured")
+    st.markdown(f"{words.code(measured.title)}: {export_words.protocol(measured)}")
+    for note in measured.notes:
+        st.caption(words.code(note))
+    frame = pd.DataFrame(
+        {
+            "rank": row.rank,
+            "entry": row.entry.name,
+            "score, %": export_words.percent(row.entry.score.mean),
+            "± errors": ", ".join(f"±{error} {over}" for error, over in export_words.errors(row.entry.score)),
+            f"minus {measured.reference}": export_words.points(row.difference, row.reference),
+            "labels": export_words.labels(row.entry),
+            "GPU-s, full": export_words.cost(row.entry),
+            "seeds": export_words.seeds(row.entry),
+            "id": row.listed.short,
+            "verification": "recomputed from its samples",
+        }
+        for row in measured.rows
+    )
+    st.dataframe(frame, hide_index=True, width="stretch")
+    table(f"measured {place}", frame)
+    rows: list[tuple[object, ...]] = [
+        (f"{row.entry.name} (rank {row.rank})", *(100 * x for x in _ends(row.difference)), "measured")
+        for row in measured.rows
+        if row.difference is not None
+    ]
+    left, _ = st.columns(2)
+    with left:
+        _forest(f"measured differences {place}", rows, f"difference to {measured.reference}, points")
+    st.caption(export_words.CAPTION)
+
+
+def _reported(reported: ReportedTable) -> None:
+    st.subheader("Reported")
+    st.markdown(f"{words.code(reported.table)}, {words.code(reported.citation)}")
+    st.caption(f"{export_words.REPORTED} In percent; {words.code(reported.error_meaning)}.")
+    rows = []
+    for name, by_suite in reported.rows:
+        cells: dict[str, str] = {"entry (reported)": name}
+        for suite in reported.suites:
+            if suite in by_suite:
+                score = by_suite[suite][1].score
+                error = "" if score.error is None else f" ±{export_words.percent(score.error)}"
+                cells[suite] = f"{export_words.percent(score.mean)}{error}"
+        rows.append(cells)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _entry(shown: ShownBoard) -> None:
+    by_name = {f"{listed.entry.name}, {listed.short}": listed for listed in shown.board.entries}
+    if not by_name:
+        st.info("No entry of this leaderboard can be shown.")
+        return
+    listed = by_name[choose("Entry", "entry", list(by_name))]
+    entry = listed.entry
+    if isinstance(entry, MeasuredEntry):
+        st.success("Verified now: its numbers were recomputed from its samples.", icon=":material/verified:")
+    elif isinstance(entry, ReportedEntry):
+        st.info("Reported by its source: there are no samples, and nothing can be recomputed.")
+    fields = entry.model_dump(mode="json")
+    simple = [(name, str(value)) for name, value in fields.items() if not isinstance(value, (dict, list))]
+    st.dataframe(pd.DataFrame(simple, columns=["field", "value"]), hide_index=True, width="stretch")
+    st.markdown("**Cite this**")
+    st.code(entry_record(shown.board.manifest, listed), language=None, wrap_lines=True)
+    with st.expander("The whole record"):
+        st.code(entry.model_dump_json(indent=1), language=None)
+
+
+def _export(shown: ShownBoard) -> None:
+    manifest = shown.board.manifest
+    st.markdown("**Cite this**")
+    st.code(export_words.cite(manifest), language=None, wrap_lines=True)
+    st.code(board_record(manifest), language=None, wrap_lines=True)
+    st.markdown("**Take it away**")
+    columns = st.columns(len(FORMATS))
+    for column, (name, make) in zip(columns, FORMATS.items(), strict=True):
+        file = words.file_name([manifest.name, manifest.version])
+        with column:
+            st.download_button(
+                name.upper(), partial(make, shown.board, shown.standings), f"{file}.{ENDINGS.get(name, name)}",
+                MIME.get(name, "text/plain"), key=f"export {name}", on_click="ignore",
+            )  # fmt: skip

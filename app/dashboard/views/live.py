@@ -1,0 +1,108 @@
+"""Live: what is being trained now, how far it is, and what failed. It refreshes itself and stays in place."""
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import caches, live, words
+from app.dashboard.files import last_lines, records
+from app.dashboard.live import Running
+from app.dashboard.show import View, no_study
+from app.dashboard.studies import Study
+
+REFRESH_SECONDS = 2.0
+LOG_LINES = 40
+FAILURES_SHOWN = 20
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Live")
+    if no_study(view) or view.study is None:
+        # Looked at again: the first trial of a new results folder appears by itself.
+        st.fragment(lambda: None, run_every=REFRESH_SECONDS)()
+        return
+    name = view.study.name
+    # Only this part is drawn again: what is open stays open, and the page does not move.
+    st.fragment(lambda: _now(caches.study(view.results, name)), run_every=REFRESH_SECONDS)()
+
+
+def _now(study: Study) -> None:
+    found = live.progress(study)
+    busy = live.running(study)
+    _progress(found, busy, live.is_testing(study))
+    for trial in busy:
+        _running(study, trial)
+    if live.is_testing(study):
+        _testing(study)
+    _failures(study)
+    st.caption(f"Refreshed every {REFRESH_SECONDS:.0f} seconds, last at {pd.Timestamp.now():%H:%M:%S}.")
+
+
+def _progress(found: live.Progress, busy: list[Running], testing: bool) -> None:
+    told = ", ".join(f"{count:,} {state}" for state, count in sorted(found.counts.items())) or "no trial yet"
+    of = "" if found.wanted is None else f" of {found.wanted:,}"
+    left = "" if found.seconds_left is None else f"; about {words.duration(found.seconds_left)} left for the search"
+    st.markdown(f"**{words.whole(found.finished, 'trial')}{of} finished** ({told}){left}.")
+    if found.wanted:
+        st.progress(min(1.0, found.finished / found.wanted))
+    dead = [trial for trial in busy if not trial.alive]
+    if dead:
+        st.warning(
+            f"{words.whole(len(dead), 'trial is', 'trials are')} marked as running, but the process is gone. "
+            "The search's command, given again, queues them anew and trains no stored block again."
+        )
+    if not busy and not testing:
+        st.info("Nothing is being trained in this study now.", icon=":material/check_circle:")
+
+
+def _running(study: Study, trial: Running) -> None:
+    with st.container(border=True):
+        state = "running" if trial.alive else "its process is gone"
+        since = "" if trial.seconds is None else f" for {words.duration(trial.seconds)}"
+        st.markdown(f"**Trial #{trial.number}** {words.code(trial.allocation)}: {state}{since}")
+        training = trial.training
+        if training is None:
+            st.caption("It has not begun a block, or all of its blocks were in the store.")
+        else:
+            st.markdown(f"{words.code(training.block)} of {words.code(training.model)}")
+            if training.steps:
+                st.progress(min(1.0, training.step / training.steps), f"step {training.step} of {training.steps}")
+            facts = []
+            if training.seconds_per_step is not None:
+                facts.append(f"{training.seconds_per_step:.2g} s a step")
+            if training.tokens_per_second is not None:
+                facts.append(f"{training.tokens_per_second:,.0f} tokens/s")
+            if training.seconds_left is not None and training.step < training.steps:
+                facts.append(f"about {words.duration(training.seconds_left)} left for this block")
+            st.caption(", ".join(facts))
+        with st.expander("Log", key=f"log {trial.number}"):
+            lines = last_lines(live.log_path(study, trial.number), LOG_LINES)
+            st.code("\n".join(lines) or "(empty)", language=None, height=240)
+
+
+def _testing(study: Study) -> None:
+    with st.container(border=True):
+        st.markdown("**Test**: finalists and baselines are trained on fresh seeds and scored.")
+        lines = last_lines(study.folder / "logs" / "test.log", 400)
+        training = live.read_log(lines)
+        if training is not None:
+            st.markdown(f"{words.code(training.block)} of {words.code(training.model)}")
+            if training.steps:
+                st.progress(min(1.0, training.step / training.steps), f"step {training.step} of {training.steps}")
+        with st.expander("Log", key="log test"):
+            st.code("\n".join(lines[-LOG_LINES:]) or "(empty)", language=None, height=240)
+
+
+def _failures(study: Study) -> None:
+    failed = study.trials[study.trials["state"] == "fail"].sort_values("number", ascending=False)
+    if failed.empty:
+        return
+    st.subheader(f"Failures ({len(failed)})")
+    for trial in records(failed.head(FAILURES_SHOWN)):
+        number = int(trial["number"])
+        st.markdown(
+            f"Trial #{number} {words.code(trial['allocation'] or '')}: {words.code(trial['error'] or 'interrupted')}"
+        )
+        with st.expander(f"Log of trial #{number}", key=f"log of {number}"):
+            lines = last_lines(live.log_path(study, number), LOG_LINES)
+            st.code("\n".join(lines) or "(no log)", language=None, height=240)

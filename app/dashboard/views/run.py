@@ -1,0 +1,208 @@
+"""Run: one route with one seed: its chain of blocks, ledgers, curves, samples, log and how to repeat it."""
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import caches, chains, charts, samples, words
+from app.dashboard.chains import CURVES, Chain
+from app.dashboard.files import FileError, Problem, last_lines, read_json
+from app.dashboard.samples import Item
+from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
+from app.dashboard.studies import Study, parse
+from app.dashboard.views.compare import OFFERED, completion
+from benchmarks.records import artefact_folder
+
+LOG_LINES = 200
+SAMPLES_SHOWN = 500
+PARTS = ("Blocks", "Curves", "Samples", "Log and versions")
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Run")
+    if no_study(view) or view.study is None:
+        return
+    items = caches.items(view.results, view.study.name)
+    if not items:
+        st.info("No run is complete yet. The Live page shows what is being trained.")
+        return
+    asked = st.query_params.get("run", "")
+    offered = list(dict.fromkeys([*list(items)[:OFFERED], *([asked] if asked in items else [])]))
+    item = items[choose("Run", "run", offered)]
+    st.markdown(words.code(item.allocation))
+    if not item.runs:
+        st.info("The report does not name the training runs of this row.")
+        return
+    place = 0
+    if len(item.runs) > 1:
+        place = int(choose("Training run", "nr", [str(number) for number in range(len(item.runs))]))
+    seed, weights = item.runs[place]
+    st.caption(f"Training seed {seed}; final weights {weights[:12]}…")
+    found = caches.blocks(view.results)
+    chain = chains.chain(found.items, caches.blocks_by_weights(view.results), seed, weights)
+    part = switch("Part", "part", PARTS)
+    if part == "Samples":
+        _samples(view, item, place)
+    elif part == "Log and versions":
+        _log(view.study, item)
+        _repeat(view, view.study, item, chain, seed)
+    elif chain is None:
+        st.warning("The last block of this run is no longer in the store: `tuition run` trains it again.")
+    elif part == "Blocks":
+        _blocks(view, view.study, item, chain, seed)
+    else:
+        _curves(view, chain)
+    name_problems(found.problems)
+
+
+def _blocks(view: View, study: Study, item: Item, chain: Chain, seed: int | None) -> None:
+    uses = caches.uses(view.results, study.name)
+    charged, rows = set[str](), []
+    for block in chain.blocks:
+        rollouts = 0.0
+        if block.rollouts is not None and block.rollouts not in charged:
+            charged.add(block.rollouts)  # drawn once, and charged to a route once
+            rollouts = block.rollout_seconds
+        rows.append(
+            {
+                "block": block.name,
+                "model": block.model,
+                "new labels": block.labels_new,
+                "labels drawn from": block.labels_pool,
+                "steps": block.steps,
+                "GPU-s": block.gpu_seconds + rollouts,
+                "shared by runs": uses.get(block.key, 0),
+                "key": block.key[:12],
+            }
+        )
+    frame = pd.DataFrame(rows)
+    shared = int((frame["shared by runs"] > 1).sum())
+    whole = "" if chain.whole else " An ancestor is no longer in the store, so that the chain is not whole."
+    st.markdown(
+        f"{words.whole(len(frame), 'block')}, {shared} of them shared with other runs of the study; "
+        f"{words.seconds(frame['GPU-s'].sum())} GPU-seconds in full, "
+        f"{words.whole(frame['new labels'].sum(), 'label')}.{whole}"
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        frame, hide_index=True, width="stretch",
+        column_config={
+            "GPU-s": number(format="%.3g", help="With the rollouts that it was the first of the route to need"),
+            "shared by runs": number(help="Runs of the study whose chain holds this block"),
+        },
+    )  # fmt: skip
+    table("blocks", frame)
+    allocation = parse(item.allocation)
+    if allocation is None:
+        return
+    try:
+        booked = chains.labels_booked(view.results, study.name, seed, allocation.id)
+    except FileError as error:
+        st.warning(words.code(error))
+        return
+    told = ", ".join(f"{words.whole(count, 'label')} for {words.code(stage)}" for stage, count in booked.items())
+    st.markdown(f"Label ledger: {told}." if told else "The label ledger books nothing to this route.")
+
+
+def _curves(view: View, chain: Chain) -> None:
+    try:
+        frame = caches.curves(view.results, chain.blocks)
+    except FileError as error:
+        path, _, why = str(error).partition(": ")
+        name_problems([Problem(path, why)])
+        return
+    known = [name for name in CURVES if name in frame and frame[name].notna().any()]
+    if not known:
+        st.info("The blocks of this run recorded no curves.")
+        return
+    columns = st.columns(2)
+    for place, name in enumerate(known):
+        with columns[place % 2]:
+            chart(f"curve {name}", f"{CURVES[name].capitalize()} over the route's steps.", charts.curves,
+                  frame[["step", "stage", name]], value=name, label=CURVES[name])  # fmt: skip
+
+
+def _samples(view: View, item: Item, place: int) -> None:
+    found, problems = caches.scores(view.results)
+    name_problems(problems)
+    stored = {score.protocol.name: score for score in found.get(item.runs[place][1], [])}
+    if not stored:
+        st.info("No score of this run's final checkpoint is stored.")
+        return
+    score = stored[choose("Suite", "suite", sorted(stored))]
+    try:
+        frame = caches.details(str(view.results), score.key)
+    except FileError as error:
+        path, _, why = str(error).partition(": ")
+        name_problems([Problem(path, why)])
+        return
+    counts = frame["verdict"].value_counts()
+    verdict = choose("Verdict", "verdict", ["all", *sorted(map(str, counts.index))])
+    kept = frame if verdict == "all" else frame[frame["verdict"] == verdict]
+    told = ", ".join(f"{count:,} {words.code(name)}" for name, count in counts.items())
+    st.markdown(f"{words.whole(len(frame), 'sample')}: {told}.")
+    st.dataframe(
+        kept.head(SAMPLES_SHOWN).drop(columns="correct"), hide_index=True, width="stretch", height=260,
+        column_config={"extracted": "extracted answer", "num_tokens": "tokens"},
+    )  # fmt: skip
+    if len(kept) > SAMPLES_SHOWN:
+        st.caption(f"The first {SAMPLES_SHOWN} of {len(kept):,}; the CSV holds all.")
+    table("samples", kept)
+    if kept.empty:
+        return
+    problems_shown = list(dict.fromkeys(kept["problem_id"].astype(str)))[:OFFERED]
+    problem = choose("Problem", "problem", problems_shown)
+    raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    try:
+        read = samples.completions(view.results, score.key, problem)
+    except FileError as error:
+        st.warning(words.code(error))
+        return
+    for sample in read:
+        if verdict not in ("all", sample["verdict"]):
+            continue
+        st.markdown(
+            f"Sample {sample['sample']}: {words.code(sample['verdict'])}, extracted answer "
+            f"{words.code(sample['extracted'] or '(none)')}, {words.whole(sample['num_tokens'], 'token')}"
+            f"{', cut off' if sample['truncated'] else ''}"
+        )
+        completion(str(sample["completion"]), raw)
+
+
+def _log(study: Study, item: Item) -> None:
+    name = "test.log" if item.tested else f"trial-{int(item.id.removeprefix('#')):04d}.log"
+    lines = last_lines(study.folder / "logs" / name, LOG_LINES)
+    st.subheader("Log")
+    if not lines:
+        st.info(f"No log {words.code(name)} here: it was written elsewhere, or everything was in the store.")
+        return
+    st.caption(f"The last {words.whole(len(lines), 'line')} of {words.code(name)}.")
+    st.code("\n".join(lines), language=None, height=300)
+
+
+def _repeat(view: View, study: Study, item: Item, chain: Chain | None, seed: int | None) -> None:
+    st.subheader("To repeat it")
+    scenario = str(study.report.get("scenario") or "SCENARIO")
+    command = ["tuition", "run", item.allocation, "--scenario", scenario]
+    st.code(shlex.join([*command, *([] if seed is None else ["--seed", str(seed)])]), language=None, wrap_lines=True)
+    told = study.report.get("command")
+    if told:
+        st.caption("The study's own command:")
+        st.code(str(told), language=None, wrap_lines=True)
+    if chain is None or not chain.blocks:
+        return
+    st.subheader("Versions")
+    final = chain.blocks[-1]
+    try:
+        record = read_json(artefact_folder(view.results / "store", final.key) / "record.json")
+    except (FileError, OSError) as error:
+        st.warning(words.code(error))
+        return
+    versions = record.get("versions") if isinstance(record, dict) else None
+    facts = {"python": record.get("python"), "accelerator": record.get("accelerator"), "host": record.get("host")}
+    rows = [(str(name), str(value)) for name, value in {**(versions or {}), **facts}.items()]
+    st.dataframe(pd.DataFrame(rows, columns=["what", "version"]), hide_index=True)
+    with st.expander(f"Record of the last block, {final.key[:12]}"):
+        st.code(chains.record_text(record), language=None, height=300)

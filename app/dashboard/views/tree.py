@@ -1,0 +1,72 @@
+"""Tree: the study's blocks as a tree, what each cost, who uses it, and the best score below it."""
+
+import pandas as pd
+import streamlit as st
+
+from app.dashboard import advice, caches, chains, charts, words
+from app.dashboard.show import View, chart, choose, name_problems, no_study, table
+
+DRAWN = 150  # our choice: more nodes than this nobody tells apart
+LISTED = 2000
+WHOLE = "the whole tree"
+
+
+def show(view: View) -> None:
+    """The page."""
+    st.title("Tree")
+    if no_study(view) or view.study is None:
+        return
+    saved = advice.reuse_sentence(view.study.report, view.study.trials)
+    if saved is not None:
+        st.markdown(f"**{saved}**")
+    frame = caches.tree(view.results, view.study.name)
+    name_problems(caches.blocks(view.results).problems)
+    if frame.empty:
+        st.info("No block of a complete trial is in the store.")
+        return
+    forks = frame[frame["uses"] > 1].sort_values(["uses", "depth"], ascending=[False, True]).head(300)
+    names = {f"{label} {key[:12]}": place for label, key, place in forks[["label", "key", "place"]].to_numpy()}
+    below = choose("Show what is below", "node", [WHOLE, *names])
+    shown = frame if below == WHOLE else chains.subtree(frame, names[below])
+    drawn = chains.largest(shown, DRAWN)
+    if len(drawn) < len(shown):
+        st.caption(f"Drawn are the {len(drawn)} blocks that most runs use, of {len(shown):,}.")
+    left, right = st.columns(2)
+    with left:
+        columns = ["place", "parent_place", "depth", "row", "label", "uses", "score"]
+        about = "Blocks from the base models to the right; size: runs that use it, colour: the best score below."
+        chart("tree", about, charts.tree, drawn[columns].reset_index(drop=True))
+    with right:
+        _table(shown)
+
+
+def _table(shown: pd.DataFrame) -> None:
+    listed = shown.head(LISTED)
+    start = listed["depth"].min()
+    frame = pd.DataFrame(
+        {
+            "block": [
+                f"{'· ' * int(depth - start)}{label}"
+                for depth, label in zip(listed["depth"], listed["label"], strict=True)
+            ],
+            "model": listed["model"],
+            "GPU-s": listed["gpu_seconds"],
+            "runs": listed["uses"],
+            "saved": listed["saved"],
+            "best": listed["score"],
+            "key": listed["key"].str[:12],
+        }
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height=520,
+        column_config={
+            "GPU-s": number(format="%.3g", help="With its rollouts"),
+            "runs": number("used by runs", help="Trials whose chain holds this block"),
+            "saved": number("GPU-s saved", format="%.3g", help="Its cost, as often as it was used again"),
+            "best": number("best below, %", format="%.1f", help="The best validation score of a run through it"),
+        },
+    )  # fmt: skip
+    if len(shown) > LISTED:
+        st.caption(f"The first {LISTED:,} of {words.whole(len(shown), 'block')}; the CSV holds all.")
+    table("blocks", shown.drop(columns=["place", "parent_place", "row"]))
