@@ -8,41 +8,37 @@ import gc
 import logging
 import platform
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader, Verdict
 from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
-from runners.checkpoint import (
-    CarriedState,
-    end_tokens,
-    hash_weights,
-    load_carried,
-    load_model,
-    load_tokenizer,
-    save_carried,
-)
+from runners.checkpoint import end_tokens, hash_weights, load_tokenizer
 from runners.labels import LabelPool
+from runners.launch import OUT, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
 from runners.settings import RejectionSettings, Settings
-from runners.stages import grpo, opd, sft, warmup
-from runners.stages.harness import StageResult, StageWork
 from runners.store import BlockStore
 from runners.teacher_server import DIVERGENCES, serve
+from runners.work import ModelFiles, WorkOrder, carry_out, save_result
 
 logger = logging.getLogger(__name__)
 
+OnStep = Callable[[int, int], None]
 VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
@@ -57,6 +53,16 @@ def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
     while len(drawn) < count:
         drawn += rng.sample(pool, len(pool))
     return drawn[:count]
+
+
+@dataclass(frozen=True)
+class Left:
+    """What training leaves: how it is written to the block's folder, and what the record says of it."""
+
+    write: Callable[[Path], object]
+    steps: int
+    tokens: int | None
+    peak_memory_bytes: int
 
 
 class BlockTrainer:
@@ -146,19 +152,19 @@ class BlockTrainer:
 
         if self.scenario.device == "cpu":
             torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
-        hardware = self.scenario.file.hardware
-        clock = Clock(self.scenario.device)
+        clock = Clock(self.scenario.device, self.scenario.file.hardware.processes)
         if self.scenario.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
-            work, extra = self._prepare(block, answers, Path(scratch), on_step)
+            order = self._order(block)
+            rows, extra = self._rows(block, answers)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
-            result = self._taught(block, work) if hardware.teacher_server else self._stage(block, work)
+            leave = self._taught(order, rows, Path(scratch), on_step)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
-            record = self._publish(block, result, extra, clock, gpu_seconds - rollout_seconds)
-            del work, result
+            record = self._publish(block, leave, extra, clock, gpu_seconds - rollout_seconds)
+            del leave
         if self.scenario.device == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
@@ -176,23 +182,40 @@ class BlockTrainer:
         settings = self._settings(stage)
         return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
 
-    def _stage(self, block: Block, work: StageWork) -> StageResult:
-        if block.stage in ("teacher_rl", "student_rl"):
-            return grpo.train(work, self.grader)
-        if block.stage in ("teacher_sft", "transfer_sft"):
-            return sft.train(work)
-        return {"warmup": warmup.train, "opd": opd.train}[block.stage](work)
-
-    def _taught(self, block: Block, work: StageWork) -> StageResult:
-        """Train a block whose teacher, if it has one, is behind a server that lasts as long as the training."""
+    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+        """Train a block; where its teacher is behind a server, that lasts as long as the training."""
         settings = self.scenario.file.hardware.teacher_server
-        if settings is None or block.teacher is None or block.stage not in ("warmup", "opd"):
-            return self._stage(block, work)
-        log = self.store.folder.parent / "logs" / f"teacher-of-{block.key[:12]}.log"
-        folder = self._plain_folder(block.teacher, work.scratch / "teacher")
-        top_k = settings.top_k if block.stage == "warmup" else 1
-        with serve(folder, self.scenario.file.hardware.dtype, settings, log) as url:
-            return self._stage(block, replace(work, teacher_url=url, teacher_top_k=top_k))
+        teacher = order.block.teacher
+        if settings is None or teacher is None or order.block.stage not in ("warmup", "opd"):
+            return self._carry_out(order, rows, scratch, on_step)
+        folder = self._plain_folder(teacher, scratch / "teacher")
+        top_k = settings.top_k if order.block.stage == "warmup" else 1
+        log = self._log(f"teacher-of-{order.block.key[:12]}")
+        with serve(folder, order.dtype, settings, log) as url:
+            served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
+            return self._carry_out(served, rows, scratch, on_step)
+
+    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+        """Train a block in this process, or in several others."""
+        if order.processes > 1:
+            log = self._log(f"block-{order.block.key[:12]}")
+            account = train_in_processes(order, rows, scratch, log, on_step)
+            return Left(
+                lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
+                len(pd.read_parquet(scratch / OUT / "train.parquet")),
+                _tokens(pd.read_parquet(scratch / OUT / "train.parquet")),
+                account["peak_memory_bytes"],
+            )
+        result = carry_out(order, rows, scratch, self.grader, on_step)
+        return Left(
+            lambda folder: save_result(order, result, folder),
+            len(result.curves),
+            _tokens(result.curves),
+            peak_memory_bytes(order.device),
+        )
+
+    def _log(self, name: str) -> Path:
+        return self.store.folder.parent / "logs" / f"{name}.log"
 
     def _plain_folder(self, reference: str, scratch: Path) -> Path:
         """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""
@@ -232,68 +255,42 @@ class BlockTrainer:
         base = self.scenario.base_folder(self._base_name(reference))
         return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
 
-    def _prepare(
-        self, block: Block, answers: Mapping[str, str], scratch: Path, on_step: Callable[[int, int], None] | None
-    ) -> tuple[StageWork, dict[str, Any]]:
+    def _order(self, block: Block) -> WorkOrder:
+        """What training a block needs, as files and numbers."""
         hardware = self.scenario.file.hardware
-        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
-        rows, extra = self._rows(block, tokenizer, answers)
-        work = StageWork(
+        lora = self.scenario.source(block.model).lora
+        taught = block.stage in ("warmup", "opd") and hardware.teacher_server is None
+        # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
+        # would round to nothing in bfloat16.
+        dtype = "float32" if lora is None else hardware.dtype
+        new_adapter = lora is not None and block.parent in self._bases
+        return WorkOrder(
             block=block,
-            settings=self._settings(block.stage),
-            model=self._model_to_train(block),
-            tokenizer=tokenizer,
-            rows=rows,
+            settings=self._settings(block.stage).model_dump(),
+            model=ModelFiles(self.checkpoint(block.parent), self.scenario.base_folder(block.model), dtype),
+            adapter=lora,
+            adapter_seed=derive_seed(block.run_seed, "adapter", block.parent) if new_adapter else None,
+            teacher=self._files(block.teacher) if taught else None,
+            carried=self.store.path(block.parent) if block.index > 0 else None,
+            reference=None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start),
             device=self.scenario.device,
             dtype=hardware.dtype,
             engine=self.scenario.engine,
             vllm=hardware.vllm,
-            scratch=scratch,
-            carried=self._carried(block),
-            reference=self._reference(block),
-            teacher=None if hardware.teacher_server else self._teacher(block),
-            on_step=on_step,
             template=self.scenario.file.template,
-        )
-        return work, extra
-
-    def _teacher(self, block: Block) -> Any:
-        return self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None
-
-    def _carried(self, block: Block) -> CarriedState | None:
-        return load_carried(self.store.path(block.parent)) if block.index > 0 else None
-
-    def _reference(self, block: Block) -> Path | None:
-        lora = self.scenario.source(block.model).lora
-        return None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start)
-
-    def _model_to_train(self, block: Block) -> Any:
-        hardware = self.scenario.file.hardware
-        lora = self.scenario.source(block.model).lora
-        base = self.scenario.base_folder(block.model)
-        # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
-        # would round to nothing in bfloat16.
-        dtype = "float32" if lora is None else hardware.dtype
-        model = load_model(self.checkpoint(block.parent), dtype, self.scenario.device, base)
-        if lora is None or block.parent not in self._bases:
-            return model
-        import torch
-        from peft import LoraConfig, get_peft_model
-
-        torch.manual_seed(derive_seed(block.run_seed, "adapter", block.parent))
-        modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-        return get_peft_model(
-            model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
+            processes=hardware.processes,
         )
 
-    def frozen(self, reference: str | None) -> Any:
-        """A checkpoint (block key or base hash) for inference only: to be scored, to teach, to sample training data."""
+    def _files(self, reference: str | None) -> ModelFiles:
+        """A checkpoint (block key or base hash) that is not trained."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
         base = self.scenario.base_folder(self._base_name(reference))
-        dtype = self.scenario.file.hardware.dtype
-        frozen = load_model(self.checkpoint(reference), dtype, self.scenario.device, base, trainable=False)
-        return frozen.eval().requires_grad_(False)
+        return ModelFiles(self.checkpoint(reference), base, self.scenario.file.hardware.dtype)
+
+    def frozen(self, reference: str | None) -> Any:
+        """A checkpoint (block key or base hash) for inference only: to be scored, to sample training data."""
+        return self._files(reference).load(self.scenario.device, trainable=False)
 
     def _base_name(self, reference: str) -> str:
         """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
@@ -304,9 +301,8 @@ class BlockTrainer:
             raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
         return self._bases[content]
 
-    def _rows(
-        self, block: Block, tokenizer: Any, answers: Mapping[str, str]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _rows(self, block: Block, answers: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
         settings = getattr(self.scenario.file.stages, block.stage)
         if block.stage in ("teacher_rl", "student_rl"):
             ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
@@ -386,7 +382,7 @@ class BlockTrainer:
         return words.format(top_k=server.top_k if server else 0) if words else None
 
     def _publish(
-        self, block: Block, result: StageResult, extra: dict[str, Any], clock: Clock, training_seconds: float
+        self, block: Block, left: "Left", extra: dict[str, Any], clock: Clock, training_seconds: float
     ) -> dict[str, Any]:
         record: dict[str, Any] = {
             "stage": block.stage,
@@ -411,20 +407,19 @@ class BlockTrainer:
             "labels_pool": len(block.pool),
             "prompts": self._prompts_drawn(block.stage),
             "sequences": self._settings(block.stage).steps * self._settings(block.stage).sequences_per_step,
-            "steps": len(result.curves),
-            "tokens": int(result.curves["tokens_seen"].max()) if result.curves["tokens_seen"].notna().any() else None,
+            "steps": left.steps,
+            "tokens": left.tokens,
             "gpu_seconds": round(training_seconds, 3),
             "seconds": round(clock.seconds(), 3),
-            "peak_memory_bytes": peak_memory_bytes(self.scenario.device),
+            "peak_memory_bytes": left.peak_memory_bytes,
             "finished": time.time(),
             **extra,
         }
         with self.store.publish(block.key, record) as folder:
-            # An adapter with a KL also holds the frozen "ref" adapter, which is not part of the result.
-            only = {"selected_adapters": ["default"]} if self.scenario.source(block.model).lora else {}
-            result.model.save_pretrained(folder / "model", **only)
-            load_tokenizer(self.scenario.base_folder(block.model)).save_pretrained(folder / "model")
-            save_carried(result.carried, folder)
-            result.curves.to_parquet(folder / "train.parquet", index=False)
+            left.write(folder)
             record["weights_sha256"] = hash_weights(folder / "model")
         return self.store.record(block.key) or record
+
+
+def _tokens(curves: pd.DataFrame) -> int | None:
+    return int(curves["tokens_seen"].max()) if curves["tokens_seen"].notna().any() else None

@@ -181,7 +181,7 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
         dtype=hardware.dtype,
         cpu=scenario.device == "cpu",
         checkpointing=settings.gradient_checkpointing,
-        accumulated=settings.gradient_accumulation_steps > 1,
+        accumulated=settings.accumulation() > 1,
         kl=getattr(settings, "kl_coef", 0.0) > 0,
     )
     in_process = None if hardware.teacher_server else teacher

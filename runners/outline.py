@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.suites.catalog import POOLS, SUITES
 from benchmarks.suites.micro import Problem
+from runners.batches import check_batches
 from runners.scenario import Scenario, ScenarioFile, hash_texts
 from runners.sources import TOKENIZER_FILES, HubError, ModelSource, ProblemSource
 
@@ -24,7 +25,7 @@ class Outline(Scenario):
         self.validation = _problems(file.validation.problems, folder, "validation problem")
         self.test = _problems(file.test.problems, folder, "test problem")
         self.overlaps = ()
-        self._check_batches()
+        check_batches(self)
 
     def _content(self, model: str) -> str:
         return hash_texts("outline", self.source(model).model_dump_json())

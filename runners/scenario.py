@@ -20,10 +20,11 @@ from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
+from runners.batches import check_batches
 from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
-from runners.settings import RLSettings, StageSettings, TeacherServer, Vllm
+from runners.settings import StageSettings, TeacherServer, Vllm
 from runners.sources import (
     TOKENIZER_FILES,
     Frozen,
@@ -71,6 +72,7 @@ class Hardware(Frozen):
     engine: Literal["auto", "transformers", "vllm"] = Field(
         "auto", description="what draws rollouts and scores; auto: vllm on a GPU where it is installed"
     )
+    processes: int = Field(1, ge=1, description="that train a block together, one device each (accelerate launch, DDP)")
     vllm: Vllm = Vllm()
     teacher_server: TeacherServer | None = Field(None, description="default: the teacher is in the trainer's process")
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
@@ -159,7 +161,7 @@ class Scenario:
             raise ScenarioError(
                 f"search.teacher={self.default_teacher!r} is none of the teachers {', '.join(file.teachers)}"
             )
-        self._check_batches()
+        check_batches(self)
         self.overlaps = self._check_contamination()
         for spec in (file.student, *file.teachers.values()):
             if spec.path is not None:
@@ -175,36 +177,6 @@ class Scenario:
                 f"{scenario.file.labels_per_block}: there would be nothing to split; lower labels_per_block"
             )
         return scenario
-
-    def _check_batches(self) -> None:
-        file = self.file
-        for suite in ("validation", "test"):
-            if len(getattr(self, suite)) < 2:
-                raise ScenarioError(
-                    f"the {suite} suite has {len(getattr(self, suite))} problems: an error needs 2 or more"
-                )
-        texts = [label.problem for label in self.labels]
-        if len(set(texts)) < len(texts):
-            twice = next(text for text in texts if texts.count(text) > 1)
-            raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
-        if len(self.labels) % file.labels_per_block:
-            raise ScenarioError(
-                f"{len(self.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
-                "the rest would be paid for and never trained"
-            )
-        for stage in ("teacher_rl", "student_rl"):
-            settings: RLSettings = getattr(file.stages, stage)
-            if settings.prompts_needed > file.labels_per_block:
-                raise ScenarioError(
-                    f"stages.{stage}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
-                    f"{file.labels_per_block}: the first block could not fill a generation batch"
-                )
-        for stage in ("warmup", "opd", "transfer_sft"):
-            needed = getattr(file.stages, stage).prompts_needed
-            if needed > len(self.prompts):
-                raise ScenarioError(
-                    f"stages.{stage}.prompts_per_step={needed} exceeds the {len(self.prompts)} prompts of the pool"
-                )
 
     def _check_contamination(self) -> tuple[Overlap, ...]:
         overlaps = []
@@ -318,8 +290,16 @@ class Scenario:
             labels_per_block=file.labels_per_block,
             prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
             stages=stages,
-            environment={"device": self.device, "dtype": file.hardware.dtype, "engine": self.engine},
+            environment=self._environment,
         )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        hardware = self.file.hardware
+        environment = {"device": self.device, "dtype": hardware.dtype, "engine": self.engine}
+        if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
+            environment["processes"] = str(hardware.processes)
+        return environment
 
     def _content(self, model: str) -> str:
         """Content hash of a base model, and of the adapter that is trained on it if there is one."""

@@ -33,10 +33,9 @@ class Settings(BaseModel):
         """Distinct prompts that a pool needs so that one generation batch holds none twice."""
         raise NotImplementedError
 
-    @property
-    def gradient_accumulation_steps(self) -> int:
-        """Forward passes per optimizer step."""
-        return max(1, self.sequences_per_step // self.micro_batch)
+    def accumulation(self, processes: int = 1) -> int:
+        """Forward passes per optimizer step in each of so many processes."""
+        return max(1, self.sequences_per_step // processes // self.micro_batch)
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:

@@ -7,9 +7,7 @@ Simplified: the server runs on this machine (on devices of its own, if the scena
 could not be checked to hold the weights that the block's key names.
 """
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,11 +18,11 @@ from pathlib import Path
 
 import httpx
 
+from runners.launch import end_session, end_with_parent, how_it_ended, last_error
 from runners.settings import TeacherServer
 
 START_SECONDS = 900
 """A 70B checkpoint takes minutes to load."""
-STOP_SECONDS = 20
 
 DIVERGENCES: Mapping[tuple[str, bool], str] = {
     ("warmup", False): "forward KL over the full vocabulary",
@@ -58,7 +56,7 @@ def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path) -> Itera
     with log.open("wb") as stream:
         # A session of its own, so that the workers that vLLM starts end with it.
         process = subprocess.Popen(
-            command, env=environment, stdout=stream, stderr=stream, start_new_session=True, preexec_fn=_die_with_parent
+            command, env=environment, stdout=stream, stderr=stream, start_new_session=True, preexec_fn=end_with_parent
         )
     try:
         _wait(process, port, log)
@@ -67,11 +65,11 @@ def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path) -> Itera
         if process.poll() is None or isinstance(error, TeacherServerError):
             raise
         raise TeacherServerError(
-            f"the teacher's server ended with {_how(process.returncode)} while the block trained ({_last_line(log)}): "
-            f"read {log}, and run the same command again"
+            f"the teacher's server ended with {how_it_ended(process.returncode)} while the block trained "
+            f"({last_error(log)}): read {log}, and run the same command again"
         ) from error
     finally:
-        _end(process)
+        end_session(process)
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
@@ -83,41 +81,14 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         except httpx.TransportError:
             pass  # not listening yet
         time.sleep(0.5)
-    ended = "did not answer" if process.poll() is None else f"ended with {_how(process.returncode)}"
+    ended = "did not answer" if process.poll() is None else f"ended with {how_it_ended(process.returncode)}"
     raise TeacherServerError(
-        f"the teacher's server {ended} after {time.monotonic() - began:.0f} s ({_last_line(log)}): read {log}; give it "
+        f"the teacher's server {ended} after {time.monotonic() - began:.0f} s ({last_error(log)}): read {log}; give it "
         "memory (hardware.teacher_server: gpu_memory_utilization, devices), or leave teacher_server out"
     )
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(STOP_SECONDS)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-
-
-def _die_with_parent() -> None:
-    # Linux only: a parent that is killed outright cannot end its children.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _how(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "Error" in line]
-    return (errors or lines or ["its log is empty"])[-1][-200:]

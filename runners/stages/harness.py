@@ -63,6 +63,8 @@ class StageWork:
     teacher_top_k: int = 0
     template: Mapping[str, bool | str] = field(default_factory=dict)
     """Variables of the chat template."""
+    processes: int = 1
+    """That train together; each has its share of a step's sequences."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
         "warmup_steps": settings.lr_warmup_steps,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step),
-        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
+        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step // work.processes),
+        "gradient_accumulation_steps": settings.accumulation(work.processes),
         "gradient_checkpointing": settings.gradient_checkpointing,
         "seed": work.block.seed,
         "bf16": work.dtype == "bfloat16",

@@ -189,7 +189,7 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
         rollouts=settings.sequences_per_step,
         prompt=max(map(len, prompts)),
         completion=longest,
-        accumulated=settings.gradient_accumulation_steps > 1,
+        accumulated=settings.accumulation() > 1,
         kl=block.stage.endswith("_rl") and settings.kl_coef > 0,
     )
     trained, teacher = scenario.shape(block.model), scenario.shape(scenario.default_teacher)
