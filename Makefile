@@ -50,7 +50,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # vLLM has its own versions of what .venv pins. Its file lists all of it, so nothing is resolved; left out is what only a
 # GPU needs. The plugin keeps linear weights, which vLLM on a CPU would drop.
