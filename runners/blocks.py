@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
@@ -196,6 +197,7 @@ class BlockTrainer:
 
     def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
         """Train a block in this process, or in several others."""
+        self._check_engine(order)
         if order.processes > 1:
             log = self._log(f"block-{order.block.key[:12]}")
             account = train_in_processes(order, rows, scratch, log, on_step)
@@ -206,6 +208,24 @@ class BlockTrainer:
             )
         result = carry_out(order, rows, scratch, self.grader, on_step)
         return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
+
+    def _check_engine(self, order: WorkOrder) -> None:
+        """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
+        if order.engine != "vllm":
+            return
+        if vllm_version() is None:
+            raise BlockError(
+                "the scenario asks for hardware.engine: vllm, and vLLM is not installed: pip install vllm==0.31.0, or "
+                "set transformers"
+            )
+        if (url := order.vllm.rollout_server) is not None:
+            try:
+                httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
+            except httpx.HTTPError as error:
+                raise BlockError(
+                    f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
+                    "correct the URL, or leave it out"
+                ) from None
 
     def _log(self, name: str) -> Path:
         return self.store.folder.parent / "logs" / f"{name}.log"
