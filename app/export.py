@@ -1,4 +1,4 @@
-"""`tuition store export`: a block's checkpoint as a plain transformers folder, to take away."""
+"""`tuition store export`: a block's checkpoint as a plain transformers folder with a model card, to take away."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from app.model_card import write_card
 from app.store import StoreBusyError, open_store
 from benchmarks.records import publish_folder
 from runners.scenario import Scenario
@@ -50,9 +51,28 @@ def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> di
                 target.rmdir()
             with publish_folder(target) as folder:
                 _write_model(store.model(key), folder, base)
+                write_card(store, key, results, folder)
     except Timeout:
         raise StoreBusyError(f"block {key[:12]} is being trained: try again when it is done") from None
     return {"key": key, "folder": str(target), "merged": adapter}
+
+
+def upload(folder: Path, repository: str) -> str:
+    """Upload an exported folder to a private repository of the Hub; its URL. StoreError when that fails."""
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        api = HfApi()
+        url = api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+        raise StoreError(
+            f"{folder} is written, and cannot be uploaded to {repository!r} ({' '.join(str(error).split())[:160]}): go "
+            f"online and log in (hf auth login), then hf upload {repository} {folder}"
+        ) from None
+    return str(url)
 
 
 def _base(key: str, content: str, scenario_name: str) -> tuple[Path, str]:

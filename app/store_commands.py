@@ -57,14 +57,22 @@ def store_prune(
 def store_export(
     block: Annotated[str, typer.Argument(help="A block's key, or enough of its beginning.")],
     to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
+    hub: Annotated[
+        str | None, typer.Option(help="Upload the folder as well, to this repository of the Hub (owner/name), private.")
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: ScenarioOption = "micro",
     json: JsonOption = False,
 ) -> None:
-    """Write a block as a plain transformers folder; an adapter is merged into its base, found by --scenario."""
-    from app.export import export_block
+    """Write a block as a plain transformers folder with a model card: its route, labels, scores and versions.
+
+    An adapter is merged into its base, found by --scenario.
+    """
+    from app.export import export_block, upload
     from app.progress import print_json
 
     silence_libraries()
     document = export_block(results, block, to, scenario)
+    if hub is not None:
+        document["hub"] = upload(to.resolve(), hub)
     print_json(document) if json else typer.echo(document["folder"])

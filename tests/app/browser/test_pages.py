@@ -114,7 +114,9 @@ def test_dark_and_narrow_pages_show_no_error_and_need_no_scrolling_sideways(serv
         open_page(page, server.url(path), title)
         assert page.get_by_test_id("stException").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    red, green, blue = re.findall(r"\d+", page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor"))[:3]
+    red, green, blue = re.findall(
+        r"\d+", page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    )[:3]
     assert max(int(red), int(green), int(blue)) < 60
     context.close()
 

@@ -3,6 +3,7 @@
 Each test that trains is a process's worth of vLLM; the models are those of `micro`.
 """
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm
+from benchmarks.records import artefact_folder
 from benchmarks.sampling import Decoding
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
@@ -117,7 +119,8 @@ def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..
     scored = engine.score(route.final, "validation", "route")
     assert len(scored.table) == 16
     assert run.labels.labels_trained == 4
-    assert "vllm" in engine.scores.record(scored.key)["key"]["engine"]
+    stored = artefact_folder(engine.scores.folder, scored.key) / "record.json"
+    assert "vllm" in json.loads(stored.read_text())["score_key"]["engine"]
 
 
 def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
