@@ -95,7 +95,7 @@ def _of_study(study: Study) -> None:
 
 
 def _ends(difference: object) -> tuple[float, float, float]:
-    return tuple(getattr(difference, name) for name in ("mean", "low", "high"))  # type: ignore[return-value]
+    return tuple(getattr(difference, name) for name in ("mean", "low", "high"))
 
 
 def _forest(name: str, rows: list[tuple[object, ...]], unit: str) -> None:
