@@ -15,11 +15,12 @@ STAMP := .venv/.set-up-complete
 PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint gpu-check clean-results
+.PHONY: help setup demo test test-vllm lint gpu-check clean-results
 
 help:
 	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
 	@echo "make test           set up .venv, lint, check types, run the tests"
+	@echo "make test-vllm      set up .venv-vllm with vLLM for a CPU, run the tests of it (they are skipped in make test)"
 	@echo "make lint           set up .venv, lint and check types"
 	@echo "make gpu-check      set up .venv, check every stage on this machine's GPU (skips without one)"
 	@echo "make setup          set up .venv from requirements.lock (Python >= 3.11; PYTHON=... chooses one)"
@@ -49,7 +50,24 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+# vLLM has its own versions of what .venv pins. Its file lists all of it, so nothing is resolved; left out is what only a
+# GPU needs. The plugin keeps linear weights, which vLLM on a CPU would drop.
+VLLM := tests/runners/vllm
+VLLM_STAMP := .venv-vllm/.set-up-complete
+
+$(VLLM_STAMP): $(VLLM)/requirements.lock $(wildcard $(VLLM)/plugin/*)
+	@echo "Setting up .venv-vllm, once; this takes minutes (details: .venv-vllm/set-up.log)"
+	@$(PYTHON) -m venv --clear .venv-vllm
+	@.venv-vllm/bin/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv-vllm/set-up.log \
+		--no-deps -r $(VLLM)/requirements.lock
+	@.venv-vllm/bin/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv-vllm/set-up.log \
+		--no-deps --no-build-isolation $(VLLM)/plugin
+	@touch $@
+
+test-vllm: $(VLLM_STAMP)
+	.venv-vllm/bin/python -m pytest $(VLLM)
 
 # `python -m tests.gpu.check --out FILE` also writes the table, as Markdown.
 gpu-check: setup

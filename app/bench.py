@@ -151,14 +151,14 @@ def open_engine(request: BenchRequest, files: ModelFiles | None) -> Engine:
         from benchmarks.engines.server import ServerEngine
 
         return ServerEngine(str(request.url), request.model, request.concurrency)
-    from runners.checkpoint import load_tokenizer
+    from runners.checkpoint import end_tokens, load_tokenizer
 
     if request.engine == "vllm":
         from benchmarks.engines.vllm_engine import VllmEngine
 
         if files.base is not None:
             raise BenchError("vLLM gets whole models from us: `tuition store export` merges this adapter first")
-        return VllmEngine(files.folder, load_tokenizer(files.folder), _end_tokens(files.folder), request.dtype)
+        return VllmEngine(files.folder, load_tokenizer(files.folder), end_tokens(files.folder), request.dtype)
     import torch
 
     from benchmarks.engines.transformers_engine import TransformersEngine
@@ -172,16 +172,6 @@ def open_engine(request: BenchRequest, files: ModelFiles | None) -> Engine:
 
 def _batch_size(request: BenchRequest) -> int:
     return request.batch_size or BATCH_SIZES[request.engine]
-
-
-def _end_tokens(folder: Path) -> list[int]:
-    """The end tokens that the model's folder names, besides the tokenizer's."""
-    from transformers import GenerationConfig
-
-    if not (folder / "generation_config.json").exists():
-        return []
-    ends: Any = GenerationConfig.from_pretrained(folder).eos_token_id
-    return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
 
 
 def _gpu_clock() -> Callable[[], float]:

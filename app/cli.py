@@ -94,12 +94,16 @@ def search(
     ] = None,
     json: JsonOption = False,
     workers: WorkersOption = 1,
+    dry_run: DryRunOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Search allocations, then test the finalists and the baselines on seeds that the search never used.
 
     Stopped or killed, the same command goes on where it was; done, it trains nothing again.
     """
+    if dry_run:
+        plan(scenario, trials or 12, results, seed, test_seeds, json)
+        return
     from app.progress import print_json
     from app.report import show_search
     from app.search import SearchRequest, run_search
@@ -240,7 +244,7 @@ def plan(
     test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test that follows.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Price a search before it runs: blocks, seconds, peak disk, labels. Trains and writes nothing."""
+    """Price a search before it runs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
     from app.plan import plan_search
     from app.progress import print_json
     from app.report import show_plan
@@ -268,8 +272,19 @@ app.command(epilog=grade_command.EPILOG)(grade_command.grade)
 
 
 @app.command(epilog="Example: tuition doctor --results /data/results")
-def doctor(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """Print versions, devices, threads and disk, what is wrong and the fix.
+def doctor(
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="Whether this scenario fits here: memory of every stage, hours, disk, what to change.",
+        ),
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Print versions, devices, threads and disk, what is wrong and the fix; or whether a scenario fits this machine.
 
     The exit code is 1 when a search cannot run.
     """
@@ -277,7 +292,13 @@ def doctor(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -
 
     from app.doctor import examine, show
 
-    document = examine(results)
+    if scenario is not None:
+        from app.doctor_scenario import examine_scenario, show_examined
+
+        silence_libraries()
+        document, show = examine_scenario(scenario, results), show_examined
+    else:
+        document = examine(results)
     typer.echo(dumps(document, indent=1)) if json else show(document)
     if document["problems"]:
         raise typer.Exit(1)
@@ -299,6 +320,23 @@ def _disk_trouble(error: Exception) -> str:
         return " ".join(str(error).split())
     where = f": {error.filename}" if error.filename else ""
     return f"{error.strerror}{where}: {fixes[number]}; the same command goes on where it was"
+
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        typer.echo(f"tuition {version('tuition')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from benchmarks.records import RecordError, correct_PK, finite_fields
 from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
-from runners.blocks import accelerator_name
 from runners.engine import LocalEngine, RouteRun
+from runners.meter import accelerator_name
 from runners.scenario import Scenario
 
 REFERENCE = "direct"

@@ -9,6 +9,8 @@ from app.evaluation import test_seeds
 from app.search import enqueued, search_baselines
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route
+from runners.memory import predict_stage
+from runners.outline import Outline, load_to_plan
 from runners.scenario import Scenario
 from runners.store import BlockStore
 
@@ -16,8 +18,11 @@ ADAM_STATES = 2  # AdamW keeps two moments per weight
 
 
 def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_test_seeds: int) -> dict[str, Any]:
-    """Price a search: what it would ask for, what the store already has, seconds, disk, labels."""
-    scenario = Scenario.load(scenario_name)
+    """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
+
+    Nothing is fetched: where models or data sets of the Hub are not on this machine, the file alone is read.
+    """
+    scenario = load_to_plan(scenario_name)
     first = enqueued(scenario)[:trials]
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
@@ -37,7 +42,17 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         "basis": "from blocks measured in this results folder"
         if store and store.records()
         else "from the scenario's prior",
+        "planned_from": "the file alone: models and data sets of the Hub are not here, none was fetched or checked"
+        if isinstance(scenario, Outline)
+        else "models and data",
         "peak_disk_bytes": peak_disk(scenario, [*search_routes, *test_routes]),
+        "memory": stage_memory(scenario, [*search_routes, *test_routes]),
+        "commands": [
+            f"tuition doctor --scenario {scenario_name}",
+            f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "
+            f"--results {results}",
+            f"tuition baselines --scenario {scenario_name} --results {results}",
+        ],
         "labels": {
             "labels_budget": len(scenario.labels),
             "labels_validation": len(scenario.validation),
@@ -78,31 +93,25 @@ def scoring_seconds(scenario: Scenario, suite: str) -> float:
     return scenario.file.prior_seconds.get("score", 0.0) * len(problems) * source.samples / 1000
 
 
-def peak_disk(scenario: Scenario, routes: list[Route]) -> int:
-    """Weights of every distinct block, and optimizer state where the scenario keeps it."""
+def stage_memory(scenario: Scenario, routes: list[Route]) -> dict[str, dict[str, Any]]:
+    """Predicted peak bytes of each stage that the routes have, when it comes, and of what; none of unknown shapes."""
+    told = {}
+    for stage in dict.fromkeys(block.stage for route in routes for block in route.blocks):
+        if (predicted := predict_stage(scenario, stage)) is not None:
+            told[stage] = {"bytes": predicted.total, "moment": predicted.moment, "parts": predicted.parts}
+    return told
+
+
+def peak_disk(scenario: Scenario, routes: list[Route]) -> int | None:
+    """Weights of every distinct block, and optimizer state where the scenario keeps it; None for unknown shapes."""
     distinct = {block.key: block for route in routes for block in route.blocks}
     continued = {block.parent for block in distinct.values() if block.index > 0}
     total = 0
     for key, block in distinct.items():
-        weights = _trained_bytes(scenario, block.model)
+        shape, lora = scenario.shape(block.model), scenario.source(block.model).lora
+        if shape is None:
+            return None
+        weights = 4 * (shape.adapter(lora.rank) if lora else shape.parameters)
         keeps = scenario.file.keep_optimizer == "all" or key not in continued
         total += weights * (1 + ADAM_STATES * keeps)
-    return total
-
-
-def _trained_bytes(scenario: Scenario, model: str) -> int:
-    """Bytes of the weights that a block of this model stores: all of them, or its adapter (in float32)."""
-    from safetensors import safe_open
-
-    files = sorted(scenario.base_folder(model).glob("*.safetensors"))
-    lora = scenario.source(model).lora
-    if lora is None:
-        return sum(file.stat().st_size for file in files)
-    total = 0
-    for file in files:
-        with safe_open(file, "pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - no dictionary
-                shape = tensors.get_slice(name).get_shape()
-                if len(shape) == 2 and "embed" not in name and "lm_head" not in name:
-                    total += 4 * lora.rank * (shape[0] + shape[1])
     return total

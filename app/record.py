@@ -55,9 +55,9 @@ from benchmarks.recorded import (
 from benchmarks.records import write_json
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
-from runners.blocks import accelerator_name
 from runners.engine import LocalEngine, RouteRun, Scored, Suite
 from runners.eviction import gpu_seconds_at_stake
+from runners.meter import accelerator_name
 from runners.scenario import Scenario
 
 MAX_FAILURES_IN_A_ROW = 3

@@ -86,14 +86,16 @@ def show_run(document: dict[str, Any]) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
     table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
-    for column in ("block", "key", "GPU-seconds", ""):
+    for column in ("block", "key", "GPU-seconds", "", "groups without variance"):
         table.add_column(column)
     for block in document["blocks"]:
         name = f"{block['stage']}[{block['index']}]"
-        table.add_row(
-            name, block["key"][:12], f"{block['gpu_seconds']:.1f}", "trained" if block["executed"] else "reused"
-        )
+        wasted = f"{block['groups_zero_variance']} of {block['groups']}" if block["groups"] is not None else ""
+        done = "trained" if block["executed"] else "reused"
+        table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
     console.print(table)
+    if any(block["groups"] for block in document["blocks"]):
+        console.print("A group without variance has all completions right or all wrong: its label taught nothing then.")
     labels = document["labels"]
     console.print(
         f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "
@@ -192,10 +194,27 @@ def show_plan(document: dict[str, Any]) -> None:
     console.print(
         f"Labels: {labels['labels_budget']} to train on + {labels['labels_validation']} for validation = "
         f"{labels['labels_owned']} owned.\n"
-        f"Time: {_time(document['gpu_seconds'])} of {document['device']} with one worker, "
-        f"{document['basis']}.\nPeak disk: {document['peak_disk_bytes'] / 1e6:,.0f} MB."
+        f"Time: {_time(document['gpu_seconds'])} of {document['device']} with one worker, {document['basis']}.\n"
+        f"Peak disk: {_size(document['peak_disk_bytes'])}.\n"
+        f"Planned from {document['planned_from']}."
     )
+    if document["memory"]:
+        memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
+        for column in ("stage", "in all", "moment", "largest parts"):
+            memory.add_column(column)
+        for stage, row in document["memory"].items():
+            largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:3]
+            parts = ", ".join(f"{name} {_size(size)}" for name, size in largest)
+            memory.add_row(stage, _size(row["bytes"]), row["moment"], parts)
+        console.print(memory)
     console.print("The search's own proposals are unknown before it runs; random ones stand in for them here.")
+    console.print("Commands:", *document["commands"], sep="\n  ", soft_wrap=True, markup=False)
+
+
+def _size(number: int | None) -> str:
+    if number is None:
+        return "unknown (no model's sizes are at hand: give `shape` in the scenario)"
+    return f"{number / 1e6:,.0f} MB" if number < 10e9 else f"{number / 1e9:,.0f} GB"
 
 
 def _time(seconds: float) -> str:

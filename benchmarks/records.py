@@ -250,7 +250,10 @@ def checked_table(samples: pd.DataFrame) -> pd.DataFrame:
             f"sample table lacks {missing} and has unknown {unknown}; its columns are {', '.join(SAMPLE_COLUMNS)}"
         )
     try:
-        return samples[list(SAMPLE_COLUMNS)].astype(SAMPLE_COLUMNS)
+        table = samples[list(SAMPLE_COLUMNS)]
+        # Converting to the types that the columns have already would take as long as writing a small table.
+        same = all(own == wanted for own, wanted in zip(table.dtypes, SAMPLE_COLUMNS.values(), strict=True))
+        return table if same else table.astype(SAMPLE_COLUMNS)
     except (TypeError, ValueError) as error:
         raise RecordError(f"sample table has a column of the wrong type: {error}") from error
 

@@ -102,12 +102,32 @@ def sample(
     sequences; `progress` is called with (sequences done, sequences in all) after each batch; `template` is as in
     `encode_prompts`.
     """
+    return sample_with(
+        lambda prompts: draw_ids(model, tokenizer, prompts, decoding, seed, batch_size, progress),
+        end_ids(model, tokenizer),
+        tokenizer,
+        problems,
+        decoding,
+        num_samples,
+        template,
+    )
+
+
+def sample_with(
+    draw: Callable[[list[list[int]]], list[list[int]]],
+    ends: Sequence[int],
+    tokenizer: "PreTrainedTokenizerBase",
+    problems: Sequence[Problem],
+    decoding: Decoding,
+    num_samples: int,
+    template: Mapping[str, Any] | None = None,
+) -> list[Completion]:
+    """As `sample`, with completions from `draw`: of prompts as token ids, token ids that end at one of `ends`."""
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; give 1 or more")
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, decoding) for problem in problems], template)
     rows = [(index, number) for index in range(len(problems)) for number in range(num_samples)]
-    drawn = draw_ids(model, tokenizer, [prompts[index] for index, _ in rows], decoding, seed, batch_size, progress)
-    ends = end_ids(model, tokenizer)
+    drawn = draw([prompts[index] for index, _ in rows])
     texts = [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in drawn]
     return [
         Completion(index, number, text, len(ids), ids[-1] not in ends)

@@ -8,29 +8,38 @@ import gc
 import logging
 import platform
 import random
-import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pandas as pd
+
+from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader, Verdict
-from benchmarks.sampling import encode_prompts, render_prompt
+from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
-from runners.checkpoint import CarriedState, hash_weights, load_carried, load_model, load_tokenizer, save_carried
+from runners.checkpoint import end_tokens, hash_weights, load_tokenizer
 from runners.labels import LabelPool
+from runners.launch import OUT, train_in_processes
+from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
-from runners.settings import RejectionSettings, Settings
-from runners.stages import grpo, opd, sft, warmup
-from runners.stages.harness import StageResult, StageWork
+from runners.settings import RejectionSettings, RLSettings, Settings
 from runners.store import BlockStore
+from runners.teacher_server import DIVERGENCES, serve
+from runners.work import ModelFiles, WorkOrder, carry_out, save_result
 
 logger = logging.getLogger(__name__)
 
+OnStep = Callable[[int, int], None]
 VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
@@ -47,6 +56,15 @@ def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
     return drawn[:count]
 
 
+@dataclass(frozen=True)
+class Left:
+    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
+
+    write: Callable[[Path], object]
+    curves: pd.DataFrame
+    peak_memory_bytes: int
+
+
 class BlockTrainer:
     """Trains the blocks of one scenario into one store."""
 
@@ -59,6 +77,8 @@ class BlockTrainer:
         self.grader = grader
         self.mix_versions = mix_versions
         self.versions = {name: version(name) for name in VERSIONED}
+        if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
+            self.versions["vllm"] = str(vllm_version())
         batch = scenario.file.hardware.generation_batch
         self.rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
         recipe = scenario.recipe
@@ -132,18 +152,19 @@ class BlockTrainer:
 
         if self.scenario.device == "cpu":
             torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
-        clock = Clock(self.scenario.device)
+        clock = Clock(self.scenario.device, self.scenario.file.hardware.processes)
         if self.scenario.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
-            work, extra = self._prepare(block, answers, Path(scratch), on_step)
+            order = self._order(block)
+            rows, extra = self._rows(block, answers)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
-            result = self._stage(block, work)
+            leave = self._taught(order, rows, Path(scratch), on_step)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
-            record = self._publish(block, result, extra, clock, gpu_seconds - rollout_seconds)
-            del work, result
+            record = self._publish(block, leave, extra, clock, gpu_seconds - rollout_seconds)
+            del leave
         if self.scenario.device == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
@@ -161,80 +182,140 @@ class BlockTrainer:
         settings = self._settings(stage)
         return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
 
-    def _stage(self, block: Block, work: StageWork) -> StageResult:
-        if block.stage in ("teacher_rl", "student_rl"):
-            return grpo.train(work, self.grader)
-        if block.stage in ("teacher_sft", "transfer_sft"):
-            return sft.train(work)
-        return {"warmup": warmup.train, "opd": opd.train}[block.stage](work)
+    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+        """Train a block; where its teacher is behind a server, that lasts as long as the training."""
+        settings = self.scenario.file.hardware.teacher_server
+        teacher = order.block.teacher
+        if settings is None or teacher is None or order.block.stage not in ("warmup", "opd"):
+            return self._carry_out(order, rows, scratch, on_step)
+        folder = self._plain_folder(teacher, scratch / "teacher")
+        top_k = settings.top_k if order.block.stage == "warmup" else 1
+        log = self._log(f"teacher-of-{order.block.key[:12]}")
+        with serve(folder, order.dtype, settings, log) as url:
+            served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
+            return self._carry_out(served, rows, scratch, on_step)
 
-    def _prepare(
-        self, block: Block, answers: Mapping[str, str], scratch: Path, on_step: Callable[[int, int], None] | None
-    ) -> tuple[StageWork, dict[str, Any]]:
+    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+        """Train a block in this process, or in several others."""
+        self._check_engine(order)
+        if order.processes > 1:
+            log = self._log(f"block-{order.block.key[:12]}")
+            account = train_in_processes(order, rows, scratch, log, on_step)
+            return Left(
+                lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
+                pd.read_parquet(scratch / OUT / "train.parquet"),
+                account["peak_memory_bytes"],
+            )
+        result = carry_out(order, rows, scratch, self.grader, on_step)
+        return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
+
+    def _check_engine(self, order: WorkOrder) -> None:
+        """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
+        if order.engine != "vllm":
+            return
+        if vllm_version() is None:
+            raise BlockError(
+                "the scenario asks for hardware.engine: vllm, and vLLM is not installed: pip install vllm==0.31.0, or "
+                "set transformers"
+            )
+        if (url := order.vllm.rollout_server) is not None:
+            try:
+                httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
+            except httpx.HTTPError as error:
+                raise BlockError(
+                    f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
+                    "correct the URL, or leave it out"
+                ) from None
+
+    def _log(self, name: str) -> Path:
+        return self.store.folder.parent / "logs" / f"{name}.log"
+
+    def _plain_folder(self, reference: str, scratch: Path) -> Path:
+        """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""
+        folder = self.checkpoint(reference)
+        if not (folder / "adapter_config.json").exists():
+            return folder
+        self.frozen(reference).save_pretrained(scratch)
+        load_tokenizer(folder).save_pretrained(scratch)
+        return scratch
+
+    def draw(
+        self,
+        reference: str,
+        prompt_ids: list[list[int]],
+        decoding: Decoding,
+        seed: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[int]]:
+        """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
         hardware = self.scenario.file.hardware
-        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
-        rows, extra = self._rows(block, tokenizer, answers)
-        work = StageWork(
-            block=block,
-            settings=self._settings(block.stage),
-            model=self._model_to_train(block),
-            tokenizer=tokenizer,
-            rows=rows,
-            device=self.scenario.device,
-            dtype=hardware.dtype,
-            engine=hardware.engine,
-            scratch=scratch,
-            carried=self._carried(block),
-            reference=self._reference(block),
-            teacher=self.frozen(block.teacher) if block.stage in ("warmup", "opd") else None,
-            on_step=on_step,
-            template=self.scenario.file.template,
-        )
-        return work, extra
+        tokenizer = load_tokenizer(self.checkpoint(reference))
+        if self.scenario.engine == "transformers":
+            return draw_ids(
+                self.frozen(reference), tokenizer, prompt_ids, decoding, seed, hardware.generation_batch, progress
+            )
+        with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
+            folder = self._plain_folder(reference, Path(scratch) / "model")
+            model = load_vllm(folder, hardware.dtype)
+            seeds = [derive_seed("draw", seed, row) for row in range(len(prompt_ids))]
+            drawn = draw_with_vllm(model, prompt_ids, seeds, decoding, self.ends(reference))
+            del model
+        gc.collect()
+        return [ids for ids, _ in drawn]
 
-    def _carried(self, block: Block) -> CarriedState | None:
-        return load_carried(self.store.path(block.parent)) if block.index > 0 else None
+    def ends(self, reference: str) -> list[int]:
+        """Token ids that end a completion of a checkpoint."""
+        base = self.scenario.base_folder(self._base_name(reference))
+        return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
 
-    def _reference(self, block: Block) -> Path | None:
-        lora = self.scenario.source(block.model).lora
-        return None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start)
-
-    def _model_to_train(self, block: Block) -> Any:
+    def _order(self, block: Block) -> WorkOrder:
+        """What training a block needs, as files and numbers."""
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
-        base = self.scenario.base_folder(block.model)
+        taught = block.stage in ("warmup", "opd") and hardware.teacher_server is None
         # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
         # would round to nothing in bfloat16.
         dtype = "float32" if lora is None else hardware.dtype
-        model = load_model(self.checkpoint(block.parent), dtype, self.scenario.device, base)
-        if lora is None or block.parent not in self._bases:
-            return model
-        import torch
-        from peft import LoraConfig, get_peft_model
-
-        torch.manual_seed(derive_seed(block.run_seed, "adapter", block.parent))
-        modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-        return get_peft_model(
-            model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
+        new_adapter = lora is not None and block.parent in self._bases
+        return WorkOrder(
+            block=block,
+            settings=self._settings(block.stage).model_dump(),
+            model=ModelFiles(self.checkpoint(block.parent), self.scenario.base_folder(block.model), dtype),
+            adapter=lora,
+            adapter_seed=derive_seed(block.run_seed, "adapter", block.parent) if new_adapter else None,
+            teacher=self._files(block.teacher) if taught else None,
+            carried=self.store.path(block.parent) if block.index > 0 else None,
+            reference=None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start),
+            device=self.scenario.device,
+            dtype=hardware.dtype,
+            engine=self.scenario.engine,
+            vllm=hardware.vllm,
+            template=self.scenario.file.template,
+            processes=hardware.processes,
         )
 
-    def frozen(self, reference: str | None) -> Any:
-        """A checkpoint (block key or base hash) for inference only: to be scored, to teach, to sample training data."""
+    def _files(self, reference: str | None) -> ModelFiles:
+        """A checkpoint (block key or base hash) that is not trained."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
+        base = self.scenario.base_folder(self._base_name(reference))
+        return ModelFiles(self.checkpoint(reference), base, self.scenario.file.hardware.dtype)
+
+    def frozen(self, reference: str | None) -> Any:
+        """A checkpoint (block key or base hash) for inference only: to be scored, to sample training data."""
+        return self._files(reference).load(self.scenario.device, trainable=False)
+
+    def _base_name(self, reference: str) -> str:
+        """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
         content = reference
         if reference not in self._bases:
             content = str((self.store.record(reference) or {}).get("base"))
         if content not in self._bases:
             raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
-        base = self.scenario.base_folder(self._bases[content])
-        dtype = self.scenario.file.hardware.dtype
-        frozen = load_model(self.checkpoint(reference), dtype, self.scenario.device, base, trainable=False)
-        return frozen.eval().requires_grad_(False)
+        return self._bases[content]
 
-    def _rows(
-        self, block: Block, tokenizer: Any, answers: Mapping[str, str]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _rows(self, block: Block, answers: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
         settings = getattr(self.scenario.file.stages, block.stage)
         if block.stage in ("teacher_rl", "student_rl"):
             ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
@@ -266,8 +347,7 @@ class BlockTrainer:
         return self.rollouts.get_or_make(
             checkpoint=str(block.teacher),
             weights_sha256=self.weights_sha256(str(block.teacher)),
-            load=lambda: self.frozen(block.teacher),
-            tokenizer=tokenizer,
+            draw=partial(self.draw, str(block.teacher)),
             prompt_ids=prompt_ids,
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, "rollouts", block.index, str(block.teacher)),
@@ -286,8 +366,7 @@ class BlockTrainer:
         completions, made, rollouts = self.rollouts.get_or_make(
             checkpoint=block.stage_start,
             weights_sha256=self.weights_sha256(block.stage_start),
-            load=lambda: self.frozen(block.stage_start),
-            tokenizer=tokenizer,
+            draw=partial(self.draw, block.stage_start),
             prompt_ids=prompt_ids,
             max_new_tokens=settings.max_completion_tokens,
             seed=derive_seed(block.run_seed, "rejection", block.index, block.stage_start),
@@ -309,8 +388,22 @@ class BlockTrainer:
         extra = {"rollouts": rollouts, "rollouts_made": made, "samples_kept": len(kept), "samples_drawn": len(ids)}
         return draw(kept, settings.steps * settings.sequences, block.seed), extra
 
+    def _groups(self, stage: str, curves: pd.DataFrame) -> dict[str, int]:
+        """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
+        settings = self._settings(stage)
+        if not isinstance(settings, RLSettings):
+            return {}
+        without = round(float((curves["zero_variance_share"] * settings.prompts_per_step).sum()))
+        return {"groups": settings.steps * settings.prompts_per_step, "groups_zero_variance": without}
+
+    def _divergence(self, stage: str) -> str | None:
+        """What a bridge block minimises, in words."""
+        server = self.scenario.file.hardware.teacher_server
+        words = DIVERGENCES.get((stage, server is not None))
+        return words.format(top_k=server.top_k if server else 0) if words else None
+
     def _publish(
-        self, block: Block, result: StageResult, extra: dict[str, Any], clock: "Clock", training_seconds: float
+        self, block: Block, left: "Left", extra: dict[str, Any], clock: Clock, training_seconds: float
     ) -> dict[str, Any]:
         record: dict[str, Any] = {
             "stage": block.stage,
@@ -328,61 +421,23 @@ class BlockTrainer:
             "environment": dict(self.scenario.recipe.environment),
             "versions": self.versions,
             "accelerator": accelerator_name(self.scenario.device),
+            "divergence": self._divergence(block.stage),
             "host": platform.node(),
             "python": platform.python_version(),
             "labels_new": len(block.new_labels),
             "labels_pool": len(block.pool),
             "prompts": self._prompts_drawn(block.stage),
             "sequences": self._settings(block.stage).steps * self._settings(block.stage).sequences_per_step,
-            "steps": len(result.curves),
-            "tokens": int(result.curves["tokens_seen"].max()) if result.curves["tokens_seen"].notna().any() else None,
+            "steps": len(left.curves),
+            "tokens": int(left.curves["tokens_seen"].max()) if left.curves["tokens_seen"].notna().any() else None,
+            **self._groups(block.stage, left.curves),
             "gpu_seconds": round(training_seconds, 3),
             "seconds": round(clock.seconds(), 3),
-            "peak_memory_bytes": peak_memory_bytes(self.scenario.device),
+            "peak_memory_bytes": left.peak_memory_bytes,
             "finished": time.time(),
             **extra,
         }
         with self.store.publish(block.key, record) as folder:
-            # An adapter with a KL also holds the frozen "ref" adapter, which is not part of the result.
-            only = {"selected_adapters": ["default"]} if self.scenario.source(block.model).lora else {}
-            result.model.save_pretrained(folder / "model", **only)
-            load_tokenizer(self.scenario.base_folder(block.model)).save_pretrained(folder / "model")
-            save_carried(result.carried, folder)
-            result.curves.to_parquet(folder / "train.parquet", index=False)
+            left.write(folder)
             record["weights_sha256"] = hash_weights(folder / "model")
         return self.store.record(block.key) or record
-
-
-class Clock:
-    """Wall seconds and GPU-seconds of a piece of work. On a CPU, a GPU-second is a second of processor time."""
-
-    def __init__(self, device: str):
-        self.device = device
-        self._wall, self._processor = time.perf_counter(), time.process_time()
-
-    def seconds(self) -> float:
-        """Wall-clock seconds since the start."""
-        return time.perf_counter() - self._wall
-
-    def gpu_seconds(self) -> float:
-        """Seconds of device time since the start: processor time on a CPU, wall time of one device on a GPU."""
-        return time.process_time() - self._processor if self.device == "cpu" else self.seconds()
-
-
-def accelerator_name(device: str) -> str:
-    """Name of the device that trains: the GPU's model, or the processor's architecture."""
-    if device == "cpu":
-        return f"cpu {platform.machine()}"
-    import torch
-
-    return str(torch.cuda.get_device_name())
-
-
-def peak_memory_bytes(device: str) -> int:
-    """Peak memory: allocated on the GPU, or resident in this process so far."""
-    if device == "cpu":
-        kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return kibibytes if platform.system() == "Darwin" else kibibytes * 1024
-    import torch
-
-    return int(torch.cuda.max_memory_allocated())

@@ -157,3 +157,13 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def end_tokens(folder: Path) -> list[int]:
+    """The end tokens that a checkpoint's folder names, besides the tokenizer's."""
+    from transformers import GenerationConfig
+
+    if not (folder / "generation_config.json").exists():
+        return []
+    ends: Any = GenerationConfig.from_pretrained(folder).eos_token_id
+    return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []

@@ -15,13 +15,14 @@ import pandas as pd
 
 from benchmarks.grading import GRADER_VERSION, Grader
 from benchmarks.records import ScoreKey, ScoreStore
-from benchmarks.sampling import sample, score_samples
+from benchmarks.sampling import sample_with, score_samples
 from planner.cost import missing_blocks
 from planner.route import Block, Route, derive_seed
-from runners.blocks import BlockError, BlockTrainer, Clock
+from runners.blocks import BlockError, BlockTrainer
 from runners.checkpoint import load_tokenizer
 from runners.labels import LabelCounts, LabelPool, Ledger
 from runners.leases import Leases
+from runners.meter import Clock
 from runners.scenario import Scenario
 from runners.store import BlockStore
 
@@ -237,10 +238,20 @@ class LocalEngine:
             decoding={**self.scenario.decoding.__dict__, **self.scenario.file.template},
             num_samples=source.samples,
             sampling_seed=derive_seed("score", suite, seed),
-            # Draws depend on the library and on how many sequences share a batch.
-            engine=f"transformers {self.trainer.versions['transformers']}, torch {self.trainer.versions['torch']}, "
-            f"{self.scenario.file.hardware.dtype}, batches of {self.scenario.file.hardware.generation_batch}",
+            engine=self._drawing,
             grader=GRADER_VERSION,
+        )
+
+    @property
+    def _drawing(self) -> str:
+        """What decides a draw besides weights and decoding."""
+        hardware, versions = self.scenario.file.hardware, self.trainer.versions
+        if self.scenario.engine == "vllm":
+            return f"{versions['vllm']}, {hardware.dtype}, a seed each"
+        # Draws depend on the library and on how many sequences share a batch.
+        return (
+            f"transformers {versions['transformers']}, torch {versions['torch']}, {hardware.dtype}, batches of "
+            f"{hardware.generation_batch}"
         )
 
     def _sample(self, model: str, problems: Sequence[object], key: ScoreKey) -> pd.DataFrame:
@@ -248,15 +259,19 @@ class LocalEngine:
 
         if self.scenario.device == "cpu":
             torch.set_num_threads(1)
-        completions = sample(
-            self.trainer.frozen(model),
+        completions = sample_with(
+            lambda prompts: self.trainer.draw(
+                model,
+                prompts,
+                self.scenario.decoding,
+                key.sampling_seed,
+                lambda done, total: self.listener.scoring(key.suite, done, total),
+            ),
+            self.trainer.ends(model),
             load_tokenizer(self.scenario.base_folder("student")),
             problems,  # type: ignore[arg-type]
             self.scenario.decoding,
             key.num_samples,
-            key.sampling_seed,
-            self.scenario.file.hardware.generation_batch,
-            progress=lambda done, total: self.listener.scoring(key.suite, done, total),
             template=self.scenario.file.template,
         )
         return score_samples(problems, completions, self.grader)  # type: ignore[arg-type]

@@ -8,15 +8,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
-from benchmarks.sampling import Decoding, draw_ids
-
-if TYPE_CHECKING:
-    from runners.blocks import Clock
+from benchmarks.sampling import Decoding
+from runners.meter import Clock
 
 REVISION = 1
 
@@ -34,13 +32,12 @@ class Rollouts:
         *,
         checkpoint: str,
         weights_sha256: str,
-        load: Callable[[], Any],
-        tokenizer: Any,
+        draw: Callable[[list[list[int]], Decoding, int], list[list[int]]],
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
         environment: Mapping[str, str],
-        clock: "Clock",
+        clock: Clock,
     ) -> tuple[list[list[int]], bool, dict[str, Any]]:
         """Completions (token ids, one per prompt), whether they were made now, and {key, gpu_seconds}."""
         content = json.dumps(
@@ -64,7 +61,7 @@ class Rollouts:
             completions, gpu_seconds = stored
             return completions, False, {"key": key, "gpu_seconds": gpu_seconds}
         decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
-        completions = draw_ids(load(), tokenizer, prompt_ids, decoding, seed, self.generation_batch)
+        completions = draw(prompt_ids, decoding, seed)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         with publish_folder(folder) as partial:
             table = partial / "rollouts.parquet"

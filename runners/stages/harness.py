@@ -5,18 +5,22 @@ continues a stage, trains a fixed list of rows in their order, and hands back mo
 four such blocks equal one process that keeps everything in memory, bit for bit on a CPU.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from transformers import TrainerCallback
+from transformers import TrainerCallback, set_seed
 
+from benchmarks.sampling import encode_prompts
 from planner.route import Block
 from runners.checkpoint import CarriedState
+from runners.settings import Vllm
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +58,14 @@ class StageWork:
     """Checkpoint at the start of the stage, for the KL; None for the untouched LoRA base."""
     teacher: Any = None
     on_step: Callable[[int, int], None] | None = None
+    vllm: Vllm = field(default_factory=Vllm)
+    teacher_url: str | None = None
+    """A server with the teacher, instead of `teacher`."""
+    teacher_top_k: int = 0
     template: Mapping[str, bool | str] = field(default_factory=dict)
     """Variables of the chat template."""
+    processes: int = 1
+    """That train together; each has its share of a step's sequences."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,14 @@ class CarryState(TrainerCallback):
         if self.carried is not None:
             kwargs["optimizer"].load_state_dict(self.carried.optimizer)
             kwargs["lr_scheduler"].load_state_dict(self.carried.scheduler)
+
+
+class SeedRollouts(TrainerCallback):
+    """Seed vLLM's draws with the block's seed: it draws from the process's stream, which its start has reset."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin the block's stream."""
+        set_seed(args.seed)
 
 
 class RecordCurves(TrainerCallback):
@@ -118,8 +136,8 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
         "warmup_steps": settings.lr_warmup_steps,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step),
-        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
+        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step // work.processes),
+        "gradient_accumulation_steps": settings.accumulation(work.processes),
         "gradient_checkpointing": settings.gradient_checkpointing,
         "seed": work.block.seed,
         "bf16": work.dtype == "bfloat16",
@@ -144,13 +162,44 @@ def rollout_arguments(work: StageWork) -> dict[str, Any]:
         "chat_template_kwargs": dict(work.template),
     }
     if work.engine == "vllm":
-        arguments["vllm_mode"] = "colocate"
+        server = work.vllm.rollout_server
+        arguments |= {
+            "vllm_mode": "server" if server else "colocate",
+            "vllm_server_base_url": server,
+            "vllm_max_model_length": _longest(work) + work.settings.max_completion_tokens,
+            "vllm_gpu_memory_utilization": work.vllm.gpu_memory_utilization,
+            "vllm_tensor_parallel_size": work.vllm.tensor_parallel,
+            # Gives the rollouts' memory back to training; a CPU has nothing to give.
+            "vllm_enable_sleep_mode": work.device == "cuda" and server is None,
+        }
     return arguments
 
 
+def _longest(work: StageWork) -> int:
+    """Tokens of the longest prompt: vLLM would else reserve memory for all that the model can take."""
+    return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.template)))
+
+
+def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
+    """TRL's distillation with the teacher in this process or behind a server: trainer, its teacher, configuration."""
+    from trl import DistillationConfig, DistillationTrainer
+    from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
+
+    if work.teacher_url is None:
+        return DistillationTrainer, {"teacher_model": work.teacher}, DistillationConfig
+    configuration = partial(
+        ServerDistillationConfig,
+        teacher_model_server_url=work.teacher_url,
+        loss_top_k=work.teacher_top_k,
+        loss_add_tail=True,
+    )
+    return ServerDistillationTrainer, {}, configuration
+
+
 def callbacks(work: StageWork) -> list[TrainerCallback]:
-    """The two callbacks of every stage."""
-    return [CarryState(work.carried), RecordCurves(work.settings.steps, work.on_step)]
+    """The callbacks of every stage."""
+    seeding = [SeedRollouts()] if work.engine == "vllm" else []
+    return [CarryState(work.carried), *seeding, RecordCurves(work.settings.steps, work.on_step)]
 
 
 def run(trainer: Any) -> StageResult:
@@ -164,6 +213,18 @@ def run(trainer: Any) -> StageResult:
         raise RuntimeError(
             f"the block trained {len(recorder.rows)} of {trainer.args.max_steps} steps: its rows do not fill them"
         )
+    _free_vllm(trainer)
     carried = CarriedState(trainer.optimizer.state_dict(), trainer.lr_scheduler.state_dict())
     model = trainer.accelerator.unwrap_model(trainer.model)
     return StageResult(model, carried, pd.DataFrame(recorder.rows))
+
+
+def _free_vllm(trainer: Any) -> None:
+    """Give back the memory of colocated vLLM, so that the next block's has room."""
+    generation = getattr(trainer, "vllm_generation", None)
+    if generation is not None and hasattr(generation, "llm"):
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        del generation.llm
+        gc.collect()
+        cleanup_dist_env_and_memory()

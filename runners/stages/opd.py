@@ -1,23 +1,31 @@
 """opd: on-policy distillation. The student writes, the teacher's distribution over every token is the target.
 
 Reverse KL over the full vocabulary, by TRL's DistillationTrainer (beta = 1), which draws one completion per prompt:
-rows are repeated for more.
+rows are repeated for more. With the teacher behind a server, `runners.teacher_server` says what is minimised instead.
 """
 
 from typing import Any
 
-from runners.stages.harness import StageResult, StageWork, callbacks, rollout_arguments, run, trainer_arguments
+from runners.stages.harness import (
+    StageResult,
+    StageWork,
+    callbacks,
+    distillation,
+    rollout_arguments,
+    run,
+    trainer_arguments,
+)
 
 
 def make_trainer(work: StageWork) -> Any:
     """The distillation trainer of one block."""
     from datasets import Dataset
-    from trl import DistillationConfig, DistillationTrainer
 
-    return DistillationTrainer(
+    trainer, teacher, configuration = distillation(work)
+    return trainer(
         model=work.model,
-        teacher_model=work.teacher,
-        args=DistillationConfig(**trainer_arguments(work), **rollout_arguments(work), beta=1.0),
+        **teacher,
+        args=configuration(**trainer_arguments(work), **rollout_arguments(work), beta=1.0),
         train_dataset=Dataset.from_list(work.rows),
         processing_class=work.tokenizer,
         callbacks=callbacks(work),

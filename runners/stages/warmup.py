@@ -4,17 +4,27 @@ TRL's DistillationTrainer with beta = 0 is a forward KL, but on the student's ow
 hands out the teacher's completions instead (row column `completion_ids`), and everything else is TRL's.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from runners.stages.harness import StageResult, StageWork, callbacks, rollout_arguments, run, trainer_arguments
+from runners.stages.harness import (
+    StageResult,
+    StageWork,
+    callbacks,
+    distillation,
+    rollout_arguments,
+    run,
+    trainer_arguments,
+)
 
 
 def make_trainer(work: StageWork) -> Any:
     """The distillation trainer of one block, fed with the teacher's completions."""
     from datasets import Dataset
-    from trl import DistillationConfig, DistillationTrainer
 
-    class WarmupTrainer(DistillationTrainer):
+    distiller, teacher, configuration = distillation(work)
+
+    class WarmupTrainer(distiller):  # type: ignore[valid-type, misc]
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             self._teacher_completions = [row["completion_ids"] for row in inputs]
             return super()._generate_and_score_completions(inputs)
@@ -23,12 +33,11 @@ def make_trainer(work: StageWork) -> Any:
             return self._teacher_completions
 
     # Nothing is generated while training, so there is no rollout engine to start.
-    arguments = {**trainer_arguments(work), **rollout_arguments(work), "use_vllm": False}
-    arguments.pop("vllm_mode", None)
+    arguments = {**trainer_arguments(work), **rollout_arguments(replace(work, engine="transformers"))}
     return WarmupTrainer(
         model=work.model,
-        teacher_model=work.teacher,
-        args=DistillationConfig(**arguments, beta=0.0),
+        **teacher,
+        args=configuration(**arguments, beta=0.0),
         train_dataset=Dataset.from_list(work.rows),
         processing_class=work.tokenizer,
         callbacks=callbacks(work),

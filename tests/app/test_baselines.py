@@ -22,7 +22,7 @@ from app.shuffled import label_stage_only
 from benchmarks.baselines import MATCHED
 from planner.allocation import Allocation
 from planner.route import Block, Route
-from runners.blocks import accelerator_name
+from runners.meter import accelerator_name
 from runners.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file

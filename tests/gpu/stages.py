@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 import pandas as pd
 import torch
-from transformers import AutoConfig
 
 from benchmarks.grading import Grader
 from benchmarks.sampling import draw_ids, encode_prompts, render_prompt
@@ -18,7 +17,7 @@ from planner.allocation import Allocation
 from planner.route import Block, compile_route
 from runners.checkpoint import load_tokenizer
 from runners.engine import LocalEngine, Silent
-from tests.gpu.memory import Prediction, Shape, predict
+from runners.memory import Load, Prediction, predict
 
 STUDY = "gpu-check"
 TEACHER = "teacher=big "
@@ -185,18 +184,17 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
     problems = scenario.labels if block.pool else scenario.prompts
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, scenario.decoding) for problem in problems])
 
-    def shape(model: str) -> Shape:
-        return Shape.of(AutoConfig.from_pretrained(scenario.base_folder(model)))
-
-    return predict(
-        block.stage,
-        shape(block.model),
-        shape(scenario.default_teacher),
-        kl=block.stage.endswith("_rl") and settings.kl_coef > 0,
+    load = Load(
         sequences=min(settings.micro_batch, settings.sequences_per_step),
+        rollouts=settings.sequences_per_step,
         prompt=max(map(len, prompts)),
         completion=longest,
+        accumulated=settings.accumulation() > 1,
+        kl=block.stage.endswith("_rl") and settings.kl_coef > 0,
     )
+    trained, teacher = scenario.shape(block.model), scenario.shape(scenario.default_teacher)
+    assert trained is not None  # its checkpoint is in the scenario's folder
+    return predict(block.stage, trained, teacher, load)
 
 
 def _longest_rollout(engine: LocalEngine, record: dict[str, Any]) -> int:

@@ -25,8 +25,8 @@ from trl import DistillationConfig, DistillationTrainer, GRPOConfig, GRPOTrainer
 from benchmarks.grading import Grader, Verdict
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
-from runners.blocks import Clock
 from runners.engine import LocalEngine
+from runners.meter import Clock
 from runners.scenario import Scenario
 from runners.stages.harness import StageResult
 
@@ -37,7 +37,7 @@ def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict
         "output_dir": folder, "max_steps": settings.steps, "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant_with_warmup", "warmup_steps": settings.lr_warmup_steps, "weight_decay": 0.0,
         "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step),
-        "gradient_accumulation_steps": settings.gradient_accumulation_steps, "gradient_checkpointing": False,
+        "gradient_accumulation_steps": settings.accumulation(), "gradient_checkpointing": False,
         "bf16": scenario.file.hardware.dtype == "bfloat16", "use_cpu": scenario.device == "cpu", "seed": seed,
         "dataloader_pin_memory": scenario.device != "cpu", "logging_steps": 1, "save_strategy": "no",
         "report_to": "none", "disable_tqdm": True, "max_completion_length": settings.max_completion_tokens,

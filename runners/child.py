@@ -1,0 +1,64 @@
+"""One of the processes that train a block: python -m runners.child FOLDER, started by `runners.launch`."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from runners.launch import META, ORDER, OUT, ROWS, STEPS
+
+
+def main(folder: Path) -> None:
+    """Carry out the order in `folder`; the first process writes what the block leaves."""
+    _end_when_orphaned()
+    os.environ["ACCELERATE_USE_CPU"] = str(json.loads((folder / ORDER).read_text())["device"] == "cpu")
+    import torch
+    from accelerate import PartialState
+
+    from benchmarks.grading import Grader
+    from runners.meter import peak_memory_bytes
+    from runners.work import WorkOrder, carry_out, save_result
+
+    order = WorkOrder.model_validate_json((folder / ORDER).read_text(encoding="utf-8"))
+    state = PartialState(cpu=order.device == "cpu")
+    torch.set_num_threads(1)
+    rows = [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
+    scratch = folder / f"scratch-{state.process_index}"
+    scratch.mkdir()
+
+    def tell(step: int, steps: int) -> None:
+        with (folder / STEPS).open("a") as stream:
+            stream.write(f"{step}/{steps}.\n")
+
+    grader = Grader()
+    try:
+        result = carry_out(order, rows, scratch, grader, tell if state.is_main_process else None)
+    finally:
+        grader.close()
+    peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
+    torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
+    if state.is_main_process:
+        (folder / OUT).mkdir()
+        save_result(order, result, folder / OUT)
+        # Last: a folder with it is whole.
+        (folder / META).write_text(json.dumps({"peak_memory_bytes": int(peaks.item())}), encoding="utf-8")
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+def _end_when_orphaned() -> None:
+    """The launcher may be killed outright; its processes then end by themselves instead of training on."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

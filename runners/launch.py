@@ -1,0 +1,120 @@
+"""Training a block in several processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
+
+The parent hands over a work order and rows as JSON and gets back a folder. Gradients are averaged over processes (DDP).
+A child that dies is a failed block with its log; a parent that stops or dies takes the children with it.
+
+Simplified: one machine. FSDP2 and DeepSpeed are not driven: what a sharded optimizer leaves is not carried to the next
+block yet.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runners.work import WorkOrder
+
+STOP_SECONDS = 30
+ORDER, ROWS, STEPS, OUT, META = "order.json", "rows.jsonl", "steps", "out", "meta.json"
+
+
+class LaunchError(RuntimeError):
+    """The processes that trained a block ended without it; one line with their log and the fix."""
+
+
+def train_in_processes(
+    order: WorkOrder,
+    rows: list[dict[str, Any]],
+    folder: Path,
+    log: Path,
+    on_step: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Train a block in `order.processes` processes; what it leaves is in `folder`/out.
+
+    Returns {"peak_memory_bytes": of the largest process}. LaunchError when a process died.
+    """
+    (folder / ORDER).write_text(order.model_dump_json(), encoding="utf-8")
+    with (folder / ROWS).open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        # A session of its own: Ctrl-C asks the parent, which lets the block in flight finish.
+        process = subprocess.Popen(
+            _command(order, folder),
+            cwd=Path(__file__).parent.parent,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+    try:
+        _watch(process, folder, on_step)
+    finally:
+        end_session(process)
+    if process.returncode or not (folder / META).exists():
+        raise LaunchError(
+            f"training in {order.processes} processes ended with {how_it_ended(process.returncode)} "
+            f"({last_error(log)}): read {log}, and run the same command again"
+        )
+    document: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+    return document
+
+
+def _command(order: WorkOrder, folder: Path) -> list[str]:
+    child = ["-m", "runners.child", str(folder)]
+    if order.device == "cpu":
+        # `accelerate launch` starts several processes on a CPU by mpirun only; on GPUs it starts them as this does.
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
+        return [sys.executable, *torchrun, *child]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    command += ["--num_processes", str(order.processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    return [*command, "--main_process_port", "0", *child]
+
+
+def _watch(process: "subprocess.Popen[bytes]", folder: Path, on_step: Callable[[int, int], None] | None) -> None:
+    """Wait for the end, telling of each step."""
+    told = 0
+    while process.poll() is None:
+        time.sleep(0.2)
+        steps = (folder / STEPS).read_text().splitlines() if (folder / STEPS).exists() else []
+        for line in steps[told:]:
+            if on_step is not None and line.endswith("."):
+                step, total = line.rstrip(".").split("/")
+                on_step(int(step), int(total))
+                told += 1
+
+
+def end_session(process: "subprocess.Popen[bytes]") -> None:
+    """End a child and all that it started: politely, then at once."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(STOP_SECONDS)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def end_with_parent() -> None:
+    """In a child before it runs: be ended when the parent is, however it is. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit status in words."""
+    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def last_error(log: Path) -> str:
+    """The last line of a log that names an error, or else its last."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line and not line.startswith("raise ")]
+    return (errors or lines or ["its log is empty"])[-1][-200:]

@@ -1,0 +1,73 @@
+"""One server over one real study for all browser tests, and a fresh page for each."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from tests.app.browser.served import CHROMIUM, PATIENCE_MS, REPOSITORY, Server, command, open_chromium, serve
+from tests.runners.conftest import small_scenario_file
+
+STUDY = "small-seed0"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium; tests that need it are skipped where it is not installed."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium: .ci/install-browser installs Debian's (root, apt)")
+    pytest.importorskip("playwright", reason="no playwright: make setup installs it")
+    with open_chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Micro's models and problems, with short blocks and small suites."""
+    content = small_scenario_file()
+    content["test"] = {"problems": {"micro": "test", "count": 24}, "samples": 4}
+    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def search_command(scenario: Path, results: Path, study: str, trials: int, *more: str) -> list[str]:
+    """A real search of a few trials."""
+    told = ["--scenario", str(scenario), "--results", str(results), "--study", study, "--trials", str(trials)]
+    return command("search", *told, "--quiet", *more)
+
+
+@pytest.fixture(scope="session")
+def results(browser: Any, scenario: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a real search leaves: its trials, its test, its report. Asked for after the browser: no search in vain."""
+    folder = tmp_path_factory.mktemp("served") / "results"
+    searching = search_command(scenario, folder, STUDY, 5)
+    ended = subprocess.run(searching, cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(results, tmp_path_factory.mktemp("server") / "server.log") as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of its own, wide and light. It must ask this machine alone, and open no dialogue."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    hosts: set[str] = set()
+    dialogues: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("dialog", lambda dialogue: (dialogues.append(dialogue.message), dialogue.dismiss()))
+    yield page
+    context.close()
+    assert hosts <= {"localhost", ""}, f"the page asked {hosts}"
+    assert not dialogues

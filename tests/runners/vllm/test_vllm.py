@@ -1,0 +1,223 @@
+"""Real vLLM: what it draws is what transformers says it is, and blocks train through it.
+
+Each test that trains is a process's worth of vLLM; the models are those of `micro`.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm
+from benchmarks.sampling import Decoding
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.blocks import BlockError
+from runners.checkpoint import load_model, load_tokenizer
+from runners.engine import LocalEngine, Silent
+from runners.scenario import BUILT_IN, Scenario
+from runners.teacher_server import TeacherServerError
+
+TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
+
+
+@pytest.fixture
+def make_engine(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, models: Path
+) -> Iterator[Callable[..., LocalEngine]]:
+    engines = []
+    scenario_file["student"] = {"path": str(models / "student")}
+    scenario_file["teachers"] = {"medium": {"path": str(models / "teacher")}}
+
+    def make(results: str = "results", **hardware: Any) -> LocalEngine:
+        scenario_file["hardware"] = {"device": "cpu", **hardware}
+        engines.append(LocalEngine(load(scenario_file), tmp_path / results))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+def _route(engine: LocalEngine, text: str) -> Route:
+    return compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
+
+
+def test_wider_heads_change_nothing(models: Path) -> None:
+    for name in ("student", "teacher"):
+        ids = load_tokenizer(models / name)("57k=57k=", return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            narrow, wide = (
+                load_model(folder / name, "float32", "cpu", trainable=False)(ids).logits
+                for folder in (BUILT_IN / "micro", models)
+            )
+        torch.testing.assert_close(wide, narrow, rtol=1e-3, atol=1e-3)
+
+
+def test_rollouts_have_the_log_probabilities_that_transformers_gives_them(models: Path) -> None:
+    from vllm import SamplingParams, TokensPrompt
+
+    folder = models / "teacher"
+    tokenizer = load_tokenizer(folder)
+    prompts = [tokenizer(f"{number}k=")["input_ids"] for number in range(10, 26)]
+    parameters = SamplingParams(temperature=1.0, max_tokens=16, seed=0, logprobs=0)
+    served = load_vllm(folder, "float32")
+    outputs = served.generate([TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False)
+    model = load_model(folder, "float32", "cpu", trainable=False).eval()
+    differences = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        drawn = list(output.outputs[0].token_ids)
+        with torch.inference_mode():
+            logits = model(torch.tensor([prompt + drawn])).logits[0, len(prompt) - 1 : -1]
+        expected = torch.log_softmax(logits, -1)[range(len(drawn)), drawn].tolist()
+        found = [step[token].logprob for step, token in zip(output.outputs[0].logprobs, drawn, strict=True)]
+        differences += [abs(a - b) for a, b in zip(expected, found, strict=True)]
+    print(f"\nlargest difference of {len(differences)} log-probabilities: {max(differences):.1e}")
+    assert max(differences) < 1e-3
+
+
+def test_draws_depend_on_their_seeds_alone(models: Path) -> None:
+    folder = models / "student"
+    tokenizer = load_tokenizer(folder)
+    prompts = [tokenizer(f"{number}k=")["input_ids"] for number in range(10, 18)] * 2
+    model, ends = load_vllm(folder, "float32"), [tokenizer.eos_token_id]
+    first = draw_with_vllm(model, prompts, range(16), TEMPERATURE_1, ends)
+    again = draw_with_vllm(model, prompts[:4], range(4), TEMPERATURE_1, ends)
+    assert again == first[:4]
+    assert first[:8] != first[8:]
+    assert all((tokens[-1] in ends) is not truncated for tokens, truncated in first)
+
+
+@pytest.mark.parametrize("text", ["student_rl=1", "teacher=medium opd=1"])
+def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
+    make_engine: Callable[..., LocalEngine], text: str
+) -> None:
+    engine = make_engine(engine="vllm")
+    route = _route(engine, text)
+    first = engine.run(route, "first")
+    record = engine.store.record(route.final)
+    assert record is not None
+    assert record["environment"]["engine"] == "vllm"
+    assert record["versions"]["vllm"].startswith("vllm")
+    curves = pd.read_parquet(engine.store.path(route.final) / "train.parquet")
+    assert curves["mean_tokens"].between(1, 24).all()
+    assert make_engine("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
+
+
+def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine(engine="vllm")
+    route = _route(engine, "teacher=medium warmup=1 student_rl=1")
+    run = engine.run(route, "route")
+    scored = engine.score(route.final, "validation", "route")
+    assert len(scored.table) == 16
+    assert run.labels.labels_trained == 4
+    assert "vllm" in engine.scores.record(scored.key)["key"]["engine"]
+
+
+def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
+    make_engine: Callable[..., LocalEngine],
+) -> None:
+    text = "teacher=medium warmup=1 opd=1"
+    vllm = _route(make_engine(engine="vllm"), text).final
+    assert _route(make_engine(engine="vllm", vllm={"rollout_server": "http://localhost:1"}), text).final != vllm
+    key = _route(make_engine(), text).final
+    assert _route(make_engine(engine="vllm"), text).final != key
+    assert _route(make_engine(engine="transformers", vllm={"gpu_memory_utilization": 0.5}), text).final == key
+    served = _route(make_engine(teacher_server={"top_k": 5}), text).final
+    assert served != key
+    assert _route(make_engine(teacher_server={"top_k": 5, "devices": "1"}), text).final == served
+    assert _route(make_engine(teacher_server={"top_k": 6}), text).final != served
+
+
+def test_a_warmup_block_with_the_teacher_behind_a_real_server(
+    make_engine: Callable[..., LocalEngine],
+) -> None:
+    text = "teacher=medium warmup=1"
+    local = make_engine()
+    with_server = make_engine(teacher_server={"top_k": 20})
+    losses = []
+    for engine in (local, with_server):
+        route = _route(engine, text)
+        engine.run(route, "teachers")
+        record = engine.store.record(route.final)
+        assert record is not None
+        losses.append(pd.read_parquet(engine.store.path(route.final) / "train.parquet")["loss"].tolist())
+    assert record["divergence"] == (
+        "forward KL over the teacher's 20 likeliest tokens and one bucket for the rest's mass"
+    )
+    # Events that are taken together are told apart less: the approximation is below the divergence, and not by much.
+    assert all(0.9 * full < approximated < full for full, approximated in zip(*losses, strict=True))
+    assert not _servers()
+
+
+def test_an_opd_block_with_the_teacher_behind_a_server(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine(teacher_server={"top_k": 20})
+    route = _route(engine, "teacher=medium opd=1")
+    engine.run(route, "opd")
+    record = engine.store.record(route.final)
+    assert record is not None
+    assert record["divergence"] == "reverse KL over two events: the sampled token, and any other"
+
+
+def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
+    make_engine: Callable[..., LocalEngine], scenario_file: dict[str, Any]
+) -> None:
+    scenario_file["stages"]["opd"]["steps"] = 4
+    engine = make_engine(teacher_server={"top_k": 1})
+    route = _route(engine, "teacher=medium warmup=1 opd=1")
+
+    def kill_the_servers() -> None:
+        for process in _servers():
+            os.kill(process.pid, signal.SIGKILL)
+
+    class Killer:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+        def block_step(self, block: Any, step: int, steps: int) -> None:
+            if block.stage == "opd" and step == 2:
+                kill_the_servers()
+
+    engine.listener = Killer()  # type: ignore[assignment]
+    with pytest.raises(TeacherServerError, match=r"ended with .* while the block trained.*read .*teacher-of-.*\.log"):
+        engine.run(route, "killed")
+    assert engine.store.record(route.blocks[0].key) is not None
+    assert engine.store.record(route.final) is None
+    assert not _servers()
+    engine.listener = Silent()
+    run = engine.run(route, "killed")
+    assert [use.executed for use in run.blocks] == [False, True]
+
+
+def test_a_server_that_cannot_start_ends_in_one_line(
+    make_engine: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4000")
+    engine = make_engine(teacher_server={"top_k": 1})
+    with pytest.raises(
+        TeacherServerError, match=r"the teacher's server ended with exit code 1 .*read .*\.log"
+    ) as caught:
+        engine.run(_route(engine, "teacher=medium opd=1"), "memory")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_rollout_server_that_does_not_answer_ends_in_one_line(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine(engine="vllm", vllm={"rollout_server": "http://127.0.0.1:9"})
+    with pytest.raises(BlockError, match=r"rollout_server http://127\.0\.0\.1:9 does not answer") as caught:
+        engine.run(_route(engine, "student_rl=1"), "server")
+    assert "\n" not in str(caught.value)
+
+
+def _servers() -> list[psutil.Process]:
+    """Teacher servers that are children of this process."""
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE and "api_server" in " ".join(child.cmdline())
+    ]
