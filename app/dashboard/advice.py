@@ -19,6 +19,7 @@ from benchmarks.leaderboard import RankedRow
 from benchmarks.statistics import Difference
 from planner.allocation import Allocation, AllocationError, replay_control
 
+MOST_LOOKED_AT = 100  # trials among which the two best distinct routes surely are
 RECENT_TRIALS = 10  # our choice: the price of one more trial is the mean of so many
 
 
@@ -74,7 +75,7 @@ def choices(study: Study) -> list[Choice]:
     found: list[Choice] = []
     seen: set[str] = set()
     rows = {ranked.row.allocation: ranked for ranked in study.rows if not ranked.row.shuffled}
-    for trial in records(study.complete):
+    for trial in records(study.complete.drop_duplicates("route_key").head(MOST_LOOKED_AT)):
         allocation = parse(trial["allocation"]) if trial["allocation"] else None
         same = trial["route_key"] or trial["allocation"]
         if allocation is None or same in seen:
@@ -153,7 +154,7 @@ def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
     if best.row is not None and second.row is not None:
         difference = study.difference(best.row.row.name, second.row.row.name)
         if difference is not None:
-            return f"The recommended split is at {words.points(difference)} to it on the test suite."
+            return f"The recommended split less this one, on the test suite: {words.points(difference)}."
     gap = 100 * (best.validation - second.validation)
     return f"It is {words.value(gap)} points behind on validation; no interval, for both were chosen by that score."
 

@@ -109,8 +109,8 @@ def forest(frame: pd.DataFrame, palette: Palette, unit: str = "points", zero: bo
         axes.hlines(height, row["low"], row["high"], color=colour, linewidth=1.6)
         axes.plot(row["mean"], height, MARKERS[place], color=colour, markersize=5)
         axes.annotate(
-            _cut(row["name"]), (0, height), (0, 5), xycoords=("axes fraction", "data"), textcoords="offset points",
-            fontsize=8, va="bottom",
+            _cut(row["name"], 76), (0, height), (0, 5), xycoords=("axes fraction", "data"), textcoords="offset points",
+            fontsize=7.5, va="bottom",
         )  # fmt: skip
     if zero:
         axes.axvline(0, color=palette.text, linewidth=0.9, linestyle=":")
@@ -263,8 +263,8 @@ def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
     from matplotlib.colors import Normalize
 
     rows = int(frame["row"].max()) + 1 if len(frame) else 1
-    figure, axes = _figure(min(12.0, 1.2 + 0.24 * rows))
-    by_place = frame.set_index("place")
+    figure, axes = _figure(min(12.0, 1.4 + (0.42 if rows < 20 else 0.24) * rows))
+    by_place, parents = frame.set_index("place"), set(frame["parent_place"])
     known = frame["score"].dropna()
     norm = Normalize(known.min() if len(known) else 0, known.max() if len(known) else 1)
     for node in records(frame):
@@ -280,8 +280,9 @@ def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
             node["depth"], -node["row"], "o", color=colour, markeredgecolor=palette.text, markeredgewidth=0.5,
             markersize=min(11, 4 + 1.2 * math.log2(1 + node["uses"])), zorder=2,
         )  # fmt: skip
-        if len(frame) <= 60:
-            axes.annotate(node["label"], (node["depth"], -node["row"]), (0, 5), textcoords="offset points", fontsize=6)
+        # The rest of a stage follows from where it begins.
+        if len(frame) <= 60 and (node["label"].endswith("[0]") or node["place"] not in parents):
+            axes.annotate(node["label"], (node["depth"], -node["row"]), (-3, 7), textcoords="offset points", fontsize=7)
     axes.set_yticks([])
     axes.set_ylim(-rows + 0.3, 0.8)
     axes.set_xlabel("blocks from the base model")

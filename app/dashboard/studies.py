@@ -174,9 +174,11 @@ def _from_database(path: Path, name: str) -> tuple[list[dict[str, Any]], Mapping
         trial: {"number": number, "state": state, "started": started, "finished": finished, "score": value}
         for trial, number, state, started, finished, value in trials
     }
-    for trial, key, text in texts:
+    # All at once: a call for each of 110,000 values takes three times as long.
+    values = json.loads(f"[{','.join(text for _, _, text in texts)}]")
+    for (trial, key, _), attribute in zip(texts, values, strict=True):
         if trial in rows:
-            rows[trial][key] = json.loads(text)
+            rows[trial][key] = attribute
     return list(rows.values()), {key: json.loads(text) for key, text in attributes.items()}
 
 
@@ -201,16 +203,21 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for column in ("state", *TEXTS):
         frame[column] = frame[column].map(lambda cell: cell if isinstance(cell, str) else None).astype(object)
     frame.loc[~frame["state"].isin(STATES), "state"] = "fail"
-    parsed = {text: parse(text) for text in frame["allocation"].dropna().unique()}
-    allocations = [parsed.get(text) for text in frame["allocation"]]
-    frame["teacher"] = pd.Series([None if a is None else a.teacher for a in allocations], frame.index, dtype=object)
+    allocations = [_fields(text) for text in frame["allocation"]]
+    frame["teacher"] = pd.Series([fields.get("teacher") for fields in allocations], frame.index, dtype=object)
     for column in COUNTS:
-        frame[column] = [float("nan") if a is None else getattr(a, column) for a in allocations]
+        counts = [None if not fields else fields.get(column, "0") for fields in allocations]
+        frame[column] = pd.to_numeric(pd.Series(counts, frame.index, dtype=object), errors="coerce").astype(float)
     frame["label_blocks_teacher"] = frame["teacher_rl"] + frame["teacher_sft"]
     # A repetition took another trial's outcome and spent nothing.
     repeats = frame["repeat_of"].notna()
     frame.loc[repeats, ["gpu_seconds_marginal", "blocks_executed"]] = 0.0
     return frame
+
+
+def _fields(text: str | None) -> dict[str, str]:
+    """An allocation's words by name, not validated: 10,000 of them take a moment only."""
+    return dict(pair for word in (text or "").split() if len(pair := word.split("=")) == 2)  # type: ignore[misc]
 
 
 def parse(text: str) -> Allocation | None:

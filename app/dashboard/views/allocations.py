@@ -16,6 +16,7 @@ SORTS = {
     "marginal cost": ("gpu_seconds_marginal", True),
 }
 MOST_COMPARED = 6
+MOST_LINES = 2000  # our choice: more lines cover each other, and take seconds to draw
 
 
 def show(view: View) -> None:
@@ -62,7 +63,7 @@ def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
     with columns[2]:
         sort = choose("Sort by", "sort", list(SORTS))
     with columns[3]:
-        pruned = switch_on("Show pruned and repeated", "pruned", "Infeasible proposals, and proposals made before.")
+        pruned = switch_on("Pruned, repeated", "pruned", "Infeasible proposals, and proposals made before.")
     kept = frame
     if not pruned:
         kept = kept[(kept["state"] != PRUNED) & kept["repeat_of"].isna()]
@@ -168,4 +169,11 @@ def _parallel(done: pd.DataFrame) -> None:
     frame = done[[*varied, "gpu_seconds_full", "percent"]].rename(
         columns={"gpu_seconds_full": "GPU-s", "percent": "validation score, %"}
     )
-    chart("parallel", "One line a run: blocks by stage, cost and score.", charts.parallel, frame.dropna())
+    drawn, about = frame.dropna(), "One line a run: blocks by stage, cost and score."
+    if len(drawn) > MOST_LINES:
+        ordered = drawn.sort_values(drawn.columns[-1], ascending=False)
+        drawn = pd.concat(
+            [ordered.head(MOST_LINES // 4), ordered.iloc[MOST_LINES // 4 :: len(drawn) // MOST_LINES + 1]]
+        )
+        about += f" Drawn are the best and a regular part of the rest, {len(drawn):,} of {len(frame):,}."
+    chart("parallel", about, charts.parallel, drawn)

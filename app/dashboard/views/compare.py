@@ -51,6 +51,7 @@ def show(view: View) -> None:
         _differences(read, reference)
     with right:
         _scores(read)
+    _score_table(read)
     part = switch("Look at", "part", ["Problems", "Levels", "Subjects"])
     if part == "Problems":
         _problems(view, read, reference)
@@ -113,14 +114,20 @@ def _differences(read: Mapping[str, Sampled], reference: str) -> None:
 
 def _scores(read: Mapping[str, Sampled]) -> None:
     st.subheader("Scores")
-    rows, shown = [], []
+    rows = []
     for name, one in read.items():
         score = one.score
         error = 100 * score.se_problems
         rows.append((name, 100 * score.mean, 100 * score.mean - error, 100 * score.mean + error, "score"))
-        shown.append((name, words.score(score), score.num_problems, score.num_samples, score.num_seeds))
     frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"]).sort_values("mean", ascending=False)
     chart("scores", "Scores ± one standard error over problems.", charts.forest, frame, unit="score, %", zero=False)
+
+
+def _score_table(read: Mapping[str, Sampled]) -> None:
+    shown = []
+    for name, one in read.items():
+        score = one.score
+        shown.append((name, words.score(score), score.num_problems, score.num_samples, score.num_seeds))
     columns = ["name", "score", "problems", "samples", "seeds"]
     st.dataframe(pd.DataFrame(shown, columns=columns), hide_index=True, width="stretch")
 

@@ -94,6 +94,8 @@ def _compared(study: Study, best: Choice) -> None:
         st.caption(f"95 % intervals, paired by problem; {words.ONE_RUN}.")
     else:
         st.caption("95 % intervals, paired by problem and training seed.")
+    if best.allocation.student_rl == 0:
+        st.caption("It has no replay control: the student buys no labels whose place replayed ones could take.")
     frame = pd.DataFrame(
         {
             "name": f"minus {comparison.other}",
