@@ -109,7 +109,8 @@ class MadeUpTrainer(BlockTrainer):
         on_step: Callable[[int, int], None] | None,
         on_trained: Callable[[float], None] | None,
     ) -> dict[str, Any]:
-        generator = np.random.default_rng(block.seed)
+        seed = int(block.key[:16], 16)  # not the block's own, which blocks of two routes may share
+        generator = np.random.default_rng(seed)
         gpu_seconds = round(SECONDS[block.stage] * generator.lognormal(0, 0.1), 3)
         if on_trained is not None:
             on_trained(gpu_seconds)
@@ -117,7 +118,7 @@ class MadeUpTrainer(BlockTrainer):
         self.skill[block.key] = start + self._gain(block, start) + 0.03 * generator.normal()
         curves = made_up_curves(block, start, self.skill[block.key], generator)
         carried = CarriedState({"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []}, {})
-        result = StageResult(SmallModel(block.seed), carried, curves)
+        result = StageResult(SmallModel(seed), carried, curves)
         return self._publish(block, result, {}, Clock("cpu"), gpu_seconds)
 
     def _gain(self, block: Block, start: float) -> float:
