@@ -383,7 +383,7 @@ def main() -> None:
     files = [entry for entry in arguments.results.rglob("*") if entry.is_file()]
     on_disk = sum(512 * os.lstat(entry).st_blocks for entry in files)
     print(
-        f"{1 + len(BENCHES)} suites a run: {math.ceil(time.monotonic() - started)} s, "
+        f"{arguments.runs} runs, {1 + len(BENCHES)} suites each: {math.ceil(time.monotonic() - started)} s, "
         f"{len(files)} files, {on_disk / 1e6:,.0f} MB on disk"
     )
 
