@@ -86,14 +86,16 @@ def show_run(document: dict[str, Any]) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
     table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
-    for column in ("block", "key", "GPU-seconds", ""):
+    for column in ("block", "key", "GPU-seconds", "", "groups without variance"):
         table.add_column(column)
     for block in document["blocks"]:
         name = f"{block['stage']}[{block['index']}]"
-        table.add_row(
-            name, block["key"][:12], f"{block['gpu_seconds']:.1f}", "trained" if block["executed"] else "reused"
-        )
+        wasted = f"{block['groups_zero_variance']} of {block['groups']}" if block["groups"] is not None else ""
+        done = "trained" if block["executed"] else "reused"
+        table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
     console.print(table)
+    if any(block["groups"] for block in document["blocks"]):
+        console.print("A group without variance has all completions right or all wrong: its label taught nothing then.")
     labels = document["labels"]
     console.print(
         f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "

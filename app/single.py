@@ -38,6 +38,7 @@ def run_single(
         study = f"run:{scenario.sha256[:12]}"
         with closing(LocalEngine(scenario, results, reporter.blocks, mix_versions)) as engine:
             run = engine.run(route, study)
+            groups = [_groups(engine, use.key) for use in run.blocks]
             scores = {}
             for suite in suites:
                 scored = engine.score(route.final, suite, study)
@@ -48,7 +49,7 @@ def run_single(
         "allocation": str(allocation),
         "allocation_id": allocation.id,
         "seed": seed,
-        "blocks": [use.__dict__ for use in run.blocks],
+        "blocks": [use.__dict__ | counted for use, counted in zip(run.blocks, groups, strict=True)],
         "labels": run.labels.__dict__,
         "gpu_seconds_full": round(run.gpu_seconds_full, 3),
         "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
@@ -57,3 +58,9 @@ def run_single(
         "model": str(run.model),
         "log": str(log_path),
     }
+
+
+def _groups(engine: LocalEngine, key: str) -> dict[str, int | None]:
+    """Groups of a GRPO block, and those whose completions all had one reward; None for other and for older blocks."""
+    record = engine.store.record(key) or {}
+    return {name: record.get(name) for name in ("groups", "groups_zero_variance")}

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
@@ -31,7 +32,7 @@ from runners.launch import OUT, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
-from runners.settings import RejectionSettings, Settings
+from runners.settings import RejectionSettings, RLSettings, Settings
 from runners.store import BlockStore
 from runners.teacher_server import DIVERGENCES, serve
 from runners.work import ModelFiles, WorkOrder, carry_out, save_result
@@ -57,11 +58,10 @@ def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
 
 @dataclass(frozen=True)
 class Left:
-    """What training leaves: how it is written to the block's folder, and what the record says of it."""
+    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
 
     write: Callable[[Path], object]
-    steps: int
-    tokens: int | None
+    curves: pd.DataFrame
     peak_memory_bytes: int
 
 
@@ -197,22 +197,35 @@ class BlockTrainer:
 
     def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
         """Train a block in this process, or in several others."""
+        self._check_engine(order)
         if order.processes > 1:
             log = self._log(f"block-{order.block.key[:12]}")
             account = train_in_processes(order, rows, scratch, log, on_step)
             return Left(
                 lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
-                len(pd.read_parquet(scratch / OUT / "train.parquet")),
-                _tokens(pd.read_parquet(scratch / OUT / "train.parquet")),
+                pd.read_parquet(scratch / OUT / "train.parquet"),
                 account["peak_memory_bytes"],
             )
         result = carry_out(order, rows, scratch, self.grader, on_step)
-        return Left(
-            lambda folder: save_result(order, result, folder),
-            len(result.curves),
-            _tokens(result.curves),
-            peak_memory_bytes(order.device),
-        )
+        return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
+
+    def _check_engine(self, order: WorkOrder) -> None:
+        """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
+        if order.engine != "vllm":
+            return
+        if vllm_version() is None:
+            raise BlockError(
+                "the scenario asks for hardware.engine: vllm, and vLLM is not installed: pip install vllm==0.31.0, or "
+                "set transformers"
+            )
+        if (url := order.vllm.rollout_server) is not None:
+            try:
+                httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
+            except httpx.HTTPError as error:
+                raise BlockError(
+                    f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
+                    "correct the URL, or leave it out"
+                ) from None
 
     def _log(self, name: str) -> Path:
         return self.store.folder.parent / "logs" / f"{name}.log"
@@ -375,6 +388,14 @@ class BlockTrainer:
         extra = {"rollouts": rollouts, "rollouts_made": made, "samples_kept": len(kept), "samples_drawn": len(ids)}
         return draw(kept, settings.steps * settings.sequences, block.seed), extra
 
+    def _groups(self, stage: str, curves: pd.DataFrame) -> dict[str, int]:
+        """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
+        settings = self._settings(stage)
+        if not isinstance(settings, RLSettings):
+            return {}
+        without = round(float((curves["zero_variance_share"] * settings.prompts_per_step).sum()))
+        return {"groups": settings.steps * settings.prompts_per_step, "groups_zero_variance": without}
+
     def _divergence(self, stage: str) -> str | None:
         """What a bridge block minimises, in words."""
         server = self.scenario.file.hardware.teacher_server
@@ -407,8 +428,9 @@ class BlockTrainer:
             "labels_pool": len(block.pool),
             "prompts": self._prompts_drawn(block.stage),
             "sequences": self._settings(block.stage).steps * self._settings(block.stage).sequences_per_step,
-            "steps": left.steps,
-            "tokens": left.tokens,
+            "steps": len(left.curves),
+            "tokens": int(left.curves["tokens_seen"].max()) if left.curves["tokens_seen"].notna().any() else None,
+            **self._groups(block.stage, left.curves),
             "gpu_seconds": round(training_seconds, 3),
             "seconds": round(clock.seconds(), 3),
             "peak_memory_bytes": left.peak_memory_bytes,
@@ -419,7 +441,3 @@ class BlockTrainer:
             left.write(folder)
             record["weights_sha256"] = hash_weights(folder / "model")
         return self.store.record(block.key) or record
-
-
-def _tokens(curves: pd.DataFrame) -> int | None:
-    return int(curves["tokens_seen"].max()) if curves["tokens_seen"].notna().any() else None

@@ -296,7 +296,9 @@ class Scenario:
     @property
     def _environment(self) -> dict[str, str]:
         hardware = self.file.hardware
-        environment = {"device": self.device, "dtype": hardware.dtype, "engine": self.engine}
+        # A server has a type and a random stream of its own.
+        engine = "vllm server" if self.engine == "vllm" and hardware.vllm.rollout_server else self.engine
+        environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
         if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
         return environment

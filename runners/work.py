@@ -3,6 +3,7 @@
 The process that trains may be the engine's own, or one of several that `runners.launch` starts.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from runners.checkpoint import load_carried, load_model, load_tokenizer, save_ca
 from runners.settings import LoRASettings, Settings, StageSettings, Vllm
 from runners.stages import grpo, opd, sft, warmup
 from runners.stages.harness import StageResult, StageWork
+
+RENDEZVOUS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ def carry_out(
     on_step: Callable[[int, int], None] | None = None,
 ) -> StageResult:
     """Load what an order names and train its block in this process."""
+    before = {name: os.environ.get(name) for name in RENDEZVOUS}
+    try:
+        return _train(order, rows, scratch, grader, on_step)
+    finally:  # colocated vLLM sets them, and what is started later in this process must not inherit them
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _train(
+    order: WorkOrder,
+    rows: list[dict[str, Any]],
+    scratch: Path,
+    grader: Grader,
+    on_step: Callable[[int, int], None] | None,
+) -> StageResult:
     work = StageWork(
         block=order.block,
         settings=order.stage_settings(),

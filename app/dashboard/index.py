@@ -5,6 +5,7 @@ A folder under a key never changes, so that a record is read again only when its
 the first page.
 """
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Protocol:
 
     suite: str
     decoding: str
+    settings: str
     num_samples: int
     sampling_seed: int
     engine: str
@@ -145,8 +147,9 @@ def scores(results: Path) -> Index[StoredScore]:
         told = record["score_key"]
         decoding = told["decoding"]
         protocol = Protocol(
-            str(told["suite"]), str(decoding.get("name", "decoding")), int(told["num_samples"]),
-            int(told["sampling_seed"]), str(told["engine"]), str(told["grader"]),
+            str(told["suite"]), str(decoding.get("name") or f"temperature {decoding.get('temperature')}"),
+            json.dumps(decoding, sort_keys=True), int(told["num_samples"]), int(told["sampling_seed"]),
+            str(told["engine"]), str(told["grader"]),
         )  # fmt: skip
         shared = protocols.setdefault(protocol, protocol)  # one for all: there are few, and 70,000 scores
         return StoredScore(key, _text(told["weights_sha256"]), shared, float(record.get("gpu_seconds") or 0.0))

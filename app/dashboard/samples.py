@@ -4,7 +4,7 @@ Statistics are those of `benchmarks`; here samples are read and handed to them. 
 a time, in batches, however large the file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,19 @@ def protocols(chosen: Sequence[Item], scores: Mapping[str, list[StoredScore]]) -
     sets = [{score.protocol for score in scores.get(weights, [])} for item in chosen for _, weights in item.runs]
     if not sets or any(not item.runs for item in chosen):
         return []
-    return sorted(set.intersection(*sets), key=lambda protocol: protocol.name)
+    return sorted(set.intersection(*sets), key=lambda protocol: (protocol.name, protocol.settings, protocol.engine))
+
+
+def named(found: Iterable[Protocol]) -> dict[str, Protocol]:
+    """Protocols by the names under which they are offered; those that differ only in details are numbered."""
+    names: dict[str, Protocol] = {}
+    for protocol in found:
+        name, number = protocol.name, 1
+        while name in names:
+            number += 1
+            name = f"{protocol.name}, {number}"
+        names[name] = protocol
+    return names
 
 
 def sampled(results: Path, item: Item, protocol: Protocol, scores: Mapping[str, list[StoredScore]]) -> Sampled:

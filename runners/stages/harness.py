@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 from transformers import TrainerCallback, set_seed
 
+from benchmarks.sampling import encode_prompts
 from planner.route import Block
 from runners.checkpoint import CarriedState
 from runners.settings import Vllm
@@ -165,12 +166,18 @@ def rollout_arguments(work: StageWork) -> dict[str, Any]:
         arguments |= {
             "vllm_mode": "server" if server else "colocate",
             "vllm_server_base_url": server,
+            "vllm_max_model_length": _longest(work) + work.settings.max_completion_tokens,
             "vllm_gpu_memory_utilization": work.vllm.gpu_memory_utilization,
             "vllm_tensor_parallel_size": work.vllm.tensor_parallel,
             # Gives the rollouts' memory back to training; a CPU has nothing to give.
             "vllm_enable_sleep_mode": work.device == "cuda" and server is None,
         }
     return arguments
+
+
+def _longest(work: StageWork) -> int:
+    """Tokens of the longest prompt: vLLM would else reserve memory for all that the model can take."""
+    return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.template)))
 
 
 def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:

@@ -160,3 +160,14 @@ def test_lora_runs_through_all_stages_and_stores_an_adapter(
     assert "adapter_model.safetensors" in files and "model.safetensors" not in files and "ref" not in files
     assert len(engine.score(run.route.final, "validation", "study").table) == 16
     engine.close()
+
+
+def test_vllm_that_is_not_installed_ends_in_one_line(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.blocks.vllm_version", lambda: None)
+    scenario_file["hardware"] |= {"engine": "vllm"}
+    engine = LocalEngine(load(scenario_file), tmp_path / "results")
+    with pytest.raises(BlockError, match=r"hardware\.engine: vllm, and vLLM is not installed"):
+        engine.run(compile_route(Allocation.parse("student_rl=1"), engine.scenario.recipe, 0), "study")
+    engine.close()

@@ -74,7 +74,7 @@ def _chosen(items: Mapping[str, Item]) -> list[Item]:
 
 
 def _protocol(offered: list[Protocol]) -> Protocol:
-    by_name = {protocol.name: protocol for protocol in offered}
+    by_name = samples.named(offered)
     return by_name[choose("Suite", "suite", list(by_name))]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import caches, charts, words
+from app.dashboard import caches, charts, latex, words
 from app.dashboard.boards import ShownBoard, board_folders
 from app.dashboard.files import Problem, reason
 from app.dashboard.show import View, chart, choose, name_problems, switch, table
@@ -95,7 +95,7 @@ def _of_study(study: Study) -> None:
 
 
 def _ends(difference: object) -> tuple[float, float, float]:
-    return tuple(getattr(difference, name) for name in ("mean", "low", "high"))  # type: ignore[return-value]
+    return tuple(getattr(difference, name) for name in ("mean", "low", "high"))
 
 
 def _forest(name: str, rows: list[tuple[object, ...]], unit: str) -> None:
@@ -108,7 +108,7 @@ def _measured(measured: MeasuredTable, place: int) -> None:
     st.subheader("Measured")
     st.markdown(f"{words.code(measured.title)}: {export_words.protocol(measured)}")
     for note in measured.notes:
-        st.caption(words.code(note))
+        st.caption(latex.escape(note))
     frame = pd.DataFrame(
         {
             "rank": row.rank,
@@ -140,7 +140,7 @@ def _measured(measured: MeasuredTable, place: int) -> None:
 def _reported(reported: ReportedTable) -> None:
     st.subheader("Reported")
     st.markdown(f"{words.code(reported.table)}, {words.code(reported.citation)}")
-    st.caption(f"{export_words.REPORTED} In percent; {words.code(reported.error_meaning)}.")
+    st.caption(f"{export_words.REPORTED} In percent; {latex.escape(reported.error_meaning)}.")
     rows = []
     for name, by_suite in reported.rows:
         cells: dict[str, str] = {"entry (reported)": name}

@@ -127,11 +127,13 @@ def _curves(view: View, chain: Chain) -> None:
 def _samples(view: View, item: Item, place: int) -> None:
     found, problems = caches.scores(view.results)
     name_problems(problems)
-    stored = {score.protocol.name: score for score in found.get(item.runs[place][1], [])}
+    by_protocol = {score.protocol: score for score in found.get(item.runs[place][1], [])}
+    ordered = sorted(by_protocol, key=lambda protocol: (protocol.name, protocol.settings, protocol.engine))
+    stored = {name: by_protocol[protocol] for name, protocol in samples.named(ordered).items()}
     if not stored:
         st.info("No score of this run's final checkpoint is stored.")
         return
-    score = stored[choose("Suite", "suite", sorted(stored))]
+    score = stored[choose("Suite", "suite", list(stored))]
     try:
         frame = caches.details(str(view.results), score.key)
     except FileError as error:

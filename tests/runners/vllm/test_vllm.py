@@ -18,8 +18,9 @@ from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm
 from benchmarks.sampling import Decoding
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
+from runners.blocks import BlockError
 from runners.checkpoint import load_model, load_tokenizer
-from runners.engine import LocalEngine
+from runners.engine import LocalEngine, Silent
 from runners.scenario import BUILT_IN, Scenario
 from runners.teacher_server import TeacherServerError
 
@@ -123,6 +124,8 @@ def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
     make_engine: Callable[..., LocalEngine],
 ) -> None:
     text = "teacher=medium warmup=1 opd=1"
+    vllm = _route(make_engine(engine="vllm"), text).final
+    assert _route(make_engine(engine="vllm", vllm={"rollout_server": "http://localhost:1"}), text).final != vllm
     key = _route(make_engine(), text).final
     assert _route(make_engine(engine="vllm"), text).final != key
     assert _route(make_engine(engine="transformers", vllm={"gpu_memory_utilization": 0.5}), text).final == key
@@ -165,7 +168,7 @@ def test_an_opd_block_with_the_teacher_behind_a_server(make_engine: Callable[...
 def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
     make_engine: Callable[..., LocalEngine], scenario_file: dict[str, Any]
 ) -> None:
-    scenario_file["stages"]["opd"]["steps"] = 200
+    scenario_file["stages"]["opd"]["steps"] = 4
     engine = make_engine(teacher_server={"top_k": 1})
     route = _route(engine, "teacher=medium warmup=1 opd=1")
 
@@ -187,6 +190,9 @@ def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
     assert engine.store.record(route.blocks[0].key) is not None
     assert engine.store.record(route.final) is None
     assert not _servers()
+    engine.listener = Silent()
+    run = engine.run(route, "killed")
+    assert [use.executed for use in run.blocks] == [False, True]
 
 
 def test_a_server_that_cannot_start_ends_in_one_line(
@@ -198,6 +204,13 @@ def test_a_server_that_cannot_start_ends_in_one_line(
         TeacherServerError, match=r"the teacher's server ended with exit code 1 .*read .*\.log"
     ) as caught:
         engine.run(_route(engine, "teacher=medium opd=1"), "memory")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_rollout_server_that_does_not_answer_ends_in_one_line(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine(engine="vllm", vllm={"rollout_server": "http://127.0.0.1:9"})
+    with pytest.raises(BlockError, match=r"rollout_server http://127\.0\.0\.1:9 does not answer") as caught:
+        engine.run(_route(engine, "student_rl=1"), "server")
     assert "\n" not in str(caught.value)
 
 

@@ -1,0 +1,108 @@
+"""What stands behind the pages: words, completions as Markdown, charts, the front, chains, logs, the index."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from app.dashboard import charts, latex, live, words
+from app.dashboard.advice import with_option
+from app.dashboard.chains import largest, subtree
+from app.dashboard.index import blocks
+from app.dashboard.views.allocations import front
+from benchmarks.statistics import Difference, Score
+
+
+def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
+    assert words.score(Score(0.858, 0.0104, 0.005, 384, 8)) == "85.8 % ± 1.0 over problems, ± 0.5 over samples"
+    assert words.score(Score(0.5, 0.15, math.nan, 10, 1)) == "50 % ± 15 over problems"
+    assert words.points(Difference(0.061, 0.039, 0.082, 64, 1, True, 0.01)) == "+6.1 points [+3.9, +8.2]"
+    assert words.points(Difference(0.06, -0.4, 0.5, 8, 1, True, 0.9)) == "+6 points [-40, +50]"
+
+
+@pytest.mark.parametrize("given", ["plain", "a`b", "``", "`a", "", "line\nbreak", "<b>x</b>"])
+def test_code_spans_hold_any_text(given: str) -> None:
+    span = words.code(given)
+    fence = len(span) - len(span.lstrip("`"))
+    inner = span[fence:-fence]
+    assert "\n" not in span and "`" * fence not in inner and span.endswith("`" * fence)
+
+
+def test_csv_cells_are_no_formulas() -> None:
+    frame = pd.DataFrame({"name": ["=1+1", "-5", "plain"], "value": [-1.5, 2.0, 3.0]})
+    assert words.csv(frame).decode() == "name,value\n'=1+1,-1.5\n'-5,2.0\nplain,3.0\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("x \\boxed{7}", "x $\\boxed{7}$"),
+        ("\\(a+b\\)", "$a+b$"),
+        ("$$\\frac{1}{2}$$", "$\\frac{1}{2}$"),
+        ("$\\href{x}{y}$", "\\$\\\\href\\{x\\}\\{y\\}\\$"),
+        ("<b>", "\\<b\\>"),
+        ("cost $5", "cost \\$5"),
+    ],
+)
+def test_only_typesetting_is_rendered(given: str, shown: str) -> None:
+    assert latex.markdown(given) == shown
+
+
+def test_addresses_do_not_become_links() -> None:
+    assert "://" not in latex.markdown("https://evil.example") and "www." not in latex.markdown("www.evil.example")
+
+
+FOREST = pd.DataFrame({"name": ["$\\bad{"], "mean": [1.0], "low": [0.0], "high": [2.0], "kind": ["x"]})
+
+
+@pytest.mark.parametrize(("format", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_charts_come_in_three_formats_and_read_no_mathematics(format: charts.Format, begins: bytes) -> None:
+    made = charts.render(charts.forest, FOREST, format)
+    assert made.startswith(begins)
+    assert made == charts.render(charts.forest, FOREST, format)
+
+
+def test_the_front_holds_what_none_cheaper_beats() -> None:
+    cost, score = pd.Series([1.0, 2.0, 3.0, 2.0]), pd.Series([10.0, 30.0, 20.0, 25.0])
+    assert front(cost, score).tolist() == [True, True, False, False]
+
+
+def test_a_tree_is_cut_to_what_most_runs_use() -> None:
+    frame = pd.DataFrame(
+        {"place": [0, 1, 2, 3], "parent_place": [-1, 0, 1, 0], "depth": [0, 1, 2, 1], "row": 0, "uses": [3, 2, 1, 1]}
+    )
+    assert largest(frame, 2)["place"].tolist() == [0, 1]
+    assert subtree(frame, 1)["place"].tolist() == [1, 2]
+
+
+def test_an_option_is_replaced_or_added() -> None:
+    assert with_option("tuition search --trials 6", "--trials", "16") == "tuition search --trials 16"
+    assert with_option("tuition search --trials=6 -q", "--trials", "16") == "tuition search -q --trials 16"
+
+
+def test_a_log_says_how_far_a_block_is() -> None:
+    lines = [
+        "2026 INFO runners.blocks: training block b321047a50a3: student_rl[1] of student",
+        *(f"2026 INFO x: step {n}/30 {{'seconds': 0.5, 'tokens_seen': {100.0 * n}}}" for n in (1, 2, 3)),
+        "2026 INFO x: step 4/30 {'__import__': print('x')}",
+    ]
+    training = live.read_log(lines)
+    assert training is not None and (training.block, training.step, training.steps) == ("student_rl[1]", 4, 30)
+    assert training.seconds_per_step == 0.5 and training.seconds_left == 13.0 and training.tokens_per_second == 200.0
+    assert live.read_log(["nothing"]) is None
+
+
+def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
+    from runners.store import BlockStore
+    from tests.app.conftest import put
+
+    store, index = BlockStore(tmp_path / "store"), blocks(tmp_path)
+    put(store, "a" * 64)
+    assert set(index.refresh().items) == {"a" * 64}
+    put(store, "b" * 64)
+    assert set(index.refresh().items) == {"a" * 64, "b" * 64}
+    store.evict("a" * 64)
+    assert set(index.refresh().items) == {"b" * 64}
+    version = index.refresh().version
+    assert index.refresh().version == version
