@@ -1,8 +1,8 @@
 """A large results folder through the real writers: one study of N runs, each scored on 7 suites, and its report.
 
-Run: `python tests/speed/synthetic_results.py FOLDER --runs 10000`. The folder then holds what `tuition search` and
+Run: `python -m tests.speed.synthetic_results FOLDER --runs 10000`. The folder then holds what `tuition search` and
 `tuition bench` leave: blocks, scores, ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the scenario.
-`docs/dashboard.md` says how long it takes and how large it becomes.
+`docs/dashboard_speed.md` says how long it takes and how large it becomes.
 
 Real: keys, records, stores, ledger, Optuna's storage, the test at the end of a search. Made up: what training does to a
 model (a number, its skill, that moves with every block), what a block costs, and completions, which are right with a
