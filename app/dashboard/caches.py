@@ -49,7 +49,7 @@ def items(results: Path, name: str) -> Mapping[str, Item]:
 def _indexes(results: str) -> tuple[Index[Block], Index[StoredScore]]:
     made = index.blocks(Path(results)), index.scores(Path(results))
     # The first page needs neither; whoever comes to one that does finds them read, or waits for the rest.
-    threading.Thread(target=lambda: (made[0].refresh(), made[1].refresh()), daemon=True).start()
+    threading.Thread(target=lambda: (made[1].refresh(), made[0].refresh()), daemon=True).start()
     return made
 
 
