@@ -29,6 +29,7 @@ def serve(results: Path, port: int, host: str) -> None:
     from streamlit.web import bootstrap
 
     import app.dashboard.main  # noqa: F401  (now, and not while the first reader waits)
+    from app.dashboard import caches
 
     entry = Path(__file__).with_name("dashboard") / "entry.py"
     options = {
@@ -47,4 +48,5 @@ def serve(results: Path, port: int, host: str) -> None:
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     sys.argv = [str(entry), str(results)]
     bootstrap.load_config_options(flag_options=flags)
+    caches.prepare(results)
     bootstrap.run(str(entry), False, [str(results)], flags)

@@ -252,7 +252,8 @@ def checked_table(samples: pd.DataFrame) -> pd.DataFrame:
     try:
         table = samples[list(SAMPLE_COLUMNS)]
         # Converting to the types that the columns have already would take as long as writing a small table.
-        same = all(own == wanted for own, wanted in zip(table.dtypes, SAMPLE_COLUMNS.values(), strict=True))
+        wanted = map(pd.api.types.pandas_dtype, SAMPLE_COLUMNS.values())  # as text, two types of strings were equal
+        same = all(own == dtype for own, dtype in zip(table.dtypes, wanted, strict=True))
         return table if same else table.astype(SAMPLE_COLUMNS)
     except (TypeError, ValueError) as error:
         raise RecordError(f"sample table has a column of the wrong type: {error}") from error

@@ -10,17 +10,17 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import boards, chains, index, samples
+from app.dashboard import boards, chains, charts, index, samples
 from app.dashboard.boards import ShownBoard
 from app.dashboard.files import Problem, stamp
 from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
-from app.dashboard.studies import Study, read_study
+from app.dashboard.studies import Study, read_study, study_names
 
 Stamps = tuple[tuple[int, int], ...]
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the study …")
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _study(results: str, name: str, stamps: Stamps) -> Study:
     return read_study(Path(results), name)
 
@@ -49,8 +49,17 @@ def items(results: Path, name: str) -> Mapping[str, Item]:
 def _indexes(results: str) -> tuple[Index[Block], Index[StoredScore]]:
     made = index.blocks(Path(results)), index.scores(Path(results))
     # The first page needs neither; whoever comes to one that does finds them read, or waits for the rest.
-    threading.Thread(target=lambda: (made[0].refresh(), made[1].refresh()), daemon=True).start()
+    threading.Thread(target=lambda: (made[1].refresh(), made[0].refresh()), daemon=True).start()
     return made
+
+
+def prepare(results: Path) -> None:
+    """Read the study that the first page shows and draw a chart, before anybody waits for it."""
+    names = study_names(results)
+    if names:
+        study(results, names[0])
+    frame = pd.DataFrame({"stage": ["teacher", "student", "unspent"], "labels": [1, 1, 1]})
+    charts.render(charts.labels_by_stage, frame, "png")
 
 
 def warm(results: Path) -> None:

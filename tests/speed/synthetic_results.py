@@ -1,8 +1,8 @@
 """A large results folder through the real writers: one study of N runs, each scored on 7 suites, and its report.
 
-Run: `python tests/speed/synthetic_results.py FOLDER --runs 10000`. The folder then holds what `tuition search` and
+Run: `python -m tests.speed.synthetic_results FOLDER --runs 10000`. The folder then holds what `tuition search` and
 `tuition bench` leave: blocks, scores, ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the scenario.
-`docs/dashboard.md` says how long it takes and how large it becomes.
+`docs/dashboard_speed.md` says how long it takes and how large it becomes.
 
 Real: keys, records, stores, ledger, Optuna's storage, the test at the end of a search. Made up: what training does to a
 model (a number, its skill, that moves with every block), what a block costs, and completions, which are right with a
@@ -37,7 +37,6 @@ from safetensors.torch import save_file
 import app.accounts
 import app.search
 import benchmarks.records
-import runners.blocks
 from app.provenance import CODE_VERSION, command_line
 from app.search import SearchRequest, enqueued, run_search, study_folder
 from app.silence import silence_libraries
@@ -47,12 +46,13 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Block, Route, compile_route
 from planner.study import StudyLimits, open_study
-from runners.blocks import BlockTrainer, Clock
-from runners.checkpoint import CarriedState
+from runners.blocks import BlockTrainer, Left
+from runners.checkpoint import CarriedState, save_carried
 from runners.engine import LocalEngine
 from runners.labels import Ledger
+from runners.meter import Clock
 from runners.scenario import BUILT_IN, Scenario
-from runners.stages.harness import CURVES, StageResult
+from runners.stages.harness import CURVES
 
 STUDY = "synthetic-seed0"
 SEED = 0
@@ -83,18 +83,6 @@ def scenario_content() -> dict[str, Any]:
     return dict(content)
 
 
-class SmallModel:
-    """Weights of four numbers, and what the pipeline calls a model for."""
-
-    def __init__(self, seed: int):
-        self.weights = torch.tensor(np.random.default_rng(seed).normal(size=4), dtype=torch.float32)
-
-    def save_pretrained(self, folder: Path) -> None:
-        folder.mkdir()
-        save_file({"weight": self.weights}, folder / "model.safetensors")
-        (folder / "config.json").write_text('{"architectures": ["SmallModel"]}')
-
-
 class MadeUpTrainer(BlockTrainer):
     """Publishes blocks without training them. `skill` holds what each checkpoint can do."""
 
@@ -109,7 +97,8 @@ class MadeUpTrainer(BlockTrainer):
         on_step: Callable[[int, int], None] | None,
         on_trained: Callable[[float], None] | None,
     ) -> dict[str, Any]:
-        generator = np.random.default_rng(block.seed)
+        seed = int(block.key[:16], 16)  # not the block's own, which blocks of two routes may share
+        generator = np.random.default_rng(seed)
         gpu_seconds = round(SECONDS[block.stage] * generator.lognormal(0, 0.1), 3)
         if on_trained is not None:
             on_trained(gpu_seconds)
@@ -117,8 +106,15 @@ class MadeUpTrainer(BlockTrainer):
         self.skill[block.key] = start + self._gain(block, start) + 0.03 * generator.normal()
         curves = made_up_curves(block, start, self.skill[block.key], generator)
         carried = CarriedState({"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []}, {})
-        result = StageResult(SmallModel(block.seed), carried, curves)
-        return self._publish(block, result, {}, Clock("cpu"), gpu_seconds)
+
+        def write(folder: Path) -> None:
+            (folder / "model").mkdir()
+            save_file({"weight": torch.tensor(generator.normal(size=4))}, folder / "model" / "model.safetensors")
+            save_carried(carried, folder)
+            curves.to_parquet(folder / "train.parquet", index=False)
+
+        left = Left(write, curves, 6 * 10**8)
+        return self._publish(block, left, {}, Clock("cpu"), gpu_seconds)
 
     def _gain(self, block: Block, start: float) -> float:
         if block.stage in TOWARDS_TEACHER:
@@ -328,7 +324,6 @@ def make_results(results: Path, num_runs: int) -> None:
     scenario = Scenario.load(str(path))
     folder = study_folder(results, STUDY)
     (folder / "logs").mkdir(parents=True)
-    runners.blocks.load_tokenizer = functools.cache(runners.blocks.load_tokenizer)
     benchmarks.records._fsync = lambda path: None
     engine = MadeUpEngine(scenario, results)
     engine.ledger = OneTransaction(results / "ledger.sqlite")
@@ -388,7 +383,7 @@ def main() -> None:
     files = [entry for entry in arguments.results.rglob("*") if entry.is_file()]
     on_disk = sum(512 * os.lstat(entry).st_blocks for entry in files)
     print(
-        f"{1 + len(BENCHES)} suites a run: {math.ceil(time.monotonic() - started)} s, "
+        f"{arguments.runs} runs, {1 + len(BENCHES)} suites each: {math.ceil(time.monotonic() - started)} s, "
         f"{len(files)} files, {on_disk / 1e6:,.0f} MB on disk"
     )
 

@@ -107,5 +107,6 @@ def open_page(page: Any, url: str, title: str) -> None:
 
 
 def settle(page: Any) -> None:
-    """Wait until the script of the page has run."""
+    """Wait until the script of the page has run and its elements, some of which load late, are there."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=PATIENCE_MS)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=PATIENCE_MS)

@@ -37,17 +37,20 @@ def test_a_running_search_is_seen_progressing(
     server: Server, searching: subprocess.Popen[bytes], results: Path, page: Any
 ) -> None:
     wait_for(lambda: (results / "studies" / LIVE / "study.db").is_file(), searching)
-    seen: list[int] = []
-
-    def progressed() -> bool:
-        open_page(page, server.url("allocations", study=LIVE), "Allocations")
-        assert page.get_by_test_id("stException").count() == 0
-        found = re.search(r"of (\d+)\.", page.get_by_test_id("stMain").inner_text())
-        seen.append(int(found[1]) if found else 0)
-        return seen[-1] > seen[0] and seen[-1] >= 2
-
-    wait_for(progressed, searching)
+    open_page(page, server.url("live", study=LIVE), "Live")
+    page.evaluate("window.stayed = true")
+    page.get_by_text(re.compile(r"Trial #\d+")).first.wait_for()
+    seen = [finished(page)]
+    wait_for(lambda: seen.append(finished(page)) or seen[-1] > seen[0], searching)
     assert seen == sorted(seen)
+    assert page.evaluate("window.stayed"), "the page was loaded anew"
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def finished(page: Any) -> int:
+    """Finished trials, as the page says."""
+    text = page.get_by_text(re.compile(r"\d+ trials?( of \d+)? finished")).first.inner_text()
+    return int(text.split()[0])
 
 
 def wait_for(condition: Any, searching: subprocess.Popen[bytes]) -> None:
