@@ -217,7 +217,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _fields(text: str | None) -> dict[str, str]:
     """An allocation's words by name, not validated: 10,000 of them take a moment only."""
-    return dict(pair for word in (text or "").split() if len(pair := word.split("=")) == 2)  # type: ignore[misc]
+    return dict(pair for word in (text or "").split() if len(pair := word.split("=")) == 2)
 
 
 def parse(text: str) -> Allocation | None:
