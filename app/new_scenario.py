@@ -21,7 +21,7 @@ from benchmarks.decoding import SUFFIX
 from benchmarks.grading import Grader
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from benchmarks.suites.micro import Problem
-from runners.checkpoint import load_tokenizer
+from runners.checkpoint import first_differing_token, load_tokenizer
 from runners.scenario import Scenario, ScenarioFile
 from runners.sources import TOKENIZER_FILES, ModelSource, ProblemSource
 
@@ -134,12 +134,12 @@ def find_ungradable(problems: Sequence[Problem]) -> list[str]:
 
 def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], found: dict[str, list[str]]) -> None:
     """Say why a bridge cannot run: the first token that differs, or the sizes of the models' output."""
-    ours, theirs = (_tokens(reader.tokenizer) for reader in (student, teacher))
-    differing = next((i for i in sorted({*ours, *theirs}) if ours.get(i) != theirs.get(i)), None)
+    differing = first_differing_token(student.tokenizer, teacher.tokenizer)
     if differing is not None:
+        index, ours, theirs = differing
         found["problems"].append(
-            f"no bridge: token {differing} is {ours.get(differing)!r} for the student and {theirs.get(differing)!r} "
-            "for the teacher; warmup and opd need models that share a tokenizer"
+            f"no bridge: token {index} is {ours!r} for the student and {theirs!r} for the teacher; warmup and opd need "
+            "models that share a tokenizer"
         )
         return
     for text in texts:
@@ -154,10 +154,6 @@ def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], f
             f"no bridge: vocab_size is {student.vocab_size} for the student and {teacher.vocab_size} for the teacher; "
             "warmup and opd compare both models' output token by token: give models of one size"
         )
-
-
-def _tokens(tokenizer: Any) -> dict[int, str]:
-    return {index: token for token, index in tokenizer.get_vocab().items()}
 
 
 def _reader(role: str, name: str) -> Reader:

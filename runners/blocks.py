@@ -26,7 +26,7 @@ from benchmarks.grading import Grader, Verdict
 from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
-from runners.checkpoint import end_tokens, hash_weights, load_tokenizer
+from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
 from runners.labels import LabelPool
 from runners.launch import OUT, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
@@ -197,6 +197,8 @@ class BlockTrainer:
 
     def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
         """Train a block in this process, or in several others."""
+        import torch
+
         self._check_engine(order)
         if order.processes > 1:
             log = self._log(f"block-{order.block.key[:12]}")
@@ -206,7 +208,13 @@ class BlockTrainer:
                 pd.read_parquet(scratch / OUT / "train.parquet"),
                 account["peak_memory_bytes"],
             )
-        result = carry_out(order, rows, scratch, self.grader, on_step)
+        try:
+            result = carry_out(order, rows, scratch, self.grader, on_step)
+        except torch.OutOfMemoryError as error:
+            raise BlockError(
+                f"{order.block.stage} ran out of memory ({' '.join(str(error).split())[:120]}): "
+                f"`tuition doctor --scenario {self.scenario.name}` says what each stage needs and what makes it smaller"
+            ) from error
         return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
 
     def _check_engine(self, order: WorkOrder) -> None:
@@ -272,7 +280,10 @@ class BlockTrainer:
         """What training a block needs, as files and numbers."""
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
-        taught = block.stage in ("warmup", "opd") and hardware.teacher_server is None
+        bridge = block.stage in ("warmup", "opd")
+        if bridge:
+            self._check_tokenizers(block)
+        taught = bridge and hardware.teacher_server is None
         # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
         # would round to nothing in bfloat16.
         dtype = "float32" if lora is None else hardware.dtype
@@ -293,6 +304,18 @@ class BlockTrainer:
             template=self.scenario.file.template,
             processes=hardware.processes,
         )
+
+    def _check_tokenizers(self, block: Block) -> None:
+        """BlockError where student and teacher do not share a tokenizer: their distributions cannot be compared."""
+        teacher = self._base_name(str(block.teacher))
+        bases = [self.scenario.base_folder(name) for name in (block.model, teacher)]
+        differing = first_differing_token(*map(load_tokenizer, bases))
+        if differing is not None:
+            index, ours, theirs = differing
+            raise BlockError(
+                f"{block.stage} needs models that share a tokenizer: token {index} is {ours!r} for the student and "
+                f"{theirs!r} for teacher {teacher}: choose models of one family, or routes without a bridge"
+            )
 
     def _files(self, reference: str | None) -> ModelFiles:
         """A checkpoint (block key or base hash) that is not trained."""

@@ -167,3 +167,10 @@ def end_tokens(folder: Path) -> list[int]:
         return []
     ends: Any = GenerationConfig.from_pretrained(folder).eos_token_id
     return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
+
+
+def first_differing_token(ours: Any, theirs: Any) -> tuple[int, str | None, str | None] | None:
+    """Index and texts of the first token in which two tokenizers differ; None where they have the same."""
+    one, other = ({index: token for token, index in tokenizer.get_vocab().items()} for tokenizer in (ours, theirs))
+    index = next((i for i in sorted({*one, *other}) if one.get(i) != other.get(i)), None)
+    return None if index is None else (index, one.get(index), other.get(index))

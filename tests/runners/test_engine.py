@@ -1,5 +1,6 @@
 """Routes on the real stages: reuse, labels, every kind of stage, damage, versions."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
@@ -170,4 +172,30 @@ def test_vllm_that_is_not_installed_ends_in_one_line(
     engine = LocalEngine(load(scenario_file), tmp_path / "results")
     with pytest.raises(BlockError, match=r"hardware\.engine: vllm, and vLLM is not installed"):
         engine.run(compile_route(Allocation.parse("student_rl=1"), engine.scenario.recipe, 0), "study")
+    engine.close()
+
+
+def test_out_of_memory_ends_in_one_line(engine: LocalEngine, route: MakeRoute, monkeypatch: pytest.MonkeyPatch) -> None:
+    def carry_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("tried to allocate\n20 GiB")
+
+    monkeypatch.setattr("runners.blocks.carry_out", carry_out)
+    with pytest.raises(BlockError, match=r"student_rl ran out of memory \(tried to allocate 20 GiB\): `tuition doctor"):
+        engine.run(route("student_rl=1"), "study")
+
+
+def test_a_bridge_between_two_tokenizers_is_refused(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    teacher = shutil.copytree(scenario_file["teachers"]["medium"]["path"], tmp_path / "teacher")
+    tokenizer = json.loads((teacher / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = [token for token, index in vocabulary.items() if index in (20, 21)]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (teacher / "tokenizer.json").write_text(json.dumps(tokenizer))
+    scenario_file["teachers"] = {"medium": {"path": str(teacher)}}
+    engine = LocalEngine(load(scenario_file), tmp_path / "results")
+    wanted = compile_route(Allocation.parse("teacher=medium opd=1"), engine.scenario.recipe, 0)
+    with pytest.raises(BlockError, match=r"opd needs models that share a tokenizer: token 20 is .* for the student"):
+        engine.run(wanted, "study")
     engine.close()
