@@ -175,6 +175,23 @@ def test_a_scenario_of_the_hub_is_described_without_it(tmp_path: Path, tuition: 
     assert document["routes"]["R5-half"] == "teacher=8b teacher_rl=4 warmup=2 opd=2 student_rl=4 prompts=labels"
     shown = tuition("scenarios", "qwen3-8b-to-1.7b")
     assert [line for line in shown.stdout.splitlines() if "needs the Hub: model Qwen/Qwen3-1.7B" in line]
-    refused = tuition("plan", "--scenario", "qwen3-8b-to-1.7b")
+    refused = tuition("run", "R1", "--scenario", "qwen3-8b-to-1.7b")
     assert refused.returncode == 2 and len(refused.stderr.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_needs_neither_weights_nor_a_network(tmp_path: Path, tuition: Command) -> None:
+    plan = json.loads(tuition("search", "--scenario", "qwen3-8b-to-1.7b", "--dry-run", "--json").stdout)
+    assert plan["planned_from"].startswith("the file alone")
+    assert plan["labels"] == {"labels_budget": 16896, "labels_validation": 256, "labels_owned": 17152}
+    assert plan["gpu_seconds"] > 1e6 and plan["peak_disk_bytes"] > 1e11
+    assert plan["memory"]["teacher_rl"]["bytes"] > 130e9
+    assert any(command.startswith("tuition search --scenario qwen3-8b-to-1.7b") for command in plan["commands"])
+    assert not (tmp_path / "results").exists()
+
+
+def test_doctor_says_what_makes_a_stage_smaller(tuition: Command) -> None:
+    document = json.loads(tuition("doctor", "--scenario", "micro", "--json").stdout)
+    assert document["problems"] == [] and document["memory"]["student_rl"]["bytes"] < 1e9
+    shown = tuition("doctor", "--scenario", "qwen3-4b-to-0.6b-lora").stdout
+    assert "teacher_rl" in shown and "hours" in shown and "disk" in shown
