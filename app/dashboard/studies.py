@@ -201,7 +201,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for column in ("started", "finished"):
         frame[column] = pd.to_datetime(frame[column], errors="coerce")
     for column in ("state", *TEXTS):
-        frame[column] = frame[column].map(lambda cell: cell if isinstance(cell, str) else None).astype(object)
+        # From a list: `map` turns a column of nothing but None, as a search has at its begin, into numbers.
+        texts = [cell if isinstance(cell, str) else None for cell in frame[column]]
+        frame[column] = pd.Series(texts, frame.index, dtype=object)
     frame.loc[~frame["state"].isin(STATES), "state"] = "fail"
     allocations = [_fields(text) for text in frame["allocation"]]
     frame["teacher"] = pd.Series([fields.get("teacher") for fields in allocations], frame.index, dtype=object)

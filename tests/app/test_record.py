@@ -29,6 +29,9 @@ from runners.store import BlockStore
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
 
+# One group: the recording that most of them read is made once.
+pytestmark = pytest.mark.xdist_group("record")
+
 
 def tiny_scenario_file(**changes: Any) -> dict[str, Any]:
     """Two label blocks of 4, one step a block: a whole route in a second."""

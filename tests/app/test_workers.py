@@ -18,7 +18,8 @@ from tests.runners.conftest import small_scenario_file
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# One group: the undisturbed search is made once.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("workers")]
 
 
 def command(folder: Path, results: str, trials: int, *more: str) -> list[str]:

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from app.dashboard.main import PAGES
+from planner.study import open_study
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 
 
@@ -21,6 +23,17 @@ def test_every_page_is_shown(page: str, made: Path, show: Open) -> None:
 def test_every_page_explains_an_empty_folder(page: str, tmp_path: Path, show: Open) -> None:
     said = text(show(page, tmp_path))
     assert "No study here yet" in said or page == "leaderboards"
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_shown_while_a_search_begins(page: str, trials: int, tmp_path: Path, show: Open) -> None:
+    folder = tmp_path / "studies" / "begun"
+    folder.mkdir(parents=True)
+    study = open_study("begun", f"sqlite:///{folder / 'study.db'}", "sha", 0)
+    for _ in range(trials):
+        study.add_trial(create_trial(state=TrialState.RUNNING))  # nothing is known of it yet
+    assert PAGES[page][0] in text(show(page, tmp_path))
 
 
 def test_the_decision_is_in_words(made: Path, show: Open) -> None:
