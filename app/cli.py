@@ -23,6 +23,7 @@ from app.options import (
     ResultsOption,
     ScenarioOption,
     SeedOption,
+    TrackOption,
     WorkersOption,
     study_name,
 )
@@ -85,6 +86,7 @@ def search(
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,
     mix_versions: MixOption = False,
+    track: TrackOption = None,
     max_store: Annotated[
         str | None,
         typer.Option(
@@ -109,8 +111,10 @@ def search(
     from app.search import SearchRequest, run_search
     from app.store import parse_size
     from planner.study import StudyLimits
+    from runners.tracking import start_tracking
 
     silence_libraries()
+    start_tracking(track, results / "tracking")
     limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
     result = run_search(
         SearchRequest(
@@ -151,6 +155,7 @@ def run(
         bool, typer.Option("--test", help="Score the test suite as well. Do this once you have stopped choosing.")
     ] = False,
     mix_versions: MixOption = False,
+    track: TrackOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -158,8 +163,10 @@ def run(
     from app.progress import print_json
     from app.report import show_run
     from app.single import run_single
+    from runners.tracking import start_tracking
 
     silence_libraries()
+    start_tracking(track, results / "tracking")
     document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
     print_json(document) if json else show_run(document)
 
@@ -183,6 +190,7 @@ def baselines(
     ] = None,
     dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
+    track: TrackOption = None,
     json: JsonOption = False,
     workers: WorkersOption = 1,
     quiet: QuietOption = False,
@@ -194,6 +202,7 @@ def baselines(
     from app.baselines import BaselinesRequest, plan_baselines, run_baselines
     from app.progress import print_json
     from app.report import show_baselines_plan, show_leaderboard
+    from runners.tracking import start_tracking
 
     silence_libraries()
     request = BaselinesRequest(
@@ -208,6 +217,8 @@ def baselines(
         quiet,
         workers,
     )
+    if not dry_run:
+        start_tracking(track, results / "tracking")
     document = plan_baselines(request) if dry_run else run_baselines(request)
     if json:
         print_json(document)

@@ -14,6 +14,14 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 MixOption = Annotated[bool, typer.Option(help="Reuse blocks that other library versions or another GPU trained.")]
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        help="Also send the curves of every block to tensorboard, wandb (offline) or trackio; files are in "
+        "RESULTS/tracking.",
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")]
 WorkersOption = Annotated[
     int,

@@ -21,6 +21,7 @@ from benchmarks.sampling import encode_prompts
 from planner.route import Block
 from runners.checkpoint import CarriedState
 from runners.settings import Vllm
+from runners.tracking import PROJECT, end_run, run_name, tracked_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,9 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
         "dataloader_pin_memory": work.device != "cpu",
         "logging_steps": 1,
         "save_strategy": "no",
-        "report_to": "none",
+        "report_to": "none",  # trackers come as callbacks, one run a block
+        "run_name": run_name(work.block),
+        "project": PROJECT,
         "disable_tqdm": True,
     }
 
@@ -199,7 +202,8 @@ def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
 def callbacks(work: StageWork) -> list[TrainerCallback]:
     """The callbacks of every stage."""
     seeding = [SeedRollouts()] if work.engine == "vllm" else []
-    return [CarryState(work.carried), *seeding, RecordCurves(work.settings.steps, work.on_step)]
+    recording = RecordCurves(work.settings.steps, work.on_step)
+    return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.block)]
 
 
 def run(trainer: Any) -> StageResult:
@@ -207,7 +211,10 @@ def run(trainer: Any) -> StageResult:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        end_run()
     recorder = next(c for c in trainer.callback_handler.callbacks if isinstance(c, RecordCurves))
     if len(recorder.rows) != trainer.args.max_steps:
         raise RuntimeError(
