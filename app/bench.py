@@ -157,7 +157,7 @@ def open_engine(request: BenchRequest, files: ModelFiles | None) -> Engine:
         from benchmarks.engines.vllm_engine import VllmEngine
 
         if files.base is not None:
-            raise BenchError("vLLM gets whole models from us: `tuition store export` merges this adapter first")
+            raise BenchError("vLLM gets whole models from us: `tuition export` merges this adapter first")
         return VllmEngine(files.folder, load_tokenizer(files.folder), end_tokens(files.folder), request.dtype)
     import torch
 

@@ -32,7 +32,7 @@ from app.record_commands import evidence, record, recorded
 from app.scenario_commands import scenarios_app
 from app.silence import silence_libraries
 from app.smol_commands import smol_app
-from app.store_commands import store_app
+from app.store_commands import export, store_app
 
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,6 +54,7 @@ app.add_typer(micro_app, name="micro")
 app.add_typer(smol_app, name="smol")
 app.add_typer(scenarios_app, name="scenarios")
 app.add_typer(store_app, name="store")
+app.command(epilog="Example: tuition export half --study micro-seed0 --to my-model")(export)
 app.add_typer(suites_app, name="suites")
 app.command(epilog="Example: tuition bench --model base:student --suite micro --samples 4")(bench)
 app.add_typer(leaderboard_app, name="leaderboard")

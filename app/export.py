@@ -1,5 +1,6 @@
-"""`tuition store export`: a block's checkpoint as a plain transformers folder with a model card, to take away."""
+"""`tuition export`: what a run left, as a plain transformers folder with a model card, to take away."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,21 +9,70 @@ from typing import Any
 from filelock import Timeout
 
 from app.model_card import write_card
+from app.single import allocations_by_name
 from app.store import StoreBusyError, open_store
 from benchmarks.records import publish_folder
+from planner.allocation import Allocation, AllocationError
+from planner.route import compile_route
 from runners.scenario import Scenario
 from runners.store import BlockStore, StoreError
 
 
 def find_block(store: BlockStore, prefix: str) -> str:
     """The key of the one block whose key begins so; StoreError for none or several."""
-    if not re.fullmatch(r"[0-9a-f]{1,64}", prefix):
-        raise StoreError(f"block {prefix!r}: give a key or its first hex digits, as `tuition store list` shows them")
     keys = [key for key in store.block_keys() if key.startswith(prefix)]
     if len(keys) != 1:
         found = f"{len(keys)} blocks ({', '.join(key[:16] for key in keys[:4])}, …): give more digits"
         raise StoreError(f"block {prefix!r}: {found if keys else 'none has that key; `tuition store list` shows all'}")
     return keys[0]
+
+
+def block_of_route(scenario_name: str, text: str, seed: int) -> str:
+    """The key of the block in which a route ends; `text` is an allocation or a named route, as `tuition run` takes."""
+    scenario = Scenario.load(scenario_name)
+    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
+    try:
+        allocation = named[text] if text in named else Allocation.parse(text)
+    except AllocationError as error:
+        raise StoreError(
+            f"{text!r:.80} is neither the beginning of a block's key (`tuition store list`) nor a named route "
+            f"({', '.join(named)}) nor an allocation ({error})"
+        ) from None
+    return compile_route(allocation, scenario.recipe, seed).final
+
+
+def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
+    """The key of the block in which a tested row of a study ends; its first seed, unless one is given."""
+    path = results / "studies" / study / "report.json"
+    try:
+        tested: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["test"]["runs"]
+        # A finalist's row is called "half = search #3": either half will do.
+        runs = {name: {int(run["seed"]): str(run["blocks"][-1]) for run in tested[name]} for name in tested}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise StoreError(f"{path} tells of no tested runs: search and test first, or leave --study out") from None
+    names = [name for name in runs if row in (name, *name.split(" = "))]
+    if len(names) != 1:
+        raise StoreError(f"study {study} has no row {row!r}: one of {', '.join(map(repr, runs))}")
+    seeds = runs[names[0]]
+    if seed is not None and seed not in seeds:
+        raise StoreError(f"{names[0]!r} was not trained with seed {seed}, but with {', '.join(map(str, seeds))}")
+    return seeds[min(seeds) if seed is None else seed]
+
+
+def find_run(results: Path, what: str, study: str | None, scenario_name: str, seed: int | None) -> str:
+    """The key of what `tuition export` is asked for: a study's row, a block by the beginning of its key, or a route."""
+    store = open_store(results)
+    if study is not None:
+        return find_block(store, block_of_row(results, study, what, seed))
+    if re.fullmatch(r"[0-9a-f]{1,64}", what):
+        return find_block(store, what)
+    key = block_of_route(scenario_name, what, seed or 0)
+    if store.record(key) is None:
+        raise StoreError(
+            f"{what!r} with seed {seed or 0} is not in {results}: run it first (tuition run {what!r} --scenario "
+            f"{scenario_name} --seed {seed or 0})"
+        )
+    return key
 
 
 def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _checked(files: ModelFiles) -> ModelFiles:
     except FileNotFoundError as error:
         raise ModelError(str(error)) from None
     if (files.folder / "adapter_config.json").exists():
-        raise ModelError(f"{files.folder} is an adapter: merge it into its base first, as `tuition store export` does")
+        raise ModelError(f"{files.folder} is an adapter: merge it into its base first, as `tuition export` does")
     return files
 
 

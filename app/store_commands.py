@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption, ScenarioOption
+from app.options import DEFAULT_RESULTS, JsonOption, ResultsOption, ScenarioOption, study_name
 from app.silence import silence_libraries
 
 store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
@@ -54,25 +54,37 @@ def store_prune(
 
 
 @store_app.command("export", epilog="Example: tuition store export 3f9a --to my-model")
-def store_export(
-    block: Annotated[str, typer.Argument(help="A block's key, or enough of its beginning.")],
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="An allocation or a named route, as `tuition run` takes; a row of --study; or the beginning of a "
+            "block's key.",
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
     hub: Annotated[
         str | None, typer.Option(help="Upload the folder as well, to this repository of the Hub (owner/name), private.")
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="A tested study, whose rows RUN is one of.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Training seed of the run. Default: 0, and of a study its first test seed."),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: ScenarioOption = "micro",
     json: JsonOption = False,
 ) -> None:
-    """Write a block as a plain transformers folder with a model card: its route, labels, scores and versions.
+    """Write what a run left as a plain transformers folder with a model card: route, labels, scores and versions.
 
-    An adapter is merged into its base, found by --scenario.
+    An adapter is merged into its base, found by --scenario. The folder opens in transformers and in vLLM.
     """
-    from app.export import export_block, upload
+    from app.export import export_block, find_run, upload
     from app.progress import print_json
 
     silence_libraries()
-    document = export_block(results, block, to, scenario)
+    document = export_block(results, find_run(results, what, study_name(study), scenario, seed), to, scenario)
     if hub is not None:
         document["hub"] = upload(to.resolve(), hub)
     print_json(document) if json else typer.echo(document["folder"])

@@ -1,4 +1,4 @@
-"""`tuition store export` on blocks that were published without any training."""
+"""`tuition export` on blocks that were published without any training."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from planner.allocation import Allocation
+from planner.route import compile_route
 from runners.scenario import BUILT_IN, Scenario
 from runners.store import BlockStore
 from tests.app.conftest import A, Command, put
@@ -29,13 +31,43 @@ def test_export_copies_a_fully_trained_checkpoint(store: BlockStore, tuition: Co
 
 @pytest.mark.parametrize(
     ("prefix", "message"),
-    [("", "hex digits"), ("../x", "hex digits"), ("*", "hex digits"), ("f", "none has that key"), ("a", "2 blocks")],
+    [("", "allocation"), ("../x", "allocation"), ("*", "allocation"), ("f", "none has that key"), ("a", "2 blocks")],
 )
 def test_export_needs_one_block(store: BlockStore, tuition: Command, tmp_path: Path, prefix: str, message: str) -> None:
     put(store, A)
     put(store, "a" + "0" * 63)
     result = tuition("store", "export", prefix, "--to", "out")
     assert result.returncode == 2 and message in result.stderr and not (tmp_path / "out").exists()
+
+
+def test_a_route_and_a_tested_row_are_found_by_name(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
+    scenario = Scenario.load("micro")
+    route = compile_route(Allocation.parse("student_rl=8"), scenario.recipe, 3)
+    missing = tuition("export", "direct", "--seed", "3", "--to", "out")
+    assert missing.returncode == 2 and "tuition run 'direct' --scenario micro --seed 3" in missing.stderr
+    put(store, route.final, model=BUILT_IN / "micro" / "student")
+    put(store, A, model=BUILT_IN / "micro" / "student")
+    runs = {"half = search #3": [{"seed": 1000, "blocks": ["c" * 64, A]}], "direct": [{"seed": 1000, "blocks": [A]}]}
+    report = tmp_path / "results" / "studies" / "micro-seed0" / "report.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({"test": {"runs": runs}}))
+    asked = {
+        ("direct", "--seed", "3"): route.final,
+        ("student_rl=8", "--seed", "3"): route.final,
+        ("half", "--study", "micro-seed0"): A,
+        ("search #3", "--study", "micro-seed0", "--seed", "1000"): A,
+    }
+    for number, (arguments, key) in enumerate(asked.items()):
+        result = tuition("export", *arguments, "--to", f"out{number}", "--json")
+        assert result.returncode == 0 and json.loads(result.stdout)["key"] == key
+    for arguments, message in (
+        (("third", "--study", "micro-seed0"), "no row 'third': one of 'half = search #3', 'direct'"),
+        (("half", "--study", "micro-seed0", "--seed", "7"), "not trained with seed 7, but with 1000"),
+        (("half", "--study", "other"), "tells of no tested runs"),
+    ):
+        refused = tuition("export", *arguments, "--to", "refused")
+        assert refused.returncode == 2 and message in refused.stderr
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_damaged_block_is_not_exported(store: BlockStore, tuition: Command, tmp_path: Path) -> None:
