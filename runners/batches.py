@@ -37,6 +37,14 @@ def check_batches(scenario: "Scenario") -> None:
                 f"{file.labels_per_block}: the first block could not fill a generation batch"
             )
     processes = file.hardware.processes
+    if file.hardware.sharding != "none":
+        if processes == 1:
+            raise ScenarioError(f"hardware.sharding={file.hardware.sharding} needs hardware.processes of 2 or more")
+        if adapted := [name for name, model in {"student": file.student, **file.teachers}.items() if model.lora]:
+            raise ScenarioError(
+                f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) do not go together: an "
+                "adapter's training state fits one device; leave one of them out"
+            )
     for stage, settings in file.stages:
         of_each, rest = divmod(settings.sequences_per_step, processes)
         if rest or (of_each > settings.micro_batch and of_each % settings.micro_batch):

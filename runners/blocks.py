@@ -303,6 +303,7 @@ class BlockTrainer:
             vllm=hardware.vllm,
             template=self.scenario.file.template,
             processes=hardware.processes,
+            sharded=hardware.sharding == "fsdp2",
         )
 
     def _check_tokenizers(self, block: Block) -> None:

@@ -8,12 +8,18 @@ import time
 from pathlib import Path
 
 from runners.launch import META, ORDER, OUT, ROWS, STEPS
+from runners.sharding import ENVIRONMENT, allow_on_a_cpu
 
 
 def main(folder: Path) -> None:
     """Carry out the order in `folder`; the first process writes what the block leaves."""
     _end_when_orphaned()
-    os.environ["ACCELERATE_USE_CPU"] = str(json.loads((folder / ORDER).read_text())["device"] == "cpu")
+    told = json.loads((folder / ORDER).read_text())
+    os.environ["ACCELERATE_USE_CPU"] = str(told["device"] == "cpu")
+    if told["sharded"]:
+        os.environ.update(ENVIRONMENT)
+        if told["device"] == "cpu":
+            allow_on_a_cpu()
     import torch
     from accelerate import PartialState
 

@@ -64,6 +64,8 @@ class Load:
     accumulated: bool = False
     """Whether a step has several forward passes: gradients are then there during all but the first."""
     kl: bool = False
+    shards: int = 1
+    """Processes over which weights, gradients and optimizer are spread."""
 
 
 def predict(
@@ -80,16 +82,21 @@ def predict(
     """
     size = 4 if load.dtype == "float32" else 2
     weights = trained.adapter(lora.rank) if lora else trained.parameters
+    held = 4 * weights // load.shards
     always = {
-        "weights": 4 * weights,
+        "weights": held,
         "frozen weights": size * trained.parameters if lora else 0,
-        "optimizer": MOMENTS * 4 * weights,
-        "reference": (0 if lora else 4 * weights) if load.kl else 0,
+        "optimizer": MOMENTS * held,
+        "reference": (0 if lora else held) if load.kl else 0,
+        # Of a sharded model one layer is gathered at a time; the embeddings stay gathered until the step is done.
+        "gathered": size * (trained.parameters - trained.linear + 2 * trained.linear // trained.layers)
+        if load.shards > 1
+        else 0,
         "teacher": size * teacher.parameters if teacher and stage in ("warmup", "opd") else 0,
         "process": CPU_PROCESS if load.cpu else WORKSPACE,
     }
     moments = _training(stage, trained, load, size, weights) | {
-        "optimizer step": {"gradients": 4 * weights},
+        "optimizer step": {"gradients": held},
         "rollout": _rollout(trained, load, size),
     }
     if load.cpu:
@@ -123,18 +130,21 @@ def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -
     if load.checkpointing:  # of each layer only its input, and one layer's all while it is computed again
         whole = trained.layers * 4 * trained.width + layer
     kept = {
-        "bfloat16 copies": 2 * trained.linear if size == 2 and weights >= trained.parameters else 0,
+        # Autocast copies float32 weights; gathered ones have the type of the computation.
+        "bfloat16 copies": 2 * trained.linear
+        if size == 2 and weights >= trained.parameters and load.shards == 1
+        else 0,
         # The last norm keeps its input twice, and the loss the hidden states and their gradient.
         "activations": tokens * (whole + 16 * trained.width),
     }
     if load.accumulated:
-        kept["gradients"] = 4 * weights
+        kept["gradients"] = 4 * weights // load.shards
     gradient = 4 * trained.output if weights >= trained.parameters else 0
     return {
         "start of the backward pass": kept
         | {"logits": logits, "head's gradient": gradient + 8 * scored * trained.width},
         "backward pass through the last layer": kept | {"head's gradient": gradient, "temporaries": tokens * layer},
-        "end of the backward pass": {"gradients": 4 * weights, "temporaries": tokens * layer},
+        "end of the backward pass": {"gradients": 4 * weights // load.shards, "temporaries": tokens * layer},
     }
 
 
@@ -174,15 +184,16 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
     hardware = scenario.file.hardware
     drawn = stage in ("teacher_rl", "student_rl", "opd") and scenario.engine == "transformers"
     load = Load(
-        sequences=min(settings.micro_batch, settings.sequences_per_step),
-        rollouts=settings.sequences_per_step if drawn else 0,
+        sequences=min(settings.micro_batch, settings.sequences_per_step // hardware.processes),
+        rollouts=settings.sequences_per_step // hardware.processes if drawn else 0,
         prompt=longest_prompt(scenario),
         completion=settings.max_completion_tokens,
         dtype=hardware.dtype,
         cpu=scenario.device == "cpu",
         checkpointing=settings.gradient_checkpointing,
-        accumulated=settings.accumulation() > 1,
+        accumulated=settings.accumulation(hardware.processes) > 1,
         kl=getattr(settings, "kl_coef", 0.0) > 0,
+        shards=hardware.processes if hardware.sharding == "fsdp2" else 1,
     )
     in_process = None if hardware.teacher_server else teacher
     return predict(stage, trained, in_process, load, scenario.source(model).lora)
@@ -209,6 +220,9 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
         f"stages.{stage}.micro_batch: 1": _with(scenario.file, stage, micro_batch=1),
         f"stages.{stage}.gradient_checkpointing: true": _with(scenario.file, stage, gradient_checkpointing=True),
         f"stages.{stage}.max_completion_tokens: {half}": _with(scenario.file, stage, max_completion_tokens=half),
+        "hardware: {processes: 8, sharding: fsdp2}": scenario.file.model_copy(
+            update={"hardware": scenario.file.hardware.model_copy(update={"processes": 8, "sharding": "fsdp2"})}
+        ),
         "hardware.dtype: bfloat16": scenario.file.model_copy(
             update={"hardware": scenario.file.hardware.model_copy(update={"dtype": "bfloat16"})}
         ),

@@ -72,7 +72,10 @@ class Hardware(Frozen):
     engine: Literal["auto", "transformers", "vllm"] = Field(
         "auto", description="what draws rollouts and scores; auto: vllm on a GPU where it is installed"
     )
-    processes: int = Field(1, ge=1, description="that train a block together, one device each (accelerate launch, DDP)")
+    processes: int = Field(1, ge=1, description="that train a block together, one device each (accelerate launch)")
+    sharding: Literal["none", "fsdp2"] = Field(
+        "none", description="of a block's training state over its processes; none: each holds all of it (DDP)"
+    )
     vllm: Vllm = Vllm()
     teacher_server: TeacherServer | None = Field(None, description="default: the teacher is in the trainer's process")
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
@@ -301,6 +304,8 @@ class Scenario:
         environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
         if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
+        if hardware.sharding != "none":
+            environment["sharding"] = hardware.sharding
         return environment
 
     def _content(self, model: str) -> str:

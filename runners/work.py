@@ -58,6 +58,7 @@ class WorkOrder(BaseModel):
     vllm: Vllm = Vllm()
     template: dict[str, bool | str] = {}
     processes: int = 1
+    sharded: bool = False
 
     def stage_settings(self) -> Settings:
         """The settings in their stage's type."""
@@ -121,7 +122,8 @@ def _train(
 
 
 def _model_to_train(order: WorkOrder) -> Any:
-    model = order.model.load(order.device, trainable=True)
+    # A model that is to be sharded need not fit one device.
+    model = order.model.load("cpu" if order.sharded else order.device, trainable=True)
     if order.adapter is None or order.adapter_seed is None:
         return model
     import torch
@@ -139,7 +141,7 @@ def save_result(order: WorkOrder, result: StageResult, folder: Path) -> None:
     """Write what a block leaves: its model, tokenizer, optimizer state and curves."""
     # An adapter with a KL also holds the frozen "ref" adapter, which is not part of the result.
     only = {"selected_adapters": ["default"]} if order.adapter else {}
-    result.model.save_pretrained(folder / "model", **only)
+    result.model.save_pretrained(folder / "model", state_dict=result.weights, **only)
     load_tokenizer(order.model.base).save_pretrained(folder / "model")
     save_carried(result.carried, folder)
     result.curves.to_parquet(folder / "train.parquet", index=False)

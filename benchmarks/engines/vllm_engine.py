@@ -32,6 +32,7 @@ def load_vllm(folder: Path, dtype: str) -> Any:
     """
     try:
         import vllm
+        from vllm.platforms import current_platform
     except ImportError as error:
         raise EngineSettingError(
             f"vLLM cannot be imported ({error}): install vllm 0.31, or use transformers (--engine transformers, or "
@@ -39,7 +40,9 @@ def load_vllm(folder: Path, dtype: str) -> Any:
         ) from None
     try:
         # Its default takes sampling defaults from the model's folder, which nobody asked for.
-        return vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm")
+        # A prompt that is taken in pieces rewinds its request's generator, which those of a CPU cannot.
+        pieces = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
+        return vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm", **pieces)
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(
             f"vLLM cannot start on {folder} ({' '.join(str(error).split())[:200]}): free the device's memory, or use "

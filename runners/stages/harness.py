@@ -21,6 +21,7 @@ from benchmarks.sampling import encode_prompts
 from planner.route import Block
 from runners.checkpoint import CarriedState
 from runners.settings import Vllm
+from runners.sharding import gather_model, gather_optimizer, shard_optimizer
 from runners.tracking import PROJECT, end_run, run_name, tracked_callbacks
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ class StageResult:
     model: Any
     carried: CarriedState
     curves: pd.DataFrame
-    extra: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] | None = None
+    """Of a sharded model, gathered."""
 
 
 class CarryState(TrainerCallback):
@@ -88,7 +90,8 @@ class CarryState(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take over what the parent block left."""
         if self.carried is not None:
-            kwargs["optimizer"].load_state_dict(self.carried.optimizer)
+            optimizer = kwargs["optimizer"]
+            optimizer.load_state_dict(shard_optimizer(self.carried.optimizer, optimizer.param_groups))
             kwargs["lr_scheduler"].load_state_dict(self.carried.scheduler)
 
 
@@ -221,9 +224,11 @@ def run(trainer: Any) -> StageResult:
             f"the block trained {len(recorder.rows)} of {trainer.args.max_steps} steps: its rows do not fill them"
         )
     _free_vllm(trainer)
-    carried = CarriedState(trainer.optimizer.state_dict(), trainer.lr_scheduler.state_dict())
+    optimizer = gather_optimizer(trainer.optimizer.state_dict())
+    weights = gather_model(trainer)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    return StageResult(model, carried, pd.DataFrame(recorder.rows))
+    carried = CarriedState(optimizer, trainer.lr_scheduler.state_dict())
+    return StageResult(model, carried, pd.DataFrame(recorder.rows), weights)
 
 
 def _free_vllm(trainer: Any) -> None:

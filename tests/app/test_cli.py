@@ -185,7 +185,7 @@ def test_a_dry_run_needs_neither_weights_nor_a_network(tmp_path: Path, tuition: 
     assert plan["planned_from"].startswith("the file alone")
     assert plan["labels"] == {"labels_budget": 16896, "labels_validation": 256, "labels_owned": 17152}
     assert plan["gpu_seconds"] > 1e6 and plan["peak_disk_bytes"] > 1e11
-    assert plan["memory"]["teacher_rl"]["bytes"] > 130e9
+    assert 30e9 < plan["memory"]["teacher_rl"]["bytes"] < 80e9
     assert any(command.startswith("tuition search --scenario qwen3-8b-to-1.7b") for command in plan["commands"])
     assert not (tmp_path / "results").exists()
 
