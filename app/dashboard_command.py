@@ -48,5 +48,6 @@ def serve(results: Path, port: int, host: str) -> None:
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     sys.argv = [str(entry), str(results)]
     bootstrap.load_config_options(flag_options=flags)
+    typer.echo(f"Reading {results} …", err=True)
     caches.prepare(results)
     bootstrap.run(str(entry), False, [str(results)], flags)

@@ -91,6 +91,8 @@ def show_run(document: dict[str, Any]) -> None:
     for block in document["blocks"]:
         name = f"{block['stage']}[{block['index']}]"
         wasted = f"{block['groups_zero_variance']} of {block['groups']}" if block["groups"] is not None else ""
+        if block["labels_filtered"]:
+            wasted += f", {block['labels_filtered']} labels left out"
         done = "trained" if block["executed"] else "reused"
         table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
     console.print(table)

@@ -109,6 +109,9 @@ stages:
     micro_batch: 4
     max_completion_tokens: {max_tokens}
     gradient_checkpointing: true
+    # Groups whose completions are all right or all wrong teach nothing. This leaves out problems that the model solves
+    # too seldom or too often when a block begins; it costs compute, and labels that are left out stay paid for:
+    # filter: {{samples: 8, least: 0.05, most: 0.95}}
   student_rl: *grpo
   # The bridge: forward KL on the teacher's rollouts, then reverse KL on the student's own.
   warmup: &transfer
@@ -134,7 +137,8 @@ stages:
     gradient_checkpointing: true
 
 search: {{bridge_warmup: 1, bridge_opd: 2, max_warmup: 2, max_opd: 4}}
-# auto: the GPU if there is one. generation_batch: sequences drawn together for scores and the teacher's rollouts; lower
+# auto: the GPU if there is one. Several GPUs of one machine: processes: 8, and sharding: fsdp2 where a model's training
+# state does not fit one. generation_batch: sequences drawn together for scores and the teacher's rollouts; lower
 # it where memory is short.
 hardware: {{device: auto, dtype: bfloat16, engine: transformers, generation_batch: 32}}
 """

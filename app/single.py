@@ -61,6 +61,9 @@ def run_single(
 
 
 def _groups(engine: LocalEngine, key: str) -> dict[str, int | None]:
-    """Groups of a GRPO block, and those whose completions all had one reward; None for other and for older blocks."""
+    """Groups of a GRPO block, those whose completions all had one reward, and labels that its filter left out.
+
+    None for other and for older blocks.
+    """
     record = engine.store.record(key) or {}
-    return {name: record.get(name) for name in ("groups", "groups_zero_variance")}
+    return {name: record.get(name) for name in ("groups", "groups_zero_variance", "labels_filtered")}

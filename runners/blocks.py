@@ -7,13 +7,11 @@ publishes the folder. What was computed, from what, by which versions and at wha
 import gc
 import logging
 import platform
-import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ import httpx
 import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
-from benchmarks.grading import Grader, Verdict
-from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
+from benchmarks.grading import Grader
+from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
@@ -31,6 +29,7 @@ from runners.labels import LabelPool
 from runners.launch import OUT, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
+from runners.rows import BlockError, RowMaker
 from runners.scenario import Scenario
 from runners.settings import RejectionSettings, RLSettings, Settings
 from runners.store import BlockStore
@@ -41,19 +40,6 @@ logger = logging.getLogger(__name__)
 
 OnStep = Callable[[int, int], None]
 VERSIONED = ("torch", "transformers", "trl", "peft")
-
-
-class BlockError(RuntimeError):
-    """A block that could not be trained, or must not be used; one line with the reason and the fix."""
-
-
-def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
-    """Draw `count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
-    rng = random.Random(seed)
-    drawn: list[Any] = []
-    while len(drawn) < count:
-        drawn += rng.sample(pool, len(pool))
-    return drawn[:count]
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,8 @@ class BlockTrainer:
         if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
             self.versions["vllm"] = str(vllm_version())
         batch = scenario.file.hardware.generation_batch
-        self.rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
+        rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
+        self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)
         recipe = scenario.recipe
         self._contents = {"student": recipe.student, **recipe.teachers}
         self._bases = {content: name for name, content in reversed(self._contents.items())}
@@ -157,7 +144,7 @@ class BlockTrainer:
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             order = self._order(block)
-            rows, extra = self._rows(block, answers)
+            rows, extra = self.rows.make(block, answers)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
             leave = self._taught(order, rows, Path(scratch), on_step)
             gpu_seconds = clock.gpu_seconds()
@@ -337,80 +324,6 @@ class BlockTrainer:
         if content not in self._bases:
             raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
         return self._bases[content]
-
-    def _rows(self, block: Block, answers: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
-        settings = getattr(self.scenario.file.stages, block.stage)
-        if block.stage in ("teacher_rl", "student_rl"):
-            ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
-            texts = self._render(self.pool.problems(ids))
-            return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], {}
-        if block.stage == "teacher_sft":
-            return self._correct_samples(block, tokenizer, answers)
-        pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
-        prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
-        prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
-        if block.stage == "opd":
-            return [{"prompt": prompt} for prompt in prompts], {}
-        prompt_ids = encode_prompts(tokenizer, prompts, self.scenario.file.template)
-        completions, made, rollouts = self._teacher_rollouts(
-            block, tokenizer, prompt_ids, settings.max_completion_tokens
-        )
-        rows = [
-            {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
-            for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
-        ]
-        return rows, {"rollouts": rollouts, "rollouts_made": made}
-
-    def _render(self, problems: Sequence[str]) -> list[Any]:
-        return [render_prompt(problem, self.scenario.decoding) for problem in problems]
-
-    def _teacher_rollouts(
-        self, block: Block, tokenizer: Any, prompt_ids: list[list[int]], max_new_tokens: int
-    ) -> tuple[list[list[int]], bool, dict[str, Any]]:
-        return self.rollouts.get_or_make(
-            checkpoint=str(block.teacher),
-            weights_sha256=self.weights_sha256(str(block.teacher)),
-            draw=partial(self.draw, str(block.teacher)),
-            prompt_ids=prompt_ids,
-            max_new_tokens=max_new_tokens,
-            seed=derive_seed(block.run_seed, "rollouts", block.index, str(block.teacher)),
-            environment=self.scenario.recipe.environment,
-            clock=Clock(self.scenario.device),
-        )
-
-    def _correct_samples(
-        self, block: Block, tokenizer: Any, answers: Mapping[str, str]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
-        settings = self.scenario.file.stages.teacher_sft
-        ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
-        prompts = self._render(self.pool.problems(ids))
-        prompt_ids = encode_prompts(tokenizer, prompts, self.scenario.file.template)
-        completions, made, rollouts = self.rollouts.get_or_make(
-            checkpoint=block.stage_start,
-            weights_sha256=self.weights_sha256(block.stage_start),
-            draw=partial(self.draw, block.stage_start),
-            prompt_ids=prompt_ids,
-            max_new_tokens=settings.max_completion_tokens,
-            seed=derive_seed(block.run_seed, "rejection", block.index, block.stage_start),
-            environment=self.scenario.recipe.environment,
-            clock=Clock(self.scenario.device),
-        )
-        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
-        grades = self.grader.grade_many([answers[i] for i in ids], texts)
-        kept = [
-            {"prompt_ids": prompt, "completion_ids": completion}
-            for prompt, completion, grade in zip(prompt_ids, completions, grades, strict=True)
-            if grade.verdict is Verdict.correct
-        ]
-        if not kept:
-            raise BlockError(
-                f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
-                "stages.teacher_sft.samples_per_problem or use teacher_rl"
-            )
-        extra = {"rollouts": rollouts, "rollouts_made": made, "samples_kept": len(kept), "samples_drawn": len(ids)}
-        return draw(kept, settings.steps * settings.sequences, block.seed), extra
 
     def _groups(self, stage: str, curves: pd.DataFrame) -> dict[str, int]:
         """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""

@@ -274,7 +274,8 @@ class Scenario:
         stages = {}
         for stage, revision in REVISIONS.items():
             stages[stage] = {
-                **getattr(file.stages, stage).model_dump(),
+                # No key changes because there can be a filter.
+                **getattr(file.stages, stage).model_dump(exclude_none=True),
                 "prompt": self._prompting,
                 "revision": revision,
             }

@@ -47,6 +47,30 @@ class Settings(BaseModel):
         return self
 
 
+class PassRate(BaseModel):
+    """Which problems a GRPO block trains on, by how often its model solves them when the block begins.
+
+    A group whose completions all have one reward teaches nothing. The draws cost compute and no label: what was bought
+    is bought, and a problem that is left out is a label wasted, which the block's record counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    samples: int = Field(8, ge=2, description="completions per problem from which its pass rate is estimated")
+    least: float = Field(0.05, ge=0, le=1)
+    most: float = Field(0.95, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.least >= self.most:
+            raise ValueError(f"least={self.least} is not below most={self.most}: no pass rate lies between")
+        return self
+
+    def distance(self, rate: float) -> float:
+        """How far a pass rate is outside; 0 within."""
+        return max(self.least - rate, rate - self.most, 0.0)
+
+
 class RLSettings(Settings):
     """GRPO on the teacher or the student: sparse, sequence-level reward."""
 
@@ -56,6 +80,7 @@ class RLSettings(Settings):
     clip: float = Field(0.2, gt=0)
     loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
     scale_rewards: Literal["group", "batch", "none"] = "group"
+    filter: PassRate | None = Field(None, description="train only on problems of such pass rates; default: on all")
 
     @property
     def sequences_per_step(self) -> int:

@@ -3,7 +3,6 @@
 What is kept is shared and must not be changed.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,24 +46,21 @@ def items(results: Path, name: str) -> Mapping[str, Item]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _indexes(results: str) -> tuple[Index[Block], Index[StoredScore]]:
-    made = index.blocks(Path(results)), index.scores(Path(results))
-    # The first page needs neither; whoever comes to one that does finds them read, or waits for the rest.
-    threading.Thread(target=lambda: (made[1].refresh(), made[0].refresh()), daemon=True).start()
-    return made
+    return index.blocks(Path(results)), index.scores(Path(results))
 
 
 def prepare(results: Path) -> None:
-    """Read the study that the first page shows and draw a chart, before anybody waits for it."""
+    """Read all records and the study that the first page shows, and draw a chart, before anybody waits for it.
+
+    Reading while pages are served would be no faster for the reader: it takes the interpreter that draws the pages.
+    """
+    blocks(results)
+    scores(results)
     names = study_names(results)
     if names:
-        study(results, names[0])
+        tree(results, names[0])
     frame = pd.DataFrame({"stage": ["teacher", "student", "unspent"], "labels": [1, 1, 1]})
     charts.render(charts.labels_by_stage, frame, "png")
-
-
-def warm(results: Path) -> None:
-    """Begin to read the records of blocks and scores."""
-    _indexes(str(results))
 
 
 def blocks(results: Path) -> Found[Block]:

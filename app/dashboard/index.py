@@ -1,8 +1,7 @@
 """What lies in a results folder by key, held in memory: records are read once, and new ones as they appear.
 
 A folder under a key never changes, so that a record is read again only when its folder went and came back. Only
-`record.json` is read, never a checkpoint. 70,000 records take a few seconds, in a thread of their own that starts with
-the first page.
+`record.json` is read, never a checkpoint. 70,000 records take a few seconds, before the first page is served.
 """
 
 import json

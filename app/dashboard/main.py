@@ -44,7 +44,6 @@ def run(results: Path) -> None:
         problems = (Problem(results.name, "there is no such folder: name one, or run a search first"),)
     name_problems(problems)
     chosen.run()
-    caches.warm(results)  # after the first page, which needs none of it
 
 
 def _chosen_study(results: Path) -> Study | None:

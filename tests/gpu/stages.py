@@ -200,7 +200,7 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
 def _longest_rollout(engine: LocalEngine, record: dict[str, Any]) -> int:
     """Tokens of the longest completion among the cached rollouts of a block."""
     key = record["rollouts"]["key"]
-    [table] = engine.trainer.rollouts.folder.rglob(f"{key}/rollouts.parquet")
+    [table] = engine.trainer.rows.rollouts.folder.rglob(f"{key}/rollouts.parquet")
     return int(pd.read_parquet(table)["completion_ids"].map(len).max())
 
 

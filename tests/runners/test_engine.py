@@ -14,10 +14,12 @@ import torch
 
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
-from runners.blocks import BlockError, draw
+from runners.blocks import BlockError
 from runners.engine import LocalEngine
 from runners.labels import LabelError
+from runners.rows import draw
 from runners.scenario import Scenario
+from runners.work import carry_out
 
 MakeRoute = Callable[..., Route]
 
@@ -147,6 +149,36 @@ def test_every_prompt_gets_the_variables_of_the_chat_template(
         for text in ("teacher=medium teacher_rl=1 warmup=1 opd=1 student_rl=1", "teacher=medium transfer_sft=1"):
             run = engine.run(compile_route(Allocation.parse(text), scenario.recipe, 0), "s")
         assert len(engine.score(run.route.final, "validation", "s").table) == 16
+
+
+def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    plain = load(scenario_file)
+    scenario_file["stages"]["student_rl"] |= {
+        "prompts_per_step": 2,
+        "filter": {"samples": 8, "least": 0.1, "most": 0.6},
+    }
+    scenario = load(scenario_file)
+    route = compile_route(Allocation.parse("student_rl=4"), scenario.recipe, 0)
+    assert route.final != compile_route(Allocation.parse("student_rl=4"), plain.recipe, 0).final
+    trained: list[set[str]] = []
+
+    def watched(order: Any, rows: list[dict[str, Any]], *more: Any) -> Any:
+        trained.append({row["prompt"] for row in rows})
+        return carry_out(order, rows, *more)
+
+    with closing(LocalEngine(scenario, tmp_path / "results")) as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runners.blocks.carry_out", watched)
+        run = engine.run(route, "s")
+        records = [engine.store.record(block.key) or {} for block in route.blocks]
+    assert run.labels.labels_trained == 16  # bought is bought
+    left = [len(block.pool) - record["labels_filtered"] for block, record in zip(route.blocks, records, strict=True)]
+    assert [min(4, count) for count in left] == [len(problems) for problems in trained]  # 2 steps of 2 prompts
+    assert any(record["labels_filtered"] for record in records)
+    assert [record["samples_drawn"] for record in records] == [8 * len(block.pool) for block in route.blocks]
+    charged = [use.gpu_seconds for use in run.blocks]
+    assert charged == [record["gpu_seconds"] + record["rollouts"]["gpu_seconds"] for record in records]
 
 
 def test_lora_runs_through_all_stages_and_stores_an_adapter(

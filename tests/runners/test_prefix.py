@@ -10,8 +10,8 @@ import yaml
 
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
-from runners.blocks import draw
 from runners.checkpoint import load_model, load_tokenizer
+from runners.rows import draw
 from runners.scenario import Scenario
 from runners.stages import grpo
 from runners.stages.harness import StageWork

@@ -1,0 +1,169 @@
+"""The rows that a block trains on: its problems, teacher rollouts, correct samples, in their order.
+
+Samples that are drawn for them (teacher rollouts, rejection sampling, pass rates) are cached artefacts; their device
+time is charged to the block, and they spend no label.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from benchmarks.grading import Grader, Verdict
+from benchmarks.sampling import Decoding, encode_prompts, render_prompt
+from planner.route import Block, derive_seed
+from runners.checkpoint import load_tokenizer
+from runners.labels import LabelPool
+from runners.meter import Clock
+from runners.rollouts import Rollouts
+from runners.scenario import Scenario
+from runners.settings import PassRate, RLSettings
+
+Rows = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Rows, and what the block's record says of them."""
+Drawing = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
+
+
+class BlockError(RuntimeError):
+    """A block that could not be trained, or must not be used; one line with the reason and the fix."""
+
+
+def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """Draw `count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
+    rng = random.Random(seed)
+    drawn: list[Any] = []
+    while len(drawn) < count:
+        drawn += rng.sample(pool, len(pool))
+    return drawn[:count]
+
+
+class RowMaker:
+    """Makes the rows of a scenario's blocks.
+
+    Args:
+        scenario: whose settings and prompts they follow.
+        pool: of labelled problems.
+        grader: decides what is correct.
+        rollouts: the cache of drawn samples.
+        drawing: one completion of a checkpoint (by reference) for each prompt.
+        weights_sha256: hash of a checkpoint's weights, by reference.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        pool: LabelPool,
+        grader: Grader,
+        rollouts: Rollouts,
+        drawing: Drawing,
+        weights_sha256: Callable[[str], str],
+    ):
+        self.scenario, self.pool, self.grader = scenario, pool, grader
+        self.rollouts, self.drawing, self.weights_sha256 = rollouts, drawing, weights_sha256
+
+    def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
+        """The rows of a block. BlockError where there is nothing to train on."""
+        settings = getattr(self.scenario.file.stages, block.stage)
+        if block.stage in ("teacher_rl", "student_rl"):
+            ids, extra = list(block.pool), dict[str, Any]()
+            if settings.filter is not None:
+                ids, extra = self._of_use(block, settings.filter, settings, answers)
+            ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
+            texts = self._render(self.pool.problems(ids))
+            return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], extra
+        if block.stage == "teacher_sft":
+            return self._correct_samples(block, answers)
+        pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
+        prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
+        prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
+        if block.stage == "opd":
+            return [{"prompt": prompt} for prompt in prompts], {}
+        prompt_ids = self._encode(block, prompts)
+        completions, extra = self._sample(
+            block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
+        )
+        rows = [
+            {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
+            for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
+        ]
+        return rows, extra
+
+    def _render(self, problems: Sequence[str]) -> list[Any]:
+        return [render_prompt(problem, self.scenario.decoding) for problem in problems]
+
+    def _encode(self, block: Block, prompts: list[Any]) -> list[list[int]]:
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
+        return encode_prompts(tokenizer, prompts, self.scenario.file.template)
+
+    def _sample(
+        self, block: Block, reference: str, prompt_ids: list[list[int]], max_new_tokens: int, purpose: str
+    ) -> tuple[list[list[int]], dict[str, Any]]:
+        """Completions of a checkpoint, drawn now or before, and what the record says of them."""
+        completions, made, rollouts = self.rollouts.get_or_make(
+            checkpoint=reference,
+            weights_sha256=self.weights_sha256(reference),
+            draw=partial(self.drawing, reference),
+            prompt_ids=prompt_ids,
+            max_new_tokens=max_new_tokens,
+            seed=derive_seed(block.run_seed, purpose, block.index, reference),
+            environment=self.scenario.recipe.environment,
+            clock=Clock(self.scenario.device),
+        )
+        return completions, {"rollouts": rollouts, "rollouts_made": made}
+
+    def _graded(
+        self,
+        block: Block,
+        ids: list[str],
+        reference: str,
+        max_new_tokens: int,
+        answers: Mapping[str, str],
+        purpose: str,
+    ) -> tuple[list[list[int]], list[list[int]], list[bool], dict[str, Any]]:
+        """Prompts, completions and whether each is correct, of a checkpoint on labelled problems."""
+        prompt_ids = self._encode(block, self._render(self.pool.problems(ids)))
+        completions, extra = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
+        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
+        grades = self.grader.grade_many([answers[i] for i in ids], texts)
+        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], extra
+
+    def _of_use(
+        self, block: Block, rates: PassRate, settings: RLSettings, answers: Mapping[str, str]
+    ) -> tuple[list[str], dict[str, Any]]:
+        """The problems of a block's pool that its model solves neither too seldom nor too often when the block begins.
+
+        Those nearest to the range are added while they would not fill a step.
+        """
+        ids = [i for i in block.pool for _ in range(rates.samples)]
+        *_, correct, extra = self._graded(
+            block, ids, block.parent, settings.max_completion_tokens, answers, "pass rates"
+        )
+        counts = [sum(correct[at : at + rates.samples]) for at in range(0, len(correct), rates.samples)]
+        outside = {i: rates.distance(count / rates.samples) for i, count in zip(block.pool, counts, strict=True)}
+        within = sum(distance == 0 for distance in outside.values())
+        # Stable: those equally far keep the pool's order.
+        ordered = sorted(outside, key=outside.__getitem__)
+        kept = set(ordered[: max(within, min(settings.prompts_per_step, len(ordered)))])
+        counted = {"labels_filtered": len(outside) - len(kept), "samples_drawn": len(ids)}
+        return [i for i in block.pool if i in kept], {**extra, **counted}
+
+    def _correct_samples(self, block: Block, answers: Mapping[str, str]) -> Rows:
+        """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
+        settings = self.scenario.file.stages.teacher_sft
+        ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
+        prompt_ids, completions, correct, extra = self._graded(
+            block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
+        )
+        kept = [
+            {"prompt_ids": prompt, "completion_ids": completion}
+            for prompt, completion, right in zip(prompt_ids, completions, correct, strict=True)
+            if right
+        ]
+        if not kept:
+            raise BlockError(
+                f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
+                "stages.teacher_sft.samples_per_problem or use teacher_rl"
+            )
+        counted = {"samples_kept": len(kept), "samples_drawn": len(ids)}
+        return draw(kept, settings.steps * settings.sequences, block.seed), {**extra, **counted}
