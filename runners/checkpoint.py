@@ -123,6 +123,22 @@ def load_carried(folder: Path) -> CarriedState:
         ) from None
 
 
+def refuse_own_code(folder: Path) -> None:
+    """CheckpointError for a model that only code of its own can open: none that a model brings along is ever run."""
+    from transformers import CONFIG_MAPPING
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        needed = "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return  # opening it says what is wrong
+    if needed:
+        raise CheckpointError(
+            f"the model in {folder} needs code of its own (auto_map in its config.json), and Tuition runs none: choose "
+            "a model that transformers itself knows"
+        )
+
+
 def load_model(folder: Path, dtype: str, device: str, base: Path | None = None, trainable: bool = True) -> Any:
     """Open a checkpoint: a full model, or the adapter in `folder` on top of `base`.
 
@@ -136,7 +152,10 @@ def load_model(folder: Path, dtype: str, device: str, base: Path | None = None, 
     import torch
     from transformers import AutoModelForCausalLM
 
-    kwargs: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True, "local_files_only": True}
+    refuse_own_code(base or folder)
+    kwargs: dict[str, Any] = {
+        "dtype": getattr(torch, dtype), "use_safetensors": True, "local_files_only": True, "trust_remote_code": False
+    }  # fmt: skip
     if not (folder / "adapter_config.json").exists():
         full: Any = AutoModelForCausalLM.from_pretrained(folder, **kwargs)
         return full.to(device)
@@ -153,7 +172,9 @@ def load_tokenizer(folder: Path) -> Any:
     """Open a checkpoint's tokenizer, padding on the left as generation needs."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, padding_side="left", trust_remote_code=False
+    )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -21,7 +21,7 @@ from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
 from runners.batches import check_batches
-from runners.checkpoint import hash_base, weight_files
+from runners.checkpoint import hash_base, refuse_own_code, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
 from runners.settings import StageSettings, TeacherServer, Vllm
@@ -314,6 +314,7 @@ class Scenario:
         from safetensors import SafetensorError
 
         folder = self.base_folder(model)
+        refuse_own_code(folder)
         try:
             base = hash_base(folder)
         except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
