@@ -25,6 +25,7 @@ from benchmarks.grading import GRADER_VERSION, Grader, Verdict
 from benchmarks.partial import Batch, PartialScore
 from benchmarks.records import RECORD_FILE, ScoreKey, ScoreStore
 from benchmarks.sampling import Completion, render_prompt, score_samples
+from benchmarks.statements import keep_statements
 from benchmarks.suites.loading import Loaded
 
 Progress = Callable[[int, int, int], None]
@@ -156,6 +157,7 @@ class Scorer:
             "grading_seconds": round(time.perf_counter() - grading_started, 3),
             "samples_resumed": resumed,
         }
+        keep_statements(self.store.folder.parent, key.suite, task.suite.problems)
         folder = self.store.save(key, table, **described)
         partial.remove()
         saved = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ import pandas as pd
 from benchmarks.grading import GRADER_VERSION, Grader
 from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.sampling import sample_with, score_samples
+from benchmarks.statements import keep_statements
 from planner.cost import missing_blocks
 from planner.route import Block, Route, derive_seed
 from runners.blocks import BlockError, BlockTrainer
@@ -219,11 +220,12 @@ class LocalEngine:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
         key = self._score_key(model, suite, seed)
         name = self.scenario.suite_name(suite)
+        problems = self.scenario.validation if suite == "validation" else self.scenario.test
+        keep_statements(self.scores.folder.parent, name, problems)
         stored = self.scores.load(key)
         if stored is not None:
             return Scored(stored, name, 0.0, key.key)
         clock = Clock(self.scenario.device)
-        problems = self.scenario.validation if suite == "validation" else self.scenario.test
         table = self._sample(model, problems, key)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         self.ledger.record_training(study, f"score:{key.key}", gpu_seconds)

@@ -15,13 +15,14 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from app.dashboard.files import FileError, reason
+from app.dashboard.files import FileError, read_json, reason
 from app.dashboard.index import Protocol, StoredScore
 from app.dashboard.studies import Study
 from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
 from benchmarks.entries import EntryError
 from benchmarks.outcomes import Outcomes, read_outcomes
 from benchmarks.records import SAMPLES_FILE, artefact_folder
+from benchmarks.statements import parse_statements, statements_path
 from benchmarks.statistics import Score, avg_at_k, score_over_seeds
 
 SHAPE = ("problem_id", "sample", "verdict", "correct", "extracted", "num_tokens", "truncated", "level", "subject")
@@ -153,6 +154,20 @@ def completions(results: Path, key: str, problem_id: str) -> list[dict[str, Any]
     except (EntryError, ValueError, KeyError, OSError, pyarrow.ArrowException) as error:
         raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {reason(error)}") from None
     return sorted(found, key=lambda sample: sample["sample"])
+
+
+def statement(results: Path, suite: str, problem_id: str) -> tuple[str, str] | None:
+    """What was asked and the answer it wanted; None for scores that were made before these were kept.
+
+    FileError for a file that cannot be read.
+    """
+    path = statements_path(results, suite)
+    try:
+        return parse_statements(read_json(path), suite).get(problem_id)
+    except FileNotFoundError:
+        return None
+    except (FileError, ValueError, TypeError) as error:
+        raise FileError(f"{path.parent.name}/{path.name}: {reason(error)}") from None
 
 
 def breakdown(details_by_name: Mapping[str, Sequence[pd.DataFrame]], column: str) -> pd.DataFrame:

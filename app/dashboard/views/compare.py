@@ -54,7 +54,7 @@ def show(view: View) -> None:
     _score_table(read)
     part = switch("Look at", "part", ["Problems", "Levels", "Subjects"])
     if part == "Problems":
-        _problems(view, read, reference)
+        _problems(view, read, reference, protocol)
     else:
         _breakdown(view, read, "level" if part == "Levels" else "subject")
 
@@ -159,7 +159,7 @@ def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
         )  # fmt: skip
 
 
-def _problems(view: View, read: Mapping[str, Sampled], reference: str) -> None:
+def _problems(view: View, read: Mapping[str, Sampled], reference: str, protocol: Protocol) -> None:
     st.subheader("Problems that one solves and the other does not")
     others = [name for name in read if name != reference]
     left, right = st.columns(2)
@@ -185,11 +185,26 @@ def _problems(view: View, read: Mapping[str, Sampled], reference: str) -> None:
     )  # fmt: skip
     problem = choose("Problem", "problem", list(both.index[:OFFERED]))
     raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    asked(view, protocol.suite, problem, raw)
     better = a if float(both["difference"][problem]) > 0 else b
     for column, name in zip(st.columns(2), (a, b), strict=True):
         with column:
             st.markdown(words.code(name))
             _completion(view, read[name], problem, raw, wrong=name != better)
+
+
+def asked(view: View, suite: str, problem: str, raw: bool) -> None:
+    """A problem's statement and the answer it wanted."""
+    try:
+        found = samples.statement(view.results, suite, problem)
+    except FileError as error:
+        st.warning(words.code(error))
+        return
+    if found is None:
+        st.caption("What was asked was not kept with this score; scoring it again by the same command keeps it.")
+        return
+    st.markdown(f"**Asked**, with the answer {words.code(found[1])}:")
+    completion(found[0], raw)
 
 
 def _completion(view: View, one: Sampled, problem: str, raw: bool, wrong: bool) -> None:

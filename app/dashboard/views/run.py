@@ -11,7 +11,7 @@ from app.dashboard.files import FileError, Problem, last_lines, read_json
 from app.dashboard.samples import Item
 from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
 from app.dashboard.studies import Study, parse
-from app.dashboard.views.compare import OFFERED, completion
+from app.dashboard.views.compare import OFFERED, asked, completion
 from benchmarks.records import artefact_folder
 
 LOG_LINES = 200
@@ -157,6 +157,7 @@ def _samples(view: View, item: Item, place: int) -> None:
     problems_shown = list(dict.fromkeys(kept["problem_id"].astype(str)))[:OFFERED]
     problem = choose("Problem", "problem", problems_shown)
     raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    asked(view, score.protocol.suite, problem, raw)
     try:
         read = samples.completions(view.results, score.key, problem)
     except FileError as error:

@@ -172,6 +172,18 @@ HOSTILE = (
 )
 
 
+def test_what_was_asked_stands_beside_the_answers(own: Path, show: Open) -> None:
+    where = {"compare": {"with": "#0~#2"}, "run": {"run": "#0", "part": "Samples"}}
+    for page, parameters in where.items():
+        said = text(show(page, own, **parameters))
+        assert re.search(r"\*\*Asked\*\*, with the answer `\d+`", said) and re.search(r"What is \$(\d+)\+\1\$", said)
+    for path in (own / "statements").iterdir():
+        path.write_text("{}")
+    assert "holds no problems of this suite" in text(show("compare", own, **where["compare"]))
+    shutil.rmtree(own / "statements")
+    assert "was not kept with this score" in text(show("run", own, **where["run"]))
+
+
 def test_hostile_completions_are_text(tmp_path: Path, show: Open) -> None:
     results = make_study(tmp_path / "results", completion=HOSTILE, tested=False)
     for page, parameters in {"compare": {"with": "#0~#2"}, "run": {"run": "#0", "part": "Samples"}}.items():

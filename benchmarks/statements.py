@@ -1,0 +1,35 @@
+"""What was asked in a scored suite, and the answer it wanted: kept beside the scores, so that who reads them sees it.
+
+One JSON file a suite in `statements/`, named by the hash of the suite's name, which holds a version or a content hash.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.records import write_json
+from benchmarks.suites.micro import Problem
+
+FOLDER = "statements"
+
+
+def statements_path(results: Path, suite: str) -> Path:
+    """The file of a suite, whether it is there or not."""
+    return results / FOLDER / f"{hashlib.sha256(suite.encode()).hexdigest()[:32]}.json"
+
+
+def keep_statements(results: Path, suite: str, problems: Iterable[Problem]) -> None:
+    """Write a suite's problems, unless they are there."""
+    path = statements_path(results, suite)
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    asked = {problem.id: [problem.problem, problem.answer] for problem in problems}
+    write_json({"suite": suite, "problems": asked}, path)
+
+
+def parse_statements(content: object, suite: str) -> dict[str, tuple[str, str]]:
+    """(problem, answer) by id, from a file's JSON. ValueError for what is none of this suite."""
+    if not isinstance(content, dict) or content.get("suite") != suite or not isinstance(content.get("problems"), dict):
+        raise ValueError("holds no problems of this suite")
+    return {str(key): (str(problem), str(answer)) for key, (problem, answer) in content["problems"].items()}
