@@ -59,8 +59,8 @@ def prepare(results: Path) -> None:
     names = study_names(results)
     if names:
         tree(results, names[0])
-    frame = pd.DataFrame({"stage": ["teacher", "student", "unspent"], "labels": [1, 1, 1]})
-    charts.render(charts.labels_by_stage, frame, "png")
+    shares = pd.DataFrame({"teacher": [0.0, 1.0], "student": [1.0, 0.0], "unspent": [0.0, 0.0], "score": [1.0, 2.0]})
+    charts.render(charts.simplex, shares, "png")  # matplotlib reads its fonts and maps of colours now
 
 
 def blocks(results: Path) -> Found[Block]:

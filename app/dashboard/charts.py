@@ -126,7 +126,8 @@ def simplex(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """The split of the budget as a triangle. Columns: teacher, student, unspent (shares of 1), score (%)."""
     figure, axes = _figure(4.1)
     height = math.sqrt(3) / 2
-    best_last = frame.sort_values("score")
+    # The best of a split covers its others, which need not be drawn.
+    best_last = frame.sort_values("score").drop_duplicates(["teacher", "student"], keep="last")
     x = best_last["student"] + best_last["unspent"] / 2
     y = best_last["unspent"] * height
     axes.plot([0, 1, 0.5, 0], [0, 0, height, 0], color=palette.text, linewidth=0.9)
@@ -136,8 +137,8 @@ def simplex(frame: pd.DataFrame, palette: Palette) -> "Figure":
         for a, b in (((share, 0), (share + width / 2, width * height)), ((share, 0), (share / 2, share * height))):
             axes.plot([a[0], b[0]], [a[1], b[1]], color=palette.faint, linewidth=0.6, zorder=0)
     points = axes.scatter(
-        x, y, c=best_last["score"], cmap=MAP, s=44 if len(frame) < 300 else 14, edgecolors=palette.text,
-        linewidths=0.4, rasterized=len(frame) > 1000,
+        x, y, c=best_last["score"], cmap=MAP, s=44 if len(best_last) < 300 else 14, edgecolors=palette.text,
+        linewidths=0.4, rasterized=len(best_last) > 1000,
     )  # fmt: skip
     axes.text(-0.02, -0.05, "all to the teacher", ha="left", va="top")
     axes.text(1.02, -0.05, "all to the student", ha="right", va="top")

@@ -16,7 +16,7 @@ SORTS = {
     "marginal cost": ("gpu_seconds_marginal", True),
 }
 MOST_COMPARED = 6
-MOST_LINES = 2000  # our choice: more lines cover each other, and take seconds to draw
+MOST_LINES = 1000  # our choice: more lines cover each other, and take longer to draw
 
 
 def show(view: View) -> None:
