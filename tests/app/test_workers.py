@@ -63,10 +63,10 @@ def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: P
     assert baselines and {n: rows[0][n] for n in baselines} == {n: rows[1][n] for n in baselines}
 
 
-def test_four_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_one(
+def test_three_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_one(
     tmp_path: Path, alone: dict[str, Any]
 ) -> None:
-    arguments = command(tmp_path, "four", 6, "--test-seeds", "0", "--workers", "4", "--max-store", "9MB")
+    arguments = command(tmp_path, "three", 6, "--test-seeds", "0", "--workers", "3", "--max-store", "9MB")
     result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "over --max-store 9.0 MB; evicted" in result.stderr
@@ -106,10 +106,9 @@ def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: P
         assert not orphans, orphans
         return code
 
-    assert disturb(signal.SIGKILL, 1, workers=1) == -signal.SIGKILL
-    assert disturb(signal.SIGKILL, 3, workers=2) == -signal.SIGKILL
-    assert disturb(signal.SIGINT, 5, workers=1) == 1
-    assert disturb(signal.SIGTERM, 7, workers=2) == 1
+    assert disturb(signal.SIGKILL, 2, workers=2) == -signal.SIGKILL
+    assert disturb(signal.SIGINT, 4, workers=1) == 1
+    assert disturb(signal.SIGTERM, 6, workers=2) == 1
     finished = run(arguments)
     assert same_scores(finished, alone, least=3)
     assert finished["labels"]["labels_owned"] <= 16 + 8
