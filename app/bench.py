@@ -30,7 +30,8 @@ from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
 from benchmarks.statistics import Interval, Score, avg_at_k, bootstrap, score_interval
 from benchmarks.suites.catalog import home_scenario, load_by_name
 from benchmarks.suites.loading import Loaded, read_lock
-from runners.scenario import Scenario, built_in_scenarios
+from runners.scenario import Scenario
+from runners.scenario_file import built_in_scenarios
 
 EngineName = Literal["transformers", "vllm", "server"]
 BATCH_SIZES: dict[str, int] = {"transformers": 64, "vllm": 1024, "server": 256}

@@ -274,7 +274,8 @@ def _grader(found: Examination) -> None:
 def _scenarios(found: Examination) -> None:
     """Load the built-in scenarios that need nothing from the Hub, and read the files of the others."""
     from benchmarks.suites.micro import MIXES
-    from runners.scenario import Scenario, ScenarioError, ScenarioFile, built_in_scenarios
+    from runners.scenario import Scenario, ScenarioError
+    from runners.scenario_file import ScenarioFile, built_in_scenarios
     from runners.sources import MissingModelError
 
     for name in built_in_scenarios():

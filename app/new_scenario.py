@@ -22,7 +22,8 @@ from benchmarks.grading import Grader
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from benchmarks.suites.micro import Problem
 from runners.checkpoint import first_differing_token, load_tokenizer
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 from runners.sources import TOKENIZER_FILES, ModelSource, ProblemSource
 
 FEWEST_PROBLEMS = 32

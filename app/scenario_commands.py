@@ -31,7 +31,7 @@ scenarios_app = typer.Typer(
 def scenarios(context: typer.Context, json: JsonOption = False) -> None:
     """List the built-in scenarios; load, check and describe one; or make one for your own models and problems."""
     from app.progress import print_json
-    from runners.scenario import built_in_scenarios
+    from runners.scenario_file import built_in_scenarios
 
     if context.invoked_subcommand is None:
         names = built_in_scenarios()

@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.single import allocations_by_name
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 from runners.sources import HubError, ProblemSource, SuiteSource
 
 

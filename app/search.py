@@ -34,7 +34,8 @@ from planner.space import SpaceError
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
 from runners.eviction import gpu_seconds_at_stake
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 
 OPENING_LOCK = "opening.lock"  # held for milliseconds, while a command opens a study and queues its baselines
 

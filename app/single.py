@@ -12,7 +12,8 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
 from runners.engine import LocalEngine
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 
 
 def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:

@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.sampling import encode_prompts, render_prompt
 from runners.checkpoint import load_tokenizer
 from runners.outline import Outline
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 from runners.settings import LoRASettings, TeacherServer
 from runners.sources import Shape
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.suites.catalog import POOLS, SUITES
 from benchmarks.suites.micro import Problem
 from runners.batches import check_batches
-from runners.scenario import Scenario, ScenarioFile, hash_texts
+from runners.scenario import Scenario, hash_texts
+from runners.scenario_file import ScenarioFile
 from runners.sources import TOKENIZER_FILES, HubError, ModelSource, ProblemSource
 
 

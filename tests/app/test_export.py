@@ -8,7 +8,8 @@ import yaml
 
 from planner.allocation import Allocation
 from planner.route import compile_route
-from runners.scenario import BUILT_IN, Scenario
+from runners.scenario import Scenario
+from runners.scenario_file import BUILT_IN
 from runners.store import BlockStore
 from tests.app.conftest import A, Command, put
 from tests.runners.conftest import small_scenario_file

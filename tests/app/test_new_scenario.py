@@ -11,7 +11,8 @@ import yaml
 
 from benchmarks.suites.catalog import SUITES
 from benchmarks.suites.micro import make_problems
-from runners.scenario import BUILT_IN, Scenario
+from runners.scenario import Scenario
+from runners.scenario_file import BUILT_IN
 from tests.app.conftest import Command
 
 NEW = ("scenarios", "new", "mine.yaml", "--student", "small", "--teacher", "big", "--problems", "mine.jsonl")

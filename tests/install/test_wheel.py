@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runners.scenario import BUILT_IN
+from runners.scenario_file import BUILT_IN
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]

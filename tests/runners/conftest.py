@@ -10,7 +10,8 @@ import yaml
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
-from runners.scenario import BUILT_IN, Scenario
+from runners.scenario import Scenario
+from runners.scenario_file import BUILT_IN
 
 RL = {"steps": 2, "prompts_per_step": 4, "generations": 4, "learning_rate": 1e-3, "lr_warmup_steps": 3}
 TRANSFER = {"steps": 2, "prompts_per_step": 8, "completions": 1, "learning_rate": 1e-3, "lr_warmup_steps": 3}

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from benchmarks.suites.micro import MIXES, make_problems
 from runners.micro_build import BASES, BuildError, build, make_tokenizer, solution
-from runners.scenario import BUILT_IN
+from runners.scenario_file import BUILT_IN
 
 
 @pytest.fixture(scope="module")

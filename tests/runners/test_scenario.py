@@ -10,7 +10,8 @@ import yaml
 
 from benchmarks.suites.dapo_math import AFTER, BEFORE
 from runners.checkpoint import CheckpointError, load_model
-from runners.scenario import BUILT_IN, Scenario, ScenarioError, ScenarioFile, built_in_scenarios
+from runners.scenario import Scenario, ScenarioError
+from runners.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
 from runners.sources import HubError
 
 Load = Callable[[dict[str, Any]], Scenario]

@@ -14,7 +14,8 @@ from benchmarks.sampling import Decoding, sample
 from benchmarks.suites.micro import Problem
 from runners import smol
 from runners.checkpoint import load_model, load_tokenizer
-from runners.scenario import BUILT_IN, MissingModelError, Scenario, ScenarioFile
+from runners.scenario import MissingModelError, Scenario
+from runners.scenario_file import BUILT_IN, ScenarioFile
 from runners.smol import SmolError, fetch, make_sums
 
 

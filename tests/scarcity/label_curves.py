@@ -1,7 +1,7 @@
 """Are labels scarce? Scores against the number of labels at equal updates, for the teacher and the student.
 
 How to run (about 25 minutes of two cores a scenario; what is in the results folder is kept):
-    python -m tests.scarcity.label_curves --scenario micro --results /tmp/scarcity
+    python -m tests.scarcity.label_curves --scenario micro --results scarcity
 
 Every row trains ordinary shuffled GRPO of as many updates as all label blocks have, on the first n labels that seeds
 0, 1, 2 would buy; scores are of the validation suite, avg@k. Below: the same labels in blocks against one shuffled run.

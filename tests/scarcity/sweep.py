@@ -1,7 +1,7 @@
 """The same tries for every stage of a test bench: four learning rates, each with two numbers of steps.
 
 How to run (about an hour of two cores a scenario; what is in the results folder is kept):
-    python -m tests.scarcity.sweep --scenario micro --results /tmp/scarcity
+    python -m tests.scarcity.sweep --scenario micro --results scarcity
 
 Every cell changes one stage and leaves the others as shipped; seeds 0, 1, 2; avg@k of the validation suite after the
 route that uses the stage. The bridge's stages and transfer_sft start from the teacher trained by GRPO on all labels.

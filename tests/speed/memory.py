@@ -15,7 +15,8 @@ from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.memory import predict_stage
-from runners.scenario import Scenario, ScenarioFile
+from runners.scenario import Scenario
+from runners.scenario_file import ScenarioFile
 
 ROUTES = (
     "teacher={teacher} teacher_rl=1 warmup=1 opd=1 student_rl=1",

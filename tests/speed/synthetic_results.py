@@ -51,7 +51,8 @@ from runners.checkpoint import CarriedState, save_carried
 from runners.engine import LocalEngine
 from runners.labels import Ledger
 from runners.meter import Clock
-from runners.scenario import BUILT_IN, Scenario
+from runners.scenario import Scenario
+from runners.scenario_file import BUILT_IN
 from runners.stages.harness import CURVES
 
 STUDY = "synthetic-seed0"

@@ -23,7 +23,8 @@ from planner.route import Route, compile_route
 from runners.blocks import BlockError
 from runners.checkpoint import load_model, load_tokenizer
 from runners.engine import LocalEngine, Silent
-from runners.scenario import BUILT_IN, Scenario
+from runners.scenario import Scenario
+from runners.scenario_file import BUILT_IN
 from runners.teacher_server import TeacherServerError
 
 TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
