@@ -7,7 +7,10 @@ records of blocks).
 """
 
 import json
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +19,7 @@ from planner.allocation import Allocation
 from planner.route import compile_route
 from runners.engine import LocalEngine
 from runners.revisions import REVISIONS
+from runners.scenario import Scenario
 
 GOLDEN = Path(__file__).parent / "golden_curves.json"
 ROUTES = {
@@ -54,3 +58,39 @@ def test_a_stage_computes_what_its_revision_computed(engine: LocalEngine, stage:
 
 def test_every_stage_has_golden_curves() -> None:
     assert set(json.loads(GOLDEN.read_text())) == set(REVISIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "hardware", "tolerance"),
+    [
+        ({"gradient_checkpointing": True}, {}, 1e-4),
+        ({"micro_batch": 4}, {}, 1e-3),  # the rest of a step is accumulated
+        ({}, {"dtype": "bfloat16"}, 0.1),
+    ],
+    ids=["gradient checkpointing", "accumulation", "bfloat16"],
+)
+def test_what_saves_memory_leaves_the_first_gradient_as_it_is(
+    settings: dict[str, object],
+    hardware: dict[str, str],
+    tolerance: float,
+    scenario_file: dict[str, Any],
+    load: Callable[..., Scenario],
+    tmp_path: Path,
+) -> None:
+    text = "teacher=medium warmup=1 opd=1 student_rl=1"
+    first: list[list[float]] = []
+    for place in range(2):
+        scenario = load(scenario_file)
+        with closing(LocalEngine(scenario, tmp_path / str(place))) as engine:
+            route = compile_route(Allocation.parse(text), scenario.recipe, 0)
+            engine.run(route, "memory")
+            tables = [pd.read_parquet(engine.store.path(block.key) / "train.parquet") for block in route.blocks]
+        first.append([float(table["grad_norm"].iloc[0]) for table in tables])
+        scenario_file["hardware"] |= hardware
+        for stage in scenario_file["stages"].values():
+            stage |= settings
+    assert all(norm > 0 for norm in first[0])
+    assert first[1][0] == pytest.approx(first[0][0], rel=tolerance)
+    if not hardware:  # in bfloat16 later blocks draw other completions
+        assert first[1] == pytest.approx(first[0], rel=tolerance)
