@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -33,6 +34,9 @@ def test_a_sharded_stage_leaves_what_an_unsharded_one_does(
         engine.close()
         record = engine.store.record(route.final)
         assert record is not None and record["environment"].get("sharding", "none") == sharding
+        first, second = (pd.read_parquet(engine.store.path(b.key) / "train.parquet") for b in route.blocks)
+        # The second block goes on with the warm-up where the first one left it, so it had its scheduler.
+        assert second["learning_rate"].iloc[0] > first["learning_rate"].iloc[-1] > 0
         left[sharding] = [
             load_file(engine.store.path(block.key) / file)
             for block in route.blocks
