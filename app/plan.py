@@ -38,6 +38,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         "search": search,
         "test": test,
         "gpu_seconds": search["gpu_seconds"] + test["gpu_seconds"],
+        "devices": scenario.file.hardware.processes,
         "device": "processor time" if scenario.device == "cpu" else "GPU time",
         "basis": "from blocks measured in this results folder"
         if store and store.records()

@@ -192,11 +192,13 @@ def show_plan(document: dict[str, Any]) -> None:
             f"{row['gpu_seconds']:,.0f}",
         )
     console.print(table)
-    labels = document["labels"]
+    labels, devices = document["labels"], document["devices"]
+    spread = f" ({_time(document['gpu_seconds'] / devices)} on {devices} devices)" if devices > 1 else ""
     console.print(
         f"Labels: {labels['labels_budget']} to train on + {labels['labels_validation']} for validation = "
         f"{labels['labels_owned']} owned.\n"
-        f"Time: {_time(document['gpu_seconds'])} of {document['device']} with one worker, {document['basis']}.\n"
+        f"Time: {_time(document['gpu_seconds'])} of {document['device']}{spread} with one worker, "
+        f"{document['basis']}.\n"
         f"Peak disk: {_size(document['peak_disk_bytes'])}.\n"
         f"Planned from {document['planned_from']}."
     )
