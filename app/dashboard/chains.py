@@ -54,18 +54,21 @@ def chain(
     if not candidates:
         return None
     final = next((block for block in candidates if block.run_seed == seed), candidates[0])
-    student, teacher, whole = [], list[Block](), True
-    place: Block | None = final
-    start = None
-    while place is not None:
-        student.append(place)
-        start = place.teacher or start
+    student, whole = _back(blocks, final)
+    start = next((block.teacher for block in student if block.teacher), None)
+    taught_by = blocks.get(start) if start is not None else None
+    teacher, teacher_whole = _back(blocks, taught_by) if taught_by is not None else ([], True)
+    return Chain((*teacher, *student), whole and teacher_whole)
+
+
+def _back(blocks: Mapping[str, Block], last: Block) -> tuple[list[Block], bool]:
+    """The blocks up to this one, first to last, and whether none is gone. Records that go round in a circle end it."""
+    found, whole = {last.key: last}, True
+    place, whole = _before(blocks, last, whole)
+    while place is not None and place.key not in found:
+        found[place.key] = place
         place, whole = _before(blocks, place, whole)
-    place = blocks.get(start) if start is not None else None
-    while place is not None:
-        teacher.append(place)
-        place, whole = _before(blocks, place, whole)
-    return Chain((*reversed(teacher), *reversed(student)), whole)
+    return list(reversed(found.values())), whole and place is None
 
 
 def _before(blocks: Mapping[str, Block], block: Block, whole: bool) -> tuple[Block | None, bool]:

@@ -8,8 +8,9 @@ import pytest
 
 from app.dashboard import charts, latex, live, words
 from app.dashboard.advice import with_option
-from app.dashboard.chains import largest, subtree
-from app.dashboard.index import blocks
+from app.dashboard.chains import by_weights, chain, largest, subtree, tree
+from app.dashboard.index import Block, blocks
+from app.dashboard.samples import Item
 from app.dashboard.views.allocations import front
 from benchmarks.statistics import Difference, Score
 
@@ -74,6 +75,17 @@ def test_a_tree_is_cut_to_what_most_runs_use() -> None:
     )
     assert largest(frame, 2)["place"].tolist() == [0, 1]
     assert subtree(frame, 1)["place"].tolist() == [1, 2]
+
+
+def test_records_that_go_round_in_a_circle_end_a_chain() -> None:
+    def block(key: str, parent: str) -> Block:
+        return Block(key, "student_rl", 1, "student", 0, parent, None, key, 1.0, None, 0.0, 4, 4, 2, 9, 0.0, "cpu")
+
+    blocks = {"a": block("a", "b"), "b": block("b", "a")}
+    found = chain(blocks, by_weights(blocks), 0, "a")
+    assert found is not None and [one.key for one in found.blocks] == ["b", "a"] and not found.whole
+    item = Item("#0", "student_rl=2", False, ((0, "a"),), 0.5)
+    assert tree([item], blocks).empty
 
 
 def test_an_option_is_replaced_or_added() -> None:
