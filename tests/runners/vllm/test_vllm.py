@@ -38,7 +38,9 @@ def make_engine(
     scenario_file["student"] = {"path": str(models / "student")}
     scenario_file["teachers"] = {"medium": {"path": str(models / "teacher")}}
 
-    def make(results: str = "results", **hardware: Any) -> LocalEngine:
+    def make(results: str = "results", lora: dict[str, int] | None = None, **hardware: Any) -> LocalEngine:
+        for model in (scenario_file["student"], scenario_file["teachers"]["medium"]):
+            model["lora"] = lora
         scenario_file["hardware"] = {"device": "cpu", **hardware}
         engines.append(LocalEngine(load(scenario_file), tmp_path / results))
         return engines[-1]
@@ -122,6 +124,14 @@ def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..
     assert run.labels.labels_trained == 4
     stored = artefact_folder(engine.scores.folder, scored.key) / "record.json"
     assert "vllm" in json.loads(stored.read_text())["score_key"]["engine"]
+
+
+def test_adapters_teach_learn_and_are_scored_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine(engine="vllm", lora={"rank": 4, "alpha": 8})
+    route = _route(engine, "teacher=medium teacher_rl=1 warmup=1 student_rl=1")
+    run = engine.run(route, "adapters")
+    assert (run.model / "adapter_model.safetensors").exists()
+    assert len(engine.score(route.final, "validation", "adapters").table) == 16
 
 
 def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
