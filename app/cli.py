@@ -24,6 +24,7 @@ from app.options import (
     ScenarioOption,
     SeedOption,
     TrackOption,
+    TrustOption,
     WorkersOption,
     study_name,
 )
@@ -90,6 +91,7 @@ def search(
     ] = None,
     mix_versions: MixOption = False,
     track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
     max_store: Annotated[
         str | None,
         typer.Option(
@@ -106,6 +108,9 @@ def search(
 
     Stopped or killed, the same command goes on where it was; done, it trains nothing again.
     """
+    from runners.sources import confirm_trust
+
+    confirm_trust(trust_remote_code)
     if dry_run:
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
@@ -159,6 +164,7 @@ def run(
     ] = False,
     mix_versions: MixOption = False,
     track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -166,9 +172,11 @@ def run(
     from app.progress import print_json
     from app.report import show_run
     from app.single import run_single
+    from runners.sources import confirm_trust
     from runners.tracking import start_tracking
 
     silence_libraries()
+    confirm_trust(trust_remote_code)
     start_tracking(track, results / "tracking")
     document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
     print_json(document) if json else show_run(document)
@@ -194,6 +202,7 @@ def baselines(
     dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
     track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
     json: JsonOption = False,
     workers: WorkersOption = 1,
     quiet: QuietOption = False,
@@ -205,6 +214,7 @@ def baselines(
     from app.baselines import BaselinesRequest, plan_baselines, run_baselines
     from app.progress import print_json
     from app.report import show_baselines_plan, show_leaderboard
+    from runners.sources import confirm_trust
     from runners.tracking import start_tracking
 
     silence_libraries()
@@ -220,6 +230,7 @@ def baselines(
         quiet,
         workers,
     )
+    confirm_trust(trust_remote_code)
     if not dry_run:
         start_tracking(track, results / "tracking")
     document = plan_baselines(request) if dry_run else run_baselines(request)

@@ -168,7 +168,7 @@ def _reader(role: str, name: str) -> Reader:
     elif not list(folder.glob("*.safetensors")):
         raise NewScenarioError(f"{role} {name!r}: the folder holds no safetensors weights: name a checkpoint's folder")
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_text_config()
         return Reader(role, load_tokenizer(folder), config.vocab_size, getattr(config, "max_position_embeddings", None))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]

@@ -22,6 +22,13 @@ TrackOption = Annotated[
         "RESULTS/tracking.",
     ),
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run code that a model brings along, where the scenario says trust_remote_code for it. Read it first.",
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Price it, and train nothing.")]
 WorkersOption = Annotated[
     int,

@@ -124,7 +124,7 @@ def load_carried(folder: Path) -> CarriedState:
 
 
 def refuse_own_code(folder: Path) -> None:
-    """CheckpointError for a model that only code of its own can open: none that a model brings along is ever run."""
+    """CheckpointError for a model that only code of its own can open."""
     from transformers import CONFIG_MAPPING
 
     try:
@@ -134,12 +134,15 @@ def refuse_own_code(folder: Path) -> None:
         return  # opening it says what is wrong
     if needed:
         raise CheckpointError(
-            f"the model in {folder} needs code of its own (auto_map in its config.json), and Tuition runs none: choose "
-            "a model that transformers itself knows"
+            f"the model in {folder} needs code of its own (auto_map in its config.json), which is not run: choose a "
+            "model that transformers knows, or read the code, set trust_remote_code: true for it in the scenario, and "
+            "give --trust-remote-code"
         )
 
 
-def load_model(folder: Path, dtype: str, device: str, base: Path | None = None, trainable: bool = True) -> Any:
+def load_model(
+    folder: Path, dtype: str, device: str, base: Path | None = None, trainable: bool = True, trust: bool = False
+) -> Any:
     """Open a checkpoint: a full model, or the adapter in `folder` on top of `base`.
 
     Args:
@@ -148,13 +151,18 @@ def load_model(folder: Path, dtype: str, device: str, base: Path | None = None, 
         device: torch device to move it to.
         base: for an adapter checkpoint, the base model's folder.
         trainable: an adapter that is not trained further is merged into its base.
+        trust: whether code that the model brings along may run.
+
+    Raises:
+        CheckpointError: for a model that needs code of its own and is not trusted.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    refuse_own_code(base or folder)
+    if not trust:
+        refuse_own_code(base or folder)
     kwargs: dict[str, Any] = {
-        "dtype": getattr(torch, dtype), "use_safetensors": True, "local_files_only": True, "trust_remote_code": False
+        "dtype": getattr(torch, dtype), "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust
     }  # fmt: skip
     if not (folder / "adapter_config.json").exists():
         full: Any = AutoModelForCausalLM.from_pretrained(folder, **kwargs)

@@ -6,12 +6,14 @@ when the file is loaded, so that a search cannot fail an hour later on a wrong n
 
 import hashlib
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from benchmarks.engines.vllm_engine import vllm_version
 from benchmarks.grading import GRADER_VERSION
+from benchmarks.records import file_sha256
 from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
@@ -23,11 +25,13 @@ from runners.revisions import REVISIONS
 from runners.scenario_file import ScenarioFile
 from runners.sources import (
     TOKENIZER_FILES,
+    TRUST_VARIABLE,
     MissingModelError,
     ModelSource,
     ScenarioError,
     Shape,
     SuiteSource,
+    UntrustedError,
 )
 
 SHOWN_IDS = 20  # of problems that must leave a pool, in one line
@@ -111,7 +115,7 @@ class Scenario:
         spec = self.source(model)
         if spec.path is not None:
             return self._resolve(spec.path)
-        return spec.fetch(["*.safetensors", *TOKENIZER_FILES])
+        return spec.fetch(["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if spec.trust_remote_code else [])])
 
     def shape(self, model: str) -> Shape | None:
         """Sizes of a base model, from its configuration if that is at hand, else from the file; None without."""
@@ -120,7 +124,9 @@ class Scenario:
         spec = self.source(model)
         try:
             place = self._resolve(spec.path) if spec.path is not None else str(spec.hub)
-            config = AutoConfig.from_pretrained(place, revision=spec.revision, local_files_only=True)
+            config = AutoConfig.from_pretrained(
+                place, revision=spec.revision, local_files_only=True, trust_remote_code=False
+            )
             return Shape.of(config.get_text_config())
         except (OSError, ValueError, AttributeError):
             return spec.shape
@@ -202,15 +208,28 @@ class Scenario:
         from safetensors import SafetensorError
 
         folder = self.base_folder(model)
-        refuse_own_code(folder)
+        trusted = self._trusted(model, folder)
+        if not trusted:
+            refuse_own_code(folder)
         try:
             base = hash_base(folder)
         except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
             raise ScenarioError(
                 f"the checkpoint in {folder} cannot be read ({error}): fetch or build it again"
             ) from None
+        if trusted:  # its code decides what is computed
+            base = hash_texts(base, *(file_sha256(file) for file in sorted(folder.glob("*.py"))))
         lora = self.source(model).lora
         return hash_texts(base, lora.model_dump_json()) if lora else base
+
+    def _trusted(self, model: str, folder: Path) -> bool:
+        """Whether code that a model brings along may run: the scenario says so, and the command has confirmed it."""
+        if self.source(model).trust_remote_code and not os.environ.get(TRUST_VARIABLE):
+            raise UntrustedError(
+                f"scenario {self.name} asks to run code that its model {model} brings along (trust_remote_code): read "
+                f"*.py in {folder}, and confirm with --trust-remote-code ({TRUST_VARIABLE}=1 for commands without it)"
+            )
+        return self.source(model).trust_remote_code
 
     @property
     def _prompting(self) -> dict[str, Any]:

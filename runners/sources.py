@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +24,23 @@ class HubError(ScenarioError):
     """A model or a data set of a scenario is only on the Hub, and cannot be had from there now."""
 
 
+class UntrustedError(ScenarioError):
+    """A scenario asks to run code of a model, and nobody has confirmed it."""
+
+
 class MissingModelError(ScenarioError):
     """A model's folder is not there, or holds no weights."""
 
 
+# Set by --trust-remote-code, inherited by workers.
+TRUST_VARIABLE = "TUITION_TRUST_REMOTE_CODE"
 TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt")
+
+
+def confirm_trust(confirmed: bool) -> None:
+    """Let models whose scenario says so run code of their own, in this process and in all that it starts."""
+    if confirmed:
+        os.environ[TRUST_VARIABLE] = "1"
 
 
 class Frozen(BaseModel):
@@ -95,6 +108,9 @@ class ModelSource(Frozen):
     hub: str | None = None
     revision: str | None = None
     lora: LoRASettings | None = None
+    trust_remote_code: bool = Field(
+        False, description="run code that the model brings along; --trust-remote-code has to confirm it"
+    )
     shape: Shape | None = Field(None, description="for predictions, where the configuration itself is not at hand")
 
     @model_validator(mode="after")

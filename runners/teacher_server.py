@@ -39,7 +39,7 @@ class TeacherServerError(RuntimeError):
 
 
 @contextmanager
-def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path) -> Iterator[str]:
+def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path, trust: bool = False) -> Iterator[str]:
     """Serve the checkpoint in `folder` while the context lasts; yields the server's URL, without `/v1`.
 
     TeacherServerError when the server does not start, and when it has ended before the context has.
@@ -49,6 +49,8 @@ def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path) -> Itera
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-logprobs", str(settings.top_k)]
     command += ["--tensor-parallel-size", str(settings.tensor_parallel), "--disable-uvicorn-access-log"]
     command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization), "--generation-config", "vllm"]
+    if trust:
+        command.append("--trust-remote-code")
     environment = dict(os.environ)
     if settings.devices is not None:
         environment["CUDA_VISIBLE_DEVICES"] = settings.devices

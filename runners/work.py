@@ -28,10 +28,12 @@ class ModelFiles:
     checkpoint: Path
     base: Path
     dtype: str
+    trust: bool = False
+    """Whether code that the model brings along may run."""
 
     def load(self, device: str, trainable: bool) -> Any:
         """The model; one that is not trained is in evaluation mode and wants no gradients."""
-        model = load_model(self.checkpoint, self.dtype, device, self.base, trainable)
+        model = load_model(self.checkpoint, self.dtype, device, self.base, trainable, self.trust)
         return model if trainable else model.eval().requires_grad_(False)
 
 
@@ -109,6 +111,7 @@ def _train(
         teacher_top_k=order.teacher_top_k,
         template=order.template,
         processes=order.processes,
+        trust=order.model.trust,
     )
     if order.block.stage in ("teacher_rl", "student_rl"):
         return grpo.train(work, grader)

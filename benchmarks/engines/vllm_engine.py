@@ -25,8 +25,8 @@ def vllm_version() -> str | None:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names)) or None
 
 
-def load_vllm(folder: Path, dtype: str) -> Any:
-    """A checkpoint folder in vLLM.
+def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
+    """A checkpoint folder in vLLM; `trust`: code that it brings along may run.
 
     EngineSettingError when vLLM is not installed, EngineError when it does not start.
     """
@@ -42,7 +42,9 @@ def load_vllm(folder: Path, dtype: str) -> Any:
         # Its default takes sampling defaults from the model's folder, which nobody asked for.
         # A prompt that is taken in pieces rewinds its request's generator, which those of a CPU cannot.
         pieces = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
-        return vllm.LLM(model=str(folder), dtype=dtype, seed=0, generation_config="vllm", **pieces)
+        return vllm.LLM(
+            model=str(folder), dtype=dtype, seed=0, generation_config="vllm", trust_remote_code=trust, **pieces
+        )
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(
             f"vLLM cannot start on {folder} ({' '.join(str(error).split())[:200]}): free the device's memory, or use "

@@ -66,6 +66,8 @@ class StageWork:
     teacher_top_k: int = 0
     template: Mapping[str, bool | str] = field(default_factory=dict)
     """Variables of the chat template."""
+    trust: bool = False
+    """Whether code that the model brings along may run."""
     processes: int = 1
     """That train together; each has its share of a step's sequences."""
 
@@ -149,6 +151,7 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
         "dataloader_pin_memory": work.device != "cpu",
         "logging_steps": 1,
         "save_strategy": "no",
+        "trust_remote_code": work.trust,
         "report_to": "none",  # trackers come as callbacks, one run a block
         "run_name": run_name(work.block),
         "project": PROJECT,

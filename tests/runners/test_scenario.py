@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 import yaml
 
 from benchmarks.suites.dapo_math import AFTER, BEFORE
-from runners.checkpoint import CheckpointError, load_model
 from runners.scenario import Scenario, ScenarioError
 from runners.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
 from runners.sources import HubError
@@ -172,19 +170,3 @@ def test_the_scenario_in_the_readme_is_one() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     content = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
     assert ScenarioFile.model_validate(content).name == "mine"
-
-
-def test_code_that_a_model_brings_along_is_refused_and_not_run(
-    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(scenario_file["student"]["path"], tmp_path / "model"))
-    config = json.loads((folder / "config.json").read_text())
-    code = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "unheard-of", "auto_map": code}))
-    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    scenario_file["student"] = {"path": str(folder)}
-    with pytest.raises(CheckpointError, match="needs code of its own"):
-        _ = load(scenario_file).recipe
-    with pytest.raises(CheckpointError, match="needs code of its own"):
-        load_model(folder, "float32", "cpu")
-    assert not (tmp_path / "ran").exists()
