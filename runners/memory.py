@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.sampling import encode_prompts, render_prompt
+from runners.batches import check_batches
 from runners.checkpoint import load_tokenizer
 from runners.outline import Outline
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
 from runners.settings import LoRASettings, TeacherServer
-from runners.sources import Shape
+from runners.sources import ScenarioError, Shape
 
 # Of TRL's fused losses: tokens and vocabulary entries of a tile. The buffers have the full width for any vocabulary.
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
@@ -120,6 +121,7 @@ def _on_a_cpu(always: dict[str, int], moments: dict[str, dict[str, int]]) -> Pre
 
 def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -> dict[str, dict[str, int]]:
     """Bytes at two moments of the backward pass."""
+    held = 4 * weights // load.shards
     tokens, scored = load.sequences * (load.prompt + load.completion), load.sequences * load.completion
     # With padding, attention gets keys and values that are repeated for all query heads.
     layer = kept_by_layer(trained, size) + 2 * size * (trained.query - trained.key)
@@ -139,13 +141,13 @@ def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -
         "activations": tokens * (whole + 16 * trained.width),
     }
     if load.accumulated:
-        kept["gradients"] = 4 * weights // load.shards
+        kept["gradients"] = held
     gradient = 4 * trained.output if weights >= trained.parameters else 0
     return {
         "start of the backward pass": kept
         | {"logits": logits, "head's gradient": gradient + 8 * scored * trained.width},
         "backward pass through the last layer": kept | {"head's gradient": gradient, "temporaries": tokens * layer},
-        "end of the backward pass": {"gradients": 4 * weights // load.shards, "temporaries": tokens * layer},
+        "end of the backward pass": {"gradients": held, "temporaries": tokens * layer},
     }
 
 
@@ -221,20 +223,18 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
         f"stages.{stage}.micro_batch: 1": _with(scenario.file, stage, micro_batch=1),
         f"stages.{stage}.gradient_checkpointing: true": _with(scenario.file, stage, gradient_checkpointing=True),
         f"stages.{stage}.max_completion_tokens: {half}": _with(scenario.file, stage, max_completion_tokens=half),
-        "hardware: {processes: 8, sharding: fsdp2}": scenario.file.model_copy(
-            update={"hardware": scenario.file.hardware.model_copy(update={"processes": 8, "sharding": "fsdp2"})}
-        ),
-        "hardware.dtype: bfloat16": scenario.file.model_copy(
-            update={"hardware": scenario.file.hardware.model_copy(update={"dtype": "bfloat16"})}
-        ),
-        "hardware.teacher_server: {devices: '1'}": scenario.file.model_copy(
-            update={"hardware": scenario.file.hardware.model_copy(update={"teacher_server": TeacherServer()})}
-        ),
+        "hardware: {processes: 8, sharding: fsdp2}": _with_hardware(scenario.file, processes=8, sharding="fsdp2"),
+        "hardware.dtype: bfloat16": _with_hardware(scenario.file, dtype="bfloat16"),
+        "hardware.teacher_server: {devices: '1'}": _with_hardware(scenario.file, teacher_server=TeacherServer()),
     }
     told = {}
     for words, file in changes.items():
         changed = copy(scenario)
         changed.file = file
+        try:
+            check_batches(changed)
+        except ScenarioError:  # it would be refused
+            continue
         predicted = predict_stage(changed, stage)
         if predicted is not None and now is not None and predicted.total < 0.98 * now.total:
             told[words] = predicted.total
@@ -244,6 +244,10 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
 def _with(file: ScenarioFile, stage: str, **changes: Any) -> ScenarioFile:
     settings = getattr(file.stages, stage).model_copy(update=changes)
     return file.model_copy(update={"stages": file.stages.model_copy(update={stage: settings})})
+
+
+def _with_hardware(file: ScenarioFile, **changes: Any) -> ScenarioFile:
+    return file.model_copy(update={"hardware": file.hardware.model_copy(update=changes)})
 
 
 def _with_lora(file: ScenarioFile, model: str) -> ScenarioFile:

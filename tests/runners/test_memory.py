@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from runners.memory import Load, kept_by_layer, predict, predict_stage
+from runners.memory import Load, kept_by_layer, predict, predict_stage, what_helps
+from runners.outline import load_to_plan
 from runners.scenario import Scenario
 from runners.settings import LoRASettings
 from runners.sources import Shape
@@ -98,3 +99,11 @@ def test_every_stage_of_micro_is_predicted() -> None:
         predicted = predict_stage(scenario, stage)
         assert predicted is not None
         assert 400e6 < predicted.total < 800e6, stage
+
+
+def test_what_helps_is_nothing_that_would_be_refused() -> None:
+    sharded, adapted = load_to_plan("qwen3-8b-to-1.7b"), load_to_plan("qwen3-4b-to-0.6b-lora")
+    told = what_helps(sharded, "teacher_rl"), what_helps(adapted, "teacher_rl")
+    assert not [words for words in told[0] if "lora" in words]
+    assert not [words for words in told[1] if "sharding" in words]
+    assert all(told)
