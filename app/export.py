@@ -9,10 +9,10 @@ from typing import Any
 from filelock import Timeout
 
 from app.model_card import write_card
-from app.single import allocations_by_name
+from app.single import allocations_by_name, find_allocation
 from app.store import StoreBusyError, open_store
 from benchmarks.records import publish_folder
-from planner.allocation import Allocation, AllocationError
+from planner.allocation import AllocationError
 from planner.route import compile_route
 from runners.scenario import Scenario
 from runners.store import BlockStore, StoreError
@@ -30,10 +30,10 @@ def find_block(store: BlockStore, prefix: str) -> str:
 def block_of_route(scenario_name: str, text: str, seed: int) -> str:
     """The key of the block in which a route ends; `text` is an allocation or a named route, as `tuition run` takes."""
     scenario = Scenario.load(scenario_name)
-    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
     try:
-        allocation = named[text] if text in named else Allocation.parse(text)
+        allocation = find_allocation(scenario, text)
     except AllocationError as error:
+        named = allocations_by_name(scenario.file, scenario.num_label_blocks)
         raise StoreError(
             f"{text!r:.80} is neither the beginning of a block's key (`tuition store list`) nor a named route "
             f"({', '.join(named)}) nor an allocation ({error})"

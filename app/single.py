@@ -23,13 +23,18 @@ def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, 
     return {**paper, **file_baselines(file, num_label_blocks)}
 
 
+def find_allocation(scenario: Scenario, text: str) -> Allocation:
+    """The allocation that a text says, or a route by its name; AllocationError for what is neither."""
+    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
+    return named[text] if text in named else Allocation.parse(text)
+
+
 def run_single(
     scenario_name: str, text: str, seed: int, results: Path, test: bool, mix_versions: bool, quiet: bool
 ) -> dict[str, Any]:
     """Train one allocation (or a route by its name) and score it; a JSON-able account."""
     scenario = Scenario.load(scenario_name)
-    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
-    allocation = named[text] if text in named else Allocation.parse(text)
+    allocation = find_allocation(scenario, text)
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
     log_path = results / "logs" / f"run-{allocation.id}-seed{seed}.log"

@@ -178,8 +178,7 @@ class BlockTrainer:
         folder = self._plain_folder(teacher, scratch / "teacher")
         top_k = settings.top_k if order.block.stage == "warmup" else 1
         log = self._log(f"teacher-of-{order.block.key[:12]}")
-        trust = self.scenario.source(self._base_name(teacher)).trust_remote_code
-        with serve(folder, order.dtype, settings, log, trust) as url:
+        with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
             served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
             return self._carry_out(served, rows, scratch, on_step)
 
@@ -252,8 +251,7 @@ class BlockTrainer:
             )
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             folder = self._plain_folder(reference, Path(scratch) / "model")
-            trust = self.scenario.source(self._base_name(reference)).trust_remote_code
-            model = load_vllm(folder, hardware.dtype, trust)
+            model = load_vllm(folder, hardware.dtype, self._trusts(reference))
             seeds = [derive_seed("draw", seed, row) for row in range(len(prompt_ids))]
             drawn = draw_with_vllm(model, prompt_ids, seeds, decoding, self.ends(reference))
             del model
@@ -284,7 +282,7 @@ class BlockTrainer:
                 self.checkpoint(block.parent),
                 self.scenario.base_folder(block.model),
                 dtype,
-                self.scenario.source(block.model).trust_remote_code,
+                self._trusts(block.parent),
             ),
             adapter=lora,
             adapter_seed=derive_seed(block.run_seed, "adapter", block.parent) if new_adapter else None,
@@ -316,10 +314,13 @@ class BlockTrainer:
         """A checkpoint (block key or base hash) that is not trained."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
-        name = self._base_name(reference)
-        trust = self.scenario.source(name).trust_remote_code
-        base = self.scenario.base_folder(name)
-        return ModelFiles(self.checkpoint(reference), base, self.scenario.file.hardware.dtype, trust)
+        base = self.scenario.base_folder(self._base_name(reference))
+        dtype = self.scenario.file.hardware.dtype
+        return ModelFiles(self.checkpoint(reference), base, dtype, self._trusts(reference))
+
+    def _trusts(self, reference: str) -> bool:
+        """Whether code that a checkpoint's base model brings along may run; the recipe had it confirmed."""
+        return self.scenario.source(self._base_name(reference)).trust_remote_code
 
     def frozen(self, reference: str | None) -> Any:
         """A checkpoint (block key or base hash) for inference only: to be scored, to sample training data."""

@@ -11,7 +11,7 @@ from benchmarks.suites.micro import Problem
 from runners.batches import check_batches
 from runners.scenario import Scenario, hash_texts
 from runners.scenario_file import ScenarioFile
-from runners.sources import TOKENIZER_FILES, HubError, ModelSource, ProblemSource
+from runners.sources import HubError, ModelSource, ProblemSource
 
 
 class Outline(Scenario):
@@ -49,8 +49,7 @@ def _is_here(model: ModelSource) -> bool:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        patterns = ["*.safetensors", *TOKENIZER_FILES]
-        snapshot_download(str(model.hub), revision=model.revision, allow_patterns=patterns, local_files_only=True)
+        snapshot_download(str(model.hub), revision=model.revision, allow_patterns=model.patterns, local_files_only=True)
     except LocalEntryNotFoundError:
         return False
     return True

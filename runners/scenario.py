@@ -24,7 +24,6 @@ from runners.contamination import Overlap, find_overlap
 from runners.revisions import REVISIONS
 from runners.scenario_file import ScenarioFile
 from runners.sources import (
-    TOKENIZER_FILES,
     TRUST_VARIABLE,
     MissingModelError,
     ModelSource,
@@ -115,7 +114,7 @@ class Scenario:
         spec = self.source(model)
         if spec.path is not None:
             return self._resolve(spec.path)
-        return spec.fetch(["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if spec.trust_remote_code else [])])
+        return spec.fetch(spec.patterns)
 
     def shape(self, model: str) -> Shape | None:
         """Sizes of a base model, from its configuration if that is at hand, else from the file; None without."""

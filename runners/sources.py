@@ -119,6 +119,11 @@ class ModelSource(Frozen):
             raise ValueError("a model needs exactly one of `path` and `hub`")
         return self
 
+    @property
+    def patterns(self) -> list[str]:
+        """Names of the files that are needed of a Hub model."""
+        return ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if self.trust_remote_code else [])]
+
     def fetch(self, patterns: Sequence[str]) -> Path:
         """The local folder of a Hub model's files, fetched unless they are there; HubError when they cannot be had."""
         import httpx

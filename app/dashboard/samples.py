@@ -166,7 +166,7 @@ def statement(results: Path, suite: str, problem_id: str) -> tuple[str, str] | N
         return parse_statements(read_json(path), suite).get(problem_id)
     except FileNotFoundError:
         return None
-    except (FileError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:  # a FileError is a ValueError
         raise FileError(f"{path.parent.name}/{path.name}: {reason(error)}") from None
 
 

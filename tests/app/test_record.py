@@ -27,18 +27,10 @@ from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.store import BlockStore
 from tests.app.conftest import Command
-from tests.runners.conftest import small_scenario_file
+from tests.runners.conftest import tiny_scenario_file
 
 # One group: the recording that most of them read is made once.
 pytestmark = pytest.mark.xdist_group("record")
-
-
-def tiny_scenario_file(**changes: Any) -> dict[str, Any]:
-    """Two label blocks of 4, one step a block: a whole route in a second."""
-    file = small_scenario_file()
-    file["stages"] = {name: {**settings, "steps": 1} for name, settings in file["stages"].items()}
-    file["validation"]["problems"]["count"] = file["test"]["problems"]["count"] = 4
-    return {**file, "name": "tiny", "labels": {"micro": "labels", "count": 8}, **changes}
 
 
 def write(folder: Path, **changes: Any) -> Path:

@@ -43,6 +43,14 @@ def small_scenario_file() -> dict[str, Any]:
     }
 
 
+def tiny_scenario_file(**changes: Any) -> dict[str, Any]:
+    """Two label blocks of 4, one step a block: a whole route in a second."""
+    file = small_scenario_file()
+    file["stages"] = {name: {**settings, "steps": 1} for name, settings in file["stages"].items()}
+    file["validation"]["problems"]["count"] = file["test"]["problems"]["count"] = 4
+    return {**file, "name": "tiny", "labels": {"micro": "labels", "count": 8}, **changes}
+
+
 @pytest.fixture
 def scenario_file() -> dict[str, Any]:
     return small_scenario_file()

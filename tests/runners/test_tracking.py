@@ -48,11 +48,7 @@ def test_every_block_is_a_run_of_tensorboard_and_its_weights_are_the_same(
     tracked = json.loads(tuition(*command, "tracked", "--track", "tensorboard").stdout)
     runs = sorted((tmp_path / "tracked" / "tracking" / "tensorboard").iterdir())
     names = [run.name.rsplit("-", 1)[0] for run in runs]
-    assert names == [
-        "student_rl-0-student",
-        "teacher_rl-0-medium",
-        "warmup-0-student",
-    ]
+    assert names == ["student_rl-0-student", "teacher_rl-0-medium", "warmup-0-student"]
     assert [scalars(run)["train/loss"] for run in runs] == [2, 2, 2]
     assert [scalars(run)["train/reward"] for run in runs] == [2, 2, 0]
     os.environ.pop("TUITION_TRACK")
