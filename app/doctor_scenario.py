@@ -17,6 +17,7 @@ TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tui
 
 def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     """Facts, problems and warnings, and a row for each stage, as JSON values. ScenarioError for a wrong scenario."""
+    from runners.launch import too_few_gpus
     from runners.memory import what_helps
     from runners.outline import load_to_plan
 
@@ -38,6 +39,8 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
             f"the store may grow to {_gigabytes(peak)} and {folder} has {free / 1e9:,.1f} GB free: name another "
             "--results, keep it small with `tuition search --max-store`, or train adapters (lora)"
         )
+    if (short := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
+        problems.append(short)
     if memory is None:
         warnings.append(f"{device}: the predicted memory cannot be compared with any")
     elif not plan["memory"]:

@@ -26,12 +26,13 @@ from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
 from runners.labels import LabelPool
-from runners.launch import OUT, train_in_processes
+from runners.launch import OUT, too_few_gpus, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.rollouts import Rollouts
 from runners.rows import BlockError, RowMaker
 from runners.scenario import Scenario
 from runners.settings import RejectionSettings, RLSettings, Settings
+from runners.sources import ScenarioError
 from runners.store import BlockStore
 from runners.teacher_server import DIVERGENCES, serve
 from runners.work import ModelFiles, WorkOrder, carry_out, save_result
@@ -57,6 +58,8 @@ class BlockTrainer:
     def __init__(
         self, scenario: Scenario, store: BlockStore, pool: LabelPool, grader: Grader, mix_versions: bool = False
     ):
+        if (trouble := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
+            raise ScenarioError(trouble)
         self.scenario = scenario
         self.store = store
         self.pool = pool
@@ -294,6 +297,7 @@ class BlockTrainer:
             engine=self.scenario.engine,
             vllm=hardware.vllm,
             template=self.scenario.file.template,
+            offload_teacher=hardware.offload_teacher,
             processes=hardware.processes,
             sharded=hardware.sharding == "fsdp2",
         )

@@ -3,8 +3,7 @@
 The parent hands over a work order and rows as JSON and gets back a folder. Gradients are averaged over processes (DDP).
 A child that dies is a failed block with its log; a parent that stops or dies takes the children with it.
 
-Simplified: one machine. FSDP2 and DeepSpeed are not driven: what a sharded optimizer leaves is not carried to the next
-block yet.
+Simplified: one machine. Sharding is FSDP2's (`runners.sharding`).
 """
 
 import ctypes
@@ -26,6 +25,19 @@ ORDER, ROWS, STEPS, OUT, META = "order.json", "rows.jsonl", "steps", "out", "met
 
 class LaunchError(RuntimeError):
     """The processes that trained a block ended without it; one line with their log and the fix."""
+
+
+def too_few_gpus(device: str, processes: int) -> str | None:
+    """What to change where so many processes have fewer GPUs; None where they have enough, or none is here at all."""
+    import torch
+
+    here = torch.cuda.device_count() if device == "cuda" else 0
+    if not here or processes <= here:
+        return None
+    return (
+        f"hardware.processes={processes} and {here} GPU{'s are' if here > 1 else ' is'} here, and each process needs one "
+        f"of its own: set it to {here} or less, or see CUDA_VISIBLE_DEVICES"
+    )
 
 
 def train_in_processes(

@@ -66,6 +66,7 @@ class Load:
     accumulated: bool = False
     """Whether a step has several forward passes: gradients are then there during all but the first."""
     kl: bool = False
+    teacher_offloaded: bool = False
     shards: int = 1
     """Processes over which weights, gradients and optimizer are spread."""
 
@@ -94,7 +95,7 @@ def predict(
         "gathered": size * (trained.parameters - trained.linear + 2 * trained.linear // trained.layers)
         if load.shards > 1
         else 0,
-        "teacher": size * teacher.parameters if teacher and stage in ("warmup", "opd") else 0,
+        "teacher": size * _resident(teacher, load) if teacher and stage in ("warmup", "opd") else 0,
         "process": CPU_PROCESS if load.cpu else WORKSPACE,
     }
     moments = _training(stage, trained, load, size, weights) | {
@@ -151,6 +152,11 @@ def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -
     }
 
 
+def _resident(teacher: Shape, load: Load) -> int:
+    """Parameters of a frozen teacher that are on the device at once; offloaded, its output matrix and one layer."""
+    return teacher.output + teacher.linear // teacher.layers if load.teacher_offloaded else teacher.parameters
+
+
 def _rollout(trained: Shape, load: Load, size: int) -> dict[str, int]:
     """Bytes while completions are drawn by transformers."""
     copies = 2 * max(trained.linear // max(trained.layers, 1), trained.output) if size == 2 else 0
@@ -196,6 +202,7 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
         checkpointing=settings.gradient_checkpointing,
         accumulated=settings.accumulation(hardware.processes) > 1,
         kl=getattr(settings, "kl_coef", 0.0) > 0,
+        teacher_offloaded=hardware.offload_teacher and scenario.device != "cpu",
         shards=hardware.processes if hardware.sharding == "fsdp2" else 1,
     )
     in_process = None if hardware.teacher_server else teacher
@@ -224,6 +231,7 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
         f"stages.{stage}.gradient_checkpointing: true": _with(scenario.file, stage, gradient_checkpointing=True),
         f"stages.{stage}.max_completion_tokens: {half}": _with(scenario.file, stage, max_completion_tokens=half),
         "hardware: {processes: 8, sharding: fsdp2}": _with_hardware(scenario.file, processes=8, sharding="fsdp2"),
+        "hardware.offload_teacher: true": _with_hardware(scenario.file, offload_teacher=True),
         "hardware.dtype: bfloat16": _with_hardware(scenario.file, dtype="bfloat16"),
         "hardware.teacher_server: {devices: '1'}": _with_hardware(scenario.file, teacher_server=TeacherServer()),
     }

@@ -51,6 +51,10 @@ class Hardware(Frozen):
     )
     vllm: Vllm = Vllm()
     teacher_server: TeacherServer | None = Field(None, description="default: the teacher is in the trainer's process")
+    offload_teacher: bool = Field(
+        False,
+        description="keep it in the processor's memory and, while it is used, one layer at a time on the device",
+    )
     generation_batch: int = Field(256, ge=1, description="sequences drawn together for teacher rollouts and scores")
 
 

@@ -59,6 +59,7 @@ class WorkOrder(BaseModel):
     engine: str
     vllm: Vllm = Vllm()
     template: dict[str, bool | str] = {}
+    offload_teacher: bool = False
     processes: int = 1
     sharded: bool = False
 
@@ -104,7 +105,8 @@ def _train(
         scratch=scratch,
         carried=load_carried(order.carried) if order.carried else None,
         reference=order.reference,
-        teacher=order.teacher.load(order.device, trainable=False) if order.teacher else None,
+        teacher=order.teacher.load("cpu" if order.offload_teacher else order.device, False) if order.teacher else None,
+        offload_teacher=order.offload_teacher,
         on_step=on_step,
         vllm=order.vllm,
         teacher_url=order.teacher_url,

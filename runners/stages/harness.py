@@ -59,6 +59,7 @@ class StageWork:
     reference: Path | None = None
     """Checkpoint at the start of the stage, for the KL; None for the untouched LoRA base."""
     teacher: Any = None
+    offload_teacher: bool = False
     on_step: Callable[[int, int], None] | None = None
     vllm: Vllm = field(default_factory=Vllm)
     teacher_url: str | None = None
@@ -203,6 +204,22 @@ def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
         loss_add_tail=True,
     )
     return ServerDistillationTrainer, {}, configuration
+
+
+def offload_teacher(trainer: Any, work: StageWork) -> None:
+    """Leave the teacher in the processor's memory; each layer comes to the device for its part of a forward pass.
+
+    The output matrix stays on the device: the divergence multiplies with it in the forward and the backward pass.
+    """
+    if not work.offload_teacher or work.teacher is None:
+        return
+    from accelerate import cpu_offload
+
+    device, backbone = trainer.accelerator.device, work.teacher.base_model
+    weights = {name: tensor.cpu() for name, tensor in backbone.state_dict().items()}
+    if device.type == "cuda":  # several times faster to copy from
+        weights = {name: tensor.pin_memory() for name, tensor in weights.items()}
+    cpu_offload(backbone, execution_device=device, state_dict=weights)
 
 
 def callbacks(work: StageWork) -> list[TrainerCallback]:

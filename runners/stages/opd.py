@@ -11,6 +11,7 @@ from runners.stages.harness import (
     StageWork,
     callbacks,
     distillation,
+    offload_teacher,
     rollout_arguments,
     run,
     trainer_arguments,
@@ -22,7 +23,7 @@ def make_trainer(work: StageWork) -> Any:
     from datasets import Dataset
 
     trainer, teacher, configuration = distillation(work)
-    return trainer(
+    made = trainer(
         model=work.model,
         **teacher,
         args=configuration(**trainer_arguments(work), **rollout_arguments(work), beta=1.0),
@@ -30,6 +31,8 @@ def make_trainer(work: StageWork) -> Any:
         processing_class=work.tokenizer,
         callbacks=callbacks(work),
     )
+    offload_teacher(made, work)
+    return made
 
 
 def train(work: StageWork) -> StageResult:

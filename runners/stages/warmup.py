@@ -12,6 +12,7 @@ from runners.stages.harness import (
     StageWork,
     callbacks,
     distillation,
+    offload_teacher,
     rollout_arguments,
     run,
     trainer_arguments,
@@ -34,7 +35,7 @@ def make_trainer(work: StageWork) -> Any:
 
     # Nothing is generated while training, so there is no rollout engine to start.
     arguments = {**trainer_arguments(work), **rollout_arguments(replace(work, engine="transformers"))}
-    return WarmupTrainer(
+    made = WarmupTrainer(
         model=work.model,
         **teacher,
         args=configuration(**arguments, beta=0.0),
@@ -42,6 +43,8 @@ def make_trainer(work: StageWork) -> Any:
         processing_class=work.tokenizer,
         callbacks=callbacks(work),
     )
+    offload_teacher(made, work)
+    return made
 
 
 def train(work: StageWork) -> StageResult:

@@ -196,3 +196,11 @@ def test_it_runs_where_nothing_is_installed() -> None:
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.returncode == 1 and "problem: the package packaging is not installed" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_more_processes_than_gpus_are_a_problem(tuition: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("app.doctor_scenario.device_memory", lambda device: ("a GPU", 80 * 10**9))
+    code, document = examined(tuition, "--scenario", "qwen3-8b-to-1.7b")
+    problem = next(problem for problem in document["problems"] if "processes" in problem)
+    assert code == 1 and "processes=8 and 2 GPUs are here" in problem and "set it to 2" in problem

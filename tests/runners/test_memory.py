@@ -107,3 +107,11 @@ def test_what_helps_is_nothing_that_would_be_refused() -> None:
     assert not [words for words in told[0] if "lora" in words]
     assert not [words for words in told[1] if "sharding" in words]
     assert all(told)
+
+
+def test_of_an_offloaded_teacher_the_output_and_one_layer_are_on_the_device() -> None:
+    teacher = Shape(layers=8, width=512, mlp=2048, query=512, key=512, vocabulary=32768)
+    kept = predict("opd", SHAPE, teacher, LOAD).parts["teacher"]
+    offloaded = predict("opd", SHAPE, teacher, replace(LOAD, teacher_offloaded=True)).parts["teacher"]
+    assert kept == 2 * teacher.parameters
+    assert offloaded == 2 * (teacher.output + teacher.linear // 8)

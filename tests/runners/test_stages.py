@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pandas as pd
 import pytest
 
@@ -94,3 +95,25 @@ def test_what_saves_memory_leaves_the_first_gradient_as_it_is(
     assert first[1][0] == pytest.approx(first[0][0], rel=tolerance)
     if not hardware:  # in bfloat16 later blocks draw other completions
         assert first[1] == pytest.approx(first[0], rel=tolerance)
+
+
+@pytest.mark.slow
+def test_an_offloaded_teacher_teaches_the_same(
+    scenario_file: dict[str, Any],
+    load: Callable[..., Scenario],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A layer at a time or all at once, they are the same weights: the key does not tell them apart."""
+    began: list[str] = []
+    attach = accelerate.cpu_offload
+    monkeypatch.setattr(accelerate, "cpu_offload", lambda *a, **k: (began.append("offloaded"), attach(*a, **k)))
+    hashes = []
+    for offloaded in (False, True):
+        scenario_file["hardware"]["offload_teacher"] = offloaded
+        scenario = load(scenario_file)
+        route = compile_route(Allocation.parse("teacher=medium warmup=1 opd=1"), scenario.recipe, 0)
+        with closing(LocalEngine(scenario, tmp_path / str(offloaded))) as engine:
+            engine.run(route, "offloaded")
+            hashes.append([(block.key, engine.trainer.weights_sha256(block.key)) for block in route.blocks])
+    assert hashes[0] == hashes[1] and len(began) == 2
