@@ -35,8 +35,8 @@ def too_few_gpus(device: str, processes: int) -> str | None:
     if not here or processes <= here:
         return None
     return (
-        f"hardware.processes={processes} and {here} GPU{'s are' if here > 1 else ' is'} here, and each process needs one "
-        f"of its own: set it to {here} or less, or see CUDA_VISIBLE_DEVICES"
+        f"hardware.processes={processes} and {here} GPU{'s are' if here > 1 else ' is'} here, and each process needs "
+        f"one of its own: set it to {here} or less, or see CUDA_VISIBLE_DEVICES"
     )
 
 
