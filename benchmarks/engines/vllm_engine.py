@@ -6,6 +6,7 @@ Every request has its own seed. Repeatable as far as vLLM is: its kernels may ch
 batch, and a near tie then falls the other way; the identity does not name the batch.
 """
 
+import gc
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
     EngineSettingError when vLLM is not installed, EngineError when it does not start.
     """
     try:
+        import torch
         import vllm
         from vllm.platforms import current_platform
     except ImportError as error:
@@ -38,6 +40,8 @@ def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
             f"vLLM cannot be imported ({error}): install vllm 0.31, or use transformers (--engine transformers, or "
             "hardware.engine of the scenario), or --engine server with the --url of a running server"
         ) from None
+    gc.collect()
+    torch.cuda.empty_cache()  # vLLM wants its share of the device free, and PyTorch keeps what it once had
     try:
         # Its default takes sampling defaults from the model's folder, which nobody asked for.
         # A prompt that is taken in pieces rewinds its request's generator, which those of a CPU cannot.

@@ -51,8 +51,9 @@ GPU = Size(
     completions=4,
 )
 TINY = Size(
-    student=BaseModel(layers=1, width=64, steps=200, shares=SHARES, batch=64, learning_rate=5e-3),
-    teacher=BaseModel(layers=1, width=96, steps=200, shares=SHARES, batch=64, learning_rate=5e-3),
+    # vLLM on a CPU wants heads of 32.
+    student=BaseModel(layers=1, width=64, steps=200, shares=SHARES, heads=2, batch=64, learning_rate=5e-3),
+    teacher=BaseModel(layers=1, width=96, steps=200, shares=SHARES, heads=3, batch=64, learning_rate=5e-3),
     vocabulary=192,
     steps=3,
     prompts=32,
@@ -138,6 +139,7 @@ def scenario_file(size: Size, device: str) -> dict[str, Any]:
         "hardware": {
             "device": device,
             "dtype": "bfloat16" if device == "cuda" else "float32",
+            "engine": "transformers",
             "generation_batch": 4 * size.prompts * size.completions,
         },
     }

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,11 +29,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 from app.silence import silence_libraries
+from benchmarks.engines.vllm_engine import vllm_version
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
+from tests.gpu import variants
 from tests.gpu.bases import GPU, TINY, Size, make_scenario
 from tests.gpu.resume import check_in_memory, check_resume
-from tests.gpu.stages import ROUTES, STUDY, StageFigures, Watch, run_stage, sampling_rate
+from tests.gpu.stages import ROUTES, STUDY, StageFigures, Watch, run_route, run_stage, sampling_rate
 from tests.speed.stage_overhead import CASES, measure
 
 VERSIONED = ("torch", "transformers", "trl", "accelerate", "peft")
@@ -148,14 +151,55 @@ def machine(device: str) -> str:
         driver = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
         memory = torch.cuda.get_device_properties(0).total_memory / GIB
         name = f"{torch.cuda.get_device_name()} ({memory:.0f} GiB, driver {driver}, CUDA {torch.version.cuda})"
-    versions = ", ".join(f"{package} {version(package)}" for package in VERSIONED)
+    versions = ", ".join([*(f"{package} {version(package)}" for package in VERSIONED), vllm_version() or "no vLLM"])
     return f"{name}; Python {platform.python_version()}, {versions}; {datetime.date.today().isoformat()}."
 
 
-def run_checks(report: Report, size: Size, folder: Path, device: str) -> None:
+def run_checks(report: Report, size: Size, folder: Path, device: str, only: str) -> None:
     """All checks, one after the other. Without a scenario there is nothing to check."""
     file, built = make_scenario(size, folder, device, report.say)
     report.checks += [("base", line, "ok") for line in built]
+    if only in ("all", "stages"):
+        check_stages(report, file, folder, device)
+    if only in ("all", "variants"):
+        check_variants(report, file, folder, device)
+
+
+def check_variants(report: Report, file: Path, folder: Path, device: str) -> None:
+    """The other ways to train a stage, and vLLM where it is installed."""
+    adapted = variants.vary(file, "adapted", {}, lora=True)
+    for stage, text in (("teacher_rl", "teacher=big teacher_rl=1 warmup=1"), ("student_rl", variants.GRPO)):
+        report.stage(f"{stage}, LoRA", lambda stage=stage, text=text: adapter(adapted, folder, text, device, stage))
+    report.check("offloaded teacher: opd", lambda: variants.check_offloaded(file, folder, device))
+    if (missing := variants.without_vllm()) is not None:
+        report.check("vLLM", lambda: (f"skipped: {missing}", True))
+        return
+    report.check("vLLM and transformers: score", lambda: variants.check_scores(file, folder, device))
+    for text in (variants.GRPO, variants.OPD):
+        report.check(
+            f"vLLM in the process: {text}",
+            lambda text=text: variants.check_vllm(file, folder / text.replace(" ", "-"), device, text),
+        )
+    for text in (variants.WARMUP, variants.OPD):
+        report.check(
+            f"teacher behind a server: {text}",
+            lambda text=text: variants.check_teacher_server(file, folder, device, text),
+        )
+
+
+def adapter(file: Path, folder: Path, text: str, device: str, stage: str) -> StageFigures:
+    """A block of a stage that trains an adapter."""
+    watch = Watch(device)
+    engine = LocalEngine(Scenario.load(str(file)), folder / "adapted", watch)
+    try:
+        return replace(run_route(engine, watch, stage, text), stage=f"{stage}, LoRA")
+    finally:
+        watch.close()
+        engine.close()
+
+
+def check_stages(report: Report, file: Path, folder: Path, device: str) -> None:
+    """Every stage as most will train it."""
     scenario = Scenario.load(str(file))
     watch = Watch(device)
     engine = LocalEngine(scenario, folder / "results", watch)
@@ -197,6 +241,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Checks of every stage on a GPU.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="models of no size, to try the checks themselves")
+    parser.add_argument("--only", choices=("all", "stages", "variants"), default="all")
     parser.add_argument("--folder", type=Path, help="a new folder to work in and keep (default: temporary)")
     parser.add_argument("--out", type=Path, help="write the section to this Markdown file as well")
     arguments = parser.parse_args()
@@ -212,7 +257,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tuition-gpu-") as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        run_checks(report, TINY if arguments.tiny else GPU, folder, arguments.device)
+        run_checks(report, TINY if arguments.tiny else GPU, folder, arguments.device, arguments.only)
     report.say("done")
     report.write()
     print(report.markdown())

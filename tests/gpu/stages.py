@@ -134,13 +134,14 @@ def run_stage(engine: LocalEngine, watch: Watch, stage: str) -> StageFigures:
     *long, short = ROUTES[stage]
     for text in long:
         try:
-            return _run(engine, watch, stage, text)
+            return run_route(engine, watch, stage, text)
         except Exception:
             watch.close()  # an earlier stage of the long route may be to blame
-    return _run(engine, watch, stage, short)
+    return run_route(engine, watch, stage, short)
 
 
-def _run(engine: LocalEngine, watch: Watch, stage: str, text: str) -> StageFigures:
+def run_route(engine: LocalEngine, watch: Watch, stage: str, text: str) -> StageFigures:
+    """Train a route (what of it is not stored), and read what its block of a stage took."""
     route = compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
     block = next(block for block in route.blocks if block.stage == stage)
     try:
@@ -186,15 +187,17 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
 
     load = Load(
         sequences=min(settings.micro_batch, settings.sequences_per_step),
-        rollouts=settings.sequences_per_step,
+        rollouts=settings.sequences_per_step if scenario.engine == "transformers" else 0,
         prompt=max(map(len, prompts)),
         completion=longest,
         accumulated=settings.accumulation() > 1,
         kl=block.stage.endswith("_rl") and settings.kl_coef > 0,
+        teacher_offloaded=scenario.file.hardware.offload_teacher,
     )
     trained, teacher = scenario.shape(block.model), scenario.shape(scenario.default_teacher)
     assert trained is not None  # its checkpoint is in the scenario's folder
-    return predict(block.stage, trained, teacher, load)
+    in_process = None if scenario.file.hardware.teacher_server else teacher
+    return predict(block.stage, trained, in_process, load, scenario.source(block.model).lora)
 
 
 def _longest_rollout(engine: LocalEngine, record: dict[str, Any]) -> int:
