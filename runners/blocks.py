@@ -186,11 +186,13 @@ class BlockTrainer:
             return self._carry_out(served, rows, scratch, on_step)
 
     def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
-        """Train a block in this process, or in several others."""
+        """Train a block in this process, or in others."""
         import torch
 
         self._check_engine(order)
-        if order.processes > 1:
+        if order.apart:
+            gc.collect()
+            torch.cuda.empty_cache()  # what this process keeps, they cannot have
             log = self._log(f"block-{order.block.key[:12]}")
             account = train_in_processes(order, rows, scratch, log, on_step)
             return Left(

@@ -1,4 +1,4 @@
-"""One of the processes that train a block: python -m runners.child FOLDER, started by `runners.launch`."""
+"""A process that trains a block, alone or with others: python -m runners.child FOLDER, started by `runners.launch`."""
 
 import json
 import os
@@ -44,7 +44,8 @@ def main(folder: Path) -> None:
     finally:
         grader.close()
     peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
-    torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
+    if order.processes > 1:
+        torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
     if state.is_main_process:
         (folder / OUT).mkdir()
         save_result(order, result, folder / OUT)

@@ -1,4 +1,4 @@
-"""Training a block in several processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
+"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
 
 The parent hands over a work order and rows as JSON and gets back a folder. Gradients are averaged over processes (DDP).
 A child that dies is a failed block with its log; a parent that stops or dies takes the children with it.
@@ -47,7 +47,7 @@ def train_in_processes(
     log: Path,
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Train a block in `order.processes` processes; what it leaves is in `folder`/out.
+    """Train a block in `order.processes` processes besides this one; what it leaves is in `folder`/out.
 
     Returns {"peak_memory_bytes": of the largest process}. LaunchError when a process died.
     """
@@ -70,9 +70,10 @@ def train_in_processes(
     finally:
         end_session(process)
     if process.returncode or not (folder / META).exists():
+        many = f"{order.processes} processes" if order.processes > 1 else "a process of its own"
         raise LaunchError(
-            f"training in {order.processes} processes ended with {how_it_ended(process.returncode)} "
-            f"({last_error(log)}): read {log}, and run the same command again"
+            f"training in {many} ended with {how_it_ended(process.returncode)} ({last_error(log)}): read {log}, and "
+            "run the same command again; where memory was short, `tuition doctor --scenario` says what needs less"
         )
     document: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
     return document
@@ -80,6 +81,8 @@ def train_in_processes(
 
 def _command(order: WorkOrder, folder: Path) -> list[str]:
     child = ["-m", "runners.child", str(folder)]
+    if order.processes == 1:
+        return [sys.executable, *child]
     if order.device == "cpu":
         # `accelerate launch` starts several processes on a CPU by mpirun only; on GPUs it starts them as this does.
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]

@@ -63,6 +63,16 @@ class WorkOrder(BaseModel):
     processes: int = 1
     sharded: bool = False
 
+    @property
+    def apart(self) -> bool:
+        """Whether other processes than the engine's train it: several, or one that holds vLLM beside the trainer.
+
+        What vLLM took of a GPU comes back for certain only when its process ends.
+        """
+        drawn = self.block.stage in ("teacher_rl", "student_rl", "opd")
+        colocated = drawn and self.engine == "vllm" and self.vllm.rollout_server is None
+        return self.processes > 1 or (colocated and self.device == "cuda")
+
     def stage_settings(self) -> Settings:
         """The settings in their stage's type."""
         stage = self.block.stage

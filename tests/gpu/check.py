@@ -177,7 +177,7 @@ def check_variants(report: Report, file: Path, folder: Path, device: str) -> Non
     report.check("vLLM and transformers: score", lambda: variants.check_scores(file, folder, device))
     for text in (variants.GRPO, variants.OPD):
         report.check(
-            f"vLLM in the process: {text}",
+            f"vLLM beside the trainer: {text}",
             lambda text=text: variants.check_vllm(file, folder / text.replace(" ", "-"), device, text),
         )
     for text in (variants.WARMUP, variants.OPD):

@@ -1,17 +1,16 @@
 """The same stages on a GPU in the other ways that a scenario may ask for: adapters, an offloaded teacher, vLLM.
 
-Each way is a copy of the scenario's file with a line changed, and a results folder of its own. Of vLLM: rollouts in the
-trainer's process, asleep while a step is trained, and a teacher behind a server on the same GPU.
+Each way is a copy of the scenario's file with a line changed, and a results folder of its own. Of vLLM: rollouts beside
+the trainer, asleep while a step is trained, and a teacher behind a server on the same GPU.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+import re
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import torch
+import pandas as pd
 import yaml
 
 from benchmarks.engines.vllm_engine import vllm_version
@@ -24,6 +23,8 @@ from tests.gpu.stages import STUDY, TEACHER, StageFigures, Watch, run_route
 
 GIB = 2**30
 GRPO, WARMUP, OPD = "student_rl=1", TEACHER + "warmup=1", TEACHER + "opd=1"
+# What vLLM logs when it goes to sleep.
+SLEPT = re.compile(r"Sleep mode freed ([\d.]+) GiB memory, ([\d.]+) GiB memory is still in use")
 VLLM: dict[str, Any] = {"engine": "vllm", "vllm": {"gpu_memory_utilization": 0.2}}
 
 
@@ -71,17 +72,22 @@ def check_offloaded(file: Path, folder: Path, device: str) -> tuple[str, bool]:
 
 
 def check_vllm(file: Path, folder: Path, device: str, text: str) -> tuple[str, bool]:
-    """A block whose rollouts vLLM draws in the trainer's process, twice; whether the two are equal is only told."""
-    memory = SleepMeter()
+    """A block whose rollouts vLLM draws beside the trainer, twice; whether the two are equal is only told."""
     colocated = vary(file, "colocated", VLLM)
-    with memory.listening():
-        ways = [train(colocated, folder / f"vllm-{place}", text, device) for place in range(2)]
-    again = compare(ways[0].model, ways[1].model)
-    rate = ways[0].figures.rollout_tokens_per_second or 0.0
-    slept = device == "cpu" or (bool(memory.asleep) and min(memory.asleep) < max(memory.awake))
-    return (
-        f"rollouts {rate:,.0f} tokens/s; {_cost(ways[0], 'block')}; two runs: {again}; {memory}"
-    ), rate > 0 and slept
+    models, told = [], []
+    for place in ("first", "again"):
+        with closing(LocalEngine(Scenario.load(str(colocated)), folder / place)) as engine:
+            route = compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
+            engine.run(route, STUDY)
+            record, path = engine.store.record(route.final), engine.store.path(route.final)
+        assert record is not None
+        curves = pd.read_parquet(path / "train.parquet")
+        step = float(curves["seconds"][1:].median())
+        told.append(f"{place} {record['seconds']:.1f} s, step {step:.3f} s")
+        models.append(path / "model")
+    slept = [line for log in folder.rglob("block-*.log") for line in SLEPT.findall(log.read_text(errors="replace"))]
+    asleep = f"asleep it frees {slept[-1][0]} GiB, {slept[-1][1]} GiB stay taken" if slept else "vLLM did not sleep"
+    return f"{'; '.join(told)}; the two: {compare(*models)}; {asleep}", device == "cpu" or bool(slept)
 
 
 def check_teacher_server(file: Path, folder: Path, device: str, text: str) -> tuple[str, bool]:
@@ -113,40 +119,6 @@ def check_scores(file: Path, folder: Path, device: str) -> tuple[str, bool]:
 def without_vllm() -> str | None:
     """Why vLLM cannot be checked; None where it can."""
     return None if vllm_version() else "vLLM is not installed here"
-
-
-@dataclass
-class SleepMeter:
-    """Bytes of the device that are taken, by all of this process, when vLLM has gone to sleep and when it is awake."""
-
-    asleep: list[int] = field(default_factory=list)
-    awake: list[int] = field(default_factory=list)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """While it lasts, vLLM's sleeping and waking are followed by a look at the device."""
-        from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
-
-        def looking(change: Callable[..., Any], into: list[int]) -> Callable[..., Any]:
-            def change_and_look(*args: Any, **kwargs: Any) -> Any:
-                result = change(*args, **kwargs)
-                torch.cuda.empty_cache()
-                free, total = torch.cuda.mem_get_info()
-                into.append(total - free)
-                return result
-
-            return change_and_look
-
-        with (
-            patch.object(LLM, "sleep", looking(LLM.sleep, self.asleep)),
-            patch.object(LLM, "wake_up", looking(LLM.wake_up, self.awake)),
-        ):
-            yield
-
-    def __str__(self) -> str:
-        if not self.asleep or not self.awake:
-            return "vLLM did not sleep"
-        return f"device memory {max(self.awake) / GIB:.1f} GiB awake, {min(self.asleep) / GIB:.1f} GiB asleep"
 
 
 def _cost(way: Way, name: str) -> str:

@@ -26,6 +26,7 @@ from runners.engine import LocalEngine, Silent
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
 from runners.teacher_server import TeacherServerError
+from runners.work import WorkOrder
 
 TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
 
@@ -113,6 +114,19 @@ def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
     curves = pd.read_parquet(engine.store.path(route.final) / "train.parquet")
     assert curves["mean_tokens"].between(1, 24).all()
     assert make_engine("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
+
+
+def test_a_block_in_a_process_of_its_own_is_the_same_block(
+    make_engine: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where vLLM's memory comes back only with the end of its process."""
+    engine = make_engine(engine="vllm")
+    route = _route(engine, "student_rl=2")
+    here = engine.run(route, "here")
+    monkeypatch.setattr(WorkOrder, "apart", property(lambda order: True))
+    there = make_engine("apart", engine="vllm")
+    assert there.run(route, "there").weights_sha256 == here.weights_sha256
+    assert len(list(there.store.folder.parent.glob("logs/block-*.log"))) == 2
 
 
 def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
