@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,8 +78,9 @@ def test_two_processes_train_a_block_twice_the_same(
 
 
 def test_a_dead_process_fails_the_block_with_its_log(
-    together: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+    together: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the block's folder: only our own children name it
     together["stages"]["student_rl"]["steps"] = 400
     scenario = load(together)
     engine = LocalEngine(scenario, tmp_path / "results")
@@ -86,7 +88,7 @@ def test_a_dead_process_fails_the_block_with_its_log(
     class Killer(Silent):
         def block_step(self, block: Any, step: int, steps: int) -> None:
             if step == 1:
-                os.kill(_children("tuition-")[-1].pid, signal.SIGKILL)
+                os.kill(_children(str(tmp_path))[-1].pid, signal.SIGKILL)
 
     engine.listener = Killer()
     route = _route(scenario, "student_rl=1")
@@ -95,7 +97,7 @@ def test_a_dead_process_fails_the_block_with_its_log(
     engine.close()
     assert "\n" not in str(caught.value)
     assert engine.store.record(route.final) is None
-    assert _wait_for(lambda: not _children("tuition-"), 20)
+    assert _wait_for(lambda: not _children(str(tmp_path)), 20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
