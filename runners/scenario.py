@@ -196,6 +196,8 @@ class Scenario:
         # A server has a type and a random stream of its own.
         engine = "vllm server" if self.engine == "vllm" and hardware.vllm.rollout_server else self.engine
         environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
+        if hardware.dtype == "bfloat16":  # stores from before, whose warmup and opd were in float32, are not mixed in
+            environment["autocast"] = "every stage"
         if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
         if hardware.sharding != "none":

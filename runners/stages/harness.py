@@ -196,14 +196,29 @@ def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
     from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
 
     if work.teacher_url is None:
-        return DistillationTrainer, {"teacher_model": work.teacher}, DistillationConfig
+        return _autocast(DistillationTrainer), {"teacher_model": work.teacher}, DistillationConfig
     configuration = partial(
         ServerDistillationConfig,
         teacher_model_server_url=work.teacher_url,
         loss_top_k=work.teacher_top_k,
         loss_add_tail=True,
     )
-    return ServerDistillationTrainer, {}, configuration
+    return _autocast(ServerDistillationTrainer), {}, configuration
+
+
+def _autocast(trainer: Any) -> Any:
+    """A trainer whose loss is computed in the type of the scenario.
+
+    Accelerate casts in the model's forward pass, which TRL 1.16's distillation goes round: without this, a bridge in
+    bfloat16 trains in float32.
+    """
+
+    class Autocast(trainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            with self.accelerator.autocast():
+                return super().compute_loss(*args, **kwargs)
+
+    return Autocast
 
 
 def offload_teacher(trainer: Any, work: StageWork) -> None:
@@ -254,7 +269,8 @@ def run(trainer: Any) -> StageResult:
 def _free_vllm(trainer: Any) -> None:
     """Give back the memory of colocated vLLM, so that the next block's has room."""
     generation = getattr(trainer, "vllm_generation", None)
-    if generation is not None and hasattr(generation, "llm"):
+    # On a GPU its process ends with the block, and what sleeps cannot be taken apart.
+    if generation is not None and hasattr(generation, "llm") and trainer.accelerator.device.type == "cpu":
         from vllm.distributed import cleanup_dist_env_and_memory
 
         del generation.llm

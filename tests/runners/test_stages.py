@@ -15,6 +15,7 @@ from typing import Any
 import accelerate
 import pandas as pd
 import pytest
+import torch
 
 from planner.allocation import Allocation
 from planner.route import compile_route
@@ -117,3 +118,30 @@ def test_an_offloaded_teacher_teaches_the_same(
             engine.run(route, "offloaded")
             hashes.append([(block.key, engine.trainer.weights_sha256(block.key)) for block in route.blocks])
     assert hashes[0] == hashes[1] and len(began) == 2
+
+
+@pytest.mark.slow
+def test_every_stage_trains_in_the_type_that_the_scenario_names(
+    scenario_file: dict[str, Any],
+    load: Callable[..., Scenario],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained: set[torch.dtype] = set()
+    forward = torch.nn.Linear.forward
+
+    def noting(layer: torch.nn.Linear, values: torch.Tensor) -> torch.Tensor:
+        result = forward(layer, values)
+        if layer.training and result.requires_grad:
+            trained.add(result.dtype)
+        return result
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", noting)
+    scenario_file["hardware"]["dtype"] = "bfloat16"
+    scenario = load(scenario_file)
+    types = {}
+    with closing(LocalEngine(scenario, tmp_path)) as engine:
+        for stage, text in ROUTES.items():
+            engine.run(compile_route(Allocation.parse(text), scenario.recipe, 0), stage)
+            types[stage] = set(trained)
+    assert types == {stage: {torch.bfloat16} for stage in ROUTES}
