@@ -15,6 +15,7 @@ def main(folder: Path) -> None:
     """Carry out the order in `folder`; the first process writes what the block leaves."""
     _end_when_orphaned()
     told = json.loads((folder / ORDER).read_text())
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")  # what is printed here is the block's log; TRL would hush it
     os.environ["ACCELERATE_USE_CPU"] = str(told["device"] == "cpu")
     if told["sharded"]:
         os.environ.update(ENVIRONMENT)
