@@ -29,7 +29,7 @@ from app.options import (
     study_name,
 )
 from app.power_command import power
-from app.record_commands import evidence, record, recorded
+from app.record_commands import evidence, planners, record, recorded
 from app.scenario_commands import scenarios_app
 from app.silence import silence_libraries
 from app.smol_commands import smol_app
@@ -65,6 +65,7 @@ app.command(epilog="Example: tuition record --scenario micro --seeds 4 --workers
 app.command(epilog="Example: tuition recorded micro.parquet")(recorded)
 app.command("app", epilog="Example: tuition app results --port 8501")(dashboard)
 app.command(epilog="Example: tuition evidence --table micro.parquet --figure evidence.png")(evidence)
+app.command(epilog="Example: tuition planners --table micro.parquet --figure planners.png")(planners)
 
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 

@@ -30,7 +30,6 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from planner.sampler import SAMPLERS
-from planner.space import SpaceError
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
 from runners.eviction import gpu_seconds_at_stake
@@ -259,14 +258,8 @@ def _limit_store(
 
 def enqueued(scenario: Scenario) -> list[Allocation]:
     """Baselines and the paper's rule first, as far as the scenario's space holds them."""
-    allocations = []
-    for allocation in search_baselines(scenario).values():
-        try:
-            scenario.space.params_of(allocation)
-        except SpaceError:
-            continue  # the raw bridge and the replay control are no proposals; the test has them
-        allocations.append(allocation)
-    return allocations
+    # The raw bridge and the replay control are no proposals; the test has them.
+    return [allocation for allocation in search_baselines(scenario).values() if scenario.space.holds(allocation)]
 
 
 def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_path: Path) -> Outcome:

@@ -30,7 +30,7 @@ from benchmarks.records import write_bytes
 from benchmarks.statistics import Array
 from planner.allocation import Allocation
 from planner.route import Label, Recipe, Route, compile_route
-from planner.space import SearchSpace, SpaceError
+from planner.space import SearchSpace
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -249,16 +249,8 @@ def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float
 
 def split_means(table: RecordedTable) -> dict[Allocation, float]:
     """Mean validation scores over the draw seeds, of the allocations of the search space that every draw seed has."""
-
-    def may_be_proposed(allocation: Allocation) -> bool:
-        try:
-            table.header.space.params_of(allocation)
-        except SpaceError:
-            return False  # a control
-        return True
-
     means = validation_means(table, "draw")
-    return {allocation: mean for allocation, mean in means.items() if may_be_proposed(allocation)}
+    return {allocation: mean for allocation, mean in means.items() if table.header.space.holds(allocation)}
 
 
 def selected_split(table: RecordedTable) -> Allocation | None:

@@ -103,12 +103,13 @@ class Replay:
     def nearest_route(self, allocation: Allocation) -> Route:
         """The route of the recorded allocation that is nearest by `planner.coverage.distances`, itself if recorded.
 
-        With it, a study can search the whole space of the scenario; the first in the file among equally near ones.
+        With it, a study can search the whole space of the scenario. Never a control, which no search could propose; the
+        first in the file among equally near ones.
         """
         if allocation in self._recorded:
             return self._recorded[allocation].route
         if allocation not in self._nearest:
-            known = self.allocations
+            known = [one for one in self.allocations if self.table.header.space.holds(one)] or self.allocations
             apart = distances(self.table.header.space, [allocation], known)[0]
             self._nearest[allocation] = self._recorded[known[int(apart.argmin())]].route
         return self._nearest[allocation]

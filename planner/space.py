@@ -150,6 +150,14 @@ class SearchSpace(BaseModel):
             **transfer,
         )
 
+    def holds(self, allocation: Allocation) -> bool:
+        """Whether the allocation may be proposed; controls may not."""
+        try:
+            self.params_of(allocation)
+        except SpaceError:
+            return False
+        return True
+
     def params_of(self, allocation: Allocation) -> dict[str, Any]:
         """Parameters that decode to the allocation, so that it can be enqueued.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.dashboard.files import Problem, folders, reason
-from benchmarks import measured_boards
+from benchmarks import measured_boards, measured_planners
 from benchmarks.boards import MANIFEST, Board, Listed, compare_entry, is_board, read_entry, read_manifest
 from benchmarks.entries import SHORT_ID, EntryError
 from benchmarks.standings import Standings, standings
@@ -33,6 +33,15 @@ def board_folders(results: Path) -> dict[str, Path]:
         **found,
         **{f"{SHIPPED}{folder.name}": folder for folder in sorted(shipped.iterdir()) if is_board(folder)},
     }
+
+
+def planner_files(results: Path) -> dict[str, Path]:
+    """Files of measured planners by the name under which they are offered: those of the results folder first."""
+    own = [
+        path for path in sorted((results / "planners").glob("*.parquet")) if path.is_file() and not path.is_symlink()
+    ]
+    shipped = sorted(Path(measured_planners.__file__).parent.glob("*.parquet"))
+    return {**{path.stem: path for path in own}, **{f"{SHIPPED}{path.stem}": path for path in shipped}}
 
 
 def read_board(folder: Path) -> ShownBoard:

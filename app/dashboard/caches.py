@@ -15,6 +15,7 @@ from app.dashboard.files import Problem, stamp
 from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
 from app.dashboard.studies import Study, read_study, study_names
+from benchmarks.planners import read_planners
 
 Stamps = tuple[tuple[int, int], ...]
 
@@ -141,6 +142,16 @@ def _curves(results: str, keys: tuple[str, ...], _blocks: Sequence[Block]) -> pd
 def curves(results: Path, blocks: Sequence[Block]) -> pd.DataFrame:
     """Training curves of a chain; FileError as there."""
     return _curves(str(results), tuple(block.key for block in blocks), blocks)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _planners(file: str, stamped: tuple[int, int]) -> pd.DataFrame:
+    return read_planners(Path(file))
+
+
+def planners(file: Path) -> pd.DataFrame:
+    """Planners measured on a recorded table; PlannersError for what is none."""
+    return _planners(str(file), stamp(file))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Recomputing the leaderboard …")

@@ -257,6 +257,34 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
     return figure
 
 
+def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
+    """Scores of what planners hand over, by budget. Columns: planner, budget, mean, low, high (%), kind."""
+    figure, axes = _figure(3.0)
+    lines = frame[frame["kind"] == "planner"]
+    for place, (name, part) in enumerate(lines.groupby("planner", sort=False)):
+        colour = palette.series[place % len(palette.series)]
+        around = (part["mean"] - part["low"], part["high"] - part["mean"])
+        # Side by side, so that equal ones are seen.
+        shifted = part["budget"] * (1 + 0.008 * place)
+        axes.errorbar(
+            shifted, part["mean"], around, color=colour, marker=MARKERS[place % len(MARKERS)], markersize=5,
+            linewidth=1.2, capsize=2, label=_cut(name),
+        )  # fmt: skip
+    known = frame[frame["kind"] == "reference"].sort_values("mean", ascending=False, kind="stable")
+    for place, row in enumerate(records(known)):
+        axes.axhline(row["mean"], color=palette.text, linewidth=0.8, linestyle=":")
+        side, offset = ("top", -3) if place == 0 else ("bottom", 2)  # two that are equal stand on either side
+        axes.annotate(
+            f"{_cut(row['planner'])} ({row['budget']:,.0f} GPU-s)", (0.99, row["mean"]), (0, offset),
+            xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5, va=side, ha="right",
+        )  # fmt: skip
+    axes.set_xlabel("budget, GPU-s")
+    axes.set_ylabel("test score of the choice, %")
+    _tidy(axes, "both")
+    figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1)
+    return figure
+
+
 def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """Blocks as a tree from left to right. Columns: place, parent_place (-1), depth, row, label, uses, score (%)."""
     from matplotlib import colormaps

@@ -139,3 +139,19 @@ def is_testing(study: Study, now: float | None = None) -> bool:
     except OSError:
         return False
     return (now if now is not None else time.time()) - changed < QUIET_SECONDS
+
+
+def seconds_since_a_trial(study: Study, now: float | None = None) -> float | None:
+    """Since the last trial ended, while what follows it may not have begun yet.
+
+    None where that is long ago, and of a study that is done: its report is younger than its last trial.
+    """
+    ended = study.trials["finished"].max()
+    if pd.isna(ended):
+        return None
+    last = ended.to_pydatetime().timestamp()  # the database holds local times without a zone
+    report = study.folder / "report.json"
+    if report.exists() and report.stat().st_mtime > last:
+        return None
+    since = max(0.0, (now if now is not None else time.time()) - last)
+    return since if since < QUIET_SECONDS else None

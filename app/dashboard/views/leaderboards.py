@@ -5,8 +5,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from app import planners
 from app.dashboard import caches, charts, latex, words
-from app.dashboard.boards import ShownBoard, board_folders
+from app.dashboard.boards import ShownBoard, board_folders, planner_files
 from app.dashboard.files import Problem, reason
 from app.dashboard.show import View, chart, choose, name_problems, switch, table
 from app.dashboard.studies import Study
@@ -14,6 +15,7 @@ from benchmarks.entries import EntryError, MeasuredEntry, ReportedEntry
 from benchmarks.exports import FORMATS
 from benchmarks.exports import words as export_words
 from benchmarks.exports.bibtex import board_record, entry_record
+from benchmarks.planners import SHARES, PlannersError, standings
 from benchmarks.standings import MeasuredTable, ReportedTable
 
 MIME = {"md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json"}
@@ -50,11 +52,33 @@ def show(view: View) -> None:
         if not shown.board.entries:
             st.info("No entry of this leaderboard can be shown.")
     elif part == "Planners":
-        st.info("No planner has been measured on this leaderboard: its entries are allocations.")
+        _planners(view)
     elif part == "Entry":
         _entry(shown)
     else:
         _export(shown)
+
+
+def _planners(view: View) -> None:
+    files = planner_files(view.results)
+    chosen = choose("Recorded table", "planners", list(files))
+    try:
+        frame = caches.planners(files[chosen])
+    except PlannersError as error:
+        name_problems([Problem(chosen, reason(str(error).replace(str(files[chosen]), files[chosen].name)))])
+        return
+    st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
+    st.caption(latex.escape(planners.caption(frame)))
+    names = {f"{planners.budget_of(frame, share):,.0f} GPU-s ({100 * share:.0f} %)": share for share in SHARES}
+    share = names[choose("Budget, of evaluating everything", "budget", list(names), list(names)[-1])]
+    table_of = pd.DataFrame([planners.words(standing) for standing in standings(frame, share)])
+    st.dataframe(table_of, hide_index=True, width="stretch")
+    table("planners", table_of)
+    left, _ = st.columns(2)
+    with left:
+        chart("planners by budget", "What a planner's choice scores, by budget.", charts.planners,
+              planners.chart_frame(frame))  # fmt: skip
+    st.caption(f"Measure others with {words.code('tuition planners --table TABLE')}.")
 
 
 def _of_study(study: Study) -> None:

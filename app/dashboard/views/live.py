@@ -29,7 +29,7 @@ def show(view: View) -> None:
 def _now(study: Study) -> None:
     found = live.progress(study)
     busy = live.running(study)
-    _progress(found, busy, live.is_testing(study))
+    _progress(found, busy, live.is_testing(study), live.seconds_since_a_trial(study))
     for trial in busy:
         _running(study, trial)
     if live.is_testing(study):
@@ -38,7 +38,7 @@ def _now(study: Study) -> None:
     st.caption(f"Refreshed every {REFRESH_SECONDS:.0f} seconds, last at {pd.Timestamp.now():%H:%M:%S}.")
 
 
-def _progress(found: live.Progress, busy: list[Running], testing: bool) -> None:
+def _progress(found: live.Progress, busy: list[Running], testing: bool, since: float | None) -> None:
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(found.counts.items())) or "no trial yet"
     of = "" if found.wanted is None else f" of {found.wanted:,}"
     left = "" if found.seconds_left is None else f"; about {words.duration(found.seconds_left)} left for the search"
@@ -51,8 +51,15 @@ def _progress(found: live.Progress, busy: list[Running], testing: bool) -> None:
             f"{words.whole(len(dead), 'trial is', 'trials are')} marked as running, but the process is gone. "
             "The search's command, given again, queues them anew and trains no stored block again."
         )
-    if not busy and not testing:
+    if busy or testing:
+        return
+    if since is None:
         st.info("Nothing is being trained in this study now.", icon=":material/check_circle:")
+    else:
+        st.info(
+            f"The last trial ended {words.duration(since)} ago; the next one, or the test, has not begun.",
+            icon=":material/hourglass_empty:",
+        )
 
 
 def _running(study: Study, trial: Running) -> None:

@@ -118,6 +118,18 @@ def test_a_shipped_leaderboard_is_recomputed_and_cited(made: Path, show: Open) -
     assert "@misc{" in show("leaderboards", made, part="Cite and export", **board).code[1].value
 
 
+def test_planners_are_shown_with_their_budget(made: Path, show: Open) -> None:
+    said = text(show("leaderboards", made, board="shipped: micro@1", part="Planners", planners="shipped: micro@1"))
+    assert "judge seed" in said and "tuition planners" in said
+
+
+def test_damaged_planners_are_named(own: Path, show: Open) -> None:
+    (own / "planners").mkdir()
+    (own / "planners" / "mine.parquet").write_text("no table")
+    said = text(show("leaderboards", own, board="shipped: micro@1", part="Planners", planners="mine"))
+    assert "mine" in said and "no table of planners" in said
+
+
 def test_live_names_failures(made: Path, show: Open) -> None:
     said = text(show("live", made))
     assert "5 trials of 8 finished" in said and "BlockError: full" in said and "Nothing is being trained" in said

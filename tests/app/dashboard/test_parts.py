@@ -1,6 +1,8 @@
 """What stands behind the pages: words, completions as Markdown, charts, the front, chains, logs, the index."""
 
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +13,10 @@ from app.dashboard.advice import with_option
 from app.dashboard.chains import by_weights, chain, largest, subtree, tree
 from app.dashboard.index import Block, blocks
 from app.dashboard.samples import Item
+from app.dashboard.studies import read_study
 from app.dashboard.views.allocations import front
 from benchmarks.statistics import Difference, Score
+from tests.app.dashboard.conftest import STUDY
 
 
 def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
@@ -118,3 +122,14 @@ def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
     assert set(index.refresh().items) == {"b" * 64}
     version = index.refresh().version
     assert index.refresh().version == version
+
+
+def test_between_two_trials_it_is_said_how_long_ago_the_last_one_ended(made: Path, tmp_path: Path) -> None:
+    results = Path(shutil.copytree(made, tmp_path / "results"))
+    study = read_study(results, STUDY)
+    ended = study.trials["finished"].max().to_pydatetime().timestamp()
+    assert live.seconds_since_a_trial(study, ended + 10) is None, "its report was written"
+    (results / "studies" / STUDY / "report.json").unlink()
+    assert live.seconds_since_a_trial(study, ended + 10) == pytest.approx(10)
+    assert live.seconds_since_a_trial(study, ended + 100) is None
+    assert live.seconds_since_a_trial(replace(study, trials=study.trials[:0]), ended) is None
