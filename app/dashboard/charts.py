@@ -261,7 +261,7 @@ def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """Scores of what planners hand over, by budget. Columns: planner, budget, mean, low, high (%), kind."""
     figure, axes = _figure(3.0)
     lines = frame[frame["kind"] == "planner"]
-    for place, (name, part) in enumerate(lines.groupby("planner", sort=False)):
+    for place, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure
         colour = palette.series[place % len(palette.series)]
         around = (part["mean"] - part["low"], part["high"] - part["mean"])
         # Side by side, so that equal ones are seen.

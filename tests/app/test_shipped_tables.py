@@ -62,5 +62,6 @@ def test_their_first_searches_are_repeated() -> None:
     shipped = read_planners(PLANNERS / path.name)
     if again["optuna"].iloc[0] != shipped["optuna"].iloc[0]:
         pytest.skip("another Optuna draws other proposals")
-    first = shipped[shipped["search"] == 0].reset_index(drop=True)
-    pd.testing.assert_frame_equal(again[list(first.columns)], first)
+    # TPE's proposals may hang on a processor's last digit; random ones do not.
+    first, now = (rows[(rows["search"] == 0) & ~rows["planner"].str.startswith("tpe")] for rows in (shipped, again))
+    pd.testing.assert_frame_equal(now[list(first.columns)].reset_index(drop=True), first.reset_index(drop=True))

@@ -106,6 +106,20 @@ def test_the_table_of_allocations_downloads_as_the_studys_trials(server: Server,
         assert percent == pytest.approx(100 * trials[number]["score"]["mean"])
 
 
+def test_planners_are_chosen_by_budget_and_their_table_downloads(server: Server, page: Any) -> None:
+    board = "shipped: micro@1"
+    open_page(
+        page, server.url("leaderboards", study=STUDY, board=board, part="Planners", planners=board), "Leaderboards"
+    )
+    assert "judge seeds" in main_text(page)
+    # Two buttons: of the table, and in the chart's menu, which is closed.
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="CSV").first.click()
+    frame = pd.read_csv(downloading.value.path())
+    assert set(frame["planner"]) == {"tpe", "random", "tpe, no named routes", "random, no named routes"}
+    assert frame["searches"].eq(100).all()
+
+
 def test_dark_and_narrow_pages_show_no_error_and_need_no_scrolling_sideways(server: Server, browser: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()
