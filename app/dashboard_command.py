@@ -29,7 +29,7 @@ def serve(results: Path, port: int, host: str) -> None:
     from streamlit.web import bootstrap
 
     import app.dashboard.main  # noqa: F401  (now, and not while the first reader waits)
-    from app.dashboard import caches
+    from app.dashboard.prepare import prepare
 
     entry = Path(__file__).with_name("dashboard") / "entry.py"
     options = {
@@ -49,5 +49,5 @@ def serve(results: Path, port: int, host: str) -> None:
     sys.argv = [str(entry), str(results)]
     bootstrap.load_config_options(flag_options=flags)
     typer.echo(f"Reading {results} …", err=True)
-    caches.prepare(results)
+    prepare(results)
     bootstrap.run(str(entry), False, [str(results)], flags)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import boards, chains, charts, index, samples
+from app.dashboard import boards, chains, index, samples
 from app.dashboard.boards import ShownBoard
 from app.dashboard.files import Problem, stamp
 from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
-from app.dashboard.studies import Study, read_study, study_names
+from app.dashboard.studies import Study, read_study
 from benchmarks.planners import read_planners
 
 Stamps = tuple[tuple[int, int], ...]
@@ -48,20 +48,6 @@ def items(results: Path, name: str) -> Mapping[str, Item]:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _indexes(results: str) -> tuple[Index[Block], Index[StoredScore]]:
     return index.blocks(Path(results)), index.scores(Path(results))
-
-
-def prepare(results: Path) -> None:
-    """Read all records and the study that the first page shows, and draw a chart, before anybody waits for it.
-
-    Reading while pages are served would be no faster for the reader: it takes the interpreter that draws the pages.
-    """
-    blocks(results)
-    scores(results)
-    names = study_names(results)
-    if names:
-        tree(results, names[0])
-    shares = pd.DataFrame({"teacher": [0.0, 1.0], "student": [1.0, 0.0], "unspent": [0.0, 0.0], "score": [1.0, 2.0]})
-    charts.render(charts.simplex, shares, "png")  # matplotlib reads its fonts and maps of colours now
 
 
 def blocks(results: Path) -> Found[Block]:

@@ -29,10 +29,7 @@ class View:
 def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
     """A chart of a frame, its downloads, and a text for those who cannot see it. `name` begins the files' names."""
     dark = st.context.theme.type == "dark"
-    # Of the frame's numbers and texts; as CSV they would take ten times as long.
-    told = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
-    content = hashlib.sha256(told + repr((draw.__name__, *frame.columns, options)).encode()).hexdigest()
-    st.image(_png(draw, frame, options, content, dark), caption=about, width="stretch")
+    st.image(_png(draw, frame, options, _content(draw, frame, options), dark), caption=about, width="stretch")
     with st.popover("Download", icon=":material/download:", key=f"download {name}"):
         for format, mime in MIME.items():
             file, make = words.file_name([name]), partial(charts.render, draw, frame, format, **options)
@@ -40,6 +37,18 @@ def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **optio
                 format.upper(), make, f"{file}.{format}", mime, key=f"{name} {format}", on_click="ignore"
             )
         table(name, frame)
+
+
+def draw_before(draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
+    """Draw a chart, light and dark, that somebody will soon ask for."""
+    for dark in (False, True):
+        _png(draw, frame, options, _content(draw, frame, options), dark)
+
+
+def _content(draw: charts.Draw, frame: pd.DataFrame, options: dict[str, Any]) -> str:
+    """A hash of what is drawn: of the frame's numbers and texts; as CSV they would take ten times as long."""
+    told = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
+    return hashlib.sha256(told + repr((draw.__name__, *frame.columns, options)).encode()).hexdigest()
 
 
 def table(name: str, frame: pd.DataFrame, label: str = "CSV") -> None:

@@ -64,15 +64,21 @@ def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
         sort = choose("Sort by", "sort", list(SORTS))
     with columns[3]:
         pruned = switch_on("Pruned, repeated", "pruned", "Infeasible proposals, and proposals made before.")
-    kept = frame
+    return kept(frame, text, teacher, sort, pruned)
+
+
+def kept(
+    frame: pd.DataFrame, text: str = "", teacher: str = ALL, sort: str = "score", pruned: bool = False
+) -> pd.DataFrame:
+    """The trials that pass the filters, in order; by default those that the page shows first."""
     if not pruned:
-        kept = kept[(kept["state"] != PRUNED) & kept["repeat_of"].isna()]
+        frame = frame[(frame["state"] != PRUNED) & frame["repeat_of"].isna()]
     if text:
-        kept = kept[kept["allocation"].fillna("").str.contains(text, case=False, regex=False)]
+        frame = frame[frame["allocation"].fillna("").str.contains(text, case=False, regex=False)]
     if teacher != ALL:
-        kept = kept[kept["teacher"].isna()] if teacher == "none" else kept[kept["teacher"] == teacher]
+        frame = frame[frame["teacher"].isna()] if teacher == "none" else frame[frame["teacher"] == teacher]
     column, rising = SORTS[sort]
-    return kept.sort_values([column, "number"], ascending=[rising, True])
+    return frame.sort_values([column, "number"], ascending=[rising, True])
 
 
 def _table(study: Study, chosen: pd.DataFrame) -> None:
@@ -130,8 +136,13 @@ def _pictures(chosen: pd.DataFrame) -> None:
 
 
 def _simplex(done: pd.DataFrame) -> None:
+    chart("simplex", "Who the labels went to; colour is the validation score.", charts.simplex, simplex_frame(done))
+
+
+def simplex_frame(done: pd.DataFrame) -> pd.DataFrame:
+    """What `charts.simplex` draws of trials with a score."""
     total = (done["labels"] + done["labels_unspent"]).where(lambda sums: sums > 0, 1)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "trial": done["number"],
             "teacher": done["labels_teacher"] / total,
@@ -140,11 +151,16 @@ def _simplex(done: pd.DataFrame) -> None:
             "score": done["percent"],
         }
     )
-    chart("simplex", "Who the labels went to; colour is the validation score.", charts.simplex, frame)
 
 
 def _cost(done: pd.DataFrame) -> None:
-    frame = pd.DataFrame(
+    about = "Validation score against full cost; diamonds: no cheaper run scored as much. Bars: ± one error."
+    chart("cost", about, charts.cost, cost_frame(done))
+
+
+def cost_frame(done: pd.DataFrame) -> pd.DataFrame:
+    """What `charts.cost` draws of trials with a score."""
+    return pd.DataFrame(
         {
             "name": done["number"].map("#{}".format),
             "gpu_seconds": done["gpu_seconds_full"],
@@ -153,8 +169,6 @@ def _cost(done: pd.DataFrame) -> None:
             "front": front(done["gpu_seconds_full"], done["percent"]),
         }
     )
-    about = "Validation score against full cost; diamonds: no cheaper run scored as much. Bars: ± one error."
-    chart("cost", about, charts.cost, frame)
 
 
 def front(cost: pd.Series, score: pd.Series) -> pd.Series:

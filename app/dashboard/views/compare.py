@@ -63,7 +63,7 @@ def _chosen(items: Mapping[str, Item]) -> list[Item]:
     asked = [*st.query_params.get("with", "").split("~"), *st.session_state.get("with", [])]
     options = [*list(items)[:OFFERED], *(name for name in asked if name in items)]
     options = list(dict.fromkeys(options))
-    default = [name for name in options if items[name].tested][:2] or options[:2]
+    default = first({name: items[name] for name in options})
     names = several("Allocations and baselines", "with", options, default, MOST)
     chosen = [items[name] for name in names]
     if chosen:
@@ -72,6 +72,11 @@ def _chosen(items: Mapping[str, Item]) -> list[Item]:
             hide_index=True, width="stretch",
         )  # fmt: skip
     return chosen
+
+
+def first(items: Mapping[str, Item]) -> list[str]:
+    """What is compared before anybody chooses: the first two that were tested."""
+    return [name for name, item in items.items() if item.tested][:2] or list(items)[:2]
 
 
 def _protocol(offered: list[Protocol]) -> Protocol:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from app.dashboard import charts
 from app.dashboard.main import PAGES
+from app.dashboard.prepare import prepare
 from planner.study import open_study
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 
@@ -116,6 +118,24 @@ def test_a_shipped_leaderboard_is_recomputed_and_cited(made: Path, show: Open) -
     assert "Measured" in text(show("leaderboards", made, **board))
     assert "Verified now" in text(show("leaderboards", made, part="Entry", **board))
     assert "@misc{" in show("leaderboards", made, part="Cite and export", **board).code[1].value
+
+
+def test_what_the_first_visitor_asks_for_is_drawn_before(
+    own: Path, show: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(own)
+    drawn: list[str] = []
+    render = charts.render
+    monkeypatch.setattr(charts, "render", lambda draw, *a, **k: (drawn.append(draw.__name__), render(draw, *a, **k))[1])
+    assert not show("allocations", own).exception
+    assert drawn == []
+    show("allocations", own, find="teacher_rl")
+    assert sorted(drawn) == ["cost", "simplex"]
+
+
+def test_there_is_nothing_to_prepare_in_a_new_folder(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_planners_are_shown_with_their_budget(made: Path, show: Open) -> None:

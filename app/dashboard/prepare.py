@@ -1,0 +1,39 @@
+"""What is read and drawn before the dashboard serves: what its first visitor would wait for."""
+
+from pathlib import Path
+
+from app.dashboard import caches, charts, samples
+from app.dashboard.files import FileError
+from app.dashboard.show import draw_before
+from app.dashboard.studies import Study, study_names
+from app.dashboard.views import allocations, compare
+
+
+def prepare(results: Path) -> None:
+    """Read all records and the study that the first page shows, and draw the charts with most points.
+
+    Reading while pages are served would be no faster for the reader: it takes the interpreter that draws the pages.
+    """
+    caches.blocks(results)
+    found, _ = caches.scores(results)
+    names = study_names(results)
+    if not names:
+        return
+    caches.tree(results, names[0])
+    study = caches.study(results, names[0])
+    _draw_allocations(study)
+    chosen = [caches.items(results, study.name)[name] for name in compare.first(caches.items(results, study.name))]
+    for protocol in samples.protocols(chosen, found)[:1] if len(chosen) > 1 else []:
+        for item in chosen:
+            try:
+                caches.sampled(results, item, protocol, found)
+            except FileError:
+                continue  # the page names it
+
+
+def _draw_allocations(study: Study) -> None:
+    frame = allocations.prepared(study)
+    done = frame if frame.empty else allocations.kept(frame).dropna(subset=["percent"])
+    if not done.empty:
+        draw_before(charts.simplex, allocations.simplex_frame(done))
+        draw_before(charts.cost, allocations.cost_frame(done))
