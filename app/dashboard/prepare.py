@@ -6,7 +6,7 @@ from app.dashboard import caches, charts, samples
 from app.dashboard.files import FileError
 from app.dashboard.show import draw_before
 from app.dashboard.studies import Study, study_names
-from app.dashboard.views import allocations, compare
+from app.dashboard.views import allocations, compare, tree
 
 
 def prepare(results: Path) -> None:
@@ -19,7 +19,9 @@ def prepare(results: Path) -> None:
     names = study_names(results)
     if not names:
         return
-    caches.tree(results, names[0])
+    blocks = caches.tree(results, names[0])
+    if not blocks.empty:
+        draw_before(charts.tree, tree.drawn_frame(blocks))
     study = caches.study(results, names[0])
     _draw_allocations(study)
     chosen = [caches.items(results, study.name)[name] for name in compare.first(caches.items(results, study.name))]
@@ -37,3 +39,4 @@ def _draw_allocations(study: Study) -> None:
     if not done.empty:
         draw_before(charts.simplex, allocations.simplex_frame(done))
         draw_before(charts.cost, allocations.cost_frame(done))
+        draw_before(charts.parallel, allocations.parallel_frame(done))

@@ -179,15 +179,20 @@ def front(cost: pd.Series, score: pd.Series) -> pd.Series:
 
 
 def _parallel(done: pd.DataFrame) -> None:
+    drawn, about = parallel_frame(done), "One line a run: blocks by stage, cost and score."
+    if len(done) > MOST_LINES:
+        about += f" Drawn are the best and a regular part of the rest, {len(drawn):,} of {len(done):,}."
+    chart("parallel", about, charts.parallel, drawn)
+
+
+def parallel_frame(done: pd.DataFrame) -> pd.DataFrame:
+    """What `charts.parallel` draws of trials with a score: the best, and a regular part of the rest."""
     varied = [name for name in COUNTS if done[name].nunique() > 1]
     frame = done[[*varied, "gpu_seconds_full", "percent"]].rename(
         columns={"gpu_seconds_full": "GPU-s", "percent": "validation score, %"}
     )
-    drawn, about = frame.dropna(), "One line a run: blocks by stage, cost and score."
-    if len(drawn) > MOST_LINES:
-        ordered = drawn.sort_values(drawn.columns[-1], ascending=False)
-        drawn = pd.concat(
-            [ordered.head(MOST_LINES // 4), ordered.iloc[MOST_LINES // 4 :: len(drawn) // MOST_LINES + 1]]
-        )
-        about += f" Drawn are the best and a regular part of the rest, {len(drawn):,} of {len(frame):,}."
-    chart("parallel", about, charts.parallel, drawn)
+    whole = frame.dropna()
+    if len(whole) <= MOST_LINES:
+        return whole
+    ordered = whole.sort_values(whole.columns[-1], ascending=False)
+    return pd.concat([ordered.head(MOST_LINES // 4), ordered.iloc[MOST_LINES // 4 :: len(whole) // MOST_LINES + 1]])

@@ -28,14 +28,13 @@ def show(view: View) -> None:
     names = {f"{label} {key[:12]}": place for label, key, place in forks[["label", "key", "place"]].to_numpy()}
     below = choose("Show what is below", "node", [WHOLE, *names])
     shown = frame if below == WHOLE else chains.subtree(frame, names[below])
-    drawn = chains.largest(shown, DRAWN)
+    drawn = drawn_frame(shown)
     if len(drawn) < len(shown):
         st.caption(f"Drawn are the {len(drawn)} blocks that most runs use, of {len(shown):,}.")
     left, right = st.columns(2)
     with left:
-        columns = ["place", "parent_place", "depth", "row", "label", "uses", "score"]
         about = "Blocks from the base models to the right; size: runs that use it, colour: the best score below."
-        chart("tree", about, charts.tree, drawn[columns].reset_index(drop=True))
+        chart("tree", about, charts.tree, drawn)
     with right:
         _table(shown)
 
@@ -70,3 +69,9 @@ def _table(shown: pd.DataFrame) -> None:
     if len(shown) > LISTED:
         st.caption(f"The first {LISTED:,} of {words.whole(len(shown), 'block')}; the CSV holds all.")
     table("blocks", shown.drop(columns=["place", "parent_place", "row"]))
+
+
+def drawn_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """What `charts.tree` draws of a tree's blocks."""
+    columns = ["place", "parent_place", "depth", "row", "label", "uses", "score"]
+    return chains.largest(frame, DRAWN)[columns].reset_index(drop=True)
