@@ -24,7 +24,7 @@ from scipy import stats
 
 from benchmarks.baselines import DIRECT, TESTED_BY_SEARCH
 from benchmarks.multiplicity import rank_intervals
-from benchmarks.recorded import RecordedError, RecordedTable, split_means
+from benchmarks.recorded import RecordedError, RecordedTable
 from benchmarks.records import file_sha256, write_bytes
 from benchmarks.replay import Replay
 from benchmarks.statistics import Difference, standard_error
@@ -79,6 +79,8 @@ def measure(
 ) -> pd.DataFrame:
     """One row for each planner, draw seed, search and budget, and for what no planner chose ("reference").
 
+    A search hands over what it had found when its budget ran out, and at least its first trial.
+
     Args:
         path: the table's file, whose hash the rows carry.
         table: what was read from it.
@@ -89,13 +91,14 @@ def measure(
         PlannersError: for a table without a draw seed or without a judge seed that has every allocation.
     """
     draws = table.seeds("draw")
-    proposals = list(split_means(table))
+    # What a search may be handed: recorded with a draw seed, and no control.
+    proposals = [a for a in table.allocations if table.header.space.holds(a) and table.seeds("draw", a)]
     judges = [seed for seed in table.seeds("judge") if all((a, seed) in table.index for a in proposals)]
     if not proposals or not judges:
         raise PlannersError("a draw seed and a judge seed with the same allocations are needed: record more seeds")
     rows: list[dict[str, Any]] = []
     for draw in draws:
-        whole = _take(Replay(table, draw), proposals)[-1]
+        whole = _take(Replay(table, draw), [a for a in proposals if (a, draw) in table.index])[-1]
         direct = _take(Replay(table, draw), [Allocation.parse(table.header.names[DIRECT])])[-1]
         for name, step in ((EVERYTHING, whole), (DIRECT, direct)):
             rows.append(_row("reference", name, draw, 0, step.spent / whole.spent, step.spent, step))
