@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from optuna.trial import TrialState, create_trial
 
 from app.dashboard import charts
@@ -123,6 +124,7 @@ def test_a_shipped_leaderboard_is_recomputed_and_cited(made: Path, show: Open) -
 def test_what_the_first_visitor_asks_for_is_drawn_before(
     own: Path, show: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    st.cache_resource.clear()  # other tests drew the same charts
     prepare(own)
     drawn: list[str] = []
     render = charts.render
