@@ -36,12 +36,17 @@ def make_evidence(path: Path, figure: Path | None) -> tuple[dict[str, Any], str]
     """The evidence of a table as JSON values and as Markdown; the figure is written if a path is given."""
     evidence = gather(read_table(path))
     if figure is not None:
-        if not figure.parent.is_dir():
-            raise RecordedError(f"--figure {figure}: there is no folder {figure.parent}; make it first")
-        if figure.suffix not in (".png", ".pdf", ".svg"):
-            raise RecordedError(f"--figure {figure}: give a name that ends in .png, .pdf or .svg")
+        check_figure(figure)
         plot(evidence, figure)
     return {"table": str(path), **to_json(evidence)}, markdown(evidence)
+
+
+def check_figure(figure: Path) -> None:
+    """RecordedError for a figure that could not be written there, or not in that format."""
+    if not figure.parent.is_dir():
+        raise RecordedError(f"--figure {figure}: there is no folder {figure.parent}; make it first")
+    if figure.suffix not in (".png", ".pdf", ".svg"):
+        raise RecordedError(f"--figure {figure}: give a name that ends in .png, .pdf or .svg")
 
 
 def gather(table: RecordedTable) -> Evidence:

@@ -6,17 +6,18 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from app.evidence import check_figure
 from app.progress import Reporter
 from benchmarks.planners import COMPARED_WITH, SHARES, Standing, measure, references, standings, write_planners
-from benchmarks.recorded import RecordedError, read_table
+from benchmarks.recorded import read_table
 
 
 def measure_planners(
     table: Path, searches: int, to: Path, figure: Path | None, quiet: bool
 ) -> tuple[dict[str, Any], str]:
     """Measure, write the rows to `to` and the figure if a path is given; standings as JSON values and as Markdown."""
-    if figure is not None and (figure.suffix not in (".png", ".pdf", ".svg") or not figure.parent.is_dir()):
-        raise RecordedError(f"--figure {figure}: give a .png, .pdf or .svg in a folder that exists")
+    if figure is not None:
+        check_figure(figure)
     recorded = read_table(table)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     reporter = Reporter(quiet=quiet)

@@ -24,7 +24,8 @@ def prepare(results: Path) -> None:
         draw_before(charts.tree, tree.drawn_frame(blocks))
     study = caches.study(results, names[0])
     _draw_allocations(study)
-    chosen = [caches.items(results, study.name)[name] for name in compare.first(caches.items(results, study.name))]
+    items = caches.items(results, study.name)
+    chosen = [items[name] for name in compare.first(items)]
     for protocol in samples.protocols(chosen, found)[:1] if len(chosen) > 1 else []:
         for item in chosen:
             try:

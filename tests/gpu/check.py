@@ -35,7 +35,7 @@ from runners.scenario import Scenario
 from tests.gpu import variants
 from tests.gpu.bases import GPU, TINY, Size, make_scenario
 from tests.gpu.resume import check_in_memory, check_resume
-from tests.gpu.stages import ROUTES, STUDY, StageFigures, Watch, run_route, run_stage, sampling_rate
+from tests.gpu.stages import ROUTES, STUDY, StageFigures, Watch, run_stage, sampling_rate
 from tests.speed.stage_overhead import CASES, measure
 
 VERSIONED = ("torch", "transformers", "trl", "accelerate", "peft")
@@ -189,13 +189,8 @@ def check_variants(report: Report, file: Path, folder: Path, device: str) -> Non
 
 def adapter(file: Path, folder: Path, text: str, device: str, stage: str) -> StageFigures:
     """A block of a stage that trains an adapter."""
-    watch = Watch(device)
-    engine = LocalEngine(Scenario.load(str(file)), folder / "adapted", watch)
-    try:
-        return replace(run_route(engine, watch, stage, text), stage=f"{stage}, LoRA")
-    finally:
-        watch.close()
-        engine.close()
+    way = variants.train(file, folder / "adapted", text, device, stage)
+    return replace(way.figures, stage=f"{stage}, LoRA")
 
 
 def check_stages(report: Report, file: Path, folder: Path, device: str) -> None:

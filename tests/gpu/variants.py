@@ -48,11 +48,12 @@ def vary(file: Path, name: str, hardware: dict[str, Any], lora: bool = False) ->
     return path
 
 
-def train(file: Path, results: Path, text: str, device: str) -> Way:
-    """Train a route's last block."""
+def train(file: Path, results: Path, text: str, device: str, stage: str | None = None) -> Way:
+    """Train a route; figures and weights of its first block of a stage, by default of its last block."""
     watch = Watch(device)
     with closing(LocalEngine(Scenario.load(str(file)), results, watch)) as engine:
-        block = compile_route(Allocation.parse(text), engine.scenario.recipe, 0).blocks[-1]
+        blocks = compile_route(Allocation.parse(text), engine.scenario.recipe, 0).blocks
+        block = blocks[-1] if stage is None else next(block for block in blocks if block.stage == stage)
         try:
             figures = run_route(engine, watch, block.stage, text)
         finally:
