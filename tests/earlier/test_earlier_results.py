@@ -1,0 +1,126 @@
+"""What commit e466b8e wrote still opens, resumes and verifies: store, studies, ledger, leaderboard, recorded table.
+
+`results-e466b8e.tar.xz` was written by that commit (`make.sh`), on a tiny scenario that lies in it as well.
+"""
+
+import json
+import tarfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import Command, Result
+
+ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
+SCENARIO = ("--scenario", "scenario.yaml")
+
+
+@pytest.fixture(autouse=True)
+def earlier(tmp_path: Path) -> Path:
+    """The results folder, as it was, in the folder that commands run in."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "results"
+
+
+def same_libraries(results: Path) -> bool:
+    """Whether the installed libraries are those that drew the archive's scores: a score's key names them."""
+    record = json.loads(next(results.glob("store/*/*/record.json")).read_text())
+    return all(version(name) == record["versions"][name] for name in ("torch", "transformers"))
+
+
+def document(result: Result) -> dict[str, Any]:
+    assert result.returncode == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+def trained(results: Path) -> int:
+    return sum(1 for _ in results.glob("store/[0-9a-f][0-9a-f]/*/record.json"))
+
+
+def test_a_finished_search_trains_nothing_and_reports_the_same(tuition: Command, earlier: Path) -> None:
+    before = json.loads((earlier / "studies" / "old" / "report.json").read_text())
+    blocks = trained(earlier)
+    report = document(
+        tuition("search", *SCENARIO, "--trials", "4", "--test-seeds", "1", "--study", "old", "--json", "--mix-versions")
+    )
+    assert report["blocks"]["executed_by_this_call"] == 0
+    assert trained(earlier) == blocks
+    assert report["leaderboard"] == before["leaderboard"]
+    for name in ("trials", "labels", "seed", "scenario_sha256"):
+        assert report[name] == before[name], name
+    assert report["test"]["runs"] == before["test"]["runs"]
+
+
+def test_a_search_that_was_begun_goes_on(tuition: Command, earlier: Path) -> None:
+    before = json.loads((earlier / "studies" / "begun" / "report.json").read_text())["trials"]
+    done = [(trial["number"], trial["allocation"], trial["score"]) for trial in before if trial["score"]]
+    report = document(
+        tuition(
+            "search", *SCENARIO, "--trials", "3", "--seed", "1", "--test-seeds", "0", "--study", "begun", "--json",
+            "--mix-versions",
+        )
+    )  # fmt: skip
+    now = [(trial["number"], trial["allocation"], trial["score"]) for trial in report["trials"] if trial["score"]]
+    assert len(done) == 2 and now[:2] == done and len(now) == 3
+
+
+def test_a_study_of_another_scenario_is_refused(tuition: Command, tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(path.read_text().replace("max_opd: 1", "max_opd: 2"))
+    result = tuition("search", *SCENARIO, "--trials", "4", "--study", "old", "--mix-versions")
+    assert result.returncode == 2 and "study 'old'" in result.stderr
+
+
+def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> None:
+    assert document(tuition("store", "verify", "--json"))["damaged"] == []
+    assert len(document(tuition("store", "list", "--json"))["blocks"]) == trained(earlier)
+    run = document(tuition("run", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json", "--mix-versions"))
+    assert not any(block["executed"] for block in run["blocks"])
+    # Rollouts are charged with the block that needed them.
+    record = next(
+        json.loads(file.read_text())
+        for file in earlier.glob("store/*/*/record.json")
+        if run["blocks"][1]["key"] in str(file)
+    )
+    assert run["blocks"][1]["gpu_seconds"] == pytest.approx(record["gpu_seconds"] + record["rollouts"]["gpu_seconds"])
+
+
+@pytest.mark.parametrize("model", ["base:student", "block"])
+def test_scores_of_bench_are_found(tuition: Command, earlier: Path, model: str) -> None:
+    if not same_libraries(earlier):
+        pytest.skip("other libraries than those of the archive draw other samples, under other keys")
+    if model == "block":
+        model = document(tuition("store", "list", "--json"))["blocks"][0]["key"]
+    bench = document(
+        tuition(
+            "bench", "--model", model, *SCENARIO, "--suite", "micro", "--limit", "4", "--samples", "2",
+            "--max-new-tokens", "8", "--json",
+        )
+    )  # fmt: skip
+    assert [score["samples_drawn_now"] for score in bench["scores"]] == [0]
+
+
+def test_a_leaderboard_verifies(tuition: Command) -> None:
+    found = document(tuition("leaderboard", "verify", "board", "--json"))["leaderboards"][0]
+    assert (found["measured"], found["mismatches"]) == (6, [])
+
+
+def test_a_leaderboard_of_the_study_is_made_again(tuition: Command, tmp_path: Path) -> None:
+    added = document(tuition("leaderboard", "add", "again", "--study", "old", "--json"))
+    assert {path.name for path in (tmp_path / "board" / "entries").iterdir()} == {f"{id}.json" for id in added["added"]}
+
+
+def test_studies_are_shown_exported_and_kept_from_pruning(tuition: Command, tmp_path: Path) -> None:
+    assert document(tuition("leaderboard", "show", "old-baselines", "--json"))["study"] == "old-baselines"
+    assert document(tuition("export", "half", "--study", "old", "--to", "exported", "--json"))["folder"]
+    assert (tmp_path / "exported" / "model.safetensors").exists()
+    pruned = document(tuition("store", "prune", "--max-store", "3MB", "--dry-run", "--json"))
+    assert pruned["kept_for_finalists"] > 0
+
+
+def test_a_recorded_table_is_read(tuition: Command) -> None:
+    table = document(tuition("recorded", "table.parquet", "--json"))
+    assert (table["rows"], len(table["seeds"])) == (22, 2)
