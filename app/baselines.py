@@ -18,17 +18,18 @@ from app.evaluation import Entry, evaluate, merge_entries, ordinary, test_seeds,
 from app.interrupts import Interrupts
 from app.plan import block_states, scoring_seconds
 from app.progress import Reporter
-from app.search import logged, scenario_baselines, study_folder
+from app.search import logged, scenario_baselines
+from app.store import find_store
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import write_json
+from benchmarks.results_folder import ResultsFolder
 from planner.allocation import Allocation
 from planner.cost import missing_blocks
 from planner.route import TEACHER_STAGES, Block, compile_route
 from planner.study import StudyError
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-from runners.store import BlockStore
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,12 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
     scenario = Scenario.load(request.scenario)
     chosen = _choose(request, scenario)
     name = _study_name(request, scenario)
-    folder = study_folder(request.results, name)
-    if (folder / "study.db").exists():
+    folder = ResultsFolder(request.results).study(name)
+    if folder.database.exists():
         raise StudyError(f"{name!r} is a search in {request.results}: give the baselines another --study name")
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     worked = (request.scenario, request.results, request.mix_versions)
-    with Reporter(request.quiet) as reporter, logged(folder / "logs" / "baselines.log"):
+    with Reporter(request.quiet) as reporter, logged(folder.log("baselines")):
         if request.workers > 1:
             train_in_workers(*worked, entries, seeds, name, request.workers, reporter)
         with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
@@ -79,8 +79,8 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
 
             engine = engine_of(scenario)
             if chosen.compared is not None:
-                path = folder / f"{DIRECT_COMPUTE}.json"
-                match = match_compute(engine, *worked, name, chosen.compared, seeds, path, request.workers, reporter)
+                kept = folder.direct_compute
+                match = match_compute(engine, *worked, name, chosen.compared, seeds, kept, request.workers, reporter)
                 entries.insert(1, match.entry())
             shuffled = engine_of(ordinary(scenario)) if any(entry.shuffled for entry in entries) else None
             ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
@@ -92,9 +92,9 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
         "direct_compute": match.model_dump(mode="json") if match else None,
         "notes": [match.sentence()] if match else [],
     }
-    write_json(document, folder / "leaderboard.json")
-    write_json({"leaderboard": document, "test": account}, folder / "report.json")
-    plot(ranked, folder / "leaderboard.png")
+    write_json(document, folder.leaderboard)
+    write_json({"leaderboard": document, "test": account}, folder.report)
+    plot(ranked, folder.figure)
     return document
 
 
@@ -129,7 +129,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
     """
     if request.finalists_of is None:
         return [], 0
-    path = study_folder(request.results, request.finalists_of) / "report.json"
+    path = ResultsFolder(request.results).study(request.finalists_of).report
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         sha256, seed, rows = (
@@ -188,7 +188,7 @@ def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
     """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
     scenario = Scenario.load(request.scenario)
     chosen = _choose(request, scenario)
-    store = BlockStore(request.results / "store") if (request.results / "store").is_dir() else None
+    store = find_store(request.results)
     costs, state = block_costs(scenario, store), block_states(store)
     blocks = scenario.recipe.num_label_blocks
     one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario

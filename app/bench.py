@@ -26,6 +26,7 @@ from benchmarks.engines.requests import Engine
 from benchmarks.grading import Grader
 from benchmarks.metrics import ladder, maj_at_k_score, pass_at_k_score
 from benchmarks.records import ScoreStore, answers_PK, correct_PK, finite, finite_fields
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.scoring import Progress, Scorer, SuiteScore, Task
 from benchmarks.statistics import Interval, Score, avg_at_k, bootstrap, score_interval
 from benchmarks.suites.catalog import home_scenario, load_by_name
@@ -120,7 +121,8 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
         "versions": {name: version(name) for name in VERSIONED},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    store = ScoreStore(request.results / "scores")
+    folder = ResultsFolder(request.results)
+    store = ScoreStore(folder.scores)
     rows = []
     with (
         Reporter(request.quiet) as reporter,
@@ -131,7 +133,7 @@ def run_bench(request: BenchRequest) -> dict[str, Any]:
         for preset in presets:
             engine.check(preset)
         clock = None if files is None else _gpu_clock()
-        scorer = Scorer(engine, store, grader, record, clock, interrupts.check)
+        scorer = Scorer(engine, store, folder.statements, grader, record, clock, interrupts.check)
         for suite, preset in zip(suites, presets, strict=True):
             task = Task(
                 weights=files.content_sha256 if files else f"served {request.model} at {request.url}",

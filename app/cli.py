@@ -34,6 +34,7 @@ from app.scenario_commands import scenarios_app
 from app.silence import silence_libraries
 from app.smol_commands import smol_app
 from app.store_commands import export, store_app
+from benchmarks.results_folder import ResultsFolder
 
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -123,7 +124,7 @@ def search(
     from runners.tracking import start_tracking
 
     silence_libraries()
-    start_tracking(track, results / "tracking")
+    start_tracking(track, ResultsFolder(results).tracking)
     limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
     result = run_search(
         SearchRequest(
@@ -178,7 +179,7 @@ def run(
 
     silence_libraries()
     confirm_trust(trust_remote_code)
-    start_tracking(track, results / "tracking")
+    start_tracking(track, ResultsFolder(results).tracking)
     document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
     print_json(document) if json else show_run(document)
 
@@ -233,7 +234,7 @@ def baselines(
     )
     confirm_trust(trust_remote_code)
     if not dry_run:
-        start_tracking(track, results / "tracking")
+        start_tracking(track, ResultsFolder(results).tracking)
     document = plan_baselines(request) if dry_run else run_baselines(request)
     if json:
         print_json(document)

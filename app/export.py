@@ -12,6 +12,7 @@ from app.model_card import write_card
 from app.single import allocations_by_name, find_allocation
 from app.store import StoreBusyError, open_store
 from benchmarks.records import publish_folder
+from benchmarks.results_folder import ResultsFolder
 from planner.allocation import AllocationError
 from planner.route import compile_route
 from runners.scenario import Scenario
@@ -43,7 +44,7 @@ def block_of_route(scenario_name: str, text: str, seed: int) -> str:
 
 def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     """The key of the block in which a tested row of a study ends; its first seed, unless one is given."""
-    path = results / "studies" / study / "report.json"
+    path = ResultsFolder(results).study(study).report
     try:
         tested: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["test"]["runs"]
         # A finalist's row is called "half = search #3": either half will do.

@@ -28,6 +28,7 @@ from benchmarks.leaderboard import from_json
 from benchmarks.measured import entry_of_scores, score_record
 from benchmarks.outcomes import TOLERANCE
 from benchmarks.reported import reported_entries
+from benchmarks.results_folder import ResultsFolder
 
 Addition = tuple[LeaderboardEntry, list[Path]]
 MAX_REPORT_BYTES = 256 << 20
@@ -78,7 +79,7 @@ def add(
 
 def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list[Addition]:
     """Entries of a tested study's rows with their sample files. EntryError when something is missing or differs."""
-    path = results / "studies" / study / "report.json"
+    path = ResultsFolder(results).study(study).report
     if not path.exists():
         raise EntryError(f"no report of study {study!r:.80} in {results}: run its search or its baselines first")
     with open_regular(path, MAX_REPORT_BYTES) as file:
@@ -114,7 +115,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             "labels_trained": row.labels_trained,
             "gpu_seconds": round(row.gpu_seconds, 3),
         }
-        entry, paths, score = entry_of_scores(results / "scores", runs, fields)
+        entry, paths, score = entry_of_scores(ResultsFolder(results).scores, runs, fields)
         if abs(score.mean - row.score.mean) > TOLERANCE:
             raise EntryError(
                 f"{row.name}: the report of {study} says {row.score.mean}, its samples {score.mean}: give the study's "
@@ -128,10 +129,11 @@ def score_addition(results: Path, prefix: str) -> Addition:
     """The entry of one checkpoint that `tuition bench` scored; what its training cost is not known and stays null."""
     if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
         raise EntryError(f"score {prefix!r:.80}: give a score's key or its first hex digits, 4 or more")
-    found = sorted(path.name for path in (results / "scores").glob(f"{prefix[:2]}/{prefix}*"))
+    scores = ResultsFolder(results).scores
+    found = sorted(path.name for path in scores.glob(f"{prefix[:2]}/{prefix}*"))
     if len(found) != 1:
         raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
-    record = score_record(results / "scores", found[0])
+    record = score_record(scores, found[0])
     try:
         model, command = record["model"]["label"], record["command"]
         code_version = record.get("code_version") or record["versions"]["tuition"]
@@ -150,7 +152,7 @@ def score_addition(results: Path, prefix: str) -> Addition:
         "code_version": code_version,
         "suite_verified": verified,
     }
-    entry, paths, _ = entry_of_scores(results / "scores", [(None, found[0])], fields)
+    entry, paths, _ = entry_of_scores(scores, [(None, found[0])], fields)
     return entry, paths
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.records import correct_PK
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
 from runners.store import BlockStore
 
@@ -58,7 +59,7 @@ def chain(store: BlockStore, key: str) -> list[tuple[str, dict[str, Any]]]:
 def _scores(results: Path, weights_sha256: str) -> list[str]:
     """One line for each stored score of these weights; damaged ones are left out."""
     lines = []
-    for file in sorted((results / "scores").glob("*/*/record.json")):
+    for file in sorted(ResultsFolder(results).scores.glob("*/*/record.json")):
         try:
             key = json.loads(file.read_text(encoding="utf-8"))["score_key"]
             if key["weights_sha256"] != weights_sha256:

@@ -7,6 +7,7 @@ from typing import Any
 from app.accounts import block_costs
 from app.evaluation import test_seeds
 from app.search import enqueued, search_baselines
+from app.store import find_store
 from planner.cost import BlockCosts, CheckpointState, missing_blocks
 from planner.route import Block, Route, compile_route
 from runners.memory import predict_stage
@@ -28,7 +29,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
     test_routes = [compile_route(a, scenario.recipe, s) for s in test_seeds(seed, num_test_seeds) for a in tested]
-    store = BlockStore(results / "store") if (results / "store").is_dir() else None
+    store = find_store(results)
     costs = block_costs(scenario, store)
     search = _price(scenario, search_routes, costs, store, "validation")
     test = _price(scenario, test_routes, costs, store, "test")

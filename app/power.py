@@ -15,6 +15,7 @@ from app.report import ReportError, load_leaderboard, studies, terminal
 from benchmarks.power import Components, Experiment, Power, PowerError, Size, detectable, estimate_components, smallest
 from benchmarks.power import power as power_of
 from benchmarks.records import RecordError, checked_table, correct_PK, file_sha256
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import Array
 
 SEEDS_SHOWN = (1, 2, 3, 5, 10)  # the table beside the answer
@@ -101,7 +102,7 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
         known = ", ".join(studies(results)) or "none"
         raise ReportError(f"no tested study {study!r} in {results} (tested studies: {known})")
     leaderboard = load_leaderboard(results, study)
-    path = results / "studies" / study / "report.json"
+    path = ResultsFolder(results).study(study).report
     try:
         runs: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["test"]["runs"]
         weights = {name: [str(run["weights_sha256"]) for run in several] for name, several in runs.items()}
@@ -118,7 +119,7 @@ def _score_tables(results: Path, suite: str, decoding: str, weights: set[str]) -
     """Outcomes (problems, samples) by the SHA-256 of the weights, from the stored scores, whose hashes are checked."""
     tables: dict[str, Array] = {}
     ids: dict[str, list[str]] = {}
-    for path in sorted(results.glob("scores/*/*/record.json")):
+    for path in sorted(ResultsFolder(results).scores.glob("*/*/record.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             key = record["score_key"]
@@ -142,7 +143,9 @@ def _score_tables(results: Path, suite: str, decoding: str, weights: set[str]) -
         tables[name], ids[name] = outcomes_PK, problem_ids
     absent = sorted(weights - tables.keys())
     if absent:
-        raise ReportError(f"weights {absent[0][:12]} have no score on {suite} in {results / 'scores'}: test them again")
+        raise ReportError(
+            f"weights {absent[0][:12]} have no score on {suite} in {ResultsFolder(results).scores}: test them again"
+        )
     if len({tuple(problems) for problems in ids.values()}) > 1:
         raise ReportError(f"the scores on {suite} are of different problems: use another --results folder")
     return tables

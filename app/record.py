@@ -34,7 +34,6 @@ from app.record_plan import (
     existing_table,
     header_of,
     read_rows,
-    rows_folder,
     scenario_label,
     training_order,
 )
@@ -53,6 +52,7 @@ from benchmarks.recorded import (
     write_table,
 )
 from benchmarks.records import write_json
+from benchmarks.results_folder import RecordingFolder, ResultsFolder
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine, RouteRun, Scored, Suite
@@ -75,23 +75,23 @@ def run_recording(request: RecordRequest) -> dict[str, Any]:
     """Record what is missing, and describe the table."""
     scenario = Scenario.load(request.scenario)
     path = request.table_path(scenario)
-    folder = rows_folder(request.results, scenario)
+    folder = ResultsFolder(request.results).recording(scenario.sha256)
     before = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder), Reporter(request.quiet) as reporter, logged(folder / "recording.log"):
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder), Reporter(request.quiet) as reporter, logged(folder.log):
         recording = _Recording(request, scenario, path, before, reporter)
         recording.record(allocations)
     return describe_table(path)
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / "recording.lock")
+def _only_one(folder: RecordingFolder) -> Iterator[None]:
+    lock = FileLock(folder.lock)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RecordingError(f"a recording is going on in {folder}: wait for it, or stop it first") from None
+        raise RecordingError(f"a recording is going on in {folder.path}: wait for it, or stop it first") from None
     try:
         yield
     finally:
@@ -110,7 +110,7 @@ class _Recording:
         self.before = before
         self.reporter = reporter
         self.header = header_of(scenario)
-        self.folder = rows_folder(request.results, scenario)
+        self.folder = ResultsFolder(request.results).recording(scenario.sha256)
         self.seeds = recorded_seeds(request.num_seeds)
 
     def record(self, allocations: Sequence[Allocation]) -> None:
@@ -131,7 +131,7 @@ class _Recording:
             allocation, seed = min(missing, key=lambda run: (run[1], str(run[0])))
             raise RecordingError(
                 f"{len(missing)} of {len(self.wanted)} runs failed, '{allocation}' with seed {seed} among them: see "
-                f"{self.folder / 'recording.log'}; the same command tries them again"
+                f"{self.folder.log}; the same command tries them again"
             )
 
     def done(self) -> set[Run]:
@@ -220,8 +220,8 @@ def record_worker(
 ) -> None:
     """One worker's part of the runs."""
     scenario = Scenario.load(request.scenario)
-    folder = rows_folder(request.results, scenario)
-    with logged(folder / "recording.log"), closing(_engine(scenario, request, remote)) as engine:
+    folder = ResultsFolder(request.results).recording(scenario.sha256)
+    with logged(folder.log), closing(_engine(scenario, request, remote)) as engine:
         _record_tasks(engine, request, tasks, recorded, done_before, total, remote.tasks(), remote)
 
 
@@ -268,9 +268,9 @@ def record_route(engine: LocalEngine, route: Route) -> RecordedRun:
     study = f"record:{scenario.sha256[:12]}"
     done = engine.run(route, study)
     run = _row(engine, done, engine.score(route.final, "validation", study), engine.score(route.final, "test", study))
-    folder = rows_folder(engine.store.folder.parent, scenario) / str(route.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(run.model_dump(mode="json"), folder / f"{route.allocation.id}.json")
+    path = engine.results.recording(scenario.sha256).row(route.seed, route.allocation.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(run.model_dump(mode="json"), path)
     return run
 
 

@@ -15,6 +15,7 @@ from app.options import (
     ScenarioOption,
     WorkersOption,
 )
+from benchmarks.results_folder import ResultsFolder
 
 
 def record(
@@ -121,6 +122,6 @@ def planners(
     from app.planners import measure_planners
     from app.progress import print_json
 
-    rows = to or results / "planners" / f"{table.stem}.parquet"
+    rows = to or ResultsFolder(results).planners / f"{table.stem}.parquet"
     document, text = measure_planners(table, searches, rows, figure, quiet or json)
     print_json(document) if json else typer.echo(text, nl=False)

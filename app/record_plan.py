@@ -17,6 +17,7 @@ from app.accounts import block_costs
 from app.direct_compute import extended, foreseen_replay, replays_of_direct
 from app.plan import block_states, peak_disk, scoring_seconds
 from app.search import scenario_baselines
+from app.store import find_store
 from benchmarks.baselines import UPSTREAM
 from benchmarks.recorded import (
     FIRST_RECORDED_SEED,
@@ -34,12 +35,12 @@ from benchmarks.recorded import (
     selected_split,
     table_bytes,
 )
+from benchmarks.results_folder import RecordingFolder, ResultsFolder
 from planner.allocation import Allocation
 from planner.cost import BlockCosts, missing_blocks
 from planner.coverage import candidates, cover
 from planner.route import Block, Route, compile_route
 from runners.scenario import Scenario
-from runners.store import BlockStore
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class RecordRequest:
 
     def table_path(self, scenario: Scenario) -> Path:
         """Where the table lies."""
-        return self.out or self.results / "recorded" / f"{scenario.name}.parquet"
+        return self.out or ResultsFolder(self.results).recorded_table(scenario.name)
 
 
 def scenario_label(scenario: Scenario) -> str:
@@ -111,15 +112,10 @@ def existing_table(path: Path, scenario: Scenario) -> RecordedTable | None:
     return table
 
 
-def rows_folder(results: Path, scenario: Scenario) -> Path:
-    """Where the rows of a scenario's recording lie until a table holds them, and after."""
-    return results / "recorded" / scenario.sha256[:12]
-
-
-def read_rows(folder: Path) -> list[RecordedRun]:
+def read_rows(folder: RecordingFolder) -> list[RecordedRun]:
     """The rows in a recording's folder; a damaged file is passed over with a warning, and its run recorded anew."""
     rows = []
-    for path in sorted(folder.glob("*/*.json")):
+    for path in folder.rows():
         try:
             rows.append(RecordedRun.model_validate_json(path.read_bytes()))
         except (ValueError, RecursionError) as error:
@@ -208,10 +204,10 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, table)
     seeds = recorded_seeds(request.num_seeds)
     wanted = [compile_route(a, scenario.recipe, seed) for seed in seeds for a in allocations]
-    recorded = [*(table.runs if table else ()), *read_rows(rows_folder(request.results, scenario))]
+    recorded = [*(table.runs if table else ()), *read_rows(ResultsFolder(request.results).recording(scenario.sha256))]
     done = {(run.allocation, run.seed): run for run in recorded}
     todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
-    store = BlockStore(request.results / "store") if (request.results / "store").is_dir() else None
+    store = find_store(request.results)
     costs = block_costs(scenario, store)
     missing: dict[str, Block] = {}
     for route in todo:

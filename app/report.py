@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.leaderboard import Meta, RankedRow, from_json, render
+from benchmarks.results_folder import ResultsFolder
 
 if TYPE_CHECKING:
     from app.search import SearchResult
@@ -47,7 +48,7 @@ def show_search(result: "SearchResult") -> None:
         console.print("Not tested (--test-seeds 0): validation scores chose these allocations and flatter them.")
         return
     console.print(render(result.ranked, result.meta))
-    console.print(f"Figure: {result.folder / 'leaderboard.png'}   Report: {result.folder / 'report.json'}")
+    console.print(f"Figure: {result.folder.figure}   Report: {result.folder.report}")
     console.print(
         "Next: the same command with more --trials goes on from here; --test-seeds 3 puts training variance into the "
         "errors;\n`tuition scenarios micro` shows the bench; README.md says how to plug in your own models and data.",
@@ -148,12 +149,12 @@ def show_baselines_plan(document: dict[str, Any]) -> None:
 
 def studies(results: Path) -> list[str]:
     """Names of the tested studies of a results folder."""
-    return sorted(path.parent.name for path in results.glob("studies/*/leaderboard.json"))
+    return [folder.name for folder in ResultsFolder(results).study_folders() if folder.leaderboard.exists()]
 
 
 def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
     """Read a study's leaderboard; ReportError when there is none or it is damaged."""
-    path = results / "studies" / study / "leaderboard.json"
+    path = ResultsFolder(results).study(study).leaderboard
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _check_leaderboard(document)

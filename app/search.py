@@ -26,6 +26,7 @@ from app.workers import Remote, run_workers
 from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
 from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
 from benchmarks.records import correct_PK, finite, write_json
+from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
@@ -35,8 +36,6 @@ from runners.engine import LocalEngine
 from runners.eviction import gpu_seconds_at_stake
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
-
-OPENING_LOCK = "opening.lock"  # held for milliseconds, while a command opens a study and queues its baselines
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,7 @@ class SearchResult:
     report: dict[str, Any]
     ranked: list[RankedRow] | None
     meta: Meta | None
-    folder: Path
-
-
-def study_folder(results: Path, study: str) -> Path:
-    """Where a study's own files lie."""
-    return results / "studies" / study
+    folder: StudyFolder
 
 
 def run_search(request: SearchRequest) -> SearchResult:
@@ -77,7 +71,7 @@ def run_search(request: SearchRequest) -> SearchResult:
     started = time.monotonic()
     scenario = Scenario.load(request.scenario)
     name = request.study or f"{scenario.name}-seed{request.seed}"
-    folder = study_folder(request.results, name)
+    folder = ResultsFolder(request.results).study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     ranked, meta = None, None
@@ -95,16 +89,16 @@ def run_search(request: SearchRequest) -> SearchResult:
             seconds = time.monotonic() - started
             report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
             # Written before the test as well: a baseline that fails must not cost the search its report.
-            write_json(report, folder / "report.json")
+            write_json(report, folder.report)
             if request.num_test_seeds:
-                with logged(folder / "logs" / "test.log"):
+                with logged(folder.log("test")):
                     seeds = test_seeds(request.seed, request.num_test_seeds)
                     ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
                 report |= {"leaderboard": to_json(ranked, meta), "test": account}
-                write_json(report["leaderboard"], folder / "leaderboard.json")
-                plot(ranked, folder / "leaderboard.png")
+                write_json(report["leaderboard"], folder.leaderboard)
+                plot(ranked, folder.figure)
         report["seconds"] = round(time.monotonic() - started, 1)
-        write_json(report, folder / "report.json")
+        write_json(report, folder.report)
     return SearchResult(report, ranked, meta, folder)
 
 
@@ -114,20 +108,20 @@ def open_engine(scenario: Scenario, request: SearchRequest, listener: Reporter |
     return closing(LocalEngine(scenario, request.results, blocks, request.mix_versions))
 
 
-def _open(request: SearchRequest, scenario: Scenario, name: str, folder: Path) -> optuna.Study:
+def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:
     """Open the study; what can be wrong is found before a folder is made."""
     if request.sampler not in SAMPLERS:
         raise StudyError(f"--sampler {request.sampler!r}: choose from {', '.join(SAMPLERS)}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sha256 = scenario.sha256
     enqueued(scenario)  # space and baselines are checked by making them
-    url = request.storage or f"sqlite:///{folder / 'study.db'}"
+    url = request.storage or f"sqlite:///{folder.database}"
     if request.storage is not None:
         study = open_study(name, url, sha256, request.seed, request.sampler)
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        folder.path.mkdir(parents=True, exist_ok=True)
         return study
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / OPENING_LOCK):  # two commands that start at once would both create the tables
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
         return open_study(name, url, sha256, request.seed, request.sampler)
 
 
@@ -161,10 +155,12 @@ def search_baselines(scenario: Scenario) -> dict[str, Allocation]:
     return {name: every[name] for name in TESTED_BY_SEARCH}
 
 
-def _search(study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
+def _search(
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: StudyFolder, reporter: Reporter
+) -> None:
     """The search, in this process or in workers; several commands may work on one study at once."""
     reporter.begin(f"search {study.study_name}", _finished(study), request.limits.trials)
-    with FileLock(folder / OPENING_LOCK):
+    with FileLock(folder.opening_lock):
         _queue_first(study, scenario, request)
     if request.workers > 1:
         run_workers(request.workers, search_worker, (request, study.study_name), reporter)
@@ -190,7 +186,7 @@ def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation
 def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     """One worker's part of a search: trials of the shared study until its limit is reached."""
     scenario = Scenario.load(request.scenario)
-    folder = study_folder(request.results, name)
+    folder = ResultsFolder(request.results).study(name)
     study = _open(request, scenario, name, folder)
     with open_engine(scenario, request, remote) as engine:
         _work_on(study, scenario, engine, request, folder, remote)
@@ -201,14 +197,14 @@ def _work_on(
     scenario: Scenario,
     engine: LocalEngine,
     request: SearchRequest,
-    folder: Path,
+    folder: StudyFolder,
     reporter: Reporter | Remote,
 ) -> None:
     done_before = _finished(study)
     total = request.limits.trials
 
     def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
-        log_path = folder / "logs" / f"trial-{number:04d}.log"
+        log_path = folder.trial_log(number)
         with logged(log_path):
             try:
                 return evaluate_on_validation(engine, route, study.study_name, log_path)
@@ -224,7 +220,7 @@ def _work_on(
             _limit_store(study, scenario, request, request.max_store_bytes, reporter)
         reporter.check()
 
-    locks = folder / "workers"
+    locks = folder.workers
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
         search(
@@ -286,7 +282,8 @@ def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_pa
 
 @contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Everything that is logged meanwhile goes to a file, appended."""
+    """Everything that is logged meanwhile goes to a file, appended. Its folder is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -16,6 +16,7 @@ from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import logged
 from benchmarks.records import finite_fields, write_json
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
@@ -39,11 +40,10 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
     shuffled = ordinary(blocked)
     seeds = test_seeds(0, num_seeds)
     ids = sorted(problem.id for problem in blocked.test)
-    folder = results / "studies" / f"{blocked.name}-shuffled"
+    folder = ResultsFolder(results).study(f"{blocked.name}-shuffled")
     study = f"shuffled:{blocked.sha256[:12]}"
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
     comparisons: dict[str, Any] = {}
-    with Reporter(quiet) as reporter, logged(folder / "logs" / "shuffled.log"), Interrupts(reporter.say) as stop:
+    with Reporter(quiet) as reporter, logged(folder.log("shuffled")), Interrupts(reporter.say) as stop:
         reporter.check = stop.check
         reporter.begin("blocked against shuffled", 0, total := 4 * num_seeds)
         done = 0
@@ -71,5 +71,5 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
         "seeds": list(seeds),
         "blocked_minus_shuffled": comparisons,
     }
-    write_json(document, folder / "report.json")
+    write_json(document, folder.report)
     return document

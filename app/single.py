@@ -8,6 +8,7 @@ from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import file_baselines, logged
 from benchmarks.records import correct_PK, finite_fields
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
@@ -37,8 +38,7 @@ def run_single(
     allocation = find_allocation(scenario, text)
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
-    log_path = results / "logs" / f"run-{allocation.id}-seed{seed}.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    log_path = ResultsFolder(results).log(f"run-{allocation.id}-seed{seed}")
     with Reporter(quiet) as reporter, logged(log_path), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
         study = f"run:{scenario.sha256[:12]}"

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.progress import print_json
 from app.report import show_prune_plan
 from benchmarks.records import RECORD_FILE, SAMPLES_FILE, file_sha256, move_aside
+from benchmarks.results_folder import ResultsFolder
 from planner.cost import CheckpointState
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.leases import Leases
@@ -111,11 +112,18 @@ def parse_size(text: str) -> int:
     return int(Decimal(match[1]) * UNITS[match[2].upper()])
 
 
+def find_store(results: Path) -> BlockStore | None:
+    """The store of a results folder; None when there is none."""
+    folder = ResultsFolder(results).store
+    return BlockStore(folder) if folder.is_dir() else None
+
+
 def open_store(results: Path) -> BlockStore:
     """The store of a results folder; StoreError when there is none."""
-    if not (results / "store").is_dir():
+    store = find_store(results)
+    if store is None:
         raise StoreError(f"no store in {results}: run a search there first, or name another folder with --results")
-    return BlockStore(results / "store")
+    return store
 
 
 def _listed(store: BlockStore) -> list[Listed]:
@@ -162,8 +170,11 @@ def verify_store(results: Path) -> dict[str, Any]:
             busy.append(key)
     damaged = [{"kind": "block", "key": key, "reason": reason} for key, reason in store.set_aside.items()]
     checked = {"blocks": len(keys) - len(busy)}
-    tables = {"rollouts": (store.folder / "rollouts", ROLLOUTS_FILE, "sha256")}
-    tables["scores"] = (results / "scores", SAMPLES_FILE, "samples_sha256")
+    folders = ResultsFolder(results)
+    tables = {
+        "rollouts": (folders.rollouts, ROLLOUTS_FILE, "sha256"),
+        "scores": (folders.scores, SAMPLES_FILE, "samples_sha256"),
+    }
     for kind, (folder, table, field) in tables.items():
         artefacts = sorted(path for path in folder.glob("[0-9a-f][0-9a-f]/*") if path.name[0] != ".")
         for artefact in artefacts:
@@ -222,7 +233,7 @@ def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> P
         for key, block in listed.items()
         for total_bytes, optimizer_bytes in (sizes[key],)
     ]
-    protected = finalists | in_use | needed | Leases(store.folder).keys() | set(keep)
+    protected = finalists | in_use | needed | Leases(ResultsFolder(results).leases).keys() | set(keep)
     evictions = choose_evictions(blocks, protected, kept_bytes - limit_bytes)
     busy = tuple(sorted(in_use & listed.keys()))
     return PrunePlan(limit_bytes, store_bytes, leftovers, evictions, listed, len(finalists), busy)
@@ -231,8 +242,8 @@ def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> P
 def finalist_blocks(results: Path) -> set[str]:
     """Keys of all blocks behind the tested routes of all studies; StoreError when a tested study does not tell them."""
     keys: set[str] = set()
-    for folder in sorted((results / "studies").glob("*/")):
-        report, tested = folder / "report.json", (folder / "leaderboard.json").exists()
+    for folder in ResultsFolder(results).study_folders():
+        report, tested = folder.report, folder.leaderboard.exists()
         try:
             test = json.loads(report.read_text(encoding="utf-8")).get("test") if report.exists() else None
             for runs in test["runs"].values() if test is not None else ():
@@ -244,8 +255,8 @@ def finalist_blocks(results: Path) -> set[str]:
             ) from None
         if test is None and tested:
             raise StoreError(
-                f"{folder} was tested but its report.json does not name the finalists' blocks, so nothing is pruned: "
-                "run its search again with its --test-seeds, it trains nothing and writes the report anew"
+                f"{folder.path} was tested but its report.json does not name the finalists' blocks, so nothing is "
+                "pruned: run its search again with its --test-seeds, it trains nothing and writes the report anew"
             )
     return keys
 
@@ -253,7 +264,8 @@ def finalist_blocks(results: Path) -> set[str]:
 def refuse_while_training(results: Path) -> None:
     """StoreBusyError when a search of the results folder runs, or a block is being trained in its store."""
     store = open_store(results)
-    searching = sorted({lock.parts[-3] for lock in results.glob("studies/*/workers/*.lock") if is_held(lock)})
+    studies = ResultsFolder(results).study_folders()
+    searching = [study.name for study in studies if any(map(is_held, study.workers.glob("*.lock")))]
     training = sorted(store.in_use() - set(store.block_keys()))
     who = [f"study {name} is searching" for name in searching] + [
         f"block {key[:12]} is in training" for key in training
@@ -267,8 +279,8 @@ def refuse_while_training(results: Path) -> None:
 
 def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
     """Folders of dead writers. A partial one names its writer; a retired or evicted one had its block's lock."""
-    store = results / "store"
-    for parent in (store, store / "rollouts", results / "scores"):
+    folders = ResultsFolder(results)
+    for parent in (folders.store, folders.rollouts, folders.scores):
         prefixes = [entry for entry in scan(parent) if re.fullmatch("[0-9a-f]{2}", entry.name)]
         for entry in (entry for prefix in prefixes if not prefix.is_symlink() for entry in scan(prefix)):
             match = LEFTOVER.fullmatch(entry.name)
@@ -276,13 +288,13 @@ def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
                 continue
             if match["name"] in in_use or (match["kind"] == "partial" and psutil.pid_exists(int(match["pid"] or 0))):
                 continue
-            yield Leftover(Path(entry.path), bytes_under(entry), parent != results / "scores")
+            yield Leftover(Path(entry.path), bytes_under(entry), parent != folders.scores)
 
 
 def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
     """Remove what was planned; a JSON-able account. Blocks in use or tested since are skipped and named."""
     refuse_while_training(results)
-    store, leases = open_store(results), Leases(results / "store")
+    store, leases = open_store(results), Leases(ResultsFolder(results).leases)
     with leases.no_changes():
         # Asked again: a search may have come and gone while the question stood.
         skipped = _remove(store, plan, finalist_blocks(results) | leases.keys())
@@ -293,7 +305,7 @@ def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
 
 def limit_store(results: Path, limit_bytes: int, keep: Collection[str]) -> PrunePlan | None:
     """Bring the store down to its limit while searches run; None when it is within it. `keep` stays, as do leases."""
-    store, leases = open_store(results), Leases(results / "store")
+    store, leases = open_store(results), Leases(ResultsFolder(results).leases)
     if bytes_under(store.folder) <= limit_bytes:
         return None
     with leases.no_changes():

@@ -1,11 +1,13 @@
 """Where everything lies in a results folder: the one place that joins its paths.
 
     results/
-        store/            blocks by key; store/rollouts, store/locks, store/leases
+        store/            blocks by key, and what `runners.store` keeps beside them; store/rollouts, store/leases
         scores/           scores by key
         statements/       what was asked in each scored suite
         studies/<study>/  what one study keeps for itself (`StudyFolder`)
-        recorded/         recordings of scenarios
+        recorded/         tables of recorded scenarios, and each recording's own files (`RecordingFolder`)
+        planners/         measured planners
+        boards/           leaderboards of one's own; so does leaderboards/
         logs/             logs of single runs, and of blocks that other processes train
         tracking/         trackers' files
         ledger.sqlite     labels that were spent, and what was trained
@@ -55,18 +57,22 @@ class StudyFolder:
         return self.path / "scenario.yaml"
 
     @property
-    def logs(self) -> Path:
-        """Logs, one a run."""
-        return self.path / "logs"
+    def direct_compute(self) -> Path:
+        """How `direct-compute` was matched."""
+        return self.path / "direct-compute.json"
+
+    def log(self, name: str) -> Path:
+        """A log by name: "test", "baselines", "shuffled"."""
+        return self.path / "logs" / f"{name}.log"
 
     def trial_log(self, number: int) -> Path:
         """The log of a trial."""
-        return self.logs / f"trial-{number:04d}.log"
+        return self.log(f"trial-{number:04d}")
 
     @property
-    def test_log(self) -> Path:
-        """The log of the test."""
-        return self.logs / "test.log"
+    def watched(self) -> tuple[Path, ...]:
+        """The files by which a change of the study is noticed."""
+        return self.database, self.path / "study.db-wal", self.report, self.leaderboard
 
     @property
     def workers(self) -> Path:
@@ -77,6 +83,31 @@ class StudyFolder:
     def opening_lock(self) -> Path:
         """Held for milliseconds, while a command opens the study and queues its baselines."""
         return self.path / "opening.lock"
+
+
+@dataclass(frozen=True)
+class RecordingFolder:
+    """The files of one scenario's recording, until a table holds its rows and after."""
+
+    path: Path
+
+    def row(self, seed: int, allocation_id: str) -> Path:
+        """The row of one run."""
+        return self.path / str(seed) / f"{allocation_id}.json"
+
+    def rows(self) -> list[Path]:
+        """The rows that are there."""
+        return sorted(self.path.glob("*/*.json"))
+
+    @property
+    def log(self) -> Path:
+        """The recording's log."""
+        return self.path / "recording.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the scenario is recorded."""
+        return self.path / "recording.lock"
 
 
 @dataclass(frozen=True)
@@ -96,6 +127,11 @@ class ResultsFolder:
         return self.store / "rollouts"
 
     @property
+    def leases(self) -> Path:
+        """What routes that are being run stand on."""
+        return self.store / "leases"
+
+    @property
     def scores(self) -> Path:
         """Scores by key."""
         return self.path / "scores"
@@ -110,20 +146,32 @@ class ResultsFolder:
         """Labels that were spent, and what was trained."""
         return self.path / "ledger.sqlite"
 
-    @property
-    def logs(self) -> Path:
-        """Logs that belong to no study."""
-        return self.path / "logs"
+    def log(self, name: str) -> Path:
+        """A log that belongs to no study, by name."""
+        return self.path / "logs" / f"{name}.log"
 
     @property
     def tracking(self) -> Path:
         """Trackers' files."""
         return self.path / "tracking"
 
+    def recorded_table(self, scenario: str) -> Path:
+        """The table of a recorded scenario, by the scenario's name."""
+        return self.path / "recorded" / f"{scenario}.parquet"
+
+    def recording(self, scenario_sha256: str) -> RecordingFolder:
+        """The folder of a scenario's recording, whether it is there or not."""
+        return RecordingFolder(self.path / "recorded" / scenario_sha256[:12])
+
     @property
-    def recorded(self) -> Path:
-        """Recordings of scenarios."""
-        return self.path / "recorded"
+    def planners(self) -> Path:
+        """Measured planners, one table each."""
+        return self.path / "planners"
+
+    @property
+    def boards(self) -> tuple[Path, ...]:
+        """Folders that hold leaderboards."""
+        return self.path / "boards", self.path / "leaderboards"
 
     @property
     def studies(self) -> Path:

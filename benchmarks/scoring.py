@@ -93,7 +93,8 @@ class SuiteScore:
 class Scorer:
     """What all suites of a bench share.
 
-    `engine` draws the completions, `grader` compares the answers, `store` is where scores are kept. `record` holds
+    `engine` draws the completions, `grader` compares the answers, `store` is where scores are kept, `statements` the
+    folder that keeps what was asked. `record` holds
     further fields for `record.json` (model's label, command, host, versions). `gpu_clock` counts the seconds of the
     device that draws; None where they cannot be counted. `check` is called between batches, where a stop loses
     nothing; it may raise.
@@ -101,6 +102,7 @@ class Scorer:
 
     engine: Engine
     store: ScoreStore
+    statements: Path
     grader: Grader
     record: Mapping[str, Any]
     gpu_clock: Callable[[], float] | None
@@ -157,7 +159,7 @@ class Scorer:
             "grading_seconds": round(time.perf_counter() - grading_started, 3),
             "samples_resumed": resumed,
         }
-        keep_statements(self.store.folder.parent, key.suite, task.suite.problems)
+        keep_statements(self.statements, key.suite, task.suite.problems)
         folder = self.store.save(key, table, **described)
         partial.remove()
         saved = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))

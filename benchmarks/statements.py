@@ -1,6 +1,6 @@
 """What was asked in a scored suite, and the answer it wanted: kept beside the scores, so that who reads them sees it.
 
-One JSON file a suite in `statements/`, named by the hash of the suite's name, which holds a version or a content hash.
+One JSON file a suite, named by the hash of the suite's name, which holds a version or a content hash.
 """
 
 import hashlib
@@ -10,20 +10,18 @@ from pathlib import Path
 from benchmarks.records import write_json
 from benchmarks.suites.micro import Problem
 
-FOLDER = "statements"
 
-
-def statements_path(results: Path, suite: str) -> Path:
+def statements_path(folder: Path, suite: str) -> Path:
     """The file of a suite, whether it is there or not."""
-    return results / FOLDER / f"{hashlib.sha256(suite.encode()).hexdigest()[:32]}.json"
+    return folder / f"{hashlib.sha256(suite.encode()).hexdigest()[:32]}.json"
 
 
-def keep_statements(results: Path, suite: str, problems: Iterable[Problem]) -> None:
+def keep_statements(folder: Path, suite: str, problems: Iterable[Problem]) -> None:
     """Write a suite's problems, unless they are there."""
-    path = statements_path(results, suite)
+    path = statements_path(folder, suite)
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     asked = {problem.id: [problem.problem, problem.answer] for problem in problems}
     write_json({"suite": suite, "problems": asked}, path)
 

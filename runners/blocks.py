@@ -21,6 +21,7 @@ import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
@@ -56,12 +57,13 @@ class BlockTrainer:
     """Trains the blocks of one scenario into one store."""
 
     def __init__(
-        self, scenario: Scenario, store: BlockStore, pool: LabelPool, grader: Grader, mix_versions: bool = False
+        self, scenario: Scenario, results: ResultsFolder, pool: LabelPool, grader: Grader, mix_versions: bool = False
     ):
         if (trouble := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
             raise ScenarioError(trouble)
         self.scenario = scenario
-        self.store = store
+        self.results = results
+        self.store = BlockStore(results.store)
         self.pool = pool
         self.grader = grader
         self.mix_versions = mix_versions
@@ -69,7 +71,7 @@ class BlockTrainer:
         if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
             self.versions["vllm"] = str(vllm_version())
         batch = scenario.file.hardware.generation_batch
-        rollouts = Rollouts(store.folder / "rollouts", batch, self.versions)
+        rollouts = Rollouts(results.rollouts, batch, self.versions)
         self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)
         recipe = scenario.recipe
         self._contents = {"student": recipe.student, **recipe.teachers}
@@ -180,7 +182,7 @@ class BlockTrainer:
             return self._carry_out(order, rows, scratch, on_step)
         folder = self._plain_folder(teacher, scratch / "teacher")
         top_k = settings.top_k if order.block.stage == "warmup" else 1
-        log = self._log(f"teacher-of-{order.block.key[:12]}")
+        log = self.results.log(f"teacher-of-{order.block.key[:12]}")
         with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
             served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
             return self._carry_out(served, rows, scratch, on_step)
@@ -193,7 +195,7 @@ class BlockTrainer:
         if order.apart:
             gc.collect()
             torch.cuda.empty_cache()  # what this process keeps, they cannot have
-            log = self._log(f"block-{order.block.key[:12]}")
+            log = self.results.log(f"block-{order.block.key[:12]}")
             account = train_in_processes(order, rows, scratch, log, on_step)
             return Left(
                 lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
@@ -226,9 +228,6 @@ class BlockTrainer:
                     f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
                     "correct the URL, or leave it out"
                 ) from None
-
-    def _log(self, name: str) -> Path:
-        return self.store.folder.parent / "logs" / f"{name}.log"
 
     def _plain_folder(self, reference: str, scratch: Path) -> Path:
         """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""

@@ -15,6 +15,7 @@ import pandas as pd
 
 from benchmarks.grading import GRADER_VERSION, Grader
 from benchmarks.records import ScoreKey, ScoreStore
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.sampling import sample_with, score_samples
 from benchmarks.statements import keep_statements
 from planner.cost import missing_blocks
@@ -25,7 +26,6 @@ from runners.labels import LabelCounts, LabelPool, Ledger
 from runners.leases import Leases
 from runners.meter import Clock
 from runners.scenario import Scenario
-from runners.store import BlockStore
 
 logger = logging.getLogger(__name__)
 
@@ -116,13 +116,14 @@ class LocalEngine:
     def __init__(self, scenario: Scenario, results: Path, listener: Listener | None = None, mix_versions: bool = False):
         self.scenario = scenario
         self.listener = listener or Silent()
-        self.store = BlockStore(results / "store")
-        self._leases, self._lease = Leases(self.store.folder), ExitStack()
-        self.scores = ScoreStore(results / "scores")
-        self.ledger = Ledger(results / "ledger.sqlite")
+        self.results = ResultsFolder(results)
+        self._leases, self._lease = Leases(self.results.leases), ExitStack()
+        self.scores = ScoreStore(self.results.scores)
+        self.ledger = Ledger(self.results.ledger)
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
         self.grader = Grader()
-        self.trainer = BlockTrainer(scenario, self.store, self.pool, self.grader, mix_versions)
+        self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
+        self.store = self.trainer.store
 
     def close(self) -> None:
         """End the grader's worker process, and the lease of the last route's blocks."""
@@ -221,7 +222,7 @@ class LocalEngine:
         key = self._score_key(model, suite, seed)
         name = self.scenario.suite_name(suite)
         problems = self.scenario.validation if suite == "validation" else self.scenario.test
-        keep_statements(self.scores.folder.parent, name, problems)
+        keep_statements(self.results.statements, name, problems)
         stored = self.scores.load(key)
         if stored is not None:
             return Scored(stored, name, 0.0, key.key)

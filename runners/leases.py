@@ -23,10 +23,10 @@ EVICTION_LOCK = "eviction.lock"
 
 
 class Leases:
-    """The leases of one store."""
+    """The leases of one store, in a folder of their own."""
 
-    def __init__(self, store: Path):
-        self.folder = store / "leases"
+    def __init__(self, folder: Path):
+        self.folder = folder
 
     @contextmanager
     def hold(self, keys: Collection[str]) -> Iterator[None]:

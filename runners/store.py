@@ -47,6 +47,7 @@ class BlockStore:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._locks = folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         self._verified: set[str] = set()
         self.set_aside: dict[str, str] = {}
@@ -67,16 +68,14 @@ class BlockStore:
         Waits up to `timeout` seconds (negative: for ever) and then raises filelock.Timeout; RecordError for no key.
         """
         self.path(key)
-        locks = self.folder / "locks"
-        locks.mkdir(exist_ok=True)
-        with FileLock(locks / f"{key}{LOCK}", timeout=timeout):
+        self._locks.mkdir(exist_ok=True)
+        with FileLock(self._locks / f"{key}{LOCK}", timeout=timeout):
             yield
 
     def in_use(self) -> set[str]:
         """Keys of the blocks whose lock somebody holds now, stored or still being trained."""
-        locks = self.folder / "locks"
-        names = os.listdir(locks) if locks.is_dir() else []
-        return {name[: -len(LOCK)] for name in names if name.endswith(LOCK) and is_held(locks / name)}
+        names = os.listdir(self._locks) if self._locks.is_dir() else []
+        return {name[: -len(LOCK)] for name in names if name.endswith(LOCK) and is_held(self._locks / name)}
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The verified record of a block, or None when the block is absent, damaged or descends from another parent.

@@ -10,6 +10,7 @@ from app.dashboard.files import Problem, folders, reason
 from benchmarks import measured_boards, measured_planners
 from benchmarks.boards import MANIFEST, Board, Listed, compare_entry, is_board, read_entry, read_manifest
 from benchmarks.entries import SHORT_ID, EntryError
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.standings import Standings, standings
 
 SHIPPED = "shipped: "
@@ -26,7 +27,7 @@ class ShownBoard:
 
 def board_folders(results: Path) -> dict[str, Path]:
     """Leaderboard folders by the name under which they are offered: of the results folder first, then those shipped."""
-    own = [results, *folders(results), *folders(results / "boards"), *folders(results / "leaderboards")]
+    own = [results, *folders(results), *(board for above in ResultsFolder(results).boards for board in folders(above))]
     found = {str(folder.relative_to(results)): folder for folder in own if is_board(folder)}
     shipped = Path(measured_boards.__file__).parent
     return {
@@ -37,9 +38,8 @@ def board_folders(results: Path) -> dict[str, Path]:
 
 def planner_files(results: Path) -> dict[str, Path]:
     """Files of measured planners by the name under which they are offered: those of the results folder first."""
-    own = [
-        path for path in sorted((results / "planners").glob("*.parquet")) if path.is_file() and not path.is_symlink()
-    ]
+    measured = sorted(ResultsFolder(results).planners.glob("*.parquet"))
+    own = [path for path in measured if path.is_file() and not path.is_symlink()]
     shipped = sorted(Path(measured_planners.__file__).parent.glob("*.parquet"))
     return {**{path.stem: path for path in own}, **{f"{SHIPPED}{path.stem}": path for path in shipped}}
 

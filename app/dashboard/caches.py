@@ -16,6 +16,7 @@ from app.dashboard.index import Block, Found, Index, Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
 from app.dashboard.studies import Study, read_study
 from benchmarks.planners import read_planners
+from benchmarks.results_folder import ResultsFolder
 
 Stamps = tuple[tuple[int, int], ...]
 
@@ -31,8 +32,7 @@ def _items(results: str, name: str, stamps: Stamps) -> Mapping[str, Item]:
 
 
 def _stamps(results: Path, name: str) -> Stamps:
-    folder = results / "studies" / name
-    return tuple(stamp(folder / file) for file in ("study.db", "study.db-wal", "report.json", "leaderboard.json"))
+    return tuple(map(stamp, ResultsFolder(results).study(name).watched))
 
 
 def study(results: Path, name: str) -> Study:

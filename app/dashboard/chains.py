@@ -18,6 +18,7 @@ from app.dashboard.files import FileError, database, reason
 from app.dashboard.index import Block
 from app.dashboard.samples import Item
 from benchmarks.records import artefact_folder
+from benchmarks.results_folder import ResultsFolder
 
 CURVES = {
     "reward": "reward",
@@ -168,7 +169,7 @@ def curves(results: Path, blocks: Iterable[Block]) -> pd.DataFrame:
     """
     parts, done = [], 0
     for block in blocks:
-        path = artefact_folder(results / "store", block.key) / "train.parquet"
+        path = artefact_folder(ResultsFolder(results).store, block.key) / "train.parquet"
         try:
             if path.is_symlink() or path.stat().st_size > MAX_CURVE_BYTES:
                 raise FileError("is a link, or too large")
@@ -186,7 +187,7 @@ def curves(results: Path, blocks: Iterable[Block]) -> pd.DataFrame:
 
 def labels_booked(results: Path, study: str, seed: int | None, allocation_id: str) -> dict[str, int]:
     """Distinct labels that the ledger has booked to a route, by stage; {} where it holds none."""
-    path = results / "ledger.sqlite"
+    path = ResultsFolder(results).ledger
     if not path.is_file():
         return {}
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from app.dashboard.files import KEY, FileError, Problem, folders, read_json, reason, stamp
+from benchmarks.results_folder import ResultsFolder
 
 T = TypeVar("T")
 
@@ -135,7 +136,7 @@ class Index(Generic[T]):
 
 def blocks(results: Path) -> Index[Block]:
     """The index of a results folder's blocks."""
-    return Index(results / "store", _block)
+    return Index(ResultsFolder(results).store, _block)
 
 
 def scores(results: Path) -> Index[StoredScore]:
@@ -153,7 +154,7 @@ def scores(results: Path) -> Index[StoredScore]:
         shared = protocols.setdefault(protocol, protocol)  # one for all: there are few, and 70,000 scores
         return StoredScore(key, _text(told["weights_sha256"]), shared, float(record.get("gpu_seconds") or 0.0))
 
-    return Index(results / "scores", parse)
+    return Index(ResultsFolder(results).scores, parse)
 
 
 def _block(key: str, record: Mapping[str, Any]) -> Block:

@@ -92,15 +92,10 @@ def running(study: Study, now: float | None = None) -> list[Running]:
         local = pd.Timestamp.fromtimestamp(present.timestamp())
         seconds = None if pd.isna(started) else max(0.0, (local - started).total_seconds())
         worker = trial["worker"]
-        alive = worker is None or is_alive(study.folder / "workers", Path(worker).name)
-        training = read_log(last_lines(log_path(study, int(trial["number"])), 400))
+        alive = worker is None or is_alive(study.folder.workers, Path(worker).name)
+        training = read_log(last_lines(study.folder.trial_log(int(trial["number"])), 400))
         found.append(Running(int(trial["number"]), trial["allocation"] or "", seconds, alive, training))
     return found
-
-
-def log_path(study: Study, number: int) -> Path:
-    """Where a trial's log lies."""
-    return study.folder / "logs" / f"trial-{number:04d}.log"
 
 
 def read_log(lines: Sequence[str]) -> Training | None:
@@ -135,7 +130,7 @@ def _curves(text: str) -> dict[str, Any]:
 def is_testing(study: Study, now: float | None = None) -> bool:
     """Whether the test's log was written to just now."""
     try:
-        changed = (study.folder / "logs" / "test.log").stat().st_mtime
+        changed = study.folder.log("test").stat().st_mtime
     except OSError:
         return False
     return (now if now is not None else time.time()) - changed < QUIET_SECONDS
@@ -150,7 +145,7 @@ def seconds_since_a_trial(study: Study, now: float | None = None) -> float | Non
     if pd.isna(ended):
         return None
     last = ended.to_pydatetime().timestamp()  # the database holds local times without a zone
-    report = study.folder / "report.json"
+    report = study.folder.report
     if report.exists() and report.stat().st_mtime > last:
         return None
     since = max(0.0, (now if now is not None else time.time()) - last)

@@ -22,6 +22,7 @@ from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
 from benchmarks.entries import EntryError
 from benchmarks.outcomes import Outcomes, read_outcomes
 from benchmarks.records import SAMPLES_FILE, artefact_folder
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statements import parse_statements, statements_path
 from benchmarks.statistics import Score, avg_at_k, score_over_seeds
 
@@ -126,7 +127,7 @@ def sampled(results: Path, item: Item, protocol: Protocol, scores: Mapping[str, 
 
 def samples_path(results: Path, key: str) -> Path:
     """The sample file of a score; RecordError for what is no key."""
-    return artefact_folder(results / "scores", key) / SAMPLES_FILE
+    return artefact_folder(ResultsFolder(results).scores, key) / SAMPLES_FILE
 
 
 def details(results: Path, key: str) -> pd.DataFrame:
@@ -161,7 +162,7 @@ def statement(results: Path, suite: str, problem_id: str) -> tuple[str, str] | N
 
     FileError for a file that cannot be read.
     """
-    path = statements_path(results, suite)
+    path = statements_path(ResultsFolder(results).statements, suite)
     try:
         return parse_statements(read_json(path), suite).get(problem_id)
     except FileNotFoundError:

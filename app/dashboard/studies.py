@@ -15,6 +15,7 @@ import pandas as pd
 
 from app.dashboard.files import FileError, Problem, database, folders, read_json, reason
 from benchmarks.leaderboard import Meta, RankedRow, from_json
+from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import Difference
 from planner.allocation import Allocation, AllocationError
 
@@ -39,7 +40,7 @@ class Study:
     """
 
     name: str
-    folder: Path
+    folder: StudyFolder
     trials: pd.DataFrame
     report: Mapping[str, Any]
     attributes: Mapping[str, Any]
@@ -81,16 +82,15 @@ class Study:
 def study_names(results: Path) -> list[str]:
     """Names of the studies of a results folder, the last written first."""
     found = [
-        (max((p.stat().st_mtime for p in (folder / "study.db", folder / "report.json") if p.exists()), default=0), f)
-        for folder in folders(results / "studies")
-        for f in [folder.name]
+        (max((p.stat().st_mtime for p in (study.database, study.report) if p.exists()), default=0), study.name)
+        for study in map(StudyFolder, folders(ResultsFolder(results).studies))
     ]
     return [name for when, name in sorted(found, key=lambda pair: (-pair[0], pair[1])) if when]
 
 
 def read_study(results: Path, name: str) -> Study:
     """A study with all that can be read of it; what cannot is among its `problems`."""
-    folder, problems = results / "studies" / name, list[Problem]()
+    folder, problems = ResultsFolder(results).study(name), list[Problem]()
     report = _report(folder, problems)
     trials, attributes = _trials(folder, name, report, problems)
     per_block = _labels_per_block(trials)
@@ -104,9 +104,9 @@ def read_study(results: Path, name: str) -> Study:
     )
 
 
-def _report(folder: Path, problems: list[Problem]) -> Mapping[str, Any]:
+def _report(folder: StudyFolder, problems: list[Problem]) -> Mapping[str, Any]:
     try:
-        report = read_json(folder / "report.json")
+        report = read_json(folder.report)
         if not isinstance(report, dict):
             raise FileError("holds no report")
         return report
@@ -117,12 +117,12 @@ def _report(folder: Path, problems: list[Problem]) -> Mapping[str, Any]:
         return {}
 
 
-def _board(folder: Path, report: Mapping[str, Any]) -> dict[str, Any]:
+def _board(folder: StudyFolder, report: Mapping[str, Any]) -> dict[str, Any]:
     """Tested rows, their pairwise differences and runs; {} before the test."""
     document = report.get("leaderboard")
     if document is None:
         try:
-            document = read_json(folder / "leaderboard.json")
+            document = read_json(folder.leaderboard)
         except FileNotFoundError:
             return {}
     ranked, meta = from_json(document)
@@ -137,9 +137,9 @@ def _board(folder: Path, report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trials(
-    folder: Path, name: str, report: Mapping[str, Any], problems: list[Problem]
+    folder: StudyFolder, name: str, report: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    path = folder / "study.db"
+    path = folder.database
     rows: list[dict[str, Any]] = []
     attributes: Mapping[str, Any] = {}
     if path.is_file() and not path.is_symlink():

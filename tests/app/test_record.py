@@ -17,10 +17,11 @@ from filelock import FileLock
 import app.record
 from app.interrupts import Stopped
 from app.record import RecordingError, record_route, record_worker, run_recording
-from app.record_plan import RecordRequest, chosen_allocations, header_of, read_rows, rows_folder, training_order
+from app.record_plan import RecordRequest, chosen_allocations, header_of, read_rows, training_order
 from benchmarks.recorded import RecordedTable, checked_table, read_table, recorded_seeds, with_first_prices
 from benchmarks.records import correct_PK
 from benchmarks.replay import Replay
+from benchmarks.results_folder import RecordingFolder, ResultsFolder
 from planner.allocation import Allocation
 from planner.route import compile_route
 from runners.engine import LocalEngine
@@ -55,6 +56,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scenario(path: Path) -> Scenario:
     return Scenario.load(str(path))
+
+
+def recording(request: RecordRequest, scenario: Scenario) -> RecordingFolder:
+    return ResultsFolder(request.results).recording(scenario.sha256)
 
 
 def stop_after(runs: int, request: RecordRequest) -> None:
@@ -189,7 +194,7 @@ def test_a_lost_table_is_written_from_the_rows_and_a_damaged_row_is_made_again(
     table = request.table_path(scenario)
     copied = replace(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
     shutil.copytree(request.results, copied.results)
-    damaged = next(rows_folder(copied.results, scenario).glob("*/*.json"))
+    damaged = recording(copied, scenario).rows()[0]
     damaged.write_text(damaged.read_text()[:50])
     run_recording(copied)
     again, first = read_table(copied.out or Path()), read_table(table)
@@ -208,7 +213,7 @@ def test_a_store_that_is_kept_small_loses_no_row_and_no_price(
     small = replace(request, results=tmp_path / "results", out=tmp_path / "small.parquet", max_store_bytes=1)
     shutil.copytree(request.results, small.results)
     half = Allocation.parse(first.header.names["half"])
-    next(rows_folder(small.results, scenario).glob(f"*/{half.id}.json")).unlink()
+    recording(small, scenario).row(recorded_seeds(1)[0], half.id).unlink()
     run_recording(small)
     again = read_table(small.out or Path())
     seed = recorded_seeds(1)[0]
@@ -228,12 +233,12 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
     request, _ = stopped_and_completed
     again = replace(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
     shutil.copytree(request.results, again.results)
-    folder = rows_folder(again.results, scenario)
+    folder = recording(again, scenario)
     half = read_table(request.table_path(scenario)).header.names["half"]
     failed: list[str] = []
 
     def fail_on(*texts: str) -> None:
-        shutil.rmtree(folder / str(recorded_seeds(1)[0]))
+        shutil.rmtree(folder.path / str(recorded_seeds(1)[0]))
 
         def run_or_fail(engine: LocalEngine, route: Any) -> Any:
             if not texts or str(route.allocation) in texts:
@@ -251,7 +256,7 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
     assert first.index.keys() - read_table(tmp_path / "again.parquet").index.keys() == {
         (Allocation.parse(half), 1000001)
     }
-    assert "No space left on device" in (folder / "recording.log").read_text()
+    assert "No space left on device" in folder.log.read_text()
     (tmp_path / "again.parquet").unlink()
     failed.clear()
     fail_on()
@@ -261,10 +266,11 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
 
 
 def test_a_second_recording_at_the_same_time_is_refused(path: Path, scenario: Scenario) -> None:
-    folder = rows_folder(path.parent / "elsewhere", scenario)
-    folder.mkdir(parents=True)
-    with FileLock(folder / "recording.lock"), pytest.raises(RecordingError, match="a recording is going on in"):
-        run_recording(request_of(path, results=path.parent / "elsewhere"))
+    request = request_of(path, results=path.parent / "elsewhere")
+    folder = recording(request, scenario)
+    folder.path.mkdir(parents=True)
+    with FileLock(folder.lock), pytest.raises(RecordingError, match="a recording is going on in"):
+        run_recording(request)
 
 
 class HandedOut:
@@ -303,7 +309,7 @@ def test_a_worker_writes_the_rows_of_its_tasks_and_tells_no_test_score(
     record_worker(request, tasks, 4, 3, 20, link)  # type: ignore[arg-type]
     assert [told[2:] for told in link.done] == [(5, 20, 3), (6, 20, 3)]
     assert all(told[1].startswith("validation ") and "test" not in told[1] for told in link.done)
-    rows = {(run.allocation, run.seed): run for run in read_rows(rows_folder(request.results, scenario))}
+    rows = {(run.allocation, run.seed): run for run in read_rows(recording(request, scenario))}
     for run in first.runs[:2]:
         assert rows[run.allocation, run.seed].model_copy(update={"date": run.date}) == run
 

@@ -75,7 +75,8 @@ def score(
     check: Callable[[], None] = lambda: None,
     progress: Any = lambda *_: None,
 ) -> SuiteScore:
-    return Scorer(engine, ScoreStore(folder), grader, {"host": "h"}, lambda: 1.0, check).score(task, progress)
+    asked = folder.with_name("statements")
+    return Scorer(engine, ScoreStore(folder), asked, grader, {"host": "h"}, lambda: 1.0, check).score(task, progress)
 
 
 def samples_of(folder: Path) -> str:

@@ -23,6 +23,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_folder import ResultsFolder, StudyFolder
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -38,7 +40,7 @@ import app.accounts
 import app.search
 import benchmarks.records
 from app.provenance import CODE_VERSION, command_line
-from app.search import SearchRequest, enqueued, run_search, study_folder
+from app.search import SearchRequest, enqueued, run_search
 from app.silence import silence_libraries
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore, correct_PK
@@ -129,7 +131,8 @@ class MadeUpEngine(LocalEngine):
 
     def __init__(self, scenario: Scenario, results: Path, listener: Any = None, mix_versions: bool = False):
         super().__init__(scenario, results, listener, mix_versions)
-        self.trainer = MadeUpTrainer(scenario, self.store, self.pool, self.grader, mix_versions)
+        self.trainer = MadeUpTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
+        self.store = self.trainer.store
 
     def _sample(self, model: str, problems: Sequence[Any], key: ScoreKey) -> pd.DataFrame:
         made_up = MadeUpSuite(key.suite, tuple((p.id, p.answer) for p in problems), key.num_samples)
@@ -310,9 +313,8 @@ class OneTransaction(Ledger):
         self.connection.close()
 
 
-def made_up_trial(engine: MadeUpEngine, route: Route, number: int, logs: Path) -> FrozenTrial:
+def made_up_trial(engine: MadeUpEngine, route: Route, number: int, log: Path) -> FrozenTrial:
     """Everything of one run, and its trial."""
-    log = logs / f"trial-{number:04d}.log"
     log.write_text(f"made-up log of trial {number}\n", encoding="utf-8")
     return finished_trial(engine.scenario, route, execute(engine, route, bench_suites(), log), number)
 
@@ -323,15 +325,15 @@ def make_results(results: Path, num_runs: int) -> None:
     path = results / "synthetic.yaml"
     path.write_text(yaml.safe_dump(scenario_content()), encoding="utf-8")
     scenario = Scenario.load(str(path))
-    folder = study_folder(results, STUDY)
-    (folder / "logs").mkdir(parents=True)
+    folder = ResultsFolder(results).study(STUDY)
+    folder.trial_log(0).parent.mkdir(parents=True)
     benchmarks.records._fsync = lambda path: None
     engine = MadeUpEngine(scenario, results)
-    engine.ledger = OneTransaction(results / "ledger.sqlite")
+    engine.ledger = OneTransaction(engine.results.ledger)
     trials: list[FrozenTrial] = []
     try:
         for route in routes_of(scenario, num_runs):
-            trials.append(made_up_trial(engine, route, len(trials), folder / "logs"))
+            trials.append(made_up_trial(engine, route, len(trials), folder.trial_log(len(trials))))
             if len(trials) % 500 == 0:
                 print(f"{len(trials)} runs", flush=True)
     except KeyboardInterrupt:
@@ -346,9 +348,9 @@ def never_wait_for_the_disk(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
 
 
-def add_trials(folder: Path, scenario: Scenario, trials: Sequence[FrozenTrial]) -> None:
+def add_trials(folder: StudyFolder, scenario: Scenario, trials: Sequence[FrozenTrial]) -> None:
     """The study's database, as `planner.study` opens it."""
-    study = open_study(STUDY, f"sqlite:///{folder / 'study.db'}", scenario.sha256, SEED)
+    study = open_study(STUDY, f"sqlite:///{folder.database}", scenario.sha256, SEED)
     study.set_user_attr("space", scenario.space.model_dump(mode="json"))
     study.add_trials(trials)
 

@@ -83,14 +83,14 @@ def _running(study: Study, trial: Running) -> None:
                 facts.append(f"about {words.duration(training.seconds_left)} left for this block")
             st.caption(", ".join(facts))
         with st.expander("Log", key=f"log {trial.number}"):
-            lines = last_lines(live.log_path(study, trial.number), LOG_LINES)
+            lines = last_lines(study.folder.trial_log(trial.number), LOG_LINES)
             st.code("\n".join(lines) or "(empty)", language=None, height=240)
 
 
 def _testing(study: Study) -> None:
     with st.container(border=True):
         st.markdown("**Test**: finalists and baselines are trained on fresh seeds and scored.")
-        lines = last_lines(study.folder / "logs" / "test.log", 400)
+        lines = last_lines(study.folder.log("test"), 400)
         training = live.read_log(lines)
         if training is not None:
             st.markdown(f"{words.code(training.block)} of {words.code(training.model)}")
@@ -111,5 +111,5 @@ def _failures(study: Study) -> None:
             f"Trial #{number} {words.code(trial['allocation'] or '')}: {words.code(trial['error'] or 'interrupted')}"
         )
         with st.expander(f"Log of trial #{number}", key=f"log of {number}"):
-            lines = last_lines(live.log_path(study, number), LOG_LINES)
+            lines = last_lines(study.folder.trial_log(number), LOG_LINES)
             st.code("\n".join(lines) or "(no log)", language=None, height=240)

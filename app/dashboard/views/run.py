@@ -13,6 +13,7 @@ from app.dashboard.show import View, chart, choose, name_problems, no_study, swi
 from app.dashboard.studies import Study, parse
 from app.dashboard.views.compare import OFFERED, asked, completion
 from benchmarks.records import artefact_folder
+from benchmarks.results_folder import ResultsFolder
 
 LOG_LINES = 200
 SAMPLES_SHOWN = 500
@@ -175,13 +176,13 @@ def _samples(view: View, item: Item, place: int) -> None:
 
 
 def _log(study: Study, item: Item) -> None:
-    name = "test.log" if item.tested else f"trial-{int(item.id.removeprefix('#')):04d}.log"
-    lines = last_lines(study.folder / "logs" / name, LOG_LINES)
+    path = study.folder.log("test") if item.tested else study.folder.trial_log(int(item.id.removeprefix("#")))
+    lines = last_lines(path, LOG_LINES)
     st.subheader("Log")
     if not lines:
-        st.info(f"No log {words.code(name)} here: it was written elsewhere, or everything was in the store.")
+        st.info(f"No log {words.code(path.name)} here: it was written elsewhere, or everything was in the store.")
         return
-    st.caption(f"The last {words.whole(len(lines), 'line')} of {words.code(name)}.")
+    st.caption(f"The last {words.whole(len(lines), 'line')} of {words.code(path.name)}.")
     st.code("\n".join(lines), language=None, height=300)
 
 
@@ -199,7 +200,7 @@ def _repeat(view: View, study: Study, item: Item, chain: Chain | None, seed: int
     st.subheader("Versions")
     final = chain.blocks[-1]
     try:
-        record = read_json(artefact_folder(view.results / "store", final.key) / "record.json")
+        record = read_json(artefact_folder(ResultsFolder(view.results).store, final.key) / "record.json")
     except (FileError, OSError) as error:
         st.warning(words.code(error))
         return

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
 from benchmarks.records import ScoreKey, ScoreStore, finite_fields, write_json
+from benchmarks.results_folder import ResultsFolder
 from benchmarks.statements import keep_statements
 from benchmarks.statistics import avg_at_k, paired_difference, score_over_seeds
 from benchmarks.suites.micro import Problem
@@ -128,7 +129,7 @@ def make_study(results: Path, completion: str = COMPLETION, tested: bool = True)
     study.set_user_attr("trials_wanted", 8)
     for suite in ("made-validation@1", "made-test@1"):
         asked = [Problem(f"{suite}-{i:02d}", f"{completion} What is ${i}+{i}$?", str(2 * i)) for i in range(20)]
-        keep_statements(results, suite, asked)
+        keep_statements(ResultsFolder(results).statements, suite, asked)
     (folder / "logs" / "trial-0000.log").write_text("a line of the log\n")
     report: dict[str, Any] = {
         "study": STUDY, "scenario": "made", "command": "tuition search --scenario made --trials 5", "trials": [],

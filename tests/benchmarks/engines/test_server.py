@@ -256,7 +256,8 @@ def test_a_score_through_a_server_that_fails_and_comes_back_equals_an_undisturbe
         engine = ServerEngine(server.url, "student", 2, lambda seconds: None)
         try:
             with Grader() as grader:
-                return Scorer(engine, ScoreStore(folder), grader, {}, None, lambda: None).score(task, lambda *_: None)
+                scorer = Scorer(engine, ScoreStore(folder), folder / "statements", grader, {}, None, lambda: None)
+                return scorer.score(task, lambda *_: None)
         finally:
             engine.close()
 
