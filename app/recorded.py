@@ -4,16 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.recorded import RecordedTable, Role, read_table, role_of, validation_means
+from planner.cost import charge
 
 
 def describe_table(path: Path) -> dict[str, Any]:
     """A recorded table in numbers: routes, seeds, hours, and the best validation score of each role."""
     table = read_table(path)
     header = table.header
-    prices = {block.key: block.gpu_seconds for run in table.runs for block in run.blocks}
-    rollouts = {
-        block.rollouts: block.rollouts_gpu_seconds for run in table.runs for block in run.blocks if block.rollouts
-    }
+    prices = {block.key: block.price for run in table.runs for block in run.blocks}
     scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.runs)
     return {
         "table": str(path),
@@ -29,7 +27,7 @@ def describe_table(path: Path) -> dict[str, Any]:
             for seed in table.seeds()
         ],
         "blocks_distinct": len(prices),
-        "gpu_seconds_training": round(sum(prices.values()) + sum(rollouts.values()), 1),
+        "gpu_seconds_training": round(sum(charge(prices.values())), 1),
         "gpu_seconds_scoring": round(scoring, 1),
         "gpu_seconds_if_nothing_were_shared": round(scoring + sum(run.gpu_seconds_full for run in table.runs), 1),
         "best": {role: _best(table, role) for role in ("draw", "judge") if table.seeds(role)},

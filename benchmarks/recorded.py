@@ -29,6 +29,7 @@ from benchmarks.entries import one_line
 from benchmarks.records import write_bytes
 from benchmarks.statistics import Array
 from planner.allocation import Allocation
+from planner.cost import Price, charge
 from planner.route import Label, Recipe, Route, compile_route
 from planner.space import SearchSpace
 
@@ -75,6 +76,11 @@ class RecordedBlock(_Frozen):
     rollouts: Sha256 | None = None
     rollouts_gpu_seconds: Seconds = 0.0
 
+    @property
+    def price(self) -> Price:
+        """What it cost."""
+        return Price(self.gpu_seconds, self.rollouts, self.rollouts_gpu_seconds)
+
 
 class RecordedRun(_Frozen):
     """One allocation trained with one seed: a row.
@@ -107,8 +113,7 @@ class RecordedRun(_Frozen):
     @property
     def gpu_seconds_full(self) -> float:
         """What the route costs from nothing, without scores."""
-        charged = {b.rollouts: b.rollouts_gpu_seconds for b in self.blocks if b.rollouts is not None}
-        return sum(block.gpu_seconds for block in self.blocks) + sum(charged.values())
+        return sum(charge(block.price for block in self.blocks))
 
 
 class RecordedSuite(_Frozen):

@@ -13,11 +13,11 @@ Simplified: the store is never pruned; a block costs what it cost when it was re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.recorded import RecordedBlock, RecordedError, RecordedRun, RecordedTable, role_of
+from benchmarks.recorded import RecordedError, RecordedRun, RecordedTable, role_of
 from benchmarks.records import finite
 from benchmarks.statistics import Score, avg_at_k
 from planner.allocation import Allocation
-from planner.cost import CheckpointState, missing_blocks
+from planner.cost import CheckpointState, Price, charge, missing_blocks
 from planner.coverage import distances
 from planner.route import Block, Route
 from planner.study import Outcome
@@ -25,12 +25,12 @@ from planner.study import Outcome
 
 @dataclass(frozen=True)
 class _Recorded:
-    """One allocation of the seed: its route, its row, its validation score, and its blocks by key."""
+    """One allocation of the seed: its route, its row, its validation score, and its blocks' prices by key."""
 
     route: Route
     run: RecordedRun
     validation: Score
-    prices: Mapping[str, RecordedBlock]
+    prices: Mapping[str, Price]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Replay:
                 route,
                 run,
                 avg_at_k(table.correct_PK(route.allocation, seed, "validation")),
-                {block.key: block for block in run.blocks},
+                {block.key: block.price for block in run.blocks},
             )
             for route, run in zip(table.routes, table.runs, strict=True)
             if run.seed == seed
@@ -123,14 +123,7 @@ class Replay:
         recorded = self._look_up(allocation)
         states = self._store.states
         missing = missing_blocks(recorded.route, _state_of(states))
-        made: set[str] = set()
-        training = 0.0
-        for block in missing:
-            price = recorded.prices[block.key]
-            training += price.gpu_seconds
-            if price.rollouts is not None and price.rollouts not in self._store.rollouts | made:
-                training += price.rollouts_gpu_seconds
-                made.add(price.rollouts)
+        training = sum(charge((recorded.prices[block.key] for block in missing), self._store.rollouts))
         scored = recorded.run.weights_sha256 in self._store.scored
         return Charge(missing, training, 0.0 if scored else recorded.run.validation_gpu_seconds)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean, median
 from types import MappingProxyType
@@ -62,6 +63,43 @@ def missing_blocks(route: Route, state: Callable[[str], CheckpointState]) -> tup
         if block.teacher is not None:
             needs_weights.add(block.teacher)
     return tuple(reversed(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a block cost when it was trained.
+
+    Its rollouts, if it needed any, are an artefact of their own, named by a key: several blocks may share them.
+    """
+
+    gpu_seconds: float
+    """Without rollouts."""
+    rollouts: str | None = None
+    rollouts_gpu_seconds: float = 0.0
+
+
+def charge(chain: Iterable[Price], made: Collection[str] = ()) -> list[float]:
+    """GPU-seconds that each block of a chain is charged: its own, and its rollouts' where it is the first to need them.
+
+    >>> shared = [Price(5.0, "rollouts", 2.0), Price(3.0, "rollouts", 2.0), Price(1.0)]
+    >>> charge(shared)
+    [7.0, 3.0, 1.0]
+    >>> charge(shared, made={"rollouts"})
+    [5.0, 3.0, 1.0]
+
+    Args:
+        chain: prices of a route's blocks, in order.
+        made: keys of rollouts that are there already and are charged to nobody.
+    """
+    seconds: list[float] = []
+    charged: set[str] = set()
+    for price in chain:
+        total = price.gpu_seconds
+        if price.rollouts is not None and price.rollouts not in charged and price.rollouts not in made:
+            total += price.rollouts_gpu_seconds
+            charged.add(price.rollouts)
+        seconds.append(total)
+    return seconds
 
 
 class BlockCosts:

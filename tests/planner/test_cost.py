@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner import cost
 from planner.allocation import Allocation
-from planner.cost import UNKNOWN_BLOCK_SECONDS, BlockCosts, CheckpointState, missing_blocks
+from planner.cost import UNKNOWN_BLOCK_SECONDS, BlockCosts, CheckpointState, Price, charge, missing_blocks
 from planner.route import Block, Recipe, Route, compile_route
 
 FULL = "teacher=large teacher_rl=3 warmup=2 opd=2 student_rl=3"
@@ -148,3 +150,19 @@ def test_seconds_that_cannot_be_are_refused(seconds: float) -> None:
 def test_every_missing_block_is_a_block_of_the_route(route: Route) -> None:
     missing: tuple[Block, ...] = missing_blocks(route, store(route, {}))
     assert missing == route.blocks
+
+
+def test_the_examples_of_the_docstrings() -> None:
+    assert doctest.testmod(cost).failed == 0
+
+
+def test_a_chain_is_charged_its_rollouts_once_and_by_the_first_block_that_needs_them() -> None:
+    chain = [Price(1.0), Price(2.0, "a", 0.5), Price(3.0, "b", 0.25), Price(4.0, "a", 0.5)]
+    assert charge(chain) == [1.0, 2.5, 3.25, 4.0]
+    assert charge(reversed(chain)) == [4.5, 3.25, 2.0, 1.0]
+    assert charge([]) == []
+
+
+def test_rollouts_that_are_there_already_are_charged_to_nobody() -> None:
+    chain = [Price(2.0, "a", 0.5), Price(3.0, "b", 0.25), Price(4.0, "b", 0.25)]
+    assert charge(chain, made={"a"}) == [2.0, 3.25, 4.0]
