@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from app.accounts import block_costs
+from app.channel import logged
 from app.direct_compute import extended, foreseen_replay, match_compute
 from app.evaluation import Entry, evaluate, merge_entries, ordinary, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.plan import block_states, scoring_seconds
 from app.progress import Reporter
-from app.search import logged, scenario_baselines
+from app.search import scenario_baselines
 from app.store import find_store
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from benchmarks.leaderboard import plot, to_json
@@ -67,20 +68,23 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
         raise StudyError(f"{name!r} is a search in {request.results}: give the baselines another --study name")
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     worked = (request.scenario, request.results, request.mix_versions)
-    with Reporter(request.quiet) as reporter, logged(folder.log("baselines")):
+    log = folder.log("baselines")
+    with Reporter(request.quiet) as reporter, logged(log, reporter):
         if request.workers > 1:
-            train_in_workers(*worked, entries, seeds, name, request.workers, reporter)
+            train_in_workers(*worked, entries, seeds, name, request.workers, log, reporter)
         with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
             reporter.check = interrupts.check
 
             def engine_of(form: Scenario) -> LocalEngine:
-                engine = LocalEngine(form, request.results, reporter.blocks, request.mix_versions)
+                engine = LocalEngine(form, request.results, reporter.hear, request.mix_versions)
                 return engines.enter_context(closing(engine))
 
             engine = engine_of(scenario)
             if chosen.compared is not None:
                 kept = folder.direct_compute
-                match = match_compute(engine, *worked, name, chosen.compared, seeds, kept, request.workers, reporter)
+                match = match_compute(
+                    engine, *worked, name, chosen.compared, seeds, kept, request.workers, log, reporter
+                )
                 entries.insert(1, match.entry())
             shuffled = engine_of(ordinary(scenario)) if any(entry.shuffled for entry in entries) else None
             ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)

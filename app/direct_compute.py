@@ -17,6 +17,7 @@ from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.channel import Channel, logged
 from app.evaluation import Entry
 from app.progress import Reporter
 from app.workers import Remote, run_workers
@@ -27,6 +28,7 @@ from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
+from runners.events import RunDone
 from runners.scenario import Scenario
 
 CLOCK_SECONDS = 0.001  # block costs are recorded in milliseconds
@@ -119,6 +121,7 @@ def match_compute(
     seeds: Sequence[int],
     path: Path,
     workers: int,
+    log: Path,
     reporter: Reporter,
 ) -> ComputeMatch:
     """The match with `compared`, from the file at `path` if it is of this command, else trained now and kept there."""
@@ -131,7 +134,7 @@ def match_compute(
         engine.run(compile_route(compared.allocation, scenario.recipe, seed), study).gpu_seconds_full for seed in seeds
     )
     blocks = scenario.recipe.num_label_blocks
-    arguments = (scenario_name, results, mix_versions, tuple(seeds), study)
+    arguments = (scenario_name, results, mix_versions, tuple(seeds), study, log)
     replay = 0
     costs = _costs(engine, study, seeds, replay)
     while (reached := fmean(cost[-1] for cost in costs)) < target:
@@ -215,11 +218,11 @@ def _costs(engine: LocalEngine, study: str, seeds: Sequence[int], replay: int) -
     return [list(accumulate(use.gpu_seconds for use in run.blocks))[recipe.num_label_blocks - 1 :] for run in runs]
 
 
-def candidate_scores(engine: LocalEngine, route: Route, study: str, listener: Reporter | Remote) -> list[float]:
+def candidate_scores(engine: LocalEngine, route: Route, study: str, channel: Channel) -> list[float]:
     """Validation scores of direct GRPO with 0, 1, ... all of the route's replay blocks."""
     scores = []
     for block in route.blocks[engine.scenario.recipe.num_label_blocks - 1 :]:
-        listener.check()
+        channel.check()
         scores.append(avg_at_k(correct_PK(engine.score(block.key, "validation", study).table)[1]).mean)
     return scores
 
@@ -230,15 +233,17 @@ def chain_worker(
     mix_versions: bool,
     seeds: Sequence[int],
     study: str,
+    log: Path,
     replay: int,
     remote: Remote,
 ) -> None:
     """One worker's part of the chains of all seeds, trained and scored on validation."""
     scenario = Scenario.load(scenario_name)
-    with closing(LocalEngine(scenario, results, remote, mix_versions)) as engine:
+    with logged(log, remote), closing(LocalEngine(scenario, results, remote.hear, mix_versions)) as engine:
         for number in remote.tasks():
             allocation = extended(scenario.recipe.num_label_blocks, replay)
             route = compile_route(allocation, scenario.recipe, seeds[number])
             engine.run(route, study)
             candidate_scores(engine, route, study, remote)
-            remote.run_done(f"{DIRECT_COMPUTE} (seed {route.seed})", "trained", number + 1, len(seeds), 0)
+            name = f"{DIRECT_COMPUTE} (seed {route.seed})"
+            remote.hear(RunDone(name=name, result="trained", done=number + 1, total=len(seeds)))

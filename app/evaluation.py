@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from app.channel import logged
 from app.progress import Reporter
 from app.provenance import CODE_VERSION, command_line
 from app.workers import Remote, run_workers
@@ -22,6 +23,7 @@ from benchmarks.statistics import paired_difference, score_interval, score_over_
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
 from runners.engine import LocalEngine, RouteRun
+from runners.events import PhaseBegan, RunDone
 from runners.meter import accelerator_name
 from runners.scenario import Scenario
 
@@ -105,13 +107,17 @@ def train_in_workers(
     seeds: Sequence[int],
     study: str,
     workers: int,
+    log: Path,
     reporter: Reporter,
 ) -> None:
-    """Train and score all entries on all seeds in worker processes; `evaluate` then finds everything in the store."""
+    """Train and score all entries on all seeds in worker processes; `evaluate` then finds everything in the store.
+
+    The workers write to `log`, and their events beside it.
+    """
     # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
     tasks = [(entry, seed) for entry in entries for seed in seeds]
-    reporter.begin(f"test in {workers} workers", 0, len(tasks))
-    arguments = (scenario_name, results, mix_versions, tasks, study)
+    reporter.hear(PhaseBegan(title=f"test in {workers} workers", done=0, total=len(tasks)))
+    arguments = (scenario_name, results, mix_versions, tasks, study, log)
     run_workers(workers, test_worker, arguments, reporter, num_tasks=len(tasks))
 
 
@@ -121,21 +127,23 @@ def test_worker(
     mix_versions: bool,
     tasks: Sequence[tuple[Entry, int]],
     study: str,
+    log: Path,
     remote: Remote,
 ) -> None:
     """One worker's part of a test."""
     scenario = Scenario.load(scenario_name)
-    with ExitStack() as stack:
-        engine = stack.enter_context(closing(LocalEngine(scenario, results, remote, mix_versions)))
+    with logged(log, remote), ExitStack() as stack:
+        engine = stack.enter_context(closing(LocalEngine(scenario, results, remote.hear, mix_versions)))
         shuffled = None
         if any(entry.shuffled for entry, _ in tasks):
-            shuffled = stack.enter_context(closing(LocalEngine(ordinary(scenario), results, remote, mix_versions)))
+            shuffled = stack.enter_context(closing(LocalEngine(ordinary(scenario), results, remote.hear, mix_versions)))
         for number in remote.tasks():
             entry, seed = tasks[number]
             used = _engine_of(entry, engine, shuffled)
             run = used.run(entry.route(used.scenario.recipe, seed), study)
             used.score(run.route.final, "test", study)
-            remote.run_done(f"{entry.name} (seed {seed})", "trained and scored", number + 1, len(tasks), 0)
+            name, result = f"{entry.name} (seed {seed})", "trained and scored"
+            remote.hear(RunDone(name=name, result=result, done=number + 1, total=len(tasks)))
 
 
 def evaluate(
@@ -157,7 +165,7 @@ def evaluate(
     runs: dict[str, list[RouteRun]] = {entry.name: [] for entry in entries}
     scores: dict[str, list[str]] = {entry.name: [] for entry in entries}
     total, done = len(entries) * len(seeds), 0
-    reporter.begin(f"test on {scenario.suite_name('test')}", 0, total)
+    reporter.hear(PhaseBegan(title=f"test on {scenario.suite_name('test')}", done=0, total=total))
     for seed in seeds:
         for entry in entries:
             used = _engine_of(entry, engine, shuffled)
@@ -168,7 +176,8 @@ def evaluate(
             runs[entry.name].append(run)
             scores[entry.name].append(scored.key)
             done += 1
-            reporter.run_done(f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}", done, total, 0)
+            name, result = f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}"
+            reporter.hear(RunDone(name=name, result=result, done=done, total=total))
             reporter.check()
     rows = [
         Row(

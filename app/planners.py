@@ -10,6 +10,7 @@ from app.evidence import check_figure
 from app.progress import Reporter
 from benchmarks.planners import COMPARED_WITH, SHARES, Standing, measure, references, standings, write_planners
 from benchmarks.recorded import read_table
+from runners.events import PhaseBegan
 
 
 def measure_planners(
@@ -21,7 +22,7 @@ def measure_planners(
     recorded = read_table(table)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     reporter = Reporter(quiet=quiet)
-    reporter.begin(f"planners on {table.name}", 0, None)
+    reporter.hear(PhaseBegan(title=f"planners on {table.name}", done=0, total=None))
     frame = measure(table, recorded, searches, lambda done, total: _tell(reporter, done, total))
     to.parent.mkdir(parents=True, exist_ok=True)
     write_planners(frame, to)

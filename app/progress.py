@@ -1,13 +1,11 @@
 """Progress of a command on standard error: bars on a terminal, plain lines elsewhere, nothing with --quiet.
 
-Hears the engine (blocks, steps, scoring) and the study (trials), and says what is reused, what labels were spent and
-when it will be done; or counts the samples and answers of one long piece of work. The time that is left is predicted
-from what was done so far.
+Shows events (blocks, steps, scoring, runs) as text: what is reused, what labels were spent and when it will be done; or
+counts the samples and answers of one long piece of work. The time that is left is predicted from what was done so far.
 """
 
 import sys
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,17 +20,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from planner.route import Block
+from app.channel import Channel
+from runners.events import BlockDone, BlockStarted, Event, PhaseBegan, RunDone, Said, Scoring, StepDone
 
 SECONDS_BETWEEN_LINES = 10.0
 # What the bars' remaining time is predicted from; a run of a search may take minutes.
 SECONDS_REMEMBERED = 600.0
 
 
-class Reporter:
-    """Listens to one command. Use as a context manager."""
+class Reporter(Channel):
+    """Shows what one command and its workers tell. Use as a context manager."""
 
     def __init__(self, quiet: bool = False):
+        super().__init__()
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.live = self.console.is_terminal and not quiet
         self.bars = Progress(
@@ -49,14 +49,10 @@ class Reporter:
         )
         self._study = self.bars.add_task("runs", total=None, visible=False)
         self._started = time.monotonic()
-        self._views: dict[int, BlockView] = {}
-        self.blocks = BlockView(self)
-        """Shows the blocks of the engine in this process."""
+        self._views: dict[int | None, BlockView] = {}
         self.trained_keys: list[str] = []
         """Keys of the blocks that were trained under this reporter, by any worker."""
-        self.blocks_reused = 0
-        self.check: Callable[[], None] = lambda: None
-        """Called where a stop loses nothing; raises when one was asked for."""
+        self._blocks_reused = 0
 
     def __enter__(self) -> "Reporter":
         self.bars.start()
@@ -67,71 +63,86 @@ class Reporter:
     ) -> None:
         self.bars.stop()
 
-    def say(self, text: str) -> None:
-        """One line."""
+    def pass_on(self, event: Event) -> None:
+        """Show an event of this process."""
+        self.show(event)
+
+    def show(self, event: Event, worker: int | None = None) -> None:
+        """Show an event of this process, or of one of its workers."""
+        match event:
+            case Said():
+                self.print(event.text)
+            case PhaseBegan():
+                self._begin(event)
+            case RunDone():
+                self._run_done(event)
+            case BlockStarted() | StepDone() | BlockDone() | Scoring():
+                if isinstance(event, BlockDone) and event.reused:
+                    self._blocks_reused += 1
+                elif isinstance(event, BlockDone):
+                    self.trained_keys.append(event.key)
+                self._view(worker).show(event)
+
+    def print(self, text: str) -> None:
+        """One line that is no event of its own."""
         self.console.print(text, markup=False, soft_wrap=not self.live)
 
-    def begin(self, title: str, done: int, total: int | None) -> None:
-        """A phase of `total` runs begins, `done` of which are done already."""
+    def _begin(self, phase: PhaseBegan) -> None:
         self._started = time.monotonic()
-        self.bars.update(self._study, description=title, completed=done, total=total, visible=True)
-        self.say(f"{title}: {done} of {total if total is not None else '?'} runs done")
+        self.bars.update(self._study, description=phase.title, completed=phase.done, total=phase.total, visible=True)
+        self.print(f"{phase.title}: {phase.done} of {_number(phase.total)} runs done")
 
-    def run_done(self, name: str, result: str, done: int, total: int | None, done_before: int) -> None:
-        """A run is done: say its result, what was reused so far, and the time that is left."""
+    def _run_done(self, run: RunDone) -> None:
+        """Say its result, what was reused so far, and the time that is left."""
         left = ""
-        if total is not None and done > done_before:
-            seconds = (time.monotonic() - self._started) / (done - done_before) * max(0, total - done)
-            left = f", about {duration(seconds)} left" if total > done else ""
-        self.bars.update(self._study, completed=done)
-        blocks = f"{len(self.trained_keys)} blocks trained, {self.blocks_reused} reused"
-        self.say(f"[{done}/{total if total is not None else '?'}] {name}: {result} ({blocks}{left})")
+        if run.total is not None and run.done > run.done_before:
+            each = (time.monotonic() - self._started) / (run.done - run.done_before)
+            left = f", about {duration(each * (run.total - run.done))} left" if run.total > run.done else ""
+        self.bars.update(self._study, completed=run.done)
+        blocks = f"{len(self.trained_keys)} blocks trained, {self._blocks_reused} reused"
+        self.print(f"[{run.done}/{_number(run.total)}] {run.name}: {run.result} ({blocks}{left})")
 
     def count(self, name: str, noun: str, total: int | None, before: int = 0) -> "CountView":
         """What shows one long piece of work: `total` samples or answers (None: unknown), `before` of them done."""
         return CountView(self, name, noun, total, before)
 
-    def view(self, worker: int) -> "BlockView":
-        """What shows the blocks of one worker."""
+    def _view(self, worker: int | None) -> "BlockView":
+        """What shows the blocks of this process, or of one worker."""
         if worker not in self._views:
-            self._views[worker] = BlockView(self, f"worker {worker}: ")
+            self._views[worker] = BlockView(self, "" if worker is None else f"worker {worker}: ")
         return self._views[worker]
 
 
 class BlockView:
-    """Shows what one engine does (a `runners.engine.Listener`), on a bar of its own."""
+    """Shows what one engine does, on a bar of its own."""
 
-    def __init__(self, reporter: Reporter, prefix: str = ""):
+    def __init__(self, reporter: Reporter, prefix: str):
         self._reporter = reporter
         self._prefix = prefix
         self._bar = reporter.bars.add_task("", total=None, visible=False)
 
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        """A block begins to train: the place where a stop loses nothing."""
-        self._reporter.check()
-        text = f"  {self._prefix}block {position}/{total} {block.stage}[{block.index}] of {block.model}"
-        if block.new_labels:
-            text += f", {len(block.new_labels)} new labels"
-        self._reporter.bars.update(self._bar, description=text, completed=0, total=None, visible=True)
-        if not self._reporter.live:
-            self._reporter.say(text)
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        """A step of it is done."""
-        self._reporter.bars.update(self._bar, completed=step, total=steps)
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        """It is in the store."""
-        if reused:
-            self._reporter.blocks_reused += 1
-        else:
-            self._reporter.trained_keys.append(block.key)
-        self._reporter.bars.update(self._bar, visible=False)
-
-    def scoring(self, suite: str, done: int, total: int) -> None:
-        """Samples of a suite are drawn."""
-        text = f"  {self._prefix}scoring {suite}"
-        self._reporter.bars.update(self._bar, description=text, completed=done, total=total, visible=done < total)
+    def show(self, event: BlockStarted | StepDone | BlockDone | Scoring) -> None:
+        """Show an event of the engine."""
+        update = self._reporter.bars.update
+        match event:
+            case BlockStarted():
+                text = (
+                    f"  {self._prefix}block {event.position}/{event.total} {event.stage}[{event.index}] of "
+                    f"{event.model}"
+                )
+                if event.labels_new:
+                    text += f", {event.labels_new} new labels"
+                update(self._bar, description=text, completed=0, total=None, visible=True)
+                if not self._reporter.live:
+                    self._reporter.print(text)
+            case StepDone():
+                update(self._bar, completed=event.step, total=event.steps)
+            case BlockDone():
+                update(self._bar, visible=False)
+            case Scoring():
+                text = f"  {self._prefix}scoring {event.suite}"
+                unfinished = event.done < event.total
+                update(self._bar, description=text, completed=event.done, total=event.total, visible=unfinished)
 
 
 class CountView:
@@ -156,7 +167,11 @@ class CountView:
         if self._total is not None:
             of_total = f"/{self._total}"
             left = f", about {duration((self._total - done) / rate)} left" if rate > 0 else ""
-        self._reporter.say(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} a second){left}")
+        self._reporter.print(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} a second){left}")
+
+
+def _number(total: int | None) -> str:
+    return "?" if total is None else str(total)
 
 
 def duration(seconds: float) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from app.channel import Channel, logged
 from app.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
 from app.evaluation import outcomes_of
 from app.interrupts import Interrupts
@@ -38,7 +39,6 @@ from app.record_plan import (
     training_order,
 )
 from app.recorded import describe_table
-from app.search import logged
 from app.store import limit_store
 from app.workers import Remote, run_workers
 from benchmarks.baselines import UPSTREAM
@@ -56,6 +56,7 @@ from benchmarks.results_folder import RecordingFolder, ResultsFolder
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine, RouteRun, Scored, Suite
+from runners.events import PhaseBegan, RunDone
 from runners.eviction import gpu_seconds_at_stake
 from runners.meter import accelerator_name
 from runners.scenario import Scenario
@@ -79,7 +80,7 @@ def run_recording(request: RecordRequest) -> dict[str, Any]:
     before = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder), Reporter(request.quiet) as reporter, logged(folder.log):
+    with _only_one(folder), Reporter(request.quiet) as reporter, logged(folder.log, reporter):
         recording = _Recording(request, scenario, path, before, reporter)
         recording.record(allocations)
     return describe_table(path)
@@ -117,7 +118,8 @@ class _Recording:
         """All allocations with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
         self.wanted = {(allocation, seed) for seed in self.seeds for allocation in allocations}
         self.done_before = len(self.done() & self.wanted)
-        self.reporter.begin(f"record {scenario_label(self.scenario)}", self.done_before, len(self.wanted))
+        title = f"record {scenario_label(self.scenario)}"
+        self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
         try:
             for place, seed in enumerate(self.seeds):
                 self.train([(allocation, seed) for allocation in allocations])
@@ -205,9 +207,8 @@ class _Recording:
                 return
 
 
-def _engine(scenario: Scenario, request: RecordRequest, listener: Reporter | Remote) -> LocalEngine:
-    blocks = listener.blocks if isinstance(listener, Reporter) else listener
-    return LocalEngine(scenario, request.results, blocks, request.mix_versions)
+def _engine(scenario: Scenario, request: RecordRequest, channel: Channel) -> LocalEngine:
+    return LocalEngine(scenario, request.results, channel.hear, request.mix_versions)
 
 
 def record_worker(
@@ -221,7 +222,7 @@ def record_worker(
     """One worker's part of the runs."""
     scenario = Scenario.load(request.scenario)
     folder = ResultsFolder(request.results).recording(scenario.sha256)
-    with logged(folder.log), closing(_engine(scenario, request, remote)) as engine:
+    with logged(folder.log, remote), closing(_engine(scenario, request, remote)) as engine:
         _record_tasks(engine, request, tasks, recorded, done_before, total, remote.tasks(), remote)
 
 
@@ -233,7 +234,7 @@ def _record_tasks(
     done_before: int,
     total: int,
     numbers: Iterator[int] | range,
-    listener: Reporter | Remote,
+    channel: Channel,
 ) -> None:
     """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
     recipe = engine.scenario.recipe
@@ -244,7 +245,7 @@ def _record_tasks(
     failures = 0
     for number in numbers:
         text, seed = tasks[number]
-        listener.check()
+        channel.check()
         try:
             run = record_route(engine, routes[number])
         except Exception as error:
@@ -252,14 +253,17 @@ def _record_tasks(
             logger.exception("%s with seed %d failed", text, seed)
             if failures == MAX_FAILURES_IN_A_ROW:
                 raise
-            listener.say(f"{text} (seed {seed}) failed: {' '.join(str(error).split())}")
+            channel.say(f"{text} (seed {seed}) failed: {' '.join(str(error).split())}")
             continue
         failures = 0
         score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
-        listener.run_done(f"{text} (seed {seed})", f"validation {score:.1%}", recorded + number + 1, total, done_before)
+        name, done = f"{text} (seed {seed})", recorded + number + 1
+        channel.hear(
+            RunDone(name=name, result=f"validation {score:.1%}", done=done, total=total, done_before=done_before)
+        )
         if request.max_store_bytes is not None:
             needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
-            _limit_store(request.results, request.max_store_bytes, needed, listener)
+            _limit_store(request.results, request.max_store_bytes, needed, channel)
 
 
 def record_route(engine: LocalEngine, route: Route) -> RecordedRun:
@@ -333,7 +337,7 @@ def _score_price(engine: LocalEngine, scored: Scored) -> float:
     return price
 
 
-def _limit_store(results: Path, limit_bytes: int, needed: set[str], listener: Reporter | Remote) -> None:
+def _limit_store(results: Path, limit_bytes: int, needed: set[str], channel: Channel) -> None:
     """Evict first what no later run needs, then, if that is not enough, what is cheapest to make again."""
     for keep in (needed, set[str]()):
         plan = limit_store(results, limit_bytes, keep)
@@ -341,7 +345,7 @@ def _limit_store(results: Path, limit_bytes: int, needed: set[str], listener: Re
             continue
         freed = plan.store_bytes - plan.bytes_after
         what = "no later run needs" if keep else "later runs may need again"
-        listener.say(
+        channel.say(
             f"store: {plan.store_bytes / 1e6:.1f} MB; evicted {freed / 1e6:.1f} MB that {what}, worth "
             f"{gpu_seconds_at_stake(plan.evictions):.0f} GPU-s"
         )

@@ -6,8 +6,8 @@ Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `lo
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from app.accounts import make_report
+from app.channel import Channel, logged
 from app.evaluation import Entry, evaluate, merge_entries, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.liveness import alive, is_alive
@@ -33,6 +34,7 @@ from planner.route import Route, compile_route
 from planner.sampler import SAMPLERS
 from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
 from runners.engine import LocalEngine
+from runners.events import PhaseBegan, RunDone
 from runners.eviction import gpu_seconds_at_stake
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
@@ -81,9 +83,11 @@ def run_search(request: SearchRequest) -> SearchResult:
         entries = _entries(study, scenario)
         if request.num_test_seeds and request.workers > 1:
             tested = (entries, test_seeds(request.seed, request.num_test_seeds), name)
-            train_in_workers(
-                request.scenario, request.results, request.mix_versions, *tested, request.workers, reporter
-            )
+            log = folder.log("test")
+            with logged(log, reporter):
+                train_in_workers(
+                    request.scenario, request.results, request.mix_versions, *tested, request.workers, log, reporter
+                )
         with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
@@ -91,7 +95,7 @@ def run_search(request: SearchRequest) -> SearchResult:
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_json(report, folder.report)
             if request.num_test_seeds:
-                with logged(folder.log("test")):
+                with logged(folder.log("test"), reporter):
                     seeds = test_seeds(request.seed, request.num_test_seeds)
                     ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
                 report |= {"leaderboard": to_json(ranked, meta), "test": account}
@@ -102,10 +106,9 @@ def run_search(request: SearchRequest) -> SearchResult:
     return SearchResult(report, ranked, meta, folder)
 
 
-def open_engine(scenario: Scenario, request: SearchRequest, listener: Reporter | Remote) -> closing[LocalEngine]:
+def open_engine(scenario: Scenario, request: SearchRequest, channel: Channel) -> closing[LocalEngine]:
     """An engine on the request's results folder, closed at the end of a `with`."""
-    blocks = listener.blocks if isinstance(listener, Reporter) else listener
-    return closing(LocalEngine(scenario, request.results, blocks, request.mix_versions))
+    return closing(LocalEngine(scenario, request.results, channel.hear, request.mix_versions))
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:
@@ -159,7 +162,8 @@ def _search(
     study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: StudyFolder, reporter: Reporter
 ) -> None:
     """The search, in this process or in workers; several commands may work on one study at once."""
-    reporter.begin(f"search {study.study_name}", _finished(study), request.limits.trials)
+    title = f"search {study.study_name}"
+    reporter.hear(PhaseBegan(title=title, done=_finished(study), total=request.limits.trials))
     with FileLock(folder.opening_lock):
         _queue_first(study, scenario, request)
     if request.workers > 1:
@@ -198,14 +202,14 @@ def _work_on(
     engine: LocalEngine,
     request: SearchRequest,
     folder: StudyFolder,
-    reporter: Reporter | Remote,
+    channel: Channel,
 ) -> None:
     done_before = _finished(study)
     total = request.limits.trials
 
     def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
         log_path = folder.trial_log(number)
-        with logged(log_path):
+        with logged(log_path, channel):
             try:
                 return evaluate_on_validation(engine, route, study.study_name, log_path)
             except Exception as error:
@@ -215,10 +219,12 @@ def _work_on(
 
     def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
         name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
-        reporter.run_done(name, _result(trial), _finished(study), total, done_before)
+        channel.hear(
+            RunDone(name=name, result=_result(trial), done=_finished(study), total=total, done_before=done_before)
+        )
         if request.max_store_bytes is not None:
-            _limit_store(study, scenario, request, request.max_store_bytes, reporter)
-        reporter.check()
+            _limit_store(study, scenario, request, request.max_store_bytes, channel)
+        channel.check()
 
     locks = folder.workers
     with alive(locks) as worker:
@@ -236,7 +242,7 @@ def _work_on(
 
 
 def _limit_store(
-    study: optuna.Study, scenario: Scenario, request: SearchRequest, limit_bytes: int, reporter: Reporter | Remote
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, limit_bytes: int, channel: Channel
 ) -> None:
     """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
     compile_it = _compile(scenario, request)
@@ -246,7 +252,7 @@ def _limit_store(
         return
     freed = plan.store_bytes - plan.bytes_after
     over = "" if plan.bytes_after <= limit_bytes else "; what is left is in use, or behind a finalist"
-    reporter.say(
+    channel.say(
         f"store: {plan.store_bytes / 1e6:.1f} MB, over --max-store {limit_bytes / 1e6:.1f} MB; evicted "
         f"{freed / 1e6:.1f} MB worth {gpu_seconds_at_stake(plan.evictions):.0f} GPU-s{over}"
     )
@@ -278,24 +284,6 @@ def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_pa
             "log": str(log_path),
         },
     )
-
-
-@contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """Everything that is logged meanwhile goes to a file, appended. Its folder is made if it is not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    root = logging.getLogger()
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
-        handler.close()
 
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:

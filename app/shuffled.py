@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from app.channel import logged
 from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.search import logged
 from benchmarks.records import finite_fields, write_json
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine
+from runners.events import PhaseBegan, RunDone
 from runners.scenario import Scenario
 
 
@@ -43,15 +44,16 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
     folder = ResultsFolder(results).study(f"{blocked.name}-shuffled")
     study = f"shuffled:{blocked.sha256[:12]}"
     comparisons: dict[str, Any] = {}
-    with Reporter(quiet) as reporter, logged(folder.log("shuffled")), Interrupts(reporter.say) as stop:
+    log = folder.log("shuffled")
+    with Reporter(quiet) as reporter, logged(log, reporter), Interrupts(reporter.say) as stop:
         reporter.check = stop.check
-        reporter.begin("blocked against shuffled", 0, total := 4 * num_seeds)
-        done = 0
+        done, total = 0, 4 * num_seeds
+        reporter.hear(PhaseBegan(title="blocked against shuffled", done=0, total=total))
         for teacher in (False, True):
             outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
             model = blocked.default_teacher if teacher else "student"
             for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
-                with closing(LocalEngine(scenario, results, reporter.blocks)) as engine:
+                with closing(LocalEngine(scenario, results, reporter.hear)) as engine:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
                         engine.run(route, study)
@@ -59,7 +61,8 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
                         done += 1
                         reporter.check()
                         score = f"{outcomes[name][-1].mean():.1%}"
-                        reporter.run_done(f"{name} {model} (seed {seed})", score, done, total, 0)
+                        run = f"{name} {model} (seed {seed})"
+                        reporter.hear(RunDone(name=run, result=score, done=done, total=total))
             difference = paired_difference(outcomes["blocked"], outcomes["shuffled"])
             comparisons[model] = {
                 **{name: score_over_seeds(several).mean for name, several in outcomes.items()},

@@ -4,9 +4,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+from app.channel import logged
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.search import file_baselines, logged
+from app.search import file_baselines
 from benchmarks.records import correct_PK, finite_fields
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
@@ -39,10 +40,10 @@ def run_single(
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
     log_path = ResultsFolder(results).log(f"run-{allocation.id}-seed{seed}")
-    with Reporter(quiet) as reporter, logged(log_path), Interrupts(reporter.say) as interrupts:
+    with Reporter(quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
         study = f"run:{scenario.sha256[:12]}"
-        with closing(LocalEngine(scenario, results, reporter.blocks, mix_versions)) as engine:
+        with closing(LocalEngine(scenario, results, reporter.hear, mix_versions)) as engine:
             run = engine.run(route, study)
             groups = [_groups(engine, use.key) for use in run.blocks]
             scores = {}

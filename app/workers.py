@@ -11,12 +11,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from app.channel import Channel
 from app.interrupts import Interrupts, Stopped
 from app.progress import Reporter
-from planner.route import Block
+from runners.events import Event
 
 MAX_RESTARTS = 3
 
@@ -25,54 +27,40 @@ class WorkerError(RuntimeError):
     """A worker failed; one line with its error."""
 
 
-class Remote:
-    """The reporter as a worker sees it: every call is sent to the parent, which shows it."""
+class _AsksForTask:
+    """A worker's question for its next task; the answer is a number, or None."""
 
-    def __init__(self, pipe: Connection, index: int):
+
+@dataclass(frozen=True)
+class _Ended:
+    """A worker's last message, with its error if it failed."""
+
+    error: str | None = None
+
+
+class Remote(Channel):
+    """A worker's channel: its events are shown by the parent."""
+
+    def __init__(self, pipe: Connection):
+        super().__init__()
         self._pipe = pipe
-        self.index = index
-        self.check: Callable[[], None] = lambda: None
 
-    def _tell(self, name: str, *arguments: Any) -> None:
-        self._pipe.send((name, arguments))
-
-    def say(self, text: str) -> None:
-        """One line."""
-        self._tell("say", text)
-
-    def run_done(self, name: str, result: str, done: int, total: int | None, done_before: int) -> None:
-        """A run is done."""
-        self._tell("run_done", name, result, done, total, done_before)
-
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        """A block begins to train: the place where a stop loses nothing."""
-        self.check()
-        self._tell("block_started", block, position, total)
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        """A step of it is done."""
-        self._tell("block_step", block, step, steps)
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        """It is in the store."""
-        self._tell("block_done", block, gpu_seconds, reused)
-
-    def scoring(self, suite: str, done: int, total: int) -> None:
-        """Samples of a suite are drawn."""
-        self._tell("scoring", suite, done, total)
+    def pass_on(self, event: Event) -> None:
+        """Send an event to the parent."""
+        self._pipe.send(event)
 
     def tasks(self) -> Iterator[int]:
         """Numbers of the tasks that the parent hands to this worker, until there are no more."""
         while True:
             self.check()
-            self._tell("next")
+            self._pipe.send(_AsksForTask())
             task = self._pipe.recv()
             if task is None:
                 return
             yield int(task)
 
 
-def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connection, index: int) -> None:
+def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connection) -> None:
     # A group of its own: the terminal's Ctrl-C reaches the parent alone, which passes it on, once.
     os.setpgid(0, 0)
     parent = multiprocessing.parent_process()
@@ -86,16 +74,16 @@ def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connecti
     from app.silence import silence_libraries
 
     silence_libraries()
-    remote = Remote(pipe, index)
+    remote = Remote(pipe)
     try:
         with Interrupts(lambda text: None) as interrupts:
             remote.check = interrupts.check
             target(*arguments, remote)
-            pipe.send(("ended", ()))
+            pipe.send(_Ended())
     except KeyboardInterrupt:
-        pipe.send(("stopped", ()))
+        pipe.send(_Ended())
     except Exception as error:
-        pipe.send(("failed", (f"{type(error).__name__}: {error}",)))
+        pipe.send(_Ended(f"{type(error).__name__}: {error}"))
         sys.exit(1)
 
 
@@ -111,7 +99,7 @@ class _Worker:
     def start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_enter, args=(self._target, self._arguments, theirs, self.index))
+        self.process = context.Process(target=_enter, args=(self._target, self._arguments, theirs))
         self.process.start()
         theirs.close()
         self.starts += 1
@@ -160,7 +148,7 @@ def run_workers(
 def _hear(worker: _Worker, tasks: Iterator[int], reporter: Reporter, failures: list[str], stopping: bool) -> None:
     """Take one message of a worker, or notice its end."""
     try:
-        name, arguments = worker.pipe.recv()
+        message = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join()
         died = f"worker {worker.index} died (exit code {worker.process.exitcode})"
@@ -172,20 +160,11 @@ def _hear(worker: _Worker, tasks: Iterator[int], reporter: Reporter, failures: l
             if not stopping:
                 failures.append(f"{died} {worker.starts} times: see the logs of the last runs")
         return
-    if name == "next":
+    if isinstance(message, _AsksForTask):
         worker.pipe.send(next(tasks, None))
-    elif name == "failed":
+    elif isinstance(message, _Ended):
         worker.ended = True
-        failures.append(*arguments)
-    elif name in ("ended", "stopped"):
-        worker.ended = True
+        if message.error is not None:
+            failures.append(message.error)
     else:
-        shown: dict[str, Callable[..., None]] = {
-            "say": reporter.say,
-            "run_done": reporter.run_done,
-            "block_started": reporter.view(worker.index).block_started,
-            "block_step": reporter.view(worker.index).block_step,
-            "block_done": reporter.view(worker.index).block_done,
-            "scoring": reporter.view(worker.index).scoring,
-        }
-        shown[name](*arguments)
+        reporter.show(message, worker.index)

@@ -20,6 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def events_beside(log: Path) -> Path:
+    """The events of what a log tells to people."""
+    return log.with_suffix(".events.jsonl")
+
+
+def writers_beside(log: Path) -> Path:
+    """Locks of the processes that write to a log now."""
+    return log.parent / "writers"
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """The files of one study."""

@@ -26,6 +26,7 @@ from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
+from runners.events import Listener, ignore
 from runners.labels import LabelPool
 from runners.launch import OUT, too_few_gpus, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
@@ -40,7 +41,6 @@ from runners.work import ModelFiles, WorkOrder, carry_out, save_result
 
 logger = logging.getLogger(__name__)
 
-OnStep = Callable[[int, int], None]
 VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
@@ -115,7 +115,7 @@ class BlockTrainer:
         self,
         block: Block,
         answers: Mapping[str, str],
-        on_step: Callable[[int, int], None] | None = None,
+        hear: Listener = ignore,
         on_trained: Callable[[float], None] | None = None,
         *,
         resumable: bool = False,
@@ -123,20 +123,20 @@ class BlockTrainer:
         """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
 
         With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
-        `on_trained` is told the GPU-seconds, rollouts that were drawn for it included, before the block is published:
-        what was spent is written down even where a kill or a full disk then loses the block.
+        `hear` is told each step. `on_trained` is told the GPU-seconds, rollouts that were drawn for it included, before
+        the block is published: what was spent is written down even where a kill or a full disk then loses the block.
         """
         with self.store.lock(block.key):
             record = self.usable(block.key)
             if record is not None and not (resumable and self.store.state(block.key) is not CheckpointState.resumable):
                 return record, False
-            return self._train(block, answers, on_step, on_trained), True
+            return self._train(block, answers, hear, on_trained), True
 
     def _train(
         self,
         block: Block,
         answers: Mapping[str, str],
-        on_step: Callable[[int, int], None] | None,
+        hear: Listener,
         on_trained: Callable[[float], None] | None,
     ) -> dict[str, Any]:
         logger.info("training block %s: %s[%d] of %s", block.key[:12], block.stage, block.index, block.model)
@@ -151,7 +151,7 @@ class BlockTrainer:
             order = self._order(block)
             rows, extra = self.rows.make(block, answers)
             rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
-            leave = self._taught(order, rows, Path(scratch), on_step)
+            leave = self._taught(order, rows, Path(scratch), hear)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
@@ -174,20 +174,20 @@ class BlockTrainer:
         settings = self._settings(stage)
         return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
 
-    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
         """Train a block; where its teacher is behind a server, that lasts as long as the training."""
         settings = self.scenario.file.hardware.teacher_server
         teacher = order.block.teacher
         if settings is None or teacher is None or order.block.stage not in ("warmup", "opd"):
-            return self._carry_out(order, rows, scratch, on_step)
+            return self._carry_out(order, rows, scratch, hear)
         folder = self._plain_folder(teacher, scratch / "teacher")
         top_k = settings.top_k if order.block.stage == "warmup" else 1
         log = self.results.log(f"teacher-of-{order.block.key[:12]}")
         with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
             served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
-            return self._carry_out(served, rows, scratch, on_step)
+            return self._carry_out(served, rows, scratch, hear)
 
-    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, on_step: OnStep | None) -> "Left":
+    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
         """Train a block in this process, or in others."""
         import torch
 
@@ -196,14 +196,14 @@ class BlockTrainer:
             gc.collect()
             torch.cuda.empty_cache()  # what this process keeps, they cannot have
             log = self.results.log(f"block-{order.block.key[:12]}")
-            account = train_in_processes(order, rows, scratch, log, on_step)
+            account = train_in_processes(order, rows, scratch, log, hear)
             return Left(
                 lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
                 pd.read_parquet(scratch / OUT / "train.parquet"),
                 account["peak_memory_bytes"],
             )
         try:
-            result = carry_out(order, rows, scratch, self.grader, on_step)
+            result = carry_out(order, rows, scratch, self.grader, hear)
         except torch.OutOfMemoryError as error:
             raise BlockError(
                 f"{order.block.stage} ran out of memory ({' '.join(str(error).split())[:120]}): "

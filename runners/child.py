@@ -7,24 +7,25 @@ import threading
 import time
 from pathlib import Path
 
-from runners.launch import META, ORDER, OUT, ROWS, STEPS
+from runners.launch import EVENTS, META, ORDER, OUT, ROWS
 from runners.sharding import ENVIRONMENT, allow_on_a_cpu
 
 
 def main(folder: Path) -> None:
     """Carry out the order in `folder`; the first process writes what the block leaves."""
     _end_when_orphaned()
-    told = json.loads((folder / ORDER).read_text())
+    ordered = json.loads((folder / ORDER).read_text())
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")  # what is printed here is the block's log; TRL would hush it
-    os.environ["ACCELERATE_USE_CPU"] = str(told["device"] == "cpu")
-    if told["sharded"]:
+    os.environ["ACCELERATE_USE_CPU"] = str(ordered["device"] == "cpu")
+    if ordered["sharded"]:
         os.environ.update(ENVIRONMENT)
-        if told["device"] == "cpu":
+        if ordered["device"] == "cpu":
             allow_on_a_cpu()
     import torch
     from accelerate import PartialState
 
     from benchmarks.grading import Grader
+    from runners.events import EventLog, ignore
     from runners.meter import peak_memory_bytes
     from runners.work import WorkOrder, carry_out, save_result
 
@@ -35,14 +36,11 @@ def main(folder: Path) -> None:
     scratch = folder / f"scratch-{state.process_index}"
     scratch.mkdir()
 
-    def tell(step: int, steps: int) -> None:
-        with (folder / STEPS).open("a") as stream:
-            stream.write(f"{step}/{steps}.\n")
-
-    grader = Grader()
+    grader, told = Grader(), EventLog(folder / EVENTS)
     try:
-        result = carry_out(order, rows, scratch, grader, tell if state.is_main_process else None)
+        result = carry_out(order, rows, scratch, grader, told.write if state.is_main_process else ignore)
     finally:
+        told.close()
         grader.close()
     peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
     if order.processes > 1:

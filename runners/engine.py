@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from planner.cost import missing_blocks
 from planner.route import Block, Route, derive_seed
 from runners.blocks import BlockError, BlockTrainer
 from runners.checkpoint import load_tokenizer
+from runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
 from runners.labels import LabelCounts, LabelPool, Ledger
 from runners.leases import Leases
 from runners.meter import Clock
@@ -30,38 +31,6 @@ from runners.scenario import Scenario
 logger = logging.getLogger(__name__)
 
 Suite = Literal["validation", "test"]
-
-
-class Listener(Protocol):
-    """Hears what the engine does, for progress displays."""
-
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        """Block `position` (from 1) of the `total` that this route still has to train begins."""
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        """An optimizer step is done."""
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        """A block is in the store, trained now or reused."""
-
-    def scoring(self, suite: str, done: int, total: int) -> None:
-        """Sequences of a suite that are sampled so far."""
-
-
-class Silent:
-    """A listener that does nothing."""
-
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        """Nothing."""
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        """Nothing."""
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        """Nothing."""
-
-    def scoring(self, suite: str, done: int, total: int) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +82,10 @@ class Scored:
 class LocalEngine:
     """Runs routes of one scenario into one results folder, in this process."""
 
-    def __init__(self, scenario: Scenario, results: Path, listener: Listener | None = None, mix_versions: bool = False):
+    def __init__(self, scenario: Scenario, results: Path, hear: Listener = ignore, mix_versions: bool = False):
         self.scenario = scenario
-        self.listener = listener or Silent()
+        self.hear = hear
+        """Is told what the engine does."""
         self.results = ResultsFolder(results)
         self._leases, self._lease = Leases(self.results.leases), ExitStack()
         self.scores = ScoreStore(self.results.scores)
@@ -145,15 +115,15 @@ class LocalEngine:
         # Asked again after every block: another process may have trained the next one, or dropped its state, meanwhile.
         while missing := missing_blocks(route, self.store.state):
             block = missing[0]
-            self.listener.block_started(block, min(len(spent) + 1, total), total)
+            self.hear(BlockStarted.of(block, min(len(spent) + 1, total), total))
             extended = any(b.parent == block.key and b.continues_stage for b in missing)
             record, executed = self.trainer.ensure(
-                block, answers, self._on_step(block), self._on_trained(block, study, spent), resumable=extended
+                block, answers, self.hear, self._on_trained(block, study, spent), resumable=extended
             )
-            self.listener.block_done(block, float(record["gpu_seconds"]), not executed)
+            self.hear(BlockDone(key=block.key, gpu_seconds=float(record["gpu_seconds"]), reused=not executed))
         for block in route.blocks:
             if block.key not in spent:
-                self.listener.block_done(block, 0.0, True)
+                self.hear(BlockDone(key=block.key, gpu_seconds=0.0, reused=True))
         return RouteRun(
             route,
             self._uses(route, spent),
@@ -161,9 +131,6 @@ class LocalEngine:
             self.trainer.weights_sha256(route.final),
             self.trainer.checkpoint(route.final),
         )
-
-    def _on_step(self, block: Block) -> Callable[[int, int], None]:
-        return lambda step, steps: self.listener.block_step(block, step, steps)
 
     def _on_trained(self, block: Block, study: str, spent: dict[str, float]) -> Callable[[float], None]:
         def write_down(gpu_seconds: float) -> None:
@@ -268,7 +235,7 @@ class LocalEngine:
                 prompts,
                 self.scenario.decoding,
                 key.sampling_seed,
-                lambda done, total: self.listener.scoring(key.suite, done, total),
+                lambda done, total: self.hear(Scoring(suite=key.suite, done=done, total=total)),
             ),
             self.trainer.ends(model),
             load_tokenizer(self.scenario.base_folder("student")),

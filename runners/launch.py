@@ -1,7 +1,8 @@
 """Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
 
-The parent hands over a work order and rows as JSON and gets back a folder. Gradients are averaged over processes (DDP).
-A child that dies is a failed block with its log; a parent that stops or dies takes the children with it.
+The parent hands over a work order and rows as JSON and gets back a folder; meanwhile it passes on the events that the
+child logs. Gradients are averaged over processes (DDP). A child that dies is a failed block with its log; a parent that
+stops or dies takes the children with it.
 
 Simplified: one machine. Sharding is FSDP2's (`runners.sharding`).
 """
@@ -13,14 +14,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runners.events import Listener, read_events
 from runners.work import WorkOrder
 
 STOP_SECONDS = 30
-ORDER, ROWS, STEPS, OUT, META = "order.json", "rows.jsonl", "steps", "out", "meta.json"
+ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"
 
 
 class LaunchError(RuntimeError):
@@ -45,7 +46,7 @@ def train_in_processes(
     rows: list[dict[str, Any]],
     folder: Path,
     log: Path,
-    on_step: Callable[[int, int], None] | None,
+    hear: Listener,
 ) -> dict[str, Any]:
     """Train a block in `order.processes` processes besides this one; what it leaves is in `folder`/out.
 
@@ -66,7 +67,7 @@ def train_in_processes(
             preexec_fn=end_with_parent,
         )
     try:
-        _watch(process, folder, on_step)
+        _watch(process, folder / EVENTS, hear)
     finally:
         end_session(process)
     if process.returncode or not (folder / META).exists():
@@ -92,17 +93,15 @@ def _command(order: WorkOrder, folder: Path) -> list[str]:
     return [*command, "--main_process_port", "0", *child]
 
 
-def _watch(process: "subprocess.Popen[bytes]", folder: Path, on_step: Callable[[int, int], None] | None) -> None:
-    """Wait for the end, telling of each step."""
-    told = 0
-    while process.poll() is None:
-        time.sleep(0.2)
-        steps = (folder / STEPS).read_text().splitlines() if (folder / STEPS).exists() else []
-        for line in steps[told:]:
-            if on_step is not None and line.endswith("."):
-                step, total = line.rstrip(".").split("/")
-                on_step(int(step), int(total))
-                told += 1
+def _watch(process: "subprocess.Popen[bytes]", events: Path, hear: Listener) -> None:
+    """Wait for the end, and pass on what the child tells."""
+    ended, position = False, 0
+    while not ended:
+        ended = process.poll() is not None
+        logged, position = read_events(events, position)
+        for line in logged:
+            hear(line.event)
+        time.sleep(0.0 if ended else 0.2)
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:

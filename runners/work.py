@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.grading import Grader
 from planner.route import Block
 from runners.checkpoint import load_carried, load_model, load_tokenizer, save_carried
+from runners.events import Listener, ignore
 from runners.settings import LoRASettings, Settings, StageSettings, Vllm
 from runners.stages import grpo, opd, sft, warmup
 from runners.stages.harness import StageResult, StageWork
@@ -85,12 +86,12 @@ def carry_out(
     rows: list[dict[str, Any]],
     scratch: Path,
     grader: Grader,
-    on_step: Callable[[int, int], None] | None = None,
+    hear: Listener = ignore,
 ) -> StageResult:
     """Load what an order names and train its block in this process."""
     before = {name: os.environ.get(name) for name in RENDEZVOUS}
     try:
-        return _train(order, rows, scratch, grader, on_step)
+        return _train(order, rows, scratch, grader, hear)
     finally:  # colocated vLLM sets them, and what is started later in this process must not inherit them
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
@@ -101,7 +102,7 @@ def _train(
     rows: list[dict[str, Any]],
     scratch: Path,
     grader: Grader,
-    on_step: Callable[[int, int], None] | None,
+    hear: Listener,
 ) -> StageResult:
     work = StageWork(
         block=order.block,
@@ -117,7 +118,7 @@ def _train(
         reference=order.reference,
         teacher=order.teacher.load("cpu" if order.offload_teacher else order.device, False) if order.teacher else None,
         offload_teacher=order.offload_teacher,
-        on_step=on_step,
+        hear=hear,
         vllm=order.vllm,
         teacher_url=order.teacher_url,
         teacher_top_k=order.teacher_top_k,

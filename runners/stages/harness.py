@@ -8,7 +8,7 @@ four such blocks equal one process that keeps everything in memory, bit for bit 
 import gc
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from transformers import TrainerCallback, set_seed
 from benchmarks.sampling import encode_prompts
 from planner.route import Block
 from runners.checkpoint import CarriedState
+from runners.events import Listener, StepDone, ignore
 from runners.settings import Vllm
 from runners.sharding import gather_model, gather_optimizer, shard_optimizer
 from runners.tracking import PROJECT, end_run, run_name, tracked_callbacks
@@ -60,7 +61,8 @@ class StageWork:
     """Checkpoint at the start of the stage, for the KL; None for the untouched LoRA base."""
     teacher: Any = None
     offload_teacher: bool = False
-    on_step: Callable[[int, int], None] | None = None
+    hear: Listener = ignore
+    """Is told each step."""
     vllm: Vllm = field(default_factory=Vllm)
     teacher_url: str | None = None
     """A server with the teacher, instead of `teacher`."""
@@ -107,11 +109,12 @@ class SeedRollouts(TrainerCallback):
 
 
 class RecordCurves(TrainerCallback):
-    """Collect one row of curves per optimizer step and report progress."""
+    """Collect one row of curves per optimizer step of a block, and tell each."""
 
-    def __init__(self, steps: int, on_step: Callable[[int, int], None] | None):
+    def __init__(self, key: str, steps: int, hear: Listener):
+        self.key = key
         self.steps = steps
-        self.on_step = on_step
+        self.hear = hear
         self.rows: list[dict[str, Any]] = []
         self._began = time.perf_counter()
 
@@ -127,8 +130,8 @@ class RecordCurves(TrainerCallback):
         row |= {ours: logs.get(theirs) for theirs, ours in CURVES.items()}
         self.rows.append(row)
         logger.info("step %d/%d %s", state.global_step, self.steps, {k: v for k, v in row.items() if v is not None})
-        if self.on_step is not None:
-            self.on_step(state.global_step, self.steps)
+        curves = {name: float(value) for name, value in row.items() if name != "step" and value is not None}
+        self.hear(StepDone(key=self.key, step=state.global_step, steps=self.steps, curves=curves))
 
 
 def trainer_arguments(work: StageWork) -> dict[str, Any]:
@@ -240,7 +243,7 @@ def offload_teacher(trainer: Any, work: StageWork) -> None:
 def callbacks(work: StageWork) -> list[TrainerCallback]:
     """The callbacks of every stage."""
     seeding = [SeedRollouts()] if work.engine == "vllm" else []
-    recording = RecordCurves(work.settings.steps, work.on_step)
+    recording = RecordCurves(work.block.key, work.settings.steps, work.hear)
     return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.block)]
 
 

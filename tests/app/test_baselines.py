@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.channel import Channel
 from app.direct_compute import ComputeMatch, chain_worker, match_compute
 from app.evaluation import Entry, merge_entries, ordinary
 from app.evaluation import test_worker as trial_worker
@@ -21,7 +22,8 @@ from app.search import scenario_baselines
 from app.shuffled import label_stage_only
 from benchmarks.baselines import MATCHED
 from planner.allocation import Allocation
-from planner.route import Block, Route
+from planner.route import Route
+from runners.events import BlockStarted, Event, RunDone, Scoring
 from runners.meter import accelerator_name
 from runners.scenario import Scenario
 from tests.app.conftest import Command
@@ -204,7 +206,7 @@ def prices(direct: tuple[float, ...], other: float) -> dict[str, Iterator[float]
 def match(engine: StubEngine, path: Path, seeds: tuple[int, ...] = (1000,)) -> ComputeMatch:
     compared = Entry("teacher-upstream", scenario_baselines(engine.scenario)["teacher-upstream"])
     with Reporter(quiet=True) as reporter:
-        return match_compute(engine, "small", path, False, "test", compared, seeds, path, 1, reporter)  # type: ignore[arg-type]
+        return match_compute(engine, "small", path, False, "test", compared, seeds, path, 1, path, reporter)  # type: ignore[arg-type]
 
 
 @settings(max_examples=15)
@@ -248,10 +250,11 @@ def test_a_match_is_kept_for_the_same_request_only(scenario: Scenario, tmp_path:
     assert again == first, "a file that was cut short is made anew"
 
 
-class HandedOut:
+class HandedOut(Channel):
     """A worker's link to its parent, which hands out tasks 0 and 1 and remembers what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.done: list[str] = []
         self.trained: list[str] = []
         self.scored: list[str] = []
@@ -259,23 +262,14 @@ class HandedOut:
     def tasks(self) -> Iterator[int]:
         yield from (0, 1)
 
-    def check(self) -> None:
-        """No stop was asked for."""
-
-    def run_done(self, name: str, *_: Any) -> None:
-        self.done.append(name)
-
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        self.trained.append(block.key)
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        """Nothing."""
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        """Nothing."""
-
-    def scoring(self, suite: str, done: int, total: int) -> None:
-        self.scored.append(suite)
+    def pass_on(self, event: Event) -> None:
+        match event:
+            case RunDone():
+                self.done.append(event.name)
+            case BlockStarted():
+                self.trained.append(event.key)
+            case Scoring():
+                self.scored.append(event.suite)
 
 
 @pytest.mark.slow
@@ -324,8 +318,9 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
         Entry("direct-shuffled", Allocation(student_rl=4), shuffled=True),
         Entry("direct", Allocation(student_rl=4)),
     ]
-    trial_worker(*common, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", hand)  # type: ignore[arg-type]
-    chain_worker(*common, (1000, 1000), "small-baselines", found["replay_blocks"], hand)  # type: ignore[arg-type]
+    log = results / "worker.log"
+    trial_worker(*common, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", log, hand)  # type: ignore[arg-type]
+    chain_worker(*common, (1000, 1000), "small-baselines", log, found["replay_blocks"], hand)  # type: ignore[arg-type]
     assert len(hand.done) == 4 and not hand.trained and not hand.scored
 
     again = tuition(*arguments)

@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock
 
 import app.record
+from app.channel import Channel
 from app.interrupts import Stopped
 from app.record import RecordingError, record_route, record_worker, run_recording
 from app.record_plan import RecordRequest, chosen_allocations, header_of, read_rows, training_order
@@ -25,6 +26,7 @@ from benchmarks.results_folder import RecordingFolder, ResultsFolder
 from planner.allocation import Allocation
 from planner.route import compile_route
 from runners.engine import LocalEngine
+from runners.events import BlockDone, Event, RunDone
 from runners.scenario import Scenario
 from runners.store import BlockStore
 from tests.app.conftest import Command
@@ -273,29 +275,21 @@ def test_a_second_recording_at_the_same_time_is_refused(path: Path, scenario: Sc
         run_recording(request)
 
 
-class HandedOut:
+class HandedOut(Channel):
     """A worker's link to its parent, which hands out tasks 0 and 1 and remembers what it is told."""
 
     def __init__(self) -> None:
-        self.done: list[tuple[Any, ...]] = []
+        super().__init__()
+        self.done: list[RunDone] = []
 
     def tasks(self) -> Iterator[int]:
         yield from (0, 1)
 
-    def check(self) -> None:
-        """No stop was asked for."""
-
-    def say(self, text: str) -> None:
-        raise AssertionError(text)
-
-    def run_done(self, *told: Any) -> None:
-        self.done.append(told)
-
-    def block_started(self, *_: Any) -> None:
-        raise AssertionError("everything is stored")
-
-    def block_done(self, *_: Any) -> None:
-        """Reused."""
+    def pass_on(self, event: Event) -> None:
+        if isinstance(event, RunDone):
+            self.done.append(event)
+        else:
+            assert isinstance(event, BlockDone) and event.reused, event  # everything is stored
 
 
 @pytest.mark.slow
@@ -307,8 +301,8 @@ def test_a_worker_writes_the_rows_of_its_tasks_and_tells_no_test_score(
     tasks = [(run.allocation, run.seed) for run in first.runs[:2]]
     link = HandedOut()
     record_worker(request, tasks, 4, 3, 20, link)  # type: ignore[arg-type]
-    assert [told[2:] for told in link.done] == [(5, 20, 3), (6, 20, 3)]
-    assert all(told[1].startswith("validation ") and "test" not in told[1] for told in link.done)
+    assert [(run.done, run.total, run.done_before) for run in link.done] == [(5, 20, 3), (6, 20, 3)]
+    assert all(run.result.startswith("validation ") and "test" not in run.result for run in link.done)
     rows = {(run.allocation, run.seed): run for run in read_rows(recording(request, scenario))}
     for run in first.runs[:2]:
         assert rows[run.allocation, run.seed].model_copy(update={"date": run.date}) == run

@@ -197,7 +197,7 @@ def check_stages(report: Report, file: Path, folder: Path, device: str) -> None:
     """Every stage as most will train it."""
     scenario = Scenario.load(str(file))
     watch = Watch(device)
-    engine = LocalEngine(scenario, folder / "results", watch)
+    engine = LocalEngine(scenario, folder / "results", watch.hear)
     try:
         for stage in ROUTES:
             report.stage(stage, lambda stage=stage: run_stage(engine, watch, stage))

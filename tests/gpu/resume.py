@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,24 +20,20 @@ from safetensors.torch import load_file
 from transformers.trainer_callback import PrinterCallback
 
 from planner.allocation import Allocation
-from planner.route import Block, Route, compile_route
+from planner.route import Route, compile_route
 from runners.checkpoint import hash_weights
-from runners.engine import LocalEngine, Silent
+from runners.engine import LocalEngine
+from runners.events import Event, StepDone
 from runners.scenario import Scenario
 from runners.stages import grpo
 
 STUDY = "resume"
 
 
-class KillHalfWay(Silent):
-    """Kills its own process half way through the block with this key."""
-
-    def __init__(self, key: str):
-        self.key = key
-
-    def block_step(self, block: Block, step: int, steps: int) -> None:
-        if block.key == self.key and step >= (steps + 1) // 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+def kill_half_way(event: Event, key: str) -> None:
+    """Kill this process half way through the block with this key."""
+    if isinstance(event, StepDone) and event.key == key and event.step >= (event.steps + 1) // 2:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ def main() -> None:
     if scenario.device == "cpu":
         torch.set_num_threads(1)
     route = _route(scenario, sys.argv[3])
-    LocalEngine(scenario, Path(sys.argv[2]), KillHalfWay(route.final)).run(route, STUDY)
+    LocalEngine(scenario, Path(sys.argv[2]), partial(kill_half_way, key=route.final)).run(route, STUDY)
 
 
 if __name__ == "__main__":

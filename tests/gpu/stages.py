@@ -16,7 +16,8 @@ from benchmarks.sampling import draw_ids, encode_prompts, render_prompt
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
 from runners.checkpoint import load_tokenizer
-from runners.engine import LocalEngine, Silent
+from runners.engine import LocalEngine
+from runners.events import BlockDone, BlockStarted, Event
 from runners.memory import Load, Prediction, predict
 
 STUDY = "gpu-check"
@@ -75,7 +76,7 @@ class RolloutMeter:
             yield
 
 
-class Watch(Silent):
+class Watch:
     """A meter for each block, and what was allocated on the device when the block began."""
 
     def __init__(self, device: str):
@@ -84,15 +85,15 @@ class Watch(Silent):
         self.allocated: dict[str, int] = {}
         self._listening: Any = None
 
-    def block_started(self, block: Block, position: int, total: int) -> None:
-        self.close()
-        self.allocated[block.key] = torch.cuda.memory_allocated() if self.device == "cuda" else 0
-        self.meters[block.key] = RolloutMeter()
-        self._listening = self.meters[block.key].listening()
-        self._listening.__enter__()
-
-    def block_done(self, block: Block, gpu_seconds: float, reused: bool) -> None:
-        self.close()
+    def hear(self, event: Event) -> None:
+        """What the engine tells."""
+        if isinstance(event, BlockStarted | BlockDone):
+            self.close()
+        if isinstance(event, BlockStarted):
+            self.allocated[event.key] = torch.cuda.memory_allocated() if self.device == "cuda" else 0
+            self.meters[event.key] = RolloutMeter()
+            self._listening = self.meters[event.key].listening()
+            self._listening.__enter__()
 
     def close(self) -> None:
         """Stop listening; also after a block that failed."""

@@ -51,7 +51,7 @@ def vary(file: Path, name: str, hardware: dict[str, Any], lora: bool = False) ->
 def train(file: Path, results: Path, text: str, device: str, stage: str | None = None) -> Way:
     """Train a route; figures and weights of its first block of a stage, by default of its last block."""
     watch = Watch(device)
-    with closing(LocalEngine(Scenario.load(str(file)), results, watch)) as engine:
+    with closing(LocalEngine(Scenario.load(str(file)), results, watch.hear)) as engine:
         blocks = compile_route(Allocation.parse(text), engine.scenario.recipe, 0).blocks
         block = blocks[-1] if stage is None else next(block for block in blocks if block.stage == stage)
         try:
@@ -103,7 +103,7 @@ def check_scores(file: Path, folder: Path, device: str) -> tuple[str, bool]:
     shares, seconds, errors = [], [], []
     for name, hardware in (("transformers", {"engine": "transformers"}), ("vllm", VLLM)):
         scenario = Scenario.load(str(vary(file, f"scored-by-{name}", hardware)))
-        with closing(LocalEngine(scenario, folder / f"scored-by-{name}", Watch(device))) as engine:
+        with closing(LocalEngine(scenario, folder / f"scored-by-{name}", Watch(device).hear)) as engine:
             scored = engine.score(engine.trainer._contents["student"], "test", STUDY)
         right = scored.table.groupby("problem_id")["correct"].mean()
         shares.append(float(right.mean()))

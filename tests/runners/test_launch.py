@@ -16,7 +16,8 @@ import yaml
 
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
-from runners.engine import LocalEngine, Silent
+from runners.engine import LocalEngine
+from runners.events import Event, StepDone
 from runners.launch import LaunchError
 from runners.scenario import Scenario, ScenarioError
 
@@ -58,22 +59,20 @@ def test_two_processes_train_a_block_twice_the_same(
     together: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
 ) -> None:
     scenario = load(together)
-    steps: list[tuple[str, int]] = []
-
-    class Watch(Silent):
-        def block_step(self, block: Any, step: int, steps_: int) -> None:
-            steps.append((block.stage, step))
-
+    events: list[Event] = []
     weights = set()
     for folder in ("first", "again"):
-        engine = LocalEngine(scenario, tmp_path / folder, Watch())
+        engine = LocalEngine(scenario, tmp_path / folder, events.append)
         run = engine.run(_route(scenario, "teacher=medium opd=1"), "two")
         engine.close()
         weights.add(run.weights_sha256)
         record = engine.store.record(run.route.final)
         assert record is not None and record["environment"]["processes"] == "2"
         assert record["gpu_seconds"] > 1 and record["peak_memory_bytes"] > 100e6
-    assert steps == [("opd", 1), ("opd", 2)] * 2
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [(event.step, event.steps) for event in steps] == [(1, 2), (2, 2)] * 2
+    assert {event.key for event in steps} == {run.route.final}
+    assert all(event.curves["loss"] and event.curves["seconds"] > 0 for event in steps)
     assert len(weights) == 1
 
 
@@ -85,12 +84,11 @@ def test_a_dead_process_fails_the_block_with_its_log(
     scenario = load(together)
     engine = LocalEngine(scenario, tmp_path / "results")
 
-    class Killer(Silent):
-        def block_step(self, block: Any, step: int, steps: int) -> None:
-            if step == 1:
-                os.kill(_children(str(tmp_path))[-1].pid, signal.SIGKILL)
+    def kill(event: Event) -> None:
+        if isinstance(event, StepDone) and event.step == 1:
+            os.kill(_children(str(tmp_path))[-1].pid, signal.SIGKILL)
 
-    engine.listener = Killer()
+    engine.hear = kill
     route = _route(scenario, "student_rl=1")
     with pytest.raises(LaunchError, match=r"training in 2 processes ended with .*: read .*block-.*\.log") as caught:
         engine.run(route, "killed")
@@ -114,7 +112,7 @@ def test_nothing_is_orphaned_when_the_parent_goes(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    assert _wait_for(lambda: bool(list(tmp_path.glob("tuition-*/steps"))), 120)
+    assert _wait_for(lambda: bool(list(tmp_path.glob("tuition-*/events.jsonl"))), 120)
     parent.send_signal(number)
     if number == signal.SIGTERM:  # the first lets the block finish, the second does not
         time.sleep(1)

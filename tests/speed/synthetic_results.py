@@ -51,6 +51,7 @@ from planner.study import StudyLimits, open_study
 from runners.blocks import BlockTrainer, Left
 from runners.checkpoint import CarriedState, save_carried
 from runners.engine import LocalEngine
+from runners.events import Listener
 from runners.labels import Ledger
 from runners.meter import Clock
 from runners.scenario import Scenario
@@ -97,7 +98,7 @@ class MadeUpTrainer(BlockTrainer):
         self,
         block: Block,
         answers: Mapping[str, str],
-        on_step: Callable[[int, int], None] | None,
+        hear: Listener,
         on_trained: Callable[[float], None] | None,
     ) -> dict[str, Any]:
         seed = int(block.key[:16], 16)  # not the block's own, which blocks of two routes may share

@@ -22,7 +22,8 @@ from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.blocks import BlockError
 from runners.checkpoint import load_model, load_tokenizer
-from runners.engine import LocalEngine, Silent
+from runners.engine import LocalEngine
+from runners.events import Event, StepDone, ignore
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
 from runners.teacher_server import TeacherServerError
@@ -204,21 +205,17 @@ def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
         for process in _servers():
             os.kill(process.pid, signal.SIGKILL)
 
-    class Killer:
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *_: None
+    def kill(event: Event) -> None:
+        if isinstance(event, StepDone) and event.key == route.final and event.step == 2:
+            kill_the_servers()
 
-        def block_step(self, block: Any, step: int, steps: int) -> None:
-            if block.stage == "opd" and step == 2:
-                kill_the_servers()
-
-    engine.listener = Killer()  # type: ignore[assignment]
+    engine.hear = kill
     with pytest.raises(TeacherServerError, match=r"ended with .* while the block trained.*read .*teacher-of-.*\.log"):
         engine.run(route, "killed")
     assert engine.store.record(route.blocks[0].key) is not None
     assert engine.store.record(route.final) is None
     assert not _servers()
-    engine.listener = Silent()
+    engine.hear = ignore
     run = engine.run(route, "killed")
     assert [use.executed for use in run.blocks] == [False, True]
 
