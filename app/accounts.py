@@ -8,6 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from app.provenance import command_line
+from app.study_report import BlockAccount, ExpectedReuse, LabelAccount, SearchReport, TrialReport, ValidationScore
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
@@ -20,8 +21,8 @@ EXPECTED_REUSE_DRAWS = 20
 
 def make_report(
     study: optuna.Study, scenario: Scenario, engine: LocalEngine, seed: int, trained_now: Iterable[str], seconds: float
-) -> dict[str, Any]:
-    """The study as one JSON document: blocks, labels, seconds, and every trial."""
+) -> SearchReport:
+    """The study before its test: blocks, labels, seconds, and every trial."""
     trials = study.get_trials(deepcopy=False)
     requested = [
         compile_route(Allocation.parse(t.user_attrs["allocation"]), scenario.recipe, seed)
@@ -31,47 +32,44 @@ def make_report(
     costs = block_costs(scenario, engine.store)
     wanted = {block.key for route in requested for block in route.blocks}
     trained = [(key, spent) for key, spent in engine.ledger.trainings(study.study_name) if key in wanted]
-    return {
-        "study": study.study_name,
-        "scenario": scenario.name,
-        "scenario_sha256": scenario.sha256,
-        "seed": seed,
-        "command": command_line(),
-        "versions": engine.trainer.versions,
-        "overlaps": [str(overlap) for overlap in scenario.overlaps],
-        "blocks": {
+    return SearchReport(
+        study=study.study_name,
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        command=command_line(),
+        seed=seed,
+        versions=engine.trainer.versions,
+        overlaps=tuple(map(str, scenario.overlaps)),
+        blocks=BlockAccount(
             **count_blocks(requested, costs),
-            "executed": len(trained),
-            "executed_by_this_call": sum(key in wanted for key in trained_now),
-            "gpu_seconds_requested": round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in trials), 1),
-            "gpu_seconds_executed": round(sum(spent for _, spent in trained), 1),
-            "expected_of_random_allocations": expected_reuse(scenario, len(requested), seed, costs),
-        },
-        "labels": {
-            "labels_budget": len(scenario.labels),
-            "labels_trained": max((int(t.user_attrs.get("labels_trained", 0)) for t in trials), default=0),
-            "labels_validation": len(scenario.validation),
-            "labels_owned": engine.ledger.owned(study.study_name) + len(scenario.validation),
-        },
-        "seconds": round(seconds, 1),
-        "gpu_seconds": round(sum(spent for _, spent in engine.ledger.trainings(study.study_name)), 1),
-        "trials": [_trial_document(trial) for trial in trials],
-        "leaderboard": None,
-    }
+            executed=len(trained),
+            executed_by_this_call=sum(key in wanted for key in trained_now),
+            gpu_seconds_requested=round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in trials), 1),
+            gpu_seconds_executed=round(sum(spent for _, spent in trained), 1),
+            expected_of_random_allocations=expected_reuse(scenario, len(requested), seed, costs),
+        ),
+        labels=LabelAccount(
+            labels_budget=len(scenario.labels),
+            labels_trained=max((int(t.user_attrs.get("labels_trained", 0)) for t in trials), default=0),
+            labels_validation=len(scenario.validation),
+            labels_owned=engine.ledger.owned(study.study_name) + len(scenario.validation),
+        ),
+        seconds=round(seconds, 1),
+        gpu_seconds=round(sum(spent for _, spent in engine.ledger.trainings(study.study_name)), 1),
+        trials=tuple(map(_trial_report, trials)),
+        leaderboard=None,
+    )
 
 
-def _trial_document(trial: FrozenTrial) -> dict[str, Any]:
+def _trial_report(trial: FrozenTrial) -> TrialReport:
     attributes = {key: value for key, value in trial.user_attrs.items() if key not in ("se_problems", "se_samples")}
     if "repeat_of" in attributes:  # it took the outcome of another trial and spent nothing
         attributes |= {"gpu_seconds_marginal": 0.0, "blocks_executed": 0}
     score = None
     if trial.value is not None:
-        score = {
-            "mean": trial.value,
-            "se_problems": trial.user_attrs.get("se_problems"),
-            "se_samples": trial.user_attrs.get("se_samples"),
-        }
-    return {"number": trial.number, "state": trial.state.name.lower(), "score": score, **attributes}
+        errors = {name: trial.user_attrs.get(name) for name in ("se_problems", "se_samples")}
+        score = ValidationScore(mean=trial.value, **errors)
+    return TrialReport(number=trial.number, state=trial.state.name.lower(), score=score, **attributes)
 
 
 def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
@@ -106,7 +104,7 @@ def count_blocks(routes: list[Route], costs: BlockCosts) -> dict[str, Any]:
     }
 
 
-def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: BlockCosts) -> dict[str, float | None]:
+def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: BlockCosts) -> ExpectedReuse:
     """Distinct over requested blocks for as many random allocations: the mean over several draws of such sets."""
     by_blocks, by_seconds = [], []
     for draw in range(EXPECTED_REUSE_DRAWS if num_allocations else 0):
@@ -115,4 +113,4 @@ def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: B
         by_blocks.append(counts["distinct"] / counts["requested"])
         by_seconds.append(counts["predicted_gpu_seconds_distinct"] / counts["predicted_gpu_seconds_requested"])
     mean = [sum(values) / len(values) if values else None for values in (by_blocks, by_seconds)]
-    return {"distinct_over_requested_blocks": mean[0], "distinct_over_requested_seconds": mean[1]}
+    return ExpectedReuse(distinct_over_requested_blocks=mean[0], distinct_over_requested_seconds=mean[1])

@@ -5,7 +5,6 @@ was tested and their replay controls as well. `direct-compute` comes last, becau
 cost of the route that it is compared with. Results lie in `<results>/studies/<study>/`, as those of a search.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ from app.plan import block_states, scoring_seconds
 from app.progress import Reporter
 from app.search import scenario_baselines
 from app.store import find_store
+from app.study_report import BaselinesReport, SearchReport, read_report, write_report
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from benchmarks.leaderboard import plot, to_json
-from benchmarks.records import write_json
+from benchmarks.records import FileError, write_json
 from benchmarks.results_folder import ResultsFolder
-from planner.allocation import Allocation
+from planner.allocation import Allocation, AllocationError
 from planner.cost import missing_blocks
 from planner.route import TEACHER_STAGES, Block, compile_route
 from planner.study import StudyError
@@ -87,17 +87,17 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
                 )
                 entries.insert(1, match.entry())
             shuffled = engine_of(ordinary(scenario)) if any(entry.shuffled for entry in entries) else None
-            ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
+            ranked, meta, test = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
     document = {
         **to_json(ranked, meta),
-        "intervals": account["intervals"],
-        "pairwise": account["pairwise"],
+        **test.model_dump(mode="json", include={"intervals", "pairwise"}),
         "matched": _matched(scenario, entries),
         "direct_compute": match.model_dump(mode="json") if match else None,
         "notes": [match.sentence()] if match else [],
     }
     write_json(document, folder.leaderboard)
-    write_json({"leaderboard": document, "test": account}, folder.report)
+    made = {"study": name, "scenario": scenario.name, "scenario_sha256": scenario.sha256, "command": test.command}
+    write_report(BaselinesReport(**made, leaderboard=document, test=test), folder.report)
     plot(ranked, folder.figure)
     return document
 
@@ -135,32 +135,30 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
         return [], 0
     path = ResultsFolder(request.results).study(request.finalists_of).report
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        sha256, seed, rows = (
-            report["scenario_sha256"],
-            int(report["seed"]),
-            (report["leaderboard"] or {"rows": []})["rows"],
-        )
-        numbers = {t["allocation"]: t["number"] for t in reversed(report["trials"]) if t["score"] is not None}
+        report = read_report(path)
+        if not isinstance(report, SearchReport):
+            raise FileError(f"it is one of {report.kind}")
+        ranked, _ = report.ranked() or ([], None)
+        numbers = {t.allocation: t.number for t in reversed(report.trials) if t.score is not None}
         finalists = [
             Entry(
-                f"search #{numbers[row['allocation']]}",
-                Allocation.parse(row["allocation"]),
+                f"search #{numbers[ranked_row.row.allocation]}",
+                Allocation.parse(ranked_row.row.allocation),
                 finalist=True,
-                selected_validation=float(row["selected_validation"]),
+                selected_validation=ranked_row.row.selected_validation,
             )
-            for row in rows
-            if row["kind"] == "finalist"
+            for ranked_row in ranked
+            if ranked_row.row.kind == "finalist"
         ]
     except FileNotFoundError:
         raise BaselineError(
             f"--finalists-of {request.finalists_of!r}: no search of this name in {request.results}"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileError, AllocationError, KeyError) as error:
         raise BaselineError(
-            f"{path} is no report of a search ({error!r}): repeat the search, it trains nothing"
+            f"{path} is no report of a search ({error}): repeat the search, it trains nothing"
         ) from None
-    if sha256 != scenario.sha256:
+    if report.scenario_sha256 != scenario.sha256:
         raise BaselineError(
             f"--finalists-of {request.finalists_of!r}: its scenario is not {request.scenario!r} as it is now"
         )
@@ -168,7 +166,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
         raise BaselineError(
             f"--finalists-of {request.finalists_of!r}: it was not tested; repeat the search with --test-seeds 1"
         )
-    return finalists, seed
+    return finalists, report.seed
 
 
 def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:

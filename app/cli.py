@@ -143,9 +143,9 @@ def search(
         )
     )
     if json:
-        print_json(result.report)
+        print_json(result.report.document())
     else:
-        show_search(result)
+        show_search(result.report, result.folder)
 
 
 @app.command(

@@ -15,10 +15,11 @@ import pandas as pd
 from app.channel import logged
 from app.progress import Reporter
 from app.provenance import CODE_VERSION, command_line
+from app.study_report import EvaluatedBlocks, EvaluatedRun, EvaluatedScenario, Evaluation, Pair
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
-from benchmarks.records import RecordError, correct_PK, finite_fields
+from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
@@ -154,11 +155,11 @@ def evaluate(
     seeds: Sequence[int],
     reporter: Reporter,
     shuffled: LocalEngine | None = None,
-) -> tuple[list[RankedRow], Meta, dict[str, Any]]:
+) -> tuple[list[RankedRow], Meta, Evaluation]:
     """Train every entry on every seed, score the test suite, compare each with direct GRPO.
 
     `shuffled` is an engine of the `ordinary` scenario, for the entries that need one.
-    Returns the ranked rows, what they share, and a JSON-able account of the runs.
+    Returns the ranked rows, what they share, and an account of the runs.
     """
     outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
     expected_ids = sorted(problem.id for problem in scenario.test)
@@ -206,26 +207,28 @@ def evaluate(
     pairwise = pairwise_differences(outcomes)
     adjusted = holm([difference.p_value for difference in pairwise.values()])
     compared = [
-        {
-            "a": a,
-            "b": b,
-            **finite_fields(difference),
-            "p_value_holm": p_value,
-            "sign_flip": finite_fields(sign_flip(outcomes[a], outcomes[b])),
-            "these_problems": finite_fields(seed_interval(outcomes[a], outcomes[b])) if len(seeds) > 1 else None,
-        }
+        Pair(
+            a=a,
+            b=b,
+            difference=difference,
+            p_value_holm=p_value,
+            sign_flip=sign_flip(outcomes[a], outcomes[b]),
+            these_problems=seed_interval(outcomes[a], outcomes[b]) if len(seeds) > 1 else None,
+        )
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
     ]
-    made = {
-        "command": command_line(),
-        "code_version": CODE_VERSION,
-        "versions": engine.trainer.versions,
-        "scenario": {"name": scenario.name, "sha256": scenario.sha256},
-        "accelerator": _accelerators(engine, runs),
-    }
-    told = account(runs, scores, reporter.trained_keys)
-    intervals = {name: finite_fields(score_interval(several)) for name, several in outcomes.items()}
-    return rank_rows(rows, pairwise), meta, {**told, **made, "intervals": intervals, "pairwise": compared}
+    evaluation = Evaluation(
+        blocks=_evaluated_blocks(runs, reporter.trained_keys),
+        runs={name: _evaluated_runs(several, scores[name]) for name, several in runs.items()},
+        command=command_line(),
+        code_version=CODE_VERSION,
+        versions=engine.trainer.versions,
+        scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
+        accelerator=_accelerators(engine, runs),
+        intervals={name: score_interval(several) for name, several in outcomes.items()},
+        pairwise=tuple(compared),
+    )
+    return rank_rows(rows, pairwise), meta, evaluation
 
 
 def _accelerators(engine: LocalEngine, runs: Mapping[str, Sequence[RouteRun]]) -> str:
@@ -255,34 +258,24 @@ def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
     return outcomes_PK
 
 
-def account(
-    runs: Mapping[str, Sequence[RouteRun]], scores: Mapping[str, Sequence[str]], trained_now: Sequence[str]
-) -> dict[str, Any]:
-    """Blocks and labels of tested runs, by entry.
+def _evaluated_blocks(runs: Mapping[str, Sequence[RouteRun]], trained_now: Sequence[str]) -> EvaluatedBlocks:
+    """Blocks of tested runs; `trained_now` are the keys of those that this call has trained."""
+    every = [use.key for several in runs.values() for run in several for use in run.blocks]
+    distinct = set(every)
+    executed = sum(key in distinct for key in trained_now)
+    return EvaluatedBlocks(requested=len(every), executed=executed, distinct=len(distinct))
 
-    `scores` are the runs' score keys, from which a leaderboard entry finds its samples; `trained_now` are the keys of
-    the blocks that this call has trained.
-    """
-    every = [use for several in runs.values() for run in several for use in run.blocks]
-    wanted = {use.key for use in every}
-    return {
-        "blocks": {
-            "requested": len(every),
-            "executed": sum(key in wanted for key in trained_now),
-            "distinct": len(wanted),
-        },
-        "runs": {
-            name: [
-                {
-                    "seed": run.route.seed,
-                    "blocks": [use.key for use in run.blocks],
-                    "weights_sha256": run.weights_sha256,
-                    "score": score,
-                    "gpu_seconds_full": round(run.gpu_seconds_full, 3),
-                    "labels_trained": run.labels.labels_trained,
-                }
-                for run, score in zip(several, scores[name], strict=True)
-            ]
-            for name, several in runs.items()
-        },
-    }
+
+def _evaluated_runs(runs: Sequence[RouteRun], scores: Sequence[str]) -> tuple[EvaluatedRun, ...]:
+    """The runs of an entry; `scores` are their score keys, from which a leaderboard entry finds its samples."""
+    return tuple(
+        EvaluatedRun(
+            seed=run.route.seed,
+            blocks=tuple(use.key for use in run.blocks),
+            weights_sha256=run.weights_sha256,
+            score=score,
+            gpu_seconds_full=round(run.gpu_seconds_full, 3),
+            labels_trained=run.labels.labels_trained,
+        )
+        for run, score in zip(runs, scores, strict=True)
+    )

@@ -1,6 +1,5 @@
 """`tuition export`: what a run left, as a plain transformers folder with a model card, to take away."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,8 @@ from filelock import Timeout
 from app.model_card import write_card
 from app.single import allocations_by_name, find_allocation
 from app.store import StoreBusyError, open_store
-from benchmarks.records import publish_folder
+from app.study_report import read_report
+from benchmarks.records import FileError, publish_folder
 from benchmarks.results_folder import ResultsFolder
 from planner.allocation import AllocationError
 from planner.route import compile_route
@@ -46,11 +46,13 @@ def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     """The key of the block in which a tested row of a study ends; its first seed, unless one is given."""
     path = ResultsFolder(results).study(study).report
     try:
-        tested: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["test"]["runs"]
-        # A finalist's row is called "half = search #3": either half will do.
-        runs = {name: {int(run["seed"]): str(run["blocks"][-1]) for run in tested[name]} for name in tested}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise StoreError(f"{path} tells of no tested runs: search and test first, or leave --study out") from None
+        test = read_report(path).test
+    except (FileNotFoundError, FileError):
+        test = None
+    if test is None:
+        raise StoreError(f"{path} tells of no tested runs: search and test first, or leave --study out")
+    runs = {name: {run.seed: run.blocks[-1] for run in several} for name, several in test.runs.items()}
+    # A finalist's row is called "half = search #3": either half will do.
     names = [name for name in runs if row in (name, *name.split(" = "))]
     if len(names) != 1:
         raise StoreError(f"study {study} has no row {row!r}: one of {', '.join(map(repr, runs))}")

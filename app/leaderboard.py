@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.study_report import read_report
 from benchmarks.boards import (
     Added,
     add_entries,
@@ -22,16 +23,14 @@ from benchmarks.entries import (
     MeasuredEntry,
     one_line,
     parse_entry,
-    parse_json,
 )
-from benchmarks.leaderboard import from_json
 from benchmarks.measured import entry_of_scores, score_record
 from benchmarks.outcomes import TOLERANCE
+from benchmarks.records import FileError
 from benchmarks.reported import reported_entries
 from benchmarks.results_folder import ResultsFolder
 
 Addition = tuple[LeaderboardEntry, list[Path]]
-MAX_REPORT_BYTES = 256 << 20
 
 
 def add(
@@ -80,31 +79,34 @@ def add(
 def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list[Addition]:
     """Entries of a tested study's rows with their sample files. EntryError when something is missing or differs."""
     path = ResultsFolder(results).study(study).report
-    if not path.exists():
-        raise EntryError(f"no report of study {study!r:.80} in {results}: run its search or its baselines first")
-    with open_regular(path, MAX_REPORT_BYTES) as file:
-        report = parse_json(file.read(), str(path), MAX_REPORT_BYTES)
     try:
-        ranked, meta = from_json(report["leaderboard"])
-        test = report["test"]
-        shared = {
-            "command": report.get("command") or test["command"],
-            "code_version": test["code_version"],
-            "scenario": test["scenario"],
-            "accelerator": test["accelerator"],
-            "labels_validation": meta.labels_validation,
-            "labels_owned": meta.labels_owned,
-        }
+        report = read_report(path)
+        test, tested = report.test, report.ranked()
+        if test is None or tested is None:
+            raise FileError("it has no test")
+        ranked, meta = tested
         described = [
-            (row, [(int(run["seed"]), str(run["score"])) for run in test["runs"][row.name]])
-            for row in (ranked_row.row for ranked_row in ranked)
-            if not rows or row.name in rows
+            (ranked_row.row, [(run.seed, run.score) for run in test.runs[ranked_row.row.name]])
+            for ranked_row in ranked
+            if not rows or ranked_row.row.name in rows
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except FileNotFoundError:
         raise EntryError(
-            f"{path} does not name the scores of its test ({one_line(repr(error))[:100]}): give its command again, it "
+            f"no report of study {study!r:.80} in {results}: run its search or its baselines first"
+        ) from None
+    except (FileError, KeyError) as error:
+        raise EntryError(
+            f"{path} does not name the scores of its test ({one_line(error)[:100]}): give its command again, it "
             "trains nothing and writes the report anew"
         ) from None
+    shared = {
+        "command": report.command or test.command,
+        "code_version": test.code_version,
+        "scenario": test.scenario.model_dump(),
+        "accelerator": test.accelerator,
+        "labels_validation": meta.labels_validation,
+        "labels_owned": meta.labels_owned,
+    }
     additions: list[Addition] = []
     for row, runs in described:
         fields = {

@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from app.report import ReportError, load_leaderboard, studies, terminal
+from app.study_report import read_report
 from benchmarks.power import Components, Experiment, Power, PowerError, Size, detectable, estimate_components, smallest
 from benchmarks.power import power as power_of
-from benchmarks.records import RecordError, checked_table, correct_PK, file_sha256
+from benchmarks.records import FileError, RecordError, checked_table, correct_PK, file_sha256
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import Array
 
@@ -104,10 +105,12 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
     leaderboard = load_leaderboard(results, study)
     path = ResultsFolder(results).study(study).report
     try:
-        runs: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["test"]["runs"]
-        weights = {name: [str(run["weights_sha256"]) for run in several] for name, several in runs.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReportError(f"{path} names no tested runs ({error!r}): test the study again, it trains nothing") from None
+        test = read_report(path).test
+        if test is None:
+            raise FileError("it has no test")
+    except (FileNotFoundError, FileError) as error:
+        raise ReportError(f"{path} names no tested runs ({error}): test the study again, it trains nothing") from None
+    weights = {name: [run.weights_sha256 for run in several] for name, several in test.runs.items()}
     for name in (a, b):
         if name not in weights:
             raise ReportError(f"study {study!r} has no entry {name!r}; it has {', '.join(map(repr, weights))}")

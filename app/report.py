@@ -1,21 +1,18 @@
 """What a person reads at the end of a command: tables and a few sentences, on standard output."""
 
 import json
-from dataclasses import asdict
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.leaderboard import Meta, RankedRow, from_json, render
-from benchmarks.results_folder import ResultsFolder
-
-if TYPE_CHECKING:
-    from app.search import SearchResult
+from app.study_report import SearchReport, ranked_rows
+from benchmarks.leaderboard import from_json, render
+from benchmarks.records import read_json
+from benchmarks.results_folder import ResultsFolder, StudyFolder
 
 
 class ReportError(ValueError):
@@ -29,26 +26,28 @@ def terminal(width: int = 110) -> Console:
     return console if console.is_terminal else Console(highlight=False, width=width)
 
 
-def show_search(result: "SearchResult") -> None:
+def show_search(report: SearchReport, folder: StudyFolder) -> None:
     """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
-    console, report = terminal(), result.report
+    console = terminal()
     console.print(_trials(report))
-    blocks, labels = report["blocks"], report["labels"]
-    requested, executed = blocks["requested"], blocks["executed"]
-    expected = blocks["expected_of_random_allocations"]["distinct_over_requested_blocks"]
-    if requested:
-        line = f"Blocks: {requested} requested, {blocks['distinct']} distinct, {executed} trained"
-        line += f" ({executed / requested:.0%} of those requested; random allocations would need {expected:.0%})."
-        console.print(line)
+    blocks, labels = report.blocks, report.labels
+    expected = blocks.expected_of_random_allocations.distinct_over_requested_blocks
+    if blocks.requested:
+        console.print(
+            f"Blocks: {blocks.requested} requested, {blocks.distinct} distinct, {blocks.executed} trained "
+            f"({blocks.executed / blocks.requested:.0%} of those requested; random allocations would need "
+            f"{expected:.0%})."
+        )
     console.print(
-        f"Labels: {labels['labels_trained']} trained by the largest route (budget {labels['labels_budget']}), "
-        f"{labels['labels_validation']} for validation, {labels['labels_owned']} owned by the study."
+        f"Labels: {labels.labels_trained} trained by the largest route (budget {labels.labels_budget}), "
+        f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study."
     )
-    if result.ranked is None or result.meta is None:
+    tested = report.ranked()
+    if tested is None:
         console.print("Not tested (--test-seeds 0): validation scores chose these allocations and flatter them.")
         return
-    console.print(render(result.ranked, result.meta))
-    console.print(f"Figure: {result.folder.figure}   Report: {result.folder.report}")
+    console.print(render(*tested))
+    console.print(f"Figure: {folder.figure}   Report: {folder.report}")
     console.print(
         "Next: the same command with more --trials goes on from here; --test-seeds 3 puts training variance into the "
         "errors;\n`tuition scenarios micro` shows the bench; README.md says how to plug in your own models and data.",
@@ -56,26 +55,25 @@ def show_search(result: "SearchResult") -> None:
     )
 
 
-def _trials(report: dict[str, Any]) -> Table:
-    table = Table(title=f"study {report['study']}: validation", box=box.SIMPLE_HEAD)
+def _trials(report: SearchReport) -> Table:
+    table = Table(title=f"study {report.study}: validation", box=box.SIMPLE_HEAD)
     for column in ("trial", "allocation", "score, %", "± problems", "± samples", "labels", "GPU-s full", "marginal"):
         table.add_column(column, justify="left" if column == "allocation" else "right", no_wrap=column != "allocation")
-    done = [trial for trial in report["trials"] if trial["score"] is not None]
-    for trial in sorted(done, key=lambda trial: -trial["score"]["mean"]):
-        score = trial["score"]
+    done = [(trial, trial.score) for trial in report.trials if trial.score is not None]
+    for trial, score in sorted(done, key=lambda pair: -pair[1].mean):
         table.add_row(
-            f"#{trial['number']}",
-            trial["allocation"] + (f" (repeats #{trial['repeat_of']})" if "repeat_of" in trial else ""),
-            f"{score['mean']:.1%}".rstrip("%"),
-            _percent(score["se_problems"]),
-            _percent(score["se_samples"]),
-            str(trial["labels_trained"]),
-            f"{trial['gpu_seconds_full']:.0f}",
-            "0" if "repeat_of" in trial else f"{trial['gpu_seconds_marginal']:.0f}",
+            f"#{trial.number}",
+            trial.allocation + (f" (repeats #{trial.repeat_of})" if trial.repeat_of is not None else ""),
+            f"{score.mean:.1%}".rstrip("%"),
+            _percent(score.se_problems),
+            _percent(score.se_samples),
+            str(trial.labels_trained),
+            f"{trial.gpu_seconds_full:.0f}",
+            f"{trial.gpu_seconds_marginal:.0f}",
         )
-    for trial in report["trials"]:
-        if trial["score"] is None:
-            table.add_row(f"#{trial['number']}", f"{trial.get('allocation', '')} {trial.get('error', trial['state'])}")
+    for trial in report.trials:
+        if trial.score is None:
+            table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or trial.state}")
     return table
 
 
@@ -156,12 +154,12 @@ def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
     """Read a study's leaderboard; ReportError when there is none or it is damaged."""
     path = ResultsFolder(results).study(study).leaderboard
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = read_json(path)
         _check_leaderboard(document)
     except FileNotFoundError:
         known = ", ".join(studies(results)) or "none"
         raise ReportError(f"no leaderboard of study {study!r} in {results} (tested studies: {known})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ReportError(
             f"{path} is damaged ({' '.join(repr(error).split())[:200]}): run the search again, it trains nothing and "
             "writes it anew"
@@ -171,9 +169,7 @@ def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
 
 def _check_leaderboard(document: dict[str, Any]) -> None:
     """One of several errors for what could not be shown or printed as JSON: types, sizes, texts."""
-    ranked, meta = from_json(document)
-    TypeAdapter(list[RankedRow]).validate_python([asdict(row) for row in ranked])
-    TypeAdapter(Meta).validate_python(asdict(meta))
+    ranked_rows(document)
     json.dumps(document, allow_nan=False)
     console = Console(file=TextIOWrapper(BytesIO(), encoding="utf-8"), width=110)
     _print_leaderboard(console, document)

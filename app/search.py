@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -23,9 +22,10 @@ from app.interrupts import Interrupts
 from app.liveness import alive, is_alive
 from app.progress import Reporter
 from app.store import limit_store
+from app.study_report import SearchReport, write_report
 from app.workers import Remote, run_workers
 from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
-from benchmarks.leaderboard import Meta, RankedRow, plot, to_json
+from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import correct_PK, finite, write_json
 from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import avg_at_k
@@ -60,11 +60,9 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The report as JSON, and the leaderboard (None when the test was skipped)."""
+    """The report, and the folder of the study."""
 
-    report: dict[str, Any]
-    ranked: list[RankedRow] | None
-    meta: Meta | None
+    report: SearchReport
     folder: StudyFolder
 
 
@@ -76,7 +74,6 @@ def run_search(request: SearchRequest) -> SearchResult:
     folder = ResultsFolder(request.results).study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
-    ranked, meta = None, None
     with Reporter(request.quiet) as reporter:
         _announce(scenario, reporter)
         _search(study, scenario, request, folder, reporter)
@@ -93,17 +90,18 @@ def run_search(request: SearchRequest) -> SearchResult:
             seconds = time.monotonic() - started
             report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
             # Written before the test as well: a baseline that fails must not cost the search its report.
-            write_json(report, folder.report)
+            write_report(report, folder.report)
             if request.num_test_seeds:
                 with logged(folder.log("test"), reporter):
                     seeds = test_seeds(request.seed, request.num_test_seeds)
-                    ranked, meta, account = evaluate(engine, scenario, name, entries, seeds, reporter)
-                report |= {"leaderboard": to_json(ranked, meta), "test": account}
-                write_json(report["leaderboard"], folder.leaderboard)
+                    ranked, meta, test = evaluate(engine, scenario, name, entries, seeds, reporter)
+                leaderboard = to_json(ranked, meta)
+                report = report.model_copy(update={"leaderboard": leaderboard, "test": test})
+                write_json(leaderboard, folder.leaderboard)
                 plot(ranked, folder.figure)
-        report["seconds"] = round(time.monotonic() - started, 1)
-        write_json(report, folder.report)
-    return SearchResult(report, ranked, meta, folder)
+        report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+        write_report(report, folder.report)
+    return SearchResult(report, folder)
 
 
 def open_engine(scenario: Scenario, request: SearchRequest, channel: Channel) -> closing[LocalEngine]:

@@ -15,7 +15,8 @@ from app.channel import logged
 from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from benchmarks.records import finite_fields, write_json
+from app.provenance import command_line
+from app.study_report import ShuffledComparison, ShuffledReport, write_report
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
@@ -43,7 +44,7 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
     ids = sorted(problem.id for problem in blocked.test)
     folder = ResultsFolder(results).study(f"{blocked.name}-shuffled")
     study = f"shuffled:{blocked.sha256[:12]}"
-    comparisons: dict[str, Any] = {}
+    comparisons: dict[str, ShuffledComparison] = {}
     log = folder.log("shuffled")
     with Reporter(quiet) as reporter, logged(log, reporter), Interrupts(reporter.say) as stop:
         reporter.check = stop.check
@@ -64,15 +65,16 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
                         run = f"{name} {model} (seed {seed})"
                         reporter.hear(RunDone(name=run, result=score, done=done, total=total))
             difference = paired_difference(outcomes["blocked"], outcomes["shuffled"])
-            comparisons[model] = {
-                **{name: score_over_seeds(several).mean for name, several in outcomes.items()},
-                "difference": finite_fields(difference),
-            }
-    document = {
-        "scenario": blocked.name,
-        "suite": blocked.suite_name("test"),
-        "seeds": list(seeds),
-        "blocked_minus_shuffled": comparisons,
-    }
-    write_json(document, folder.report)
-    return document
+            means = {name: score_over_seeds(several).mean for name, several in outcomes.items()}
+            comparisons[model] = ShuffledComparison(**means, difference=difference)
+    report = ShuffledReport(
+        study=folder.name,
+        scenario=blocked.name,
+        scenario_sha256=blocked.sha256,
+        command=command_line(),
+        suite=blocked.suite_name("test"),
+        seeds=seeds,
+        blocked_minus_shuffled=comparisons,
+    )
+    write_report(report, folder.report)
+    return report.document()

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.progress import print_json
 from app.report import show_prune_plan
-from benchmarks.records import RECORD_FILE, SAMPLES_FILE, file_sha256, move_aside
+from app.study_report import read_report
+from benchmarks.records import RECORD_FILE, SAMPLES_FILE, FileError, file_sha256, move_aside
 from benchmarks.results_folder import ResultsFolder
 from planner.cost import CheckpointState
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
@@ -243,17 +244,18 @@ def finalist_blocks(results: Path) -> set[str]:
     """Keys of all blocks behind the tested routes of all studies; StoreError when a tested study does not tell them."""
     keys: set[str] = set()
     for folder in ResultsFolder(results).study_folders():
-        report, tested = folder.report, folder.leaderboard.exists()
         try:
-            test = json.loads(report.read_text(encoding="utf-8")).get("test") if report.exists() else None
-            for runs in test["runs"].values() if test is not None else ():
-                keys |= {str(key) for run in runs for key in run["blocks"]}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            test = read_report(folder.report).test
+        except FileNotFoundError:
+            test = None
+        except FileError as error:
             raise StoreError(
-                f"{report} is damaged ({error!r}), so the blocks of its finalists are unknown and nothing is pruned: "
-                "run its search again, it trains nothing and writes the report anew"
+                f"{folder.report} is damaged ({error}), so the blocks of its finalists are unknown and nothing is "
+                "pruned: run its search again, it trains nothing and writes the report anew"
             ) from None
-        if test is None and tested:
+        if test is not None:
+            keys |= {key for runs in test.runs.values() for run in runs for key in run.blocks}
+        elif folder.leaderboard.exists():
             raise StoreError(
                 f"{folder.path} was tested but its report.json does not name the finalists' blocks, so nothing is "
                 "pruned: run its search again with its --test-seeds, it trains nothing and writes the report anew"

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLES_FILE = "samples.parquet"
 RECORD_FILE = "record.json"
+MAX_JSON_BYTES = 512 << 20  # our choice: a report of 10,000 trials has 10 MB
 
 # The columns of a sample table and their pandas types, in order.
 SAMPLE_COLUMNS: dict[str, str] = {
@@ -50,6 +51,10 @@ SAMPLE_COLUMNS: dict[str, str] = {
 
 class RecordError(ValueError):
     """A sample table or a score key is not what it has to be."""
+
+
+class FileError(ValueError):
+    """A file that cannot be read; the message is the reason, without the path."""
 
 
 def _fsync(path: Path) -> None:
@@ -133,6 +138,27 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(document: Mapping[str, Any], path: Path) -> None:
     """Write a JSON document to a file, which appears whole; ValueError for NaN and infinities."""
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value. FileNotFoundError where there is none, FileError for what cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            # Not more than there is: a buffer of the largest size for each of 70,000 records takes longer than reading.
+            content = os.read(descriptor, min(os.fstat(descriptor).st_size, MAX_JSON_BYTES) + 1)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror})") from None
+    if len(content) > MAX_JSON_BYTES:
+        raise FileError(f"has more than {MAX_JSON_BYTES:,} bytes")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"is no JSON ({' '.join(str(error).split())[:200]})") from None
 
 
 def move_aside(folder: Path, reason: str) -> Path:

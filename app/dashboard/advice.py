@@ -6,10 +6,11 @@ cheaper.
 
 import math
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+
+import pandas as pd
 
 from app.dashboard import words
 from app.dashboard.files import records
@@ -161,7 +162,8 @@ def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
 
 def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
     """What to run next, most useful first."""
-    command, steps = str(study.report.get("command") or ""), []
+    command = (study.report.command if study.report is not None else None) or ""
+    steps: list[NextStep] = []
     several = [ranked.row.score.num_seeds for ranked in study.rows]
     is_search = command.startswith("tuition search")
     if is_search and (not several or min(several) < 3):
@@ -207,7 +209,7 @@ def with_option(command: str, option: str, value: str) -> str:
     return shlex.join([*kept, option, value])
 
 
-def reuse_sentence(report: Mapping[str, Any], trials: Any) -> str | None:
+def reuse_sentence(trials: pd.DataFrame) -> str | None:
     """What sharing blocks saved a study, in one line; None before a trial is complete."""
     done = trials[trials["state"] == "complete"]
     full, spent = done["gpu_seconds_full"].sum(), done["gpu_seconds_marginal"].sum()

@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from app.dashboard.files import FileError, database, reason
+from app.dashboard.files import database, reason
 from app.dashboard.index import Block
 from app.dashboard.samples import Item
-from benchmarks.records import artefact_folder
+from benchmarks.records import FileError, artefact_folder
 from benchmarks.results_folder import ResultsFolder
 
 CURVES = {

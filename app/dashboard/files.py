@@ -4,7 +4,6 @@ Simplified: a file is believed to be the same while its size and its time of cha
 file that is there is whole, and a half-written one is a damaged one.
 """
 
-import json
 import os
 import re
 import sqlite3
@@ -17,9 +16,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from benchmarks.records import FileError
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY = re.compile(r"[0-9a-f]{64}")
-MAX_JSON_BYTES = 512 << 20  # our choice: a report of 10,000 trials has 10 MB
 SQLITE_WAIT_SECONDS = 5.0
 
 
@@ -31,10 +31,6 @@ class Problem:
     reason: str
 
 
-class FileError(ValueError):
-    """A file that cannot be read; the message is the reason, without the path."""
-
-
 def stamp(path: Path) -> tuple[int, int]:
     """(time of change in ns, bytes) of a file; (0, 0) where there is none. What a cached reading of it is known by."""
     try:
@@ -42,27 +38,6 @@ def stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file's value. FileNotFoundError where there is none, FileError for what cannot be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            # Not more than there is: a buffer of the largest size for each of 70,000 records takes longer than reading.
-            content = os.read(descriptor, min(os.fstat(descriptor).st_size, MAX_JSON_BYTES) + 1)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})") from None
-    if len(content) > MAX_JSON_BYTES:
-        raise FileError(f"has more than {MAX_JSON_BYTES:,} bytes")
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"is no JSON ({reason(error)})") from None
 
 
 @contextmanager

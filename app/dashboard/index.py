@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from app.dashboard.files import KEY, FileError, Problem, folders, read_json, reason, stamp
+from app.dashboard.files import KEY, Problem, folders, reason, stamp
+from benchmarks.records import FileError, read_json
 from benchmarks.results_folder import ResultsFolder
 
 T = TypeVar("T")

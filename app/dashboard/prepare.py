@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from app.dashboard import caches, charts, samples
-from app.dashboard.files import FileError
 from app.dashboard.show import draw_before
 from app.dashboard.studies import Study, study_names
 from app.dashboard.views import allocations, compare, tree
+from benchmarks.records import FileError
 
 
 def prepare(results: Path) -> None:

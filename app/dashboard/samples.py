@@ -15,13 +15,13 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from app.dashboard.files import FileError, read_json, reason
+from app.dashboard.files import reason
 from app.dashboard.index import Protocol, StoredScore
 from app.dashboard.studies import Study
 from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
 from benchmarks.entries import EntryError
 from benchmarks.outcomes import Outcomes, read_outcomes
-from benchmarks.records import SAMPLES_FILE, artefact_folder
+from benchmarks.records import SAMPLES_FILE, FileError, artefact_folder, read_json
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statements import parse_statements, statements_path
 from benchmarks.statistics import Score, avg_at_k, score_over_seeds
@@ -68,11 +68,7 @@ def items(study: Study) -> dict[str, Item]:
     """All items of a study by id: tested rows in their order, then trials, best first."""
     found: dict[str, Item] = {}
     for ranked in study.rows:
-        runs = tuple(
-            (run.get("seed"), str(run["weights_sha256"]))
-            for run in study.runs.get(ranked.row.name, [])
-            if run.get("weights_sha256")
-        )
+        runs = tuple((run.seed, run.weights_sha256) for run in study.runs.get(ranked.row.name, ()))
         row = ranked.row
         found[row.name] = Item(row.name, row.allocation, True, runs, row.selected_validation)
     done = study.complete

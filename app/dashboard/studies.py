@@ -13,8 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from app.dashboard.files import FileError, Problem, database, folders, read_json, reason
-from benchmarks.leaderboard import Meta, RankedRow, from_json
+from app.dashboard.files import Problem, database, folders, reason
+from app.study_report import EvaluatedRun, SearchReport, StudyReport, TrialReport, ranked_rows, read_report
+from benchmarks.leaderboard import Meta, RankedRow
+from benchmarks.records import FileError, read_json
 from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import Difference
 from planner.allocation import Allocation, AllocationError
@@ -34,37 +36,38 @@ STATES = ("complete", "running", "waiting", "fail", PRUNED)
 class Study:
     """One study of a results folder.
 
-    `trials` has COLUMNS, one row a trial. `rows` are the tested leaderboard's ([] before the test). `runs` are by row
-    name what the report tells of its training runs: seed, score key, blocks, weights. `labels_per_block` is None before
-    a trial is complete.
+    `trials` has COLUMNS, one row a trial. `report` is None where there is none that can be read. `rows` are the tested
+    leaderboard's ([] before the test), `runs` their training runs by row name. `labels_per_block` is None before a
+    trial is complete.
     """
 
     name: str
     folder: StudyFolder
     trials: pd.DataFrame
-    report: Mapping[str, Any]
+    report: StudyReport | None
     attributes: Mapping[str, Any]
     rows: tuple[RankedRow, ...] = ()
     meta: Meta | None = None
     pairwise: Mapping[tuple[str, str], Difference] = field(default_factory=dict)
-    runs: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    runs: Mapping[str, tuple[EvaluatedRun, ...]] = field(default_factory=dict)
     labels_per_block: int | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
     def budget(self) -> int | None:
         """Labels that a route may train on; None while unknown."""
-        known = _mapping(self.report.get("labels")).get("labels_budget")
-        if isinstance(known, int):
-            return known
+        if isinstance(self.report, SearchReport):
+            return self.report.labels.labels_budget
         blocks = _mapping(self.attributes.get("space")).get("num_label_blocks")
         return blocks * self.labels_per_block if isinstance(blocks, int) and self.labels_per_block else None
 
     @property
     def seed(self) -> int | None:
         """The study's training seed."""
-        seed = self.attributes.get("seed", self.report.get("seed"))
-        return seed if isinstance(seed, int) else None
+        seed = self.attributes.get("seed")
+        if isinstance(seed, int):
+            return seed
+        return self.report.seed if isinstance(self.report, SearchReport) else None
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -97,47 +100,39 @@ def read_study(results: Path, name: str) -> Study:
     board: dict[str, Any] = {}
     try:
         board = _board(folder, report)
-    except (FileError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        problems.append(Problem(f"studies/{name}/leaderboard.json", f"is damaged ({reason(error)})"))
+    except FileError as error:
+        problems.append(Problem(f"studies/{name}/{folder.leaderboard.name}", f"is damaged ({error})"))
     return Study(
         name, folder, trials, report, attributes, **board, labels_per_block=per_block, problems=tuple(problems)
     )
 
 
-def _report(folder: StudyFolder, problems: list[Problem]) -> Mapping[str, Any]:
+def _report(folder: StudyFolder, problems: list[Problem]) -> StudyReport | None:
     try:
-        report = read_json(folder.report)
-        if not isinstance(report, dict):
-            raise FileError("holds no report")
-        return report
+        return read_report(folder.report)
     except FileNotFoundError:
-        return {}
+        return None
     except FileError as error:
-        problems.append(Problem(f"studies/{folder.name}/report.json", str(error)))
-        return {}
+        problems.append(Problem(f"studies/{folder.name}/{folder.report.name}", str(error)))
+        return None
 
 
-def _board(folder: StudyFolder, report: Mapping[str, Any]) -> dict[str, Any]:
+def _board(folder: StudyFolder, report: StudyReport | None) -> dict[str, Any]:
     """Tested rows, their pairwise differences and runs; {} before the test."""
-    document = report.get("leaderboard")
-    if document is None:
+    tested = None if report is None else report.ranked()
+    if tested is None:
         try:
-            document = read_json(folder.leaderboard)
+            tested = ranked_rows(read_json(folder.leaderboard))
         except FileNotFoundError:
             return {}
-    ranked, meta = from_json(document)
-    test = _mapping(report.get("test"))
-    names = Difference.__dataclass_fields__.keys()
-    pairwise = {}
-    for pair in test.get("pairwise") or []:
-        fields: dict[str, Any] = {name: float("nan") if pair[name] is None else pair[name] for name in names}
-        pairwise[str(pair["a"]), str(pair["b"])] = Difference(**fields)
-    runs = {str(name): list(several) for name, several in _mapping(test.get("runs")).items()}
-    return {"rows": tuple(ranked), "meta": meta, "pairwise": pairwise, "runs": runs}
+    rows, meta = tested
+    test = None if report is None else report.test
+    pairwise = {} if test is None else {(pair.a, pair.b): pair.difference for pair in test.pairwise}
+    return {"rows": tuple(rows), "meta": meta, "pairwise": pairwise, "runs": {} if test is None else test.runs}
 
 
 def _trials(
-    folder: StudyFolder, name: str, report: Mapping[str, Any], problems: list[Problem]
+    folder: StudyFolder, name: str, report: StudyReport | None, problems: list[Problem]
 ) -> tuple[pd.DataFrame, Mapping[str, Any]]:
     path = folder.database
     rows: list[dict[str, Any]] = []
@@ -146,9 +141,9 @@ def _trials(
         try:
             rows, attributes = _from_database(path, name)
         except (FileError, sqlite3.DatabaseError, ValueError) as error:
-            problems.append(Problem(f"studies/{name}/study.db", reason(error)))
-    if not rows:
-        rows = _from_report(report)
+            problems.append(Problem(f"studies/{name}/{path.name}", reason(error)))
+    if not rows and isinstance(report, SearchReport):
+        rows = [_trial_row(trial) for trial in report.trials]
     return _frame(rows), attributes
 
 
@@ -182,15 +177,9 @@ def _from_database(path: Path, name: str) -> tuple[list[dict[str, Any]], Mapping
     return list(rows.values()), {key: json.loads(text) for key, text in attributes.items()}
 
 
-def _from_report(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    trials = report.get("trials")
-    rows = []
-    for trial in trials if isinstance(trials, list) else []:
-        if isinstance(trial, dict) and isinstance(trial.get("number"), int):
-            found = _mapping(trial.get("score"))
-            errors = {"se_problems": found.get("se_problems"), "se_samples": found.get("se_samples")}
-            rows.append({**trial, **errors, "score": found.get("mean")})
-    return rows
+def _trial_row(trial: TrialReport) -> dict[str, Any]:
+    score = {} if trial.score is None else trial.score.model_dump()
+    return {**trial.model_dump(exclude_unset=True), **score, "score": score.get("mean")}
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

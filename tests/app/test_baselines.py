@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -20,13 +21,18 @@ from app.evaluation import test_worker as trial_worker
 from app.progress import Reporter
 from app.search import scenario_baselines
 from app.shuffled import label_stage_only
+from app.study_report import TrialReport, ValidationScore
 from benchmarks.baselines import MATCHED
+from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
+from benchmarks.records import write_json
+from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route
 from runners.events import BlockStarted, Event, RunDone, Scoring
 from runners.meter import accelerator_name
 from runners.scenario import Scenario
 from tests.app.conftest import Command
+from tests.app.made_report import search_report
 from tests.runners.conftest import small_scenario_file
 
 
@@ -125,20 +131,23 @@ def test_finalists_bring_their_replay_controls_once(scenario: Scenario) -> None:
 def write_report(path: Path, **changes: Any) -> None:
     """What the test needs of the report of a search with seed 7, whose finalist is its trial 3."""
     text = "teacher=medium teacher_rl=3 opd=1 student_rl=1"
+    outcomes = {"direct": [np.eye(4, 2)], "search #3": [np.ones((4, 2))]}
+    difference = paired_difference(outcomes["search #3"], outcomes["direct"])
+    common: dict[str, Any] = {"labels_trained": 8, "gpu_seconds": 1.0, "seeds": (1007,)}
     rows = [
-        {"kind": "baseline", "allocation": "student_rl=4", "selected_validation": None},
-        {"kind": "finalist", "allocation": text, "selected_validation": 0.5},
+        Row("direct", "student_rl=4", "baseline", score_over_seeds(outcomes["direct"]), None, None, **common),
+        Row("search #3", text, "finalist", score_over_seeds(outcomes["search #3"]), difference, 0.5, **common),
     ]
-    trials = [{"number": n, "allocation": text, "score": {"mean": 0.5}} for n in (3, 5)]
-    report = {
-        "scenario_sha256": Scenario.load(str(path)).sha256,
-        "seed": 7,
-        "trials": trials,
-        "leaderboard": {"rows": rows},
-    }
+    trials = [TrialReport(number=n, state="complete", allocation=text, score=ValidationScore(mean=0.5)) for n in (3, 5)]
+    report = search_report(
+        scenario_sha256=Scenario.load(str(path)).sha256,
+        seed=7,
+        trials=trials,
+        leaderboard=to_json(rank_rows(rows, pairwise_differences(outcomes)), Meta("found", "toy@1", "sampled", 8, 16)),
+    )
     folder = path.parent / "results" / "studies" / "found"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(report | changes))
+    write_json(report.document() | changes, folder / "report.json")
 
 
 def test_finalists_of_a_search_join_with_their_controls_on_seeds_it_never_used(path: Path, tuition: Command) -> None:

@@ -58,18 +58,14 @@ def test_intervals_are_of_the_outcomes_and_named_by_what_they_are_over(tmp_path:
     engine = StubEngine(scenario, outcomes, seeds)
     entries = [Entry(name, scenario_baselines(scenario)[name]) for name in ENTRIES]
     with Reporter(quiet=True) as reporter:
-        _, _, account = evaluate(engine, scenario, "s", entries, seeds, reporter)  # type: ignore[arg-type]
+        _, _, test = evaluate(engine, scenario, "s", entries, seeds, reporter)  # type: ignore[arg-type]
     for name in ENTRIES:
         total = score_interval(outcomes[name])
-        stated = account["intervals"][name]
-        assert (stated["low"], stated["high"]) == (total.low, total.high)
-        assert stated["excludes_training_variance"] == (len(seeds) == 1)
-    assert len(account["pairwise"]) == 3
-    for pair in account["pairwise"]:
-        a, b = outcomes[pair["a"]], outcomes[pair["b"]]
-        assert (pair["low"], pair["high"]) == (paired_difference(a, b).low, paired_difference(a, b).high)
-        if len(seeds) == 1:
-            assert pair["these_problems"] is None
-        else:
-            assert pair["these_problems"]["low"] == seed_interval(a, b).low
-            assert pair["these_problems"]["num_seeds"] == 3
+        stated = test.intervals[name]
+        assert (stated.low, stated.high) == (total.low, total.high)
+        assert stated.excludes_training_variance == (len(seeds) == 1)
+    assert len(test.pairwise) == 3
+    for pair in test.pairwise:
+        a, b = outcomes[pair.a], outcomes[pair.b]
+        assert pair.difference == paired_difference(a, b)
+        assert pair.these_problems == (None if len(seeds) == 1 else seed_interval(a, b))

@@ -12,6 +12,7 @@ from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
 from runners.store import BlockStore
 from tests.app.conftest import A, Command, put
+from tests.app.made_report import evaluation, write_tested
 from tests.runners.conftest import small_scenario_file
 
 
@@ -49,9 +50,7 @@ def test_a_route_and_a_tested_row_are_found_by_name(store: BlockStore, tuition: 
     put(store, route.final, model=BUILT_IN / "micro" / "student")
     put(store, A, model=BUILT_IN / "micro" / "student")
     runs = {"half = search #3": [{"seed": 1000, "blocks": ["c" * 64, A]}], "direct": [{"seed": 1000, "blocks": [A]}]}
-    report = tmp_path / "results" / "studies" / "micro-seed0" / "report.json"
-    report.parent.mkdir(parents=True)
-    report.write_text(json.dumps({"test": {"runs": runs}}))
+    write_tested(tmp_path / "results" / "studies" / "micro-seed0" / "report.json", evaluation(runs))
     asked = {
         ("direct", "--seed", "3"): route.final,
         ("student_rl=8", "--seed", "3"): route.final,

@@ -12,6 +12,7 @@ from benchmarks.records import correct_PK
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from tests.app.conftest import Command
+from tests.app.made_report import evaluation, write_tested
 from tests.benchmarks.made_scores import sample_table, save_score
 
 ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
@@ -58,7 +59,7 @@ def results(tmp_path: Path) -> Path:
     study = folder / "studies" / "small-baselines"
     study.mkdir(parents=True)
     (study / "leaderboard.json").write_text(json.dumps(document))
-    (study / "report.json").write_text(json.dumps({"leaderboard": document, "test": {"runs": runs, **MADE}}))
+    write_tested(study / "report.json", evaluation(runs, **MADE), document)
     return folder
 
 
@@ -228,7 +229,7 @@ def test_a_report_that_does_not_say_what_was_trained_on_what_is_refused(
     del report["test"][name]
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
-    assert result.returncode == 2 and f"KeyError('{name}')" in result.stderr
+    assert result.returncode == 2 and f"test.{name} is missing" in result.stderr
     assert "give its command again, it trains nothing" in result.stderr
 
 

@@ -13,6 +13,7 @@ from benchmarks.power import estimate_components
 from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore
 from benchmarks.statistics import paired_difference, score_over_seeds
 from tests.app.conftest import Command
+from tests.app.made_report import evaluation, write_tested
 
 
 def test_the_number_left_out_is_solved_for(tuition: Command) -> None:
@@ -93,7 +94,7 @@ def tested_study(tmp_path: Path) -> Path:
     meta = Meta("s", SUITE, "sampled", labels_validation=8, labels_owned=16)
     document = to_json(rank_rows(rows, pairwise_differences(outcomes)), meta)
     (folder / "leaderboard.json").write_text(json.dumps(document))
-    (folder / "report.json").write_text(json.dumps({"test": {"runs": runs}}))
+    write_tested(folder / "report.json", evaluation(runs), document)
     expected = estimate_components(outcomes["half"], outcomes["direct"])
     (tmp_path / "expected.json").write_text(json.dumps(vars(expected)))
     return results

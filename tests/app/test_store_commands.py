@@ -11,9 +11,11 @@ import typer
 from filelock import FileLock
 
 from app.store import carry_out, finalist_blocks, parse_size, plan_prune
+from app.study_report import write_report
 from benchmarks.records import file_sha256
 from runners.store import BlockStore, StoreError
 from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
+from tests.app.made_report import evaluation, search_report, write_tested
 
 
 def state(store: BlockStore, key: str) -> str:
@@ -23,7 +25,7 @@ def state(store: BlockStore, key: str) -> str:
 def note_test_of(store: BlockStore, *keys: str) -> Path:
     folder = store.folder.parent / "studies" / "s"
     folder.mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps({"test": {"runs": {"direct": [{"blocks": list(keys)}]}}}))
+    write_tested(folder / "report.json", evaluation({"direct": [{"blocks": keys}]}))
     (folder / "leaderboard.json").write_text("{}")
     return folder
 
@@ -211,7 +213,10 @@ def test_blocks_of_tested_routes_stay(store: BlockStore, tuition: Command) -> No
     assert (state(store, A), state(store, B)) == ("resumable", "absent")
 
 
-@pytest.mark.parametrize("damage", ['{"test": {"runs": 3}}', "", "[]", '{"trials": []}', None])
+UNTESTED = json.dumps(search_report().document())
+
+
+@pytest.mark.parametrize("damage", ['{"test": {"runs": 3}}', "", "[]", '{"trials": []}', UNTESTED, None])
 def test_nothing_is_pruned_when_a_tested_study_does_not_name_its_blocks(
     store: BlockStore, tuition: Command, damage: str | None
 ) -> None:
@@ -226,7 +231,7 @@ def test_nothing_is_pruned_when_a_tested_study_does_not_name_its_blocks(
 def test_a_study_that_was_not_tested_protects_nothing(store: BlockStore) -> None:
     folder = store.folder.parent / "studies" / "s"
     folder.mkdir(parents=True)
-    (folder / "report.json").write_text('{"trials": []}')
+    write_report(search_report(), folder / "report.json")
     assert finalist_blocks(store.folder.parent) == set()
 
 

@@ -6,10 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from app.dashboard import caches, charts, latex, samples, words
-from app.dashboard.files import FileError, Problem
+from app.dashboard.files import Problem
 from app.dashboard.index import Protocol, StoredScore
 from app.dashboard.samples import Item, Sampled
 from app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
+from benchmarks.records import FileError
 from benchmarks.standings import compare_runs
 
 MOST = 6

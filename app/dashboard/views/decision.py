@@ -7,6 +7,7 @@ from app.dashboard import advice, charts, words
 from app.dashboard.advice import Choice
 from app.dashboard.show import View, chart, no_study
 from app.dashboard.studies import Study
+from app.study_report import SearchReport
 
 
 def show(view: View) -> None:
@@ -136,11 +137,11 @@ def _next(study: Study, found: list[Choice]) -> None:
     for step in steps:
         st.markdown(f"{step.why} Cost: {step.cost}.")
         st.code(step.command, language=None, wrap_lines=True)
-    labels = study.report.get("labels")
-    if isinstance(labels, dict):
+    if isinstance(study.report, SearchReport):
+        labels = study.report.labels
         st.caption(
-            f"Labels: {words.whole(labels.get('labels_trained'), 'label')} trained by the largest route, "
-            f"{words.whole(labels.get('labels_validation'), 'label')} for validation, "
-            f"{words.whole(labels.get('labels_owned'), 'label')} owned by the study. "
+            f"Labels: {words.whole(labels.labels_trained, 'label')} trained by the largest route, "
+            f"{words.whole(labels.labels_validation, 'label')} for validation, "
+            f"{words.whole(labels.labels_owned, 'label')} owned by the study. "
             "GPU-seconds are processor time on a CPU."
         )

@@ -7,12 +7,12 @@ import streamlit as st
 
 from app.dashboard import caches, chains, charts, samples, words
 from app.dashboard.chains import CURVES, Chain
-from app.dashboard.files import FileError, Problem, last_lines, read_json
+from app.dashboard.files import Problem, last_lines
 from app.dashboard.samples import Item
 from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
 from app.dashboard.studies import Study, parse
 from app.dashboard.views.compare import OFFERED, asked, completion
-from benchmarks.records import artefact_folder
+from benchmarks.records import FileError, artefact_folder, read_json
 from benchmarks.results_folder import ResultsFolder
 
 LOG_LINES = 200
@@ -188,13 +188,12 @@ def _log(study: Study, item: Item) -> None:
 
 def _repeat(view: View, study: Study, item: Item, chain: Chain | None, seed: int | None) -> None:
     st.subheader("To repeat it")
-    scenario = str(study.report.get("scenario") or "SCENARIO")
+    scenario = "SCENARIO" if study.report is None else study.report.scenario
     command = ["tuition", "run", item.allocation, "--scenario", scenario]
     st.code(shlex.join([*command, *([] if seed is None else ["--seed", str(seed)])]), language=None, wrap_lines=True)
-    told = study.report.get("command")
-    if told:
+    if study.report is not None and study.report.command is not None:
         st.caption("The study's own command:")
-        st.code(str(told), language=None, wrap_lines=True)
+        st.code(study.report.command, language=None, wrap_lines=True)
     if chain is None or not chain.blocks:
         return
     st.subheader("Versions")

@@ -13,8 +13,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from streamlit.testing.v1 import AppTest
 
+from app.study_report import Pair, write_report
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
-from benchmarks.records import ScoreKey, ScoreStore, finite_fields, write_json
+from benchmarks.multiplicity import sign_flip
+from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statements import keep_statements
 from benchmarks.statistics import avg_at_k, paired_difference, score_over_seeds
@@ -24,6 +26,7 @@ from planner.route import Block, compile_route
 from planner.study import open_study
 from runners.labels import Ledger
 from runners.store import BlockStore
+from tests.app.made_report import evaluation, search_report
 from tests.planner.conftest import build_recipe
 
 STUDY = "made-seed0"
@@ -131,14 +134,9 @@ def make_study(results: Path, completion: str = COMPLETION, tested: bool = True)
         asked = [Problem(f"{suite}-{i:02d}", f"{completion} What is ${i}+{i}$?", str(2 * i)) for i in range(20)]
         keep_statements(ResultsFolder(results).statements, suite, asked)
     (folder / "logs" / "trial-0000.log").write_text("a line of the log\n")
-    report: dict[str, Any] = {
-        "study": STUDY, "scenario": "made", "command": "tuition search --scenario made --trials 5", "trials": [],
-        "labels": {"labels_budget": 16, "labels_trained": 16, "labels_validation": 20, "labels_owned": 36},
-        "leaderboard": None,
-    }  # fmt: skip
-    if tested:
-        report |= tested_part(maker)
-    write_json(report, folder / "report.json")
+    part = tested_part(maker) if tested else {}
+    report = search_report(study=STUDY, command="tuition search --scenario made --trials 5", **part)
+    write_report(report, folder / "report.json")
     return results
 
 
@@ -155,9 +153,15 @@ def tested_part(maker: Maker) -> dict[str, Any]:
         )
         for name, text in named.items()
     ]  # fmt: skip
-    pairs = [{"a": a, "b": b, **finite_fields(difference)} for (a, b), difference in pairwise.items()]
+    pairs = [
+        Pair(
+            a=a, b=b, difference=difference, p_value_holm=1.0, sign_flip=sign_flip(outcomes[a], outcomes[b]),
+            these_problems=None,
+        )
+        for (a, b), difference in pairwise.items()
+    ]  # fmt: skip
     meta = Meta(STUDY, "made-test@1", "sampled", 20, 36)
-    test = {"runs": {name: [run] for name, run in runs.items()}, "pairwise": pairs}
+    test = evaluation({name: [run] for name, run in runs.items()}, pairwise=tuple(pairs))
     return {"leaderboard": to_json(rank_rows(rows, pairwise), meta), "test": test}
 
 
