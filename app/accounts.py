@@ -12,6 +12,7 @@ from app.study_report import BlockAccount, ExpectedReuse, LabelAccount, SearchRe
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
+from planner.stages import STAGES
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.store import BlockStore
@@ -74,12 +75,14 @@ def _trial_report(trial: FrozenTrial) -> TrialReport:
 
 def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
     """Block costs measured on this host, in the results folder, on top of the scenario's prior."""
-    models = {"student": ("warmup", "opd", "transfer_sft", "student_rl")} | dict.fromkeys(
-        scenario.file.teachers, ("teacher_rl", "teacher_sft")
-    )
     prior = scenario.file.prior_seconds
     costs = BlockCosts(
-        {(stage, model): prior[stage] for model, stages in models.items() for stage in stages if stage in prior}
+        {
+            (stage.name, stage.trained_model(teacher)): prior[stage.name]
+            for stage in STAGES
+            for teacher in scenario.file.teachers
+            if stage.name in prior
+        }
     )
     for record in store.records() if store is not None else []:
         if record["host"] != platform.node():

@@ -27,7 +27,8 @@ from benchmarks.records import FileError, write_json
 from benchmarks.results_folder import ResultsFolder
 from planner.allocation import Allocation, AllocationError
 from planner.cost import missing_blocks
-from planner.route import TEACHER_STAGES, Block, compile_route
+from planner.route import Block, compile_route
+from planner.stages import STAGE, Role
 from planner.study import StudyError
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
@@ -174,14 +175,14 @@ def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str
     matched = {}
     for entry in entries:
         route = compile_route(entry.allocation, scenario.recipe, 0)
-        steps = {True: 0, False: 0}
+        steps: dict[Role, int] = {"teacher": 0, "student": 0}
         for block in route.blocks:
-            steps[block.stage in TEACHER_STAGES] += int(scenario.recipe.stages[block.stage]["steps"])
+            steps[STAGE[block.stage].model] += int(scenario.recipe.stages[block.stage]["steps"])
         matched[entry.name] = {
             # The first word of a name is the baseline's, whatever it is compared with or a finalist of.
             "by": MATCHED.get(entry.name.split()[0], f"{len(route.labels_trained)} labels"),
-            "updates_teacher": steps[True],
-            "updates_student": steps[False],
+            "updates_teacher": steps["teacher"],
+            "updates_student": steps["student"],
         }
     return matched
 
@@ -196,7 +197,7 @@ def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
     one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
 
     def seconds(block: Block, entry: Entry) -> float:
-        longer = blocks if entry.shuffled and block.stage in ("teacher_rl", "student_rl") else 1
+        longer = blocks if entry.shuffled and STAGE[block.stage].is_rl else 1
         return longer * costs.seconds(block.stage, block.model)
 
     entries = list(chosen.entries)

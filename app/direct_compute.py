@@ -27,6 +27,7 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
 from planner.route import Route, compile_route
+from planner.stages import STUDENT, STUDENT_RL
 from runners.engine import LocalEngine
 from runners.events import RunDone
 from runners.scenario import Scenario
@@ -108,7 +109,7 @@ def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation)
         costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
         for allocation in (compared, extended(scenario.recipe.num_label_blocks, 0))
     )
-    return max(0, ceil((target - direct) / costs.seconds("student_rl", "student")))
+    return max(0, ceil((target - direct) / costs.seconds(STUDENT_RL.name, STUDENT)))
 
 
 def match_compute(

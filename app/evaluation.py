@@ -23,6 +23,7 @@ from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
+from planner.stages import STAGES
 from runners.engine import LocalEngine, RouteRun
 from runners.events import PhaseBegan, RunDone
 from runners.meter import accelerator_name
@@ -49,7 +50,7 @@ class Entry:
         """Its route for one seed; `recipe` is of the `ordinary` scenario when the entry is shuffled."""
         counts = self.allocation.model_dump()
         if self.shuffled:
-            counts |= {stage: min(1, counts[stage]) for stage in ("teacher_rl", "student_rl")}
+            counts |= {stage.name: min(1, counts[stage.name]) for stage in STAGES if stage.is_rl}
         return compile_route(Allocation(**counts), recipe, seed)
 
 
@@ -57,11 +58,10 @@ def ordinary(scenario: Scenario) -> Scenario:
     """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
     blocks = scenario.recipe.num_label_blocks
     stages = scenario.file.stages
-    longer = {
-        name: rl.model_copy(update={"steps": rl.steps * blocks})
-        for name, rl in (("teacher_rl", stages.teacher_rl), ("student_rl", stages.student_rl))
-    }
-    changes = {"labels_per_block": len(scenario.labels), "stages": stages.model_copy(update=longer)}
+    for stage in STAGES:
+        if stage.is_rl:
+            stages = stages.changed(stage.name, steps=stages.of(stage.name).steps * blocks)
+    changes = {"labels_per_block": len(scenario.labels), "stages": stages}
     return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
 
 

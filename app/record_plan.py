@@ -143,10 +143,14 @@ def chosen_allocations(
         return list(dict.fromkeys([*first, *([best] if best else [])]))
     settings = scenario.file.search
     for teacher in scenario.file.teachers:
-        bridge: dict[str, Any] = {"warmup": settings.bridge_warmup, "opd": settings.bridge_opd}
         first += [
             Allocation(
-                teacher=teacher, teacher_rl=upstream, student_rl=blocks - upstream, prompts=settings.prompts, **bridge
+                teacher=teacher,
+                teacher_rl=upstream,
+                warmup=settings.bridge_warmup,
+                opd=settings.bridge_opd,
+                student_rl=blocks - upstream,
+                prompts=settings.prompts,
             )
             for upstream in range(blocks + 1)
         ]
@@ -180,20 +184,24 @@ def training_order(routes: Sequence[Route], workers: int) -> list[Route]:
     as there are workers.
     """
     ordered = sorted(routes, key=lambda route: (-len(route.blocks), str(route.allocation)))
-    heads: dict[tuple[str | None, str], Route] = {}
+    heads: dict[tuple[str, str], Route] = {}
     for route in sorted(ordered, key=lambda route: -route.allocation.teacher_label_blocks):
-        stage = "sft" if route.allocation.teacher_sft else "rl" if route.allocation.teacher_rl else "none"
-        heads.setdefault((route.allocation.teacher, stage), route)
+        heads.setdefault(_trained_teacher(route), route)
     first = list({route.key: route for route in heads.values()}.values())
     groups: dict[tuple[str, str, int], list[Route]] = {}
     for route in ordered:
         if route in first:
             continue
-        a = route.allocation
-        groups.setdefault((a.teacher or "", "sft" if a.teacher_sft else "rl", a.teacher_label_blocks), []).append(route)
+        groups.setdefault((*_trained_teacher(route), route.allocation.teacher_label_blocks), []).append(route)
     several = [groups[key] for key in sorted(groups)]
     streams = [list(chain.from_iterable(several[start::workers])) for start in range(workers)]
     return [*first, *(route for several in zip_longest(*streams) for route in several if route is not None)]
+
+
+def _trained_teacher(route: Route) -> tuple[str, str]:
+    """The teacher of a route and the stage that trains it, "" for none."""
+    stage = route.allocation.teacher_stage
+    return route.allocation.teacher or "", stage.name if stage is not None else ""
 
 
 def plan_recording(request: RecordRequest) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
+from planner.stages import STAGE
 from runners.engine import LocalEngine
 from runners.events import PhaseBegan, RunDone
 from runners.scenario import Scenario
@@ -32,7 +33,7 @@ def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:
     if not teacher:
         return compile_route(Allocation(student_rl=blocks), scenario.recipe, seed)
     route = compile_route(Allocation(teacher=scenario.default_teacher, teacher_rl=blocks, opd=1), scenario.recipe, seed)
-    trained = tuple(block for block in route.blocks if block.stage == "teacher_rl")
+    trained = tuple(block for block in route.blocks if STAGE[block.stage].model == "teacher")
     return replace(route, blocks=trained, final=trained[-1].key)
 
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
+
 MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory
 
 Blocks = Annotated[int, Field(strict=True, ge=0, le=MAX_BLOCKS)]
@@ -39,12 +41,13 @@ class Allocation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     teacher: str | None = Field(default=None, description="name of the teacher in the scenario")
-    teacher_rl: Blocks = Field(default=0, description="label blocks of GRPO on the teacher")
-    teacher_sft: Blocks = Field(default=0, description="label blocks of rejection-sampled SFT on the teacher")
-    warmup: Blocks = Field(default=0, description="forward-KL blocks on teacher rollouts")
-    opd: Blocks = Field(default=0, description="reverse-KL blocks on student rollouts")
-    transfer_sft: Blocks = Field(default=0, description="SFT blocks on teacher samples, in place of the bridge")
-    student_rl: Blocks = Field(default=0, description="label blocks of GRPO on the student, on fresh labels")
+    # One count for each row of `planner.stages`, in its order, which is also that of the text.
+    teacher_rl: Blocks = 0
+    teacher_sft: Blocks = 0
+    warmup: Blocks = 0
+    opd: Blocks = 0
+    transfer_sft: Blocks = 0
+    student_rl: Blocks = 0
     replay: Blocks = Field(default=0, description="GRPO blocks on the student, on labels already paid for")
     prompts: Literal["pool", "labels"] = Field(
         default="pool", description="transfer prompts: the scenario's prompt pool, or the teacher's label problems"
@@ -68,7 +71,7 @@ class Allocation(BaseModel):
 
     @model_validator(mode="after")
     def _combination_makes_sense(self) -> Allocation:
-        transfer_blocks = self.warmup + self.opd + self.transfer_sft
+        transfer_blocks = self.transfer_blocks
         if self.teacher is None and self.teacher_label_blocks + transfer_blocks > 0:
             raise ValueError(
                 f"teacher=none with {self.teacher_label_blocks} teacher and {transfer_blocks} transfer blocks; "
@@ -77,24 +80,28 @@ class Allocation(BaseModel):
         if self.teacher is not None and transfer_blocks == 0:
             raise ValueError(
                 f"teacher={self.teacher} has no transfer block, so its labels would teach nobody; "
-                "set warmup, opd or transfer_sft, or drop the teacher"
+                f"set {listed(TRANSFER_STAGES, 'or')}, or drop the teacher"
             )
-        if self.teacher_rl > 0 and self.teacher_sft > 0:
+        trained = [stage for stage in TEACHER_STAGES if self.blocks(stage)]
+        if len(trained) > 1:
+            raise ValueError(f"{self._counted(trained, ' and ')}; set at most one of these")
+        bridge = [stage for stage in TRANSFER_STAGES if stage.is_dense and self.blocks(stage)]
+        hard = [stage for stage in TRANSFER_STAGES if not stage.is_dense and self.blocks(stage)]
+        if bridge and hard:
             raise ValueError(
-                f"teacher_rl={self.teacher_rl} and teacher_sft={self.teacher_sft}; set at most one of the two"
-            )
-        if self.transfer_sft > 0 and self.warmup + self.opd > 0:
-            raise ValueError(
-                f"transfer_sft={self.transfer_sft} with the bridge warmup={self.warmup} opd={self.opd}; "
-                "set transfer_sft or the bridge, not both"
+                f"{self._counted(hard)} with the bridge {self._counted(bridge)}; set {listed(hard, 'or')} or the "
+                "bridge, not both"
             )
         if self.replay > 0 and self.label_blocks == 0:
-            raise ValueError(
-                f"replay={self.replay} but no label is paid for; set teacher_rl, teacher_sft or student_rl"
-            )
+            raise ValueError(f"replay={self.replay} but no label is paid for; set {listed(LABEL_STAGES, 'or')}")
         if self.prompts == "labels" and transfer_blocks == 0:
-            raise ValueError("prompts=labels without a transfer block; set warmup, opd or transfer_sft, or drop it")
+            raise ValueError(
+                f"prompts=labels without a transfer block; set {listed(TRANSFER_STAGES, 'or')}, or drop it"
+            )
         return self
+
+    def _counted(self, stages: Iterable[Stage], between: str = " ") -> str:
+        return between.join(f"{stage.name}={self.blocks(stage)}" for stage in stages)
 
     @classmethod
     def parse(cls, text: str) -> Allocation:
@@ -131,15 +138,35 @@ class Allocation(BaseModel):
         """First 10 hexadecimal digits of the SHA-256 of the canonical text: a short name for tables and files."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:10]
 
+    def blocks(self, stage: Stage) -> int:
+        """Blocks of a stage; those of replay are counted apart."""
+        count: int = getattr(self, stage.name)
+        return count
+
     @property
-    def teacher_label_blocks(self) -> int:
-        """Label blocks that the teacher buys (t)."""
-        return self.teacher_rl + self.teacher_sft
+    def teacher_stage(self) -> Stage | None:
+        """The stage that trains the teacher; None for a raw teacher, and for none."""
+        return next((stage for stage in TEACHER_STAGES if self.blocks(stage)), None)
+
+    @property
+    def transfer_blocks(self) -> int:
+        """Blocks between teacher and student."""
+        return sum(map(self.blocks, TRANSFER_STAGES))
 
     @property
     def label_blocks(self) -> int:
         """Label blocks that the whole route buys (t + s)."""
-        return self.teacher_label_blocks + self.student_rl
+        return sum(map(self.blocks, LABEL_STAGES))
+
+    @property
+    def teacher_label_blocks(self) -> int:
+        """Label blocks that the teacher buys (t)."""
+        return sum(map(self.blocks, TEACHER_STAGES))
+
+    @property
+    def student_label_blocks(self) -> int:
+        """Label blocks that the student buys (s)."""
+        return self.label_blocks - self.teacher_label_blocks
 
     def check_budget(self, num_label_blocks: int) -> None:
         """Refuse an allocation that buys more than the scenario's `num_label_blocks`.
@@ -150,7 +177,7 @@ class Allocation(BaseModel):
         if self.label_blocks > num_label_blocks:
             raise AllocationError(
                 f"{self} asks for {self.label_blocks} label blocks ({self.teacher_label_blocks} teacher + "
-                f"{self.student_rl} student) but the scenario has {num_label_blocks}; lower one of the two"
+                f"{self.student_label_blocks} student) but the scenario has {num_label_blocks}; lower one of the two"
             )
 
 
@@ -187,7 +214,7 @@ def replay_control(allocation: Allocation) -> Allocation:
         )
     if allocation.replay > 0:
         raise AllocationError(f"{allocation} has replay={allocation.replay} already; take the control of replay=0")
-    return Allocation(**{**allocation.model_dump(), "student_rl": 0, "replay": student_blocks})
+    return Allocation(**{**allocation.model_dump(), STUDENT_RL.name: 0, "replay": student_blocks})
 
 
 def named_allocations(teacher: str, num_label_blocks: int, warmup: int, opd: int) -> dict[str, Allocation]:
@@ -223,7 +250,7 @@ def named_allocations(teacher: str, num_label_blocks: int, warmup: int, opd: int
     half = num_label_blocks // 2
     rest = num_label_blocks - half
     transferred: dict[str, Any] = {"teacher": teacher, "prompts": "labels"}
-    bridged = {**transferred, "warmup": warmup, "opd": opd}
+    bridged = dict(**transferred, warmup=warmup, opd=opd)
     r5_half = Allocation(**bridged, teacher_rl=half, student_rl=rest)
     return {
         "R1": Allocation(student_rl=num_label_blocks),

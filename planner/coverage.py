@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from planner.allocation import Allocation
 from planner.route import Block, Route
 from planner.space import SearchSpace
+from planner.stages import LABEL_STAGES, TRANSFER_STAGES
 
 MAX_CANDIDATES = 1500  # our choice: their distances fill 9 MB, and the choice takes seconds
 MAX_DRAWS = 30_000
-LABEL_STAGES = ("teacher_rl", "teacher_sft", "student_rl")
 LABEL_WEIGHT = 2.0
 
 
@@ -40,18 +40,13 @@ def distances(space: SearchSpace, a: Sequence[Allocation], b: Sequence[Allocatio
 
 
 def _coordinates(space: SearchSpace, allocations: Sequence[Allocation]) -> NDArray[np.float32]:
-    scale = {
-        "teacher_rl": space.num_label_blocks,
-        "teacher_sft": space.num_label_blocks,
-        "student_rl": space.num_label_blocks,
-        "warmup": max(1, space.max_warmup),
-        "opd": max(1, space.max_opd),
-        "transfer_sft": max(1, space.max_warmup + space.max_opd),
-        "replay": max(space.num_label_blocks, space.max_replay),
-    }
-    weight = {name: LABEL_WEIGHT if name in LABEL_STAGES else 1.0 for name in scale}
+    # The order of the columns is that in which distances are summed, and their rounding decides between equals.
+    stages = (*LABEL_STAGES, *TRANSFER_STAGES)
+    weights = {stage.name: LABEL_WEIGHT for stage in LABEL_STAGES}
+    scale = {stage.name: max(1, space.most_blocks(stage)) for stage in stages}
+    scale |= {"replay": max(space.num_label_blocks, space.max_replay)}
     counts = [allocation.model_dump() for allocation in allocations]
-    rows = [[weight[name] * row[name] / most for name, most in scale.items()] for row in counts]
+    rows = [[weights.get(name, 1.0) * row[name] / most for name, most in scale.items()] for row in counts]
     return np.array(rows, dtype=np.float32).reshape(len(allocations), len(scale))
 
 

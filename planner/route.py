@@ -17,10 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.allocation import Allocation, AllocationError
-
-STUDENT = "student"
-TRANSFER_STAGES = ("warmup", "opd", "transfer_sft")
-TEACHER_STAGES = ("teacher_rl", "teacher_sft")
+from planner.stages import STAGES, STUDENT, STUDENT_RL, Role, Stage
 
 
 class RecipeError(ValueError):
@@ -104,7 +101,7 @@ class Block:
 
     Attributes:
         key: SHA-256 of what the block computes; also names the checkpoint that it leaves.
-        stage: the stage's name; replay blocks are of stage "student_rl".
+        stage: the stage's name; replay blocks are of stage `STUDENT_RL`.
         index: position in the stage, from 0.
         model: "student", or the name of the teacher that is trained.
         parent: key of the block that it continues, or the content hash of the base that it starts from.
@@ -139,7 +136,7 @@ class Block:
 class Route:
     """An allocation compiled for one seed.
 
-    `blocks` are in the order of execution: teacher, transfer, student_rl. `final` is the key of the final student
+    `blocks` are in the order of execution: teacher, transfer, student. `final` is the key of the final student
     checkpoint, or the base student's hash when there is no block.
     """
 
@@ -167,8 +164,8 @@ def derive_seed(*parts: int | str) -> int:
 def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
     """Compile an allocation to its chain of blocks.
 
-    Labels come in `recipe.label_order(seed)`: the teacher takes the first t blocks of them, the student the next s. An
-    RL block's pool is all that its stage has bought so far.
+    Labels come in `recipe.label_order(seed)`: the teacher takes the first t blocks of them, the student the next s. The
+    pool of a block that draws from labels is all that its stage has bought so far.
 
     Raises:
         AllocationError: when the allocation buys more than there is, or names an unknown teacher or stage.
@@ -177,108 +174,83 @@ def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
     if allocation.teacher is not None and allocation.teacher not in recipe.teachers:
         known = ", ".join(sorted(recipe.teachers)) or "none"
         raise AllocationError(f"unknown teacher {allocation.teacher!r}; the scenario has: {known}")
-
-    compiler = _Compiler(recipe, seed)
-    order = recipe.label_order(seed)
-    size = recipe.labels_per_block
-    slices = [order[start : start + size] for start in range(0, len(order), size)]
-    teacher_slices = slices[: allocation.teacher_label_blocks]
-    student_slices = slices[allocation.teacher_label_blocks : allocation.label_blocks]
-
-    student, teacher_final = recipe.student, ""
-    if allocation.teacher is not None:
-        base = recipe.teachers[allocation.teacher]
-        teacher_final = base
-        if teacher_slices:
-            stage = "teacher_rl" if allocation.teacher_rl else "teacher_sft"
-            purchases = [(labels, labels) for labels in teacher_slices]
-            teacher_final = compiler.add_label_stage(stage, allocation.teacher, base, purchases, base)
-        # The raw teacher has bought no label: its transfer sees all of the scenario's problems, none of the answers.
-        problems = [label for labels in teacher_slices or slices for label in labels]
-        for stage, num_blocks in _transfer_blocks(allocation):
-            student = compiler.add_transfer_stage(
-                stage, student, num_blocks, teacher_final, problems if allocation.prompts == "labels" else None
-            )
-    # (labels that enter the stage's pool, labels bought) of each block
-    purchases = [(labels, labels) for labels in student_slices]
-    for replay_index in range(allocation.replay):
-        grown = teacher_slices[replay_index] if replay_index < len(teacher_slices) else ()
-        purchases.append((grown, ()))
-    if purchases:
-        student = compiler.add_label_stage("student_rl", STUDENT, student, purchases, teacher_final)
-    return Route(allocation=allocation, seed=seed, blocks=tuple(compiler.blocks), final=student)
+    compiler = _Compiler(allocation, recipe, seed)
+    for stage in STAGES:
+        compiler.add(stage)
+    return Route(allocation=allocation, seed=seed, blocks=tuple(compiler.blocks), final=compiler.tips["student"])
 
 
-def _transfer_blocks(allocation: Allocation) -> list[tuple[str, int]]:
-    """The transfer stages that have blocks, in order of execution."""
-    counts = [("warmup", allocation.warmup), ("opd", allocation.opd), ("transfer_sft", allocation.transfer_sft)]
-    return [(stage, num_blocks) for stage, num_blocks in counts if num_blocks > 0]
+@dataclass(frozen=True)
+class _Draw:
+    """What a block draws from."""
+
+    pool: Sequence[Label]
+    bought: Sequence[Label]
+    content: Mapping[str, Any]
+    """The pool by its content, for the key."""
 
 
 class _Compiler:
-    """Appends stages to a chain; each method returns the key of the stage's last checkpoint."""
+    """Appends the blocks of one stage after the other."""
 
-    def __init__(self, recipe: Recipe, run_seed: int) -> None:
-        self.recipe = recipe
-        self.run_seed = run_seed
+    def __init__(self, allocation: Allocation, recipe: Recipe, run_seed: int) -> None:
+        self.allocation, self.recipe, self.run_seed = allocation, recipe, run_seed
         self.blocks: list[Block] = []
+        self.tips: dict[Role, str] = {
+            "teacher": recipe.teachers[allocation.teacher] if allocation.teacher is not None else "",
+            "student": recipe.student,
+        }
+        """The last checkpoint of each model so far."""
+        order, size = recipe.label_order(run_seed), recipe.labels_per_block
+        self._slices = [order[start : start + size] for start in range(0, len(order), size)]
+        self._num_bought = 0
 
-    def add_label_stage(
-        self,
-        stage: str,
-        model: str,
-        start: str,
-        purchases: Sequence[tuple[Sequence[Label], Sequence[Label]]],
-        teacher_content: str,
-    ) -> str:
-        """A stage that draws from labels; `purchases` holds (labels entering the pool, labels bought) per block."""
-        pool: list[Label] = []
-        parent = start
-        for index, (entering, bought) in enumerate(purchases):
-            pool.extend(entering)
-            parent = self._add(
-                Block(
-                    key="",
-                    stage=stage,
-                    index=index,
-                    model=model,
-                    parent=parent,
-                    stage_start=start,
-                    teacher=None,
-                    pool=tuple(label.id for label in pool),
-                    new_labels=tuple(label.id for label in bought),
-                    run_seed=self.run_seed,
-                    seed=derive_seed(self.run_seed, stage, index, teacher_content),
-                ),
-                {"labels": [label.content_sha256 for label in pool]},
+    def add(self, stage: Stage) -> None:
+        """All blocks of a stage."""
+        start, teacher = self.tips[stage.model], self.tips["teacher"]
+        for index, draw in enumerate(self._label_draws(stage) if stage.buys_labels else self._prompt_draws(stage)):
+            block = Block(
+                key="",
+                stage=stage.name,
+                index=index,
+                model=stage.trained_model(self.allocation.teacher or ""),
+                parent=self.tips[stage.model],
+                stage_start=start,
+                teacher=teacher if stage.is_transfer else None,
+                pool=tuple(label.id for label in draw.pool),
+                new_labels=tuple(label.id for label in draw.bought),
+                run_seed=self.run_seed,
+                seed=derive_seed(self.run_seed, stage.name, index, teacher),
             )
-        return parent
+            self.tips[stage.model] = self._add(block, draw.content)
 
-    def add_transfer_stage(
-        self, stage: str, start: str, num_blocks: int, teacher: str, problems: Sequence[Label] | None
-    ) -> str:
-        """A stage that draws from prompts: the given labels' problems, or the prompt pool when they are None."""
-        parent = start
-        for index in range(num_blocks):
-            parent = self._add(
-                Block(
-                    key="",
-                    stage=stage,
-                    index=index,
-                    model=STUDENT,
-                    parent=parent,
-                    stage_start=start,
-                    teacher=teacher,
-                    pool=() if problems is None else tuple(label.id for label in problems),
-                    new_labels=(),
-                    run_seed=self.run_seed,
-                    seed=derive_seed(self.run_seed, stage, index, teacher),
-                ),
-                {"prompts_sha256": self.recipe.prompts_sha256}
-                if problems is None
-                else {"problems": [label.problem_sha256 for label in problems]},
-            )
-        return parent
+    def _label_draws(self, stage: Stage) -> list[_Draw]:
+        """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
+        first, self._num_bought = self._num_bought, self._num_bought + self.allocation.blocks(stage)
+        bought = self._slices[first : self._num_bought]
+        # (labels that enter the pool, labels bought) of each block
+        purchases: list[tuple[Sequence[Label], Sequence[Label]]] = [(labels, labels) for labels in bought]
+        if stage == STUDENT_RL:
+            slices = self._teacher_slices
+            purchases += [(slices[i] if i < len(slices) else (), ()) for i in range(self.allocation.replay)]
+        draws, pool = [], list[Label]()
+        for entering, new in purchases:
+            pool = [*pool, *entering]
+            draws.append(_Draw(pool, new, {"labels": [label.content_sha256 for label in pool]}))
+        return draws
+
+    def _prompt_draws(self, stage: Stage) -> list[_Draw]:
+        if self.allocation.prompts == "pool":
+            draw = _Draw((), (), {"prompts_sha256": self.recipe.prompts_sha256})
+        else:
+            # A raw teacher has bought no label: its transfer sees all of the scenario's problems, none of the answers.
+            problems = [label for labels in self._teacher_slices or self._slices for label in labels]
+            draw = _Draw(problems, (), {"problems": [label.problem_sha256 for label in problems]})
+        return [draw] * self.allocation.blocks(stage)
+
+    @property
+    def _teacher_slices(self) -> Sequence[Sequence[Label]]:
+        return self._slices[: self.allocation.teacher_label_blocks]
 
     def _add(self, block: Block, pool_content: Mapping[str, Any]) -> str:
         """Give the block its key, append it and return the key. Ids and names never enter a key."""

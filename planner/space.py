@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from planner.allocation import Allocation, one_line
+from planner.stages import Stage
 
 NO_TEACHER = "none"
 
@@ -106,6 +107,13 @@ class SearchSpace(BaseModel):
     def _least_opd(self) -> int:
         return 1 if self.max_warmup == 0 and self.max_opd > 0 else 0
 
+    def most_blocks(self, stage: Stage) -> int:
+        """The most blocks of a stage that an allocation of this space can have."""
+        if stage.buys_labels:
+            return self.num_label_blocks
+        bridge = dict(warmup=self.max_warmup, opd=self.max_opd)
+        return bridge.get(stage.name, 0) if stage.is_dense else sum(bridge.values())
+
     def suggest(self, trial: optuna.trial.BaseTrial) -> Allocation:
         """Ask the trial for every parameter and decode them.
 
@@ -138,16 +146,18 @@ class SearchSpace(BaseModel):
             return None
         upstream: int = params["upstream"]
         teacher_blocks = (2 * label_blocks * upstream + self.num_label_blocks) // (2 * self.num_label_blocks)
-        transfer = {"warmup": warmup, "opd": opd}
+        prepared, transferred = dict(teacher_rl=teacher_blocks), dict(warmup=warmup, opd=opd)
+        if params.get("prepare", self.prepare[0]) == "sft":
+            prepared = dict(teacher_sft=teacher_blocks)
         if params.get("transfer", self.transfer[0]) == "sft":
-            transfer = {"transfer_sft": warmup + opd}
+            transferred = dict(transfer_sft=warmup + opd)
         return Allocation(
             teacher=teacher,
             student_rl=label_blocks - teacher_blocks,
             replay=replay,
             prompts=self.prompts,
-            **{f"teacher_{params.get('prepare', self.prepare[0])}": teacher_blocks},
-            **transfer,
+            **prepared,
+            **transferred,
         )
 
     def holds(self, allocation: Allocation) -> bool:

@@ -2,17 +2,22 @@
 
 A stage is a row of `STAGES`. Everything else asks the table instead of naming stages: how routes are compiled, what a
 block needs and costs, what tables say. A new stage is a row here, a block count in `planner.allocation`, and its
-settings in `runners.settings`; one with a new objective also needs a trainer in `runners/stages`.
+settings in `runners.settings`; one with a new objective also needs a trainer in `runners/stages`. Tests then want its
+golden curves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["teacher", "student"]
 Objective = Literal["grpo", "sft", "forward_kl", "reverse_kl"]
 Writer = Literal["trained", "start", "teacher"]
+
+STUDENT = "student"
+"""Name of the student wherever models are named; teachers have the names that their scenario gives them."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Stage:
     Attributes:
         name: as in scenarios, allocations and records.
         title: for people, in a few words.
-        model: who is trained.
+        model: who is trained. A route trains its teacher in one stage at most.
         objective: what is minimised; each has one trainer.
         draws_from: "labels", which its blocks buy, or "prompts", problems without answers, which cost none.
         writer: whose completions it trains on: the trained model's own, drawn while it trains ("trained"); those of the
@@ -64,6 +69,10 @@ class Stage:
         """Whether the trained model draws completions while it trains."""
         return self.writer == "trained"
 
+    def trained_model(self, teacher: str) -> str:
+        """Name of the model that it trains in a route with this teacher."""
+        return STUDENT if self.model == "student" else teacher
+
 
 STAGES: tuple[Stage, ...] = (
     Stage("teacher_rl", "GRPO on the teacher", "teacher", "grpo", "labels", "trained", 1),
@@ -78,8 +87,17 @@ STAGES: tuple[Stage, ...] = (
 STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}
 """Stages by name."""
 
+LABEL_STAGES = tuple(stage for stage in STAGES if stage.buys_labels)
 TEACHER_STAGES = tuple(stage for stage in STAGES if stage.model == "teacher")
 TRANSFER_STAGES = tuple(stage for stage in STAGES if stage.is_transfer)
 """The stages between teacher and student, in the order in which a route runs them."""
+BRIDGE = tuple(stage for stage in STAGES if stage.is_dense)
+"""The transfer stages that compare the student's distribution over tokens with the teacher's."""
 STUDENT_RL = STAGE["student_rl"]
 """The stage that buys labels for the student; replay blocks are blocks of it."""
+
+
+def listed(stages: Iterable[Stage], conjunction: str = "and") -> str:
+    """Names of stages within a sentence: "warmup, opd or transfer_sft"."""
+    *first, last = (stage.name for stage in stages)
+    return f"{', '.join(first)} {conjunction} {last}" if first else last

@@ -3,37 +3,39 @@
 TRL silently drops an incomplete last batch, and paid labels would go untrained.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from runners.settings import RLSettings
+from benchmarks.suites.micro import Problem
+from planner.stages import STAGES, TRANSFER_STAGES
+from runners.scenario_file import ScenarioFile
 from runners.sources import ScenarioError
 
-if TYPE_CHECKING:
-    from runners.scenario import Scenario
 
-
-def check_batches(scenario: "Scenario") -> None:
-    """ScenarioError for what does not divide."""
-    file = scenario.file
-    for suite in ("validation", "test"):
-        if len(getattr(scenario, suite)) < 2:
-            raise ScenarioError(
-                f"the {suite} suite has {len(getattr(scenario, suite))} problems: an error needs 2 or more"
-            )
-    texts = [label.problem for label in scenario.labels]
+def check_pools(
+    file: ScenarioFile, labels: Sequence[Problem], validation: Sequence[Problem], test: Sequence[Problem]
+) -> None:
+    """ScenarioError for suites that are too small, and for labels that are not distinct or do not fill blocks."""
+    for suite, problems in (("validation", validation), ("test", test)):
+        if len(problems) < 2:
+            raise ScenarioError(f"the {suite} suite has {len(problems)} problems: an error needs 2 or more")
+    texts = [label.problem for label in labels]
     if len(set(texts)) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
-    if len(scenario.labels) % file.labels_per_block:
+    if len(labels) % file.labels_per_block:
         raise ScenarioError(
-            f"{len(scenario.labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
+            f"{len(labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
             "the rest would be paid for and never trained"
         )
-    for stage in ("teacher_rl", "student_rl"):
-        settings: RLSettings = getattr(file.stages, stage)
-        if settings.prompts_needed > file.labels_per_block:
+
+
+def check_batches(file: ScenarioFile, num_prompts: int) -> None:
+    """ScenarioError for what does not divide, in a scenario whose prompt pool has so many prompts."""
+    for stage in STAGES:
+        needed = file.stages.of(stage.name).prompts_needed
+        if stage.is_rl and needed > file.labels_per_block:
             raise ScenarioError(
-                f"stages.{stage}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
+                f"stages.{stage.name}.prompts_per_step={needed} exceeds labels_per_block="
                 f"{file.labels_per_block}: the first block could not fill a generation batch"
             )
     processes = file.hardware.processes
@@ -45,17 +47,17 @@ def check_batches(scenario: "Scenario") -> None:
                 f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) do not go together: an "
                 "adapter's training state fits one device; leave one of them out"
             )
-    for stage, settings in file.stages:
+    for name, settings in file.stages:
         of_each, rest = divmod(settings.sequences_per_step, processes)
         if rest or (of_each > settings.micro_batch and of_each % settings.micro_batch):
             raise ScenarioError(
-                f"stages.{stage}: {settings.sequences_per_step} sequences a step do not divide into "
+                f"stages.{name}: {settings.sequences_per_step} sequences a step do not divide into "
                 f"hardware.processes={processes} shares of whole micro-batches of {settings.micro_batch}: choose a "
                 "divisor"
             )
-    for stage in ("warmup", "opd", "transfer_sft"):
-        needed = getattr(file.stages, stage).prompts_needed
-        if needed > len(scenario.prompts):
+    for stage in TRANSFER_STAGES:
+        needed = file.stages.of(stage.name).prompts_needed
+        if needed > num_prompts:
             raise ScenarioError(
-                f"stages.{stage}.prompts_per_step={needed} exceeds the {len(scenario.prompts)} prompts of the pool"
+                f"stages.{stage.name}.prompts_per_step={needed} exceeds the {num_prompts} prompts of the pool"
             )

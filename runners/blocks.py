@@ -25,19 +25,21 @@ from benchmarks.results_folder import ResultsFolder
 from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
+from planner.stages import STAGE
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
 from runners.events import Listener, ignore
 from runners.labels import LabelPool
 from runners.launch import OUT, too_few_gpus, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
+from runners.order import ModelFiles, WorkOrder
 from runners.rollouts import Rollouts
 from runners.rows import BlockError, RowMaker
 from runners.scenario import Scenario
-from runners.settings import RejectionSettings, RLSettings, Settings
+from runners.settings import AnySettings, RejectionSettings, RLSettings
 from runners.sources import ScenarioError
 from runners.store import BlockStore
 from runners.teacher_server import DIVERGENCES, serve
-from runners.work import ModelFiles, WorkOrder, carry_out, save_result
+from runners.work import carry_out, save_result
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +72,9 @@ class BlockTrainer:
         self.versions = {name: version(name) for name in VERSIONED}
         if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
             self.versions["vllm"] = str(vllm_version())
-        batch = scenario.file.hardware.generation_batch
-        rollouts = Rollouts(results.rollouts, batch, self.versions)
+        recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
+        rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
         self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)
-        recipe = scenario.recipe
         self._contents = {"student": recipe.student, **recipe.teachers}
         self._bases = {content: name for name, content in reversed(self._contents.items())}
 
@@ -165,9 +166,8 @@ class BlockTrainer:
                 self.store.drop_optimizer(block.parent)
         return record
 
-    def _settings(self, stage: str) -> Settings:
-        settings: Settings = getattr(self.scenario.file.stages, stage)
-        return settings
+    def _settings(self, stage: str) -> AnySettings:
+        return self.scenario.file.stages.of(stage)
 
     def _prompts_drawn(self, stage: str) -> int | None:
         """Prompts that a block of a stage draws, repeats counted; None for a teacher's SFT on its own samples."""
@@ -178,10 +178,10 @@ class BlockTrainer:
         """Train a block; where its teacher is behind a server, that lasts as long as the training."""
         settings = self.scenario.file.hardware.teacher_server
         teacher = order.block.teacher
-        if settings is None or teacher is None or order.block.stage not in ("warmup", "opd"):
+        if settings is None or teacher is None or not STAGE[order.block.stage].is_dense:
             return self._carry_out(order, rows, scratch, hear)
         folder = self._plain_folder(teacher, scratch / "teacher")
-        top_k = settings.top_k if order.block.stage == "warmup" else 1
+        top_k = settings.compared_tokens(STAGE[order.block.stage].objective)
         log = self.results.log(f"teacher-of-{order.block.key[:12]}")
         with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
             served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
@@ -271,7 +271,7 @@ class BlockTrainer:
         """What training a block needs, as files and numbers."""
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
-        bridge = block.stage in ("warmup", "opd")
+        bridge = STAGE[block.stage].is_dense
         if bridge:
             self._check_tokenizers(block)
         taught = bridge and hardware.teacher_server is None
@@ -281,7 +281,7 @@ class BlockTrainer:
         new_adapter = lora is not None and block.parent in self._bases
         return WorkOrder(
             block=block,
-            settings=self._settings(block.stage).model_dump(),
+            settings=self._settings(block.stage),
             model=ModelFiles(
                 self.checkpoint(block.parent),
                 self.scenario.base_folder(block.model),
@@ -351,7 +351,7 @@ class BlockTrainer:
     def _divergence(self, stage: str) -> str | None:
         """What a bridge block minimises, in words."""
         server = self.scenario.file.hardware.teacher_server
-        words = DIVERGENCES.get((stage, server is not None))
+        words = DIVERGENCES.get((STAGE[stage].objective, server is not None))
         return words.format(top_k=server.top_k if server else 0) if words else None
 
     def _publish(

@@ -27,7 +27,8 @@ def main(folder: Path) -> None:
     from benchmarks.grading import Grader
     from runners.events import EventLog, ignore
     from runners.meter import peak_memory_bytes
-    from runners.work import WorkOrder, carry_out, save_result
+    from runners.order import WorkOrder
+    from runners.work import carry_out, save_result
 
     order = WorkOrder.model_validate_json((folder / ORDER).read_text(encoding="utf-8"))
     state = PartialState(cpu=order.device == "cpu")

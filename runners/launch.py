@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.events import Listener, read_events
-from runners.work import WorkOrder
+from runners.order import WorkOrder
 
 STOP_SECONDS = 30
 ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.sampling import encode_prompts, render_prompt
+from planner.stages import STAGE
 from runners.batches import check_batches
 from runners.checkpoint import load_tokenizer
 from runners.outline import Outline
@@ -79,7 +80,7 @@ def predict(
     Args:
         stage: name of the stage.
         trained: the model that is trained.
-        teacher: the frozen teacher of warmup and opd, if it is in the same process.
+        teacher: the frozen teacher of a bridge, if it is in the same process.
         load: batch, lengths, precision.
         lora: the adapter, when only that is trained.
     """
@@ -95,7 +96,7 @@ def predict(
         "gathered": size * (trained.parameters - trained.linear + 2 * trained.linear // trained.layers)
         if load.shards > 1
         else 0,
-        "teacher": size * _resident(teacher, load) if teacher and stage in ("warmup", "opd") else 0,
+        "teacher": size * _resident(teacher, load) if teacher and STAGE[stage].is_dense else 0,
         "process": CPU_PROCESS if load.cpu else WORKSPACE,
     }
     moments = _training(stage, trained, load, size, weights) | {
@@ -127,7 +128,7 @@ def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -
     # With padding, attention gets keys and values that are repeated for all query heads.
     layer = kept_by_layer(trained, size) + 2 * size * (trained.query - trained.key)
     tile = min(scored, TILE_TOKENS) * TILE_VOCABULARY
-    logits = (2 * 4 if stage in ("warmup", "opd") else size) * tile
+    logits = (2 * 4 if STAGE[stage].is_dense else size) * tile
     if load.cpu:  # without Triton the tile is worked on in torch, with about eight intermediate tensors in float32
         logits = 8 * 4 * min(scored, TILE_TOKENS) * min(trained.vocabulary, TILE_VOCABULARY)
     whole = trained.layers * layer
@@ -185,13 +186,13 @@ def kept_by_layer(shape: Shape, size: int) -> int:
 
 def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
     """The prediction of a scenario's stage with its default teacher; None where a model's shape is unknown."""
-    model = scenario.default_teacher if stage.startswith("teacher") else "student"
+    model = STAGE[stage].trained_model(scenario.default_teacher)
     trained, teacher = scenario.shape(model), scenario.shape(scenario.default_teacher)
     if trained is None or teacher is None:
         return None
-    settings = getattr(scenario.file.stages, stage)
+    settings = scenario.file.stages.of(stage)
     hardware = scenario.file.hardware
-    drawn = stage in ("teacher_rl", "student_rl", "opd") and scenario.engine == "transformers"
+    drawn = STAGE[stage].generates and scenario.engine == "transformers"
     load = Load(
         sequences=min(settings.micro_batch, settings.sequences_per_step // hardware.processes),
         rollouts=settings.sequences_per_step // hardware.processes if drawn else 0,
@@ -221,9 +222,9 @@ def longest_prompt(scenario: Scenario) -> int:
 
 def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
     """Changes of a scenario's file that make a stage smaller, each alone, with the bytes that are then predicted."""
-    model = scenario.default_teacher if stage.startswith("teacher") else "student"
+    model = STAGE[stage].trained_model(scenario.default_teacher)
     now = predict_stage(scenario, stage)
-    settings = getattr(scenario.file.stages, stage)
+    settings = scenario.file.stages.of(stage)
     half = settings.max_completion_tokens // 2
     changes = {
         f"lora: {{rank: 32}} on {model}": _with_lora(scenario.file, model),
@@ -237,12 +238,12 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
     }
     told = {}
     for words, file in changes.items():
-        changed = copy(scenario)
-        changed.file = file
         try:
-            check_batches(changed)
+            check_batches(file, len(scenario.prompts))
         except ScenarioError:  # it would be refused
             continue
+        changed = copy(scenario)
+        changed.file = file
         predicted = predict_stage(changed, stage)
         if predicted is not None and now is not None and predicted.total < 0.98 * now.total:
             told[words] = predicted.total
@@ -250,8 +251,7 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
 
 
 def _with(file: ScenarioFile, stage: str, **changes: Any) -> ScenarioFile:
-    settings = getattr(file.stages, stage).model_copy(update=changes)
-    return file.model_copy(update={"stages": file.stages.model_copy(update={stage: settings})})
+    return file.model_copy(update={"stages": file.stages.changed(stage, **changes)})
 
 
 def _with_hardware(file: ScenarioFile, **changes: Any) -> ScenarioFile:

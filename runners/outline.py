@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.suites.catalog import POOLS, SUITES
 from benchmarks.suites.micro import Problem
-from runners.batches import check_batches
+from runners.batches import check_batches, check_pools
 from runners.scenario import Scenario, hash_texts
 from runners.scenario_file import ScenarioFile
 from runners.sources import HubError, ModelSource, ProblemSource
@@ -26,7 +26,8 @@ class Outline(Scenario):
         self.validation = _problems(file.validation.problems, folder, "validation problem")
         self.test = _problems(file.test.problems, folder, "test problem")
         self.overlaps = ()
-        check_batches(self)
+        check_pools(file, self.labels, self.validation, self.test)
+        check_batches(file, len(self.prompts))
 
     def _content(self, model: str) -> str:
         return hash_texts("outline", self.source(model).model_dump_json())

@@ -20,12 +20,22 @@ REVISION = 1
 
 
 class Rollouts:
-    """Rollout artefacts by key, beside the blocks."""
+    """Rollout artefacts by key, beside the blocks.
 
-    def __init__(self, folder: Path, generation_batch: int, versions: Mapping[str, str]):
+    Args:
+        folder: of the artefacts.
+        generation_batch: sequences that are drawn together.
+        versions: of the libraries that draw.
+        environment: of the scenario's recipe; its device is the one that is charged.
+    """
+
+    def __init__(
+        self, folder: Path, generation_batch: int, versions: Mapping[str, str], environment: Mapping[str, str]
+    ):
         self.folder = folder
         self.generation_batch = generation_batch
         self.versions = versions
+        self.environment = environment
 
     def get_or_make(
         self,
@@ -36,10 +46,9 @@ class Rollouts:
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
-        environment: Mapping[str, str],
-        clock: Clock,
     ) -> tuple[list[list[int]], bool, dict[str, Any]]:
         """Completions (token ids, one per prompt), whether they were made now, and {key, gpu_seconds}."""
+        clock = Clock(self.environment["device"])
         content = json.dumps(
             [
                 REVISION,
@@ -50,7 +59,7 @@ class Rollouts:
                 prompt_ids,
                 max_new_tokens,
                 seed,
-                dict(environment),
+                dict(self.environment),
             ],
             sort_keys=True,
         )

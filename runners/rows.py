@@ -12,12 +12,12 @@ from typing import Any
 from benchmarks.grading import Grader, Verdict
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from planner.route import Block, derive_seed
+from planner.stages import STAGE
 from runners.checkpoint import load_tokenizer
 from runners.labels import LabelPool
-from runners.meter import Clock
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
-from runners.settings import PassRate, RLSettings
+from runners.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
 
 Rows = tuple[list[dict[str, Any]], dict[str, Any]]
 """Rows, and what the block's record says of them."""
@@ -63,20 +63,28 @@ class RowMaker:
 
     def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
         """The rows of a block. BlockError where there is nothing to train on."""
-        settings = getattr(self.scenario.file.stages, block.stage)
-        if block.stage in ("teacher_rl", "student_rl"):
-            ids, extra = list(block.pool), dict[str, Any]()
-            if settings.filter is not None:
-                ids, extra = self._of_use(block, settings.filter, settings, answers)
-            ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
-            texts = self._render(self.pool.problems(ids))
-            return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], extra
-        if block.stage == "teacher_sft":
-            return self._correct_samples(block, answers)
+        settings = self.scenario.file.stages.of(block.stage)
+        if isinstance(settings, RLSettings):
+            return self._labelled(block, settings, answers)
+        if isinstance(settings, RejectionSettings):
+            return self._correct_samples(block, settings, answers)
+        return self._prompted(block, settings)
+
+    def _labelled(self, block: Block, settings: RLSettings, answers: Mapping[str, str]) -> Rows:
+        """Problems with their answers: those bought so far, or those of them that the stage's filter keeps."""
+        ids, extra = list(block.pool), dict[str, Any]()
+        if settings.filter is not None:
+            ids, extra = self._of_use(block, settings.filter, settings, answers)
+        ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
+        texts = self._render(self.pool.problems(ids))
+        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], extra
+
+    def _prompted(self, block: Block, settings: TransferSettings) -> Rows:
+        """Prompts, and the teacher's completions unless the student writes its own while it trains."""
         pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
         prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
-        if block.stage == "opd":
+        if STAGE[block.stage].generates:
             return [{"prompt": prompt} for prompt in prompts], {}
         prompt_ids = self._encode(block, prompts)
         completions, extra = self._sample(
@@ -106,8 +114,6 @@ class RowMaker:
             prompt_ids=prompt_ids,
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
-            environment=self.scenario.recipe.environment,
-            clock=Clock(self.scenario.device),
         )
         return completions, {"rollouts": rollouts, "rollouts_made": made}
 
@@ -148,9 +154,8 @@ class RowMaker:
         counted = {"labels_filtered": len(outside) - len(kept), "samples_drawn": len(ids)}
         return [i for i in block.pool if i in kept], {**extra, **counted}
 
-    def _correct_samples(self, block: Block, answers: Mapping[str, str]) -> Rows:
+    def _correct_samples(self, block: Block, settings: RejectionSettings, answers: Mapping[str, str]) -> Rows:
         """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
-        settings = self.scenario.file.stages.teacher_sft
         ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
         prompt_ids, completions, correct, extra = self._graded(
             block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
@@ -163,7 +168,7 @@ class RowMaker:
         if not kept:
             raise BlockError(
                 f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
-                "stages.teacher_sft.samples_per_problem or use teacher_rl"
+                f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
         counted = {"samples_kept": len(kept), "samples_drawn": len(ids)}
         return draw(kept, settings.steps * settings.sequences, block.seed), {**extra, **counted}

@@ -18,10 +18,10 @@ from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
-from runners.batches import check_batches
+from planner.stages import STAGE, STAGES, STUDENT_RL, Stage
+from runners.batches import check_batches, check_pools
 from runners.checkpoint import hash_base, refuse_own_code, weight_files
 from runners.contamination import Overlap, find_overlap
-from runners.revisions import REVISIONS
 from runners.scenario_file import ScenarioFile
 from runners.sources import (
     TRUST_VARIABLE,
@@ -55,7 +55,8 @@ class Scenario:
             raise ScenarioError(
                 f"search.teacher={self.default_teacher!r} is none of the teachers {', '.join(file.teachers)}"
             )
-        check_batches(self)
+        check_pools(file, self.labels, self.validation, self.test)
+        check_batches(file, len(self.prompts))
         self.overlaps = self._check_contamination()
         for spec in (file.student, *file.teachers.values()):
             if spec.path is not None:
@@ -164,31 +165,33 @@ class Scenario:
     def recipe(self) -> Recipe:
         """All of the scenario that decides what a block computes, as content."""
         file = self.file
-        stages = {}
-        for stage, revision in REVISIONS.items():
-            stages[stage] = {
-                # No key changes because there can be a filter.
-                **getattr(file.stages, stage).model_dump(exclude_none=True),
-                "prompt": self._prompting,
-                "revision": revision,
-            }
-        for stage in ("teacher_rl", "teacher_sft", "student_rl"):
-            stages[stage]["grader"] = GRADER_VERSION
-        for stage in ("warmup", "transfer_sft", "teacher_sft"):
-            # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
-            stages[stage]["generation_batch"] = file.hardware.generation_batch
-        if (server := file.hardware.teacher_server) is not None:
-            stages["warmup"]["teacher_top_k"] = server.top_k
-            stages["opd"]["teacher_top_k"] = 1
         return Recipe(
             student=self._content("student"),
             teachers={name: self._content(name) for name in file.teachers},
             labels=tuple(Label(p.id, hash_texts(p.problem), hash_texts(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
             prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
-            stages=stages,
+            stages={stage.name: self._covered_settings(stage) for stage in STAGES},
             environment=self._environment,
         )
+
+    def _covered_settings(self, stage: Stage) -> dict[str, Any]:
+        """What the keys of a stage's blocks cover of it."""
+        hardware = self.file.hardware
+        covered = {
+            # No key changes because there can be a filter.
+            **self.file.stages.of(stage.name).model_dump(exclude_none=True),
+            "prompt": self._prompting,
+            "revision": stage.revision,
+        }
+        if stage.buys_labels:
+            covered["grader"] = GRADER_VERSION
+        if not stage.generates:
+            # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
+            covered["generation_batch"] = hardware.generation_batch
+        if stage.is_dense and hardware.teacher_server is not None:
+            covered["teacher_top_k"] = hardware.teacher_server.compared_tokens(stage.objective)
+        return covered
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -196,7 +199,7 @@ class Scenario:
         # A server has a type and a random stream of its own.
         engine = "vllm server" if self.engine == "vllm" and hardware.vllm.rollout_server else self.engine
         environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
-        if hardware.dtype == "bfloat16":  # stores from before, whose warmup and opd were in float32, are not mixed in
+        if hardware.dtype == "bfloat16":  # stores from before, whose bridge was in float32, are not mixed in
             environment["autocast"] = "every stage"
         if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
@@ -286,9 +289,9 @@ class Scenario:
     def stages_keeping_states(self) -> frozenset[str]:
         """Stages in which every block keeps its optimizer state; in the others only the stage's tip does."""
         if self.file.keep_optimizer == "all":
-            return frozenset(REVISIONS)
-        # A search with replay forks inside student_rl: fresh and replay blocks continue the same one.
-        return frozenset({"student_rl"} if self.file.search.max_replay > 0 else ())
+            return frozenset(STAGE)
+        # A search with replay forks inside this stage: fresh and replay blocks continue the same one.
+        return frozenset({STUDENT_RL.name} if self.file.search.max_replay > 0 else ())
 
     def suite_name(self, suite: Literal["validation", "test"]) -> str:
         """Name and version of a suite, as score keys and tables carry it."""

@@ -4,9 +4,11 @@ The defaults are our choice for a small model on a CPU; a scenario's YAML overri
 every training rollout is temperature 1 and top-p 1 and is therefore not a setting.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from planner.stages import Objective
 
 
 class Settings(BaseModel):
@@ -94,10 +96,10 @@ class RLSettings(Settings):
 
 
 class TransferSettings(Settings):
-    """Transfer on prompts: dense (warmup, opd) or hard labels (SFT on teacher samples)."""
+    """Transfer on prompts: dense (the bridge) or hard labels (SFT on teacher samples)."""
 
     prompts_per_step: int = Field(16, ge=1)
-    completions: int = Field(4, ge=1, description="completions per prompt: the teacher's, or the student's own in opd")
+    completions: int = Field(4, ge=1, description="completions per prompt: the teacher's, or the student's own")
 
     @property
     def sequences_per_step(self) -> int:
@@ -130,17 +132,30 @@ class RejectionSettings(Settings):
         return 1
 
 
+AnySettings = RLSettings | TransferSettings | RejectionSettings
+
+
 class StageSettings(BaseModel):
     """The settings of every stage of a scenario."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    # One field for each row of `planner.stages`.
     teacher_rl: RLSettings = RLSettings()
     teacher_sft: RejectionSettings = RejectionSettings()
     warmup: TransferSettings = TransferSettings()
     opd: TransferSettings = TransferSettings()
     transfer_sft: TransferSettings = TransferSettings()
     student_rl: RLSettings = RLSettings()
+
+    def of(self, stage: str) -> AnySettings:
+        """The settings of the stage of this name."""
+        settings: AnySettings = getattr(self, stage)
+        return settings
+
+    def changed(self, stage: str, **changes: Any) -> Self:
+        """The same with other settings of one stage; they are not validated."""
+        return self.model_copy(update={stage: self.of(stage).model_copy(update=changes)})
 
 
 class LoRASettings(BaseModel):
@@ -168,11 +183,15 @@ class Vllm(BaseModel):
 
 
 class TeacherServer(BaseModel):
-    """The teacher of warmup and opd behind a vLLM server, which the block starts and ends."""
+    """The teacher of a bridge block behind a vLLM server, which the block starts and ends."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    top_k: int = Field(20, ge=1, description="likeliest tokens of the teacher that warmup compares; opd has one")
+    top_k: int = Field(20, ge=1, description="likeliest tokens of the teacher that a forward KL compares")
     devices: str | None = Field(None, description="CUDA_VISIBLE_DEVICES of the server; default: the trainer's")
     tensor_parallel: int = Field(1, ge=1)
     gpu_memory_utilization: float = Field(0.4, gt=0, le=1)
+
+    def compared_tokens(self, objective: Objective) -> int:
+        """How many of the teacher's likeliest tokens an objective compares; TRL's reverse KL has one only."""
+        return self.top_k if objective == "forward_kl" else 1

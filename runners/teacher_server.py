@@ -18,20 +18,23 @@ from pathlib import Path
 
 import httpx
 
+from planner.stages import Objective
 from runners.launch import end_session, end_with_parent, how_it_ended, last_error
 from runners.settings import TeacherServer
 
 START_SECONDS = 900
 """A 70B checkpoint takes minutes to load."""
 
-DIVERGENCES: Mapping[tuple[str, bool], str] = {
-    ("warmup", False): "forward KL over the full vocabulary",
-    ("warmup", True): "forward KL over the teacher's {top_k} likeliest tokens and one bucket for the rest's mass",
-    ("opd", False): "reverse KL over the full vocabulary",
-    ("opd", True): "reverse KL over two events: the sampled token, and any other",
+DIVERGENCES: Mapping[tuple[Objective, bool], str] = {
+    ("forward_kl", False): "forward KL over the full vocabulary",
+    ("forward_kl", True): "forward KL over the teacher's {top_k} likeliest tokens and one bucket for the rest's mass",
+    ("reverse_kl", False): "reverse KL over the full vocabulary",
+    ("reverse_kl", True): "reverse KL over two events: the sampled token, and any other",
 }
-"""What a bridge block minimises, by stage and whether the teacher is behind a server (TRL's ServerDistillationTrainer:
-its reverse KL has the sampled token only)."""
+"""What a bridge block minimises, by objective and whether the teacher is behind a server.
+
+Behind one it is what TRL's ServerDistillationTrainer computes: its reverse KL has the sampled token only.
+"""
 
 
 class TeacherServerError(RuntimeError):

@@ -67,7 +67,7 @@ def split(study: Study, allocation: Allocation) -> Split:
     each, budget = study.labels_per_block, study.budget
     if each is None:
         return Split(None, None, None)
-    teacher, student = allocation.teacher_label_blocks * each, allocation.student_rl * each
+    teacher, student = allocation.teacher_label_blocks * each, allocation.student_label_blocks * each
     return Split(teacher, student, None if budget is None else max(0, budget - teacher - student))
 
 

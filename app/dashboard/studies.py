@@ -20,14 +20,18 @@ from benchmarks.records import FileError, read_json
 from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import Difference
 from planner.allocation import Allocation, AllocationError
+from planner.stages import LABEL_STAGES, STAGE
 
 NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
     "blocks_requested", "blocks_executed", "repeat_of",
 )  # fmt: skip
 TEXTS = ("allocation", "weights_sha256", "error", "worker", "route_key")
-COUNTS = ("teacher_rl", "teacher_sft", "warmup", "opd", "transfer_sft", "student_rl", "replay")
-COLUMNS = ("number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher")
+COUNTS = (*STAGE, "replay")
+COLUMNS = (
+    "number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher",
+    "label_blocks_student",
+)  # fmt: skip
 PRUNED = "pruned"
 STATES = ("complete", "running", "waiting", "fail", PRUNED)
 
@@ -199,7 +203,9 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for column in COUNTS:
         counts = [None if not fields else fields.get(column, "0") for fields in allocations]
         frame[column] = pd.to_numeric(pd.Series(counts, frame.index, dtype=object), errors="coerce").astype(float)
-    frame["label_blocks_teacher"] = frame["teacher_rl"] + frame["teacher_sft"]
+    for model in ("teacher", "student"):
+        bought = [stage.name for stage in LABEL_STAGES if stage.model == model]
+        frame[f"label_blocks_{model}"] = frame[bought].sum(axis=1, skipna=False)
     # A repetition took another trial's outcome and spent nothing.
     repeats = frame["repeat_of"].notna()
     frame.loc[repeats, ["gpu_seconds_marginal", "blocks_executed"]] = 0.0
@@ -220,7 +226,7 @@ def parse(text: str) -> Allocation | None:
 
 
 def _labels_per_block(trials: pd.DataFrame) -> int | None:
-    blocks = trials["label_blocks_teacher"] + trials["student_rl"]
+    blocks = trials["label_blocks_teacher"] + trials["label_blocks_student"]
     ratio = (trials["labels_trained"] / blocks.where(blocks > 0)).max()
     return None if pd.isna(ratio) else round(ratio)
 

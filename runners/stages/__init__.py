@@ -1,1 +1,1 @@
-"""The stages: one file for each way of training, all on TRL."""
+"""The trainers of the stages: one file for each objective, all on TRL."""

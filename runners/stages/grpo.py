@@ -1,12 +1,14 @@
-"""teacher_rl and student_rl: GRPO with a verifiable reward, by TRL's GRPOTrainer.
+"""GRPO with a verifiable reward, by TRL's GRPOTrainer.
 
-The two stages differ only in the model and in the labels they are given. Replay blocks are student_rl blocks whose
-pool holds labels already paid for.
+Teacher and student differ only in the model and in the labels they are given. The pool of a replay block holds labels
+already paid for.
 """
 
+from pathlib import Path
 from typing import Any
 
 from benchmarks.grading import Grader, Verdict
+from runners.settings import RLSettings
 from runners.stages.harness import StageResult, StageWork, callbacks, rollout_arguments, run, trainer_arguments
 
 
@@ -20,19 +22,20 @@ def make_reward(grader: Grader) -> Any:
     return correctness
 
 
-def make_trainer(work: StageWork, grader: Grader, optimizers: tuple[Any, Any] = (None, None)) -> Any:
+def make_trainer(work: StageWork, optimizers: tuple[Any, Any] = (None, None)) -> Any:
     """The GRPO trainer of one block; `optimizers` are given only to keep them in memory across blocks."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    settings = work.settings
+    settings, reference = work.order.settings, work.order.reference
+    assert isinstance(settings, RLSettings)
     # TRL loads the KL reference from the path the model came from. Point it at the start of the stage: left alone, it
     # would be the incoming checkpoint, and the anchor would move with every block.
-    if work.reference is not None:
-        work.model.config._name_or_path = str(work.reference)
+    if reference is not None:
+        work.model.config._name_or_path = str(reference)
     trainer = GRPOTrainer(
         model=work.model,
-        reward_funcs=make_reward(grader),
+        reward_funcs=make_reward(work.grader),
         args=GRPOConfig(
             **trainer_arguments(work),
             **rollout_arguments(work),
@@ -48,22 +51,25 @@ def make_trainer(work: StageWork, grader: Grader, optimizers: tuple[Any, Any] = 
         optimizers=optimizers,
     )
     if settings.kl_coef > 0 and trainer.ref_model is None:
-        anchor_adapter(trainer.model, work)
+        anchor_adapter(trainer.model, reference)
     return trainer
 
 
-def anchor_adapter(model: Any, work: StageWork) -> None:
-    """Set the frozen "ref" adapter, which TRL copied from the incoming one, to the start of the stage."""
+def anchor_adapter(model: Any, reference: Path | None) -> None:
+    """Set the frozen "ref" adapter, which TRL copied from the incoming one, to the start of the stage.
+
+    That is the checkpoint `reference`, or the untouched base model.
+    """
     from peft import load_peft_weights, set_peft_model_state_dict
 
-    if work.reference is not None:
-        set_peft_model_state_dict(model, load_peft_weights(str(work.reference), device="cpu"), adapter_name="ref")
+    if reference is not None:
+        set_peft_model_state_dict(model, load_peft_weights(str(reference), device="cpu"), adapter_name="ref")
         return
     for name, parameter in model.named_parameters():
         if "lora_B.ref" in name:  # a zero B is the untouched base model
             parameter.data.zero_()
 
 
-def train(work: StageWork, grader: Grader) -> StageResult:
+def train(work: StageWork) -> StageResult:
     """Train one GRPO block."""
-    return run(make_trainer(work, grader))
+    return run(make_trainer(work))

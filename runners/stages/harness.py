@@ -8,8 +8,7 @@ four such blocks equal one process that keeps everything in memory, bit for bit 
 import gc
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from typing import Any
 import pandas as pd
 from transformers import TrainerCallback, set_seed
 
+from benchmarks.grading import Grader
 from benchmarks.sampling import encode_prompts
-from planner.route import Block
 from runners.checkpoint import CarriedState
 from runners.events import Listener, StepDone, ignore
-from runners.settings import Vllm
+from runners.order import WorkOrder
 from runners.sharding import gather_model, gather_optimizer, shard_optimizer
 from runners.tracking import PROJECT, end_run, run_name, tracked_callbacks
 
@@ -44,35 +43,19 @@ CURVES = {
 
 @dataclass(frozen=True)
 class StageWork:
-    """Everything that a stage needs to train one block."""
+    """A work order, and what was loaded for it."""
 
-    block: Block
-    settings: Any
+    order: WorkOrder
     model: Any
     tokenizer: Any
     rows: list[dict[str, Any]]
     """Training rows in their order, `steps` × prompts a step; a row has `prompt` and what its stage adds."""
-    device: str
-    dtype: str
-    engine: str
     scratch: Path
+    grader: Grader
     carried: CarriedState | None = None
-    reference: Path | None = None
-    """Checkpoint at the start of the stage, for the KL; None for the untouched LoRA base."""
     teacher: Any = None
-    offload_teacher: bool = False
     hear: Listener = ignore
     """Is told each step."""
-    vllm: Vllm = field(default_factory=Vllm)
-    teacher_url: str | None = None
-    """A server with the teacher, instead of `teacher`."""
-    teacher_top_k: int = 0
-    template: Mapping[str, bool | str] = field(default_factory=dict)
-    """Variables of the chat template."""
-    trust: bool = False
-    """Whether code that the model brings along may run."""
-    processes: int = 1
-    """That train together; each has its share of a step's sequences."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +119,7 @@ class RecordCurves(TrainerCallback):
 
 def trainer_arguments(work: StageWork) -> dict[str, Any]:
     """Arguments that every TRL config of this project shares."""
-    settings = work.settings
+    order, settings = work.order, work.order.settings
     return {
         "output_dir": str(work.scratch),
         "max_steps": settings.steps,
@@ -146,18 +129,18 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
         "warmup_steps": settings.lr_warmup_steps,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step // work.processes),
-        "gradient_accumulation_steps": settings.accumulation(work.processes),
+        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step // order.processes),
+        "gradient_accumulation_steps": settings.accumulation(order.processes),
         "gradient_checkpointing": settings.gradient_checkpointing,
-        "seed": work.block.seed,
-        "bf16": work.dtype == "bfloat16",
-        "use_cpu": work.device == "cpu",
-        "dataloader_pin_memory": work.device != "cpu",
+        "seed": order.block.seed,
+        "bf16": order.dtype == "bfloat16",
+        "use_cpu": order.device == "cpu",
+        "dataloader_pin_memory": order.device != "cpu",
         "logging_steps": 1,
         "save_strategy": "no",
-        "trust_remote_code": work.trust,
+        "trust_remote_code": order.model.trust,
         "report_to": "none",  # trackers come as callbacks, one run a block
-        "run_name": run_name(work.block),
+        "run_name": run_name(order.block),
         "project": PROJECT,
         "disable_tqdm": True,
     }
@@ -165,32 +148,33 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
 
 def rollout_arguments(work: StageWork) -> dict[str, Any]:
     """Arguments of the trainers that generate: temperature 1 and top-p 1, whatever the model's own defaults are."""
+    order, max_tokens = work.order, work.order.settings.max_completion_tokens
     arguments: dict[str, Any] = {
-        "max_completion_length": work.settings.max_completion_tokens,
+        "max_completion_length": max_tokens,
         "temperature": 1.0,
         "top_p": 1.0,
         "top_k": 0,
         "shuffle_dataset": False,
-        "use_vllm": work.engine == "vllm",
-        "chat_template_kwargs": dict(work.template),
+        "use_vllm": order.rollout_engine == "vllm",
+        "chat_template_kwargs": dict(order.template),
     }
-    if work.engine == "vllm":
-        server = work.vllm.rollout_server
+    if order.rollout_engine == "vllm":
+        server = order.vllm.rollout_server
         arguments |= {
             "vllm_mode": "server" if server else "colocate",
             "vllm_server_base_url": server,
-            "vllm_max_model_length": _longest(work) + work.settings.max_completion_tokens,
-            "vllm_gpu_memory_utilization": work.vllm.gpu_memory_utilization,
-            "vllm_tensor_parallel_size": work.vllm.tensor_parallel,
+            "vllm_max_model_length": _longest(work) + max_tokens,
+            "vllm_gpu_memory_utilization": order.vllm.gpu_memory_utilization,
+            "vllm_tensor_parallel_size": order.vllm.tensor_parallel,
             # Gives the rollouts' memory back to training; a CPU has nothing to give.
-            "vllm_enable_sleep_mode": work.device == "cuda" and server is None,
+            "vllm_enable_sleep_mode": order.device == "cuda" and server is None,
         }
     return arguments
 
 
 def _longest(work: StageWork) -> int:
     """Tokens of the longest prompt: vLLM would else reserve memory for all that the model can take."""
-    return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.template)))
+    return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.order.template)))
 
 
 def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
@@ -198,12 +182,12 @@ def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
     from trl import DistillationConfig, DistillationTrainer
     from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
 
-    if work.teacher_url is None:
+    if work.order.teacher_url is None:
         return _autocast(DistillationTrainer), {"teacher_model": work.teacher}, DistillationConfig
     configuration = partial(
         ServerDistillationConfig,
-        teacher_model_server_url=work.teacher_url,
-        loss_top_k=work.teacher_top_k,
+        teacher_model_server_url=work.order.teacher_url,
+        loss_top_k=work.order.teacher_top_k,
         loss_add_tail=True,
     )
     return _autocast(ServerDistillationTrainer), {}, configuration
@@ -229,7 +213,7 @@ def offload_teacher(trainer: Any, work: StageWork) -> None:
 
     The output matrix stays on the device: the divergence multiplies with it in the forward and the backward pass.
     """
-    if not work.offload_teacher or work.teacher is None:
+    if not work.order.offload_teacher or work.teacher is None:
         return
     from accelerate import cpu_offload
 
@@ -242,9 +226,9 @@ def offload_teacher(trainer: Any, work: StageWork) -> None:
 
 def callbacks(work: StageWork) -> list[TrainerCallback]:
     """The callbacks of every stage."""
-    seeding = [SeedRollouts()] if work.engine == "vllm" else []
-    recording = RecordCurves(work.block.key, work.settings.steps, work.hear)
-    return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.block)]
+    seeding = [SeedRollouts()] if work.order.engine == "vllm" else []
+    recording = RecordCurves(work.order.block.key, work.order.settings.steps, work.hear)
+    return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.order.block)]
 
 
 def run(trainer: Any) -> StageResult:

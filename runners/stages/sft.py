@@ -1,8 +1,8 @@
-"""teacher_sft and transfer_sft: next-token cross-entropy on completions, by TRL's SFTTrainer.
+"""Next-token cross-entropy on completions, by TRL's SFTTrainer.
 
-teacher_sft trains the teacher on its own correct samples (rejection sampling: our choice, the paper does not give its
-recipe). transfer_sft trains the student on the teacher's samples, right or wrong: the hard-label control of the bridge.
-Prompts are masked out of the loss.
+A teacher is trained on its own correct samples (rejection sampling: our choice, the paper does not give its recipe), a
+student on the teacher's samples, right or wrong: the hard-label control of the bridge. Prompts are masked out of the
+loss.
 """
 
 from typing import Any

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import settings
 
 from planner.route import Label, Recipe
+from planner.stages import STAGES
 
 # A machine that is busy with a training must not fail a test for being slow.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
-
-STAGES = ("teacher_rl", "teacher_sft", "warmup", "opd", "transfer_sft", "student_rl")
 
 
 def build_recipe(**changes: Any) -> Recipe:
@@ -24,7 +23,7 @@ def build_recipe(**changes: Any) -> Recipe:
         "labels": tuple(Label(f"id-{i}", f"problem-{i}", f"content-{i}") for i in range(16)),
         "labels_per_block": 2,
         "prompts_sha256": "prompts-sha",
-        "stages": {stage: {"revision": 1, "learning_rate": 1e-4} for stage in STAGES},
+        "stages": {stage.name: {"revision": 1, "learning_rate": 1e-4} for stage in STAGES},
         "environment": {"device": "cpu", "dtype": "float32", "engine": "transformers"},
     }
     return Recipe(**{**fields, **changes})

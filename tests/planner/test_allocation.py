@@ -92,7 +92,7 @@ def test_an_allocation_is_frozen_and_hashable() -> None:
         ({"teacher_rl": 1}, "name a teacher"),
         ({"teacher": "none", "opd": 1}, "name a teacher"),
         ({"teacher": "large", "teacher_rl": 2}, "teach nobody"),
-        ({"teacher": "large", "teacher_rl": 1, "teacher_sft": 1, "opd": 1}, "at most one of the two"),
+        ({"teacher": "large", "teacher_rl": 1, "teacher_sft": 1, "opd": 1}, "at most one of these"),
         ({"teacher": "large", "warmup": 1, "transfer_sft": 1}, "not both"),
         ({"replay": 2}, "no label is paid for"),
         ({"teacher": "large", "opd": 1, "replay": 2}, "no label is paid for"),

@@ -12,10 +12,14 @@ from planner.route import Route, compile_route
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
+from runners.settings import RejectionSettings, RLSettings, StageSettings, TransferSettings
 
-RL = {"steps": 2, "prompts_per_step": 4, "generations": 4, "learning_rate": 1e-3, "lr_warmup_steps": 3}
-TRANSFER = {"steps": 2, "prompts_per_step": 8, "completions": 1, "learning_rate": 1e-3, "lr_warmup_steps": 3}
-LENGTH = {"max_completion_tokens": 24, "micro_batch": 16}
+SHORT = {"steps": 2, "learning_rate": 1e-3, "max_completion_tokens": 24, "micro_batch": 16}
+SETTINGS: dict[type, dict[str, Any]] = {
+    RLSettings: {**SHORT, "prompts_per_step": 4, "generations": 4, "lr_warmup_steps": 3},
+    RejectionSettings: {**SHORT, "sequences": 8, "samples_per_problem": 8},
+    TransferSettings: {**SHORT, "prompts_per_step": 8, "completions": 1, "lr_warmup_steps": 3},
+}
 
 
 def small_scenario_file() -> dict[str, Any]:
@@ -30,14 +34,7 @@ def small_scenario_file() -> dict[str, Any]:
         "validation": {"problems": {"micro": "validation", "count": 8}, "samples": 2},
         "test": {"problems": {"micro": "test", "count": 8}, "samples": 2},
         "decoding": {"name": "sampled", "max_new_tokens": 24},
-        "stages": {
-            "teacher_rl": {**RL, **LENGTH},
-            "student_rl": {**RL, **LENGTH},
-            "teacher_sft": {**LENGTH, "steps": 2, "sequences": 8, "samples_per_problem": 8, "learning_rate": 1e-3},
-            "warmup": {**TRANSFER, **LENGTH},
-            "opd": {**TRANSFER, **LENGTH},
-            "transfer_sft": {**TRANSFER, **LENGTH},
-        },
+        "stages": {name: dict(SETTINGS[type(settings)]) for name, settings in StageSettings()},
         "search": {"bridge_warmup": 1, "bridge_opd": 1, "max_warmup": 1, "max_opd": 1},
         "hardware": {"device": "cpu"},
     }

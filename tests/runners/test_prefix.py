@@ -11,6 +11,7 @@ import yaml
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
 from runners.checkpoint import load_model, load_tokenizer
+from runners.order import ModelFiles, WorkOrder
 from runners.rows import draw
 from runners.scenario import Scenario
 from runners.stages import grpo
@@ -63,21 +64,19 @@ def _train_in_memory(scenario: Scenario, tmp_path: Path) -> dict[str, object]:
     def work(block: Block) -> StageWork:
         ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
         rows = [{"prompt": problems[i].problem, "answer": problems[i].answer} for i in ids]
-        return StageWork(
-            block,
-            settings,
-            model,
-            load_tokenizer(base),
-            rows,
-            "cpu",
-            "float32",
-            "transformers",
-            tmp_path,
+        order = WorkOrder(
+            block=block,
+            settings=settings,
+            model=ModelFiles(base, base, "float32"),
             reference=base,
+            device="cpu",
+            dtype="float32",
+            engine="transformers",
         )
+        return StageWork(order, model, load_tokenizer(base), rows, tmp_path, grader)
 
     for block in route.blocks:
-        trainer = grpo.make_trainer(work(block), grader, optimizers)
+        trainer = grpo.make_trainer(work(block), optimizers)
         trainer.train()
         optimizers = (trainer.optimizer.optimizer, trainer.lr_scheduler)
     grader.close()

@@ -1,9 +1,9 @@
 """Golden curves: a stage whose code changes what a block computes must raise its revision.
 
 The pinned numbers are the loss and gradient norm of two steps of a tiny block of every stage, from the shipped micro
-checkpoints. When a test here fails after a change of the stage's code, raise its number in `runners/revisions.py` and
-pin the new curves; when it fails after an update of torch or TRL alone, only pin them anew (versions stand in the
-records of blocks).
+checkpoints. When a test here fails after a change of the stage's code, raise its number in `planner/stages.py` and
+pin the new curves (`python -m tests.runners.pin_golden_curves`); when it fails after an update of torch or TRL alone,
+only pin them anew (versions stand in the records of blocks).
 """
 
 import json
@@ -19,29 +19,33 @@ import torch
 
 from planner.allocation import Allocation
 from planner.route import compile_route
+from planner.stages import STAGE, STAGES, TRANSFER_STAGES, Stage
 from runners.engine import LocalEngine
-from runners.revisions import REVISIONS
 from runners.scenario import Scenario
 
 GOLDEN = Path(__file__).parent / "golden_curves.json"
-ROUTES = {
-    "teacher_rl": "teacher=medium teacher_rl=1 opd=1",
-    "teacher_sft": "teacher=medium teacher_sft=1 opd=1",
-    "warmup": "teacher=medium warmup=1",
-    "opd": "teacher=medium opd=1",
-    "transfer_sft": "teacher=medium transfer_sft=1",
-    "student_rl": "student_rl=1",
-}
+
+
+def smallest_with(stage: Stage) -> Allocation:
+    """One block of a stage, and what it cannot do without."""
+    counts = {stage.name: 1}
+    if stage.model == "teacher":  # somebody must be taught; the cheapest is a transfer that draws nothing beforehand
+        counts |= {next(transfer.name for transfer in TRANSFER_STAGES if transfer.generates): 1}
+    taught = stage.model == "teacher" or stage.is_transfer
+    return Allocation(teacher="medium" if taught else None, **counts)
+
+
+ROUTES = {stage.name: smallest_with(stage) for stage in STAGES}
 
 
 def curves(engine: LocalEngine, stage: str) -> dict[str, object]:
     """What a tiny block of a stage computes."""
-    route = compile_route(Allocation.parse(ROUTES[stage]), engine.scenario.recipe, 0)
+    route = compile_route(ROUTES[stage], engine.scenario.recipe, 0)
     engine.run(route, "golden")
     key = next(block.key for block in route.blocks if block.stage == stage)
     table = pd.read_parquet(engine.store.path(key) / "train.parquet")
     return {
-        "revision": REVISIONS[stage],
+        "revision": STAGE[stage].revision,
         "loss": [round(float(x), 5) for x in table["loss"]],
         "grad_norm": [round(float(x), 4) for x in table["grad_norm"]],
     }
@@ -59,7 +63,7 @@ def test_a_stage_computes_what_its_revision_computed(engine: LocalEngine, stage:
 
 
 def test_every_stage_has_golden_curves() -> None:
-    assert set(json.loads(GOLDEN.read_text())) == set(REVISIONS)
+    assert set(json.loads(GOLDEN.read_text())) == set(STAGE)
 
 
 @pytest.mark.slow
@@ -141,7 +145,7 @@ def test_every_stage_trains_in_the_type_that_the_scenario_names(
     scenario = load(scenario_file)
     types = {}
     with closing(LocalEngine(scenario, tmp_path)) as engine:
-        for stage, text in ROUTES.items():
-            engine.run(compile_route(Allocation.parse(text), scenario.recipe, 0), stage)
+        for stage, allocation in ROUTES.items():
+            engine.run(compile_route(allocation, scenario.recipe, 0), stage)
             types[stage] = set(trained)
     assert types == {stage: {torch.bfloat16} for stage in ROUTES}

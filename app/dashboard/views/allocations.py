@@ -45,7 +45,7 @@ def prepared(study: Study) -> pd.DataFrame:
     each, budget = study.labels_per_block or 1, study.budget
     frame = study.trials.copy()
     frame["labels_teacher"] = frame["label_blocks_teacher"] * each
-    frame["labels_student"] = frame["student_rl"] * each
+    frame["labels_student"] = frame["label_blocks_student"] * each
     frame["labels"] = frame["labels_teacher"] + frame["labels_student"]
     most = budget if budget else frame["labels"].max()
     frame["labels_unspent"] = (most - frame["labels"]).clip(lower=0)

@@ -24,10 +24,10 @@ from runners.blocks import BlockError
 from runners.checkpoint import load_model, load_tokenizer
 from runners.engine import LocalEngine
 from runners.events import Event, StepDone, ignore
+from runners.order import WorkOrder
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
 from runners.teacher_server import TeacherServerError
-from runners.work import WorkOrder
 
 TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
 

@@ -1,10 +1,9 @@
-"""warmup: forward KL over the full vocabulary on cached *teacher* rollouts.
+"""Forward KL over the full vocabulary on cached *teacher* rollouts.
 
 TRL's DistillationTrainer with beta = 0 is a forward KL, but on the student's own rollouts; here its generation step
 hands out the teacher's completions instead (row column `completion_ids`), and everything else is TRL's.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from runners.stages.harness import (
@@ -25,7 +24,7 @@ def make_trainer(work: StageWork) -> Any:
 
     distiller, teacher, configuration = distillation(work)
 
-    class WarmupTrainer(distiller):  # type: ignore[valid-type, misc]
+    class ForwardKLTrainer(distiller):  # type: ignore[valid-type, misc]
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             self._teacher_completions = [row["completion_ids"] for row in inputs]
             return super()._generate_and_score_completions(inputs)
@@ -33,12 +32,10 @@ def make_trainer(work: StageWork) -> Any:
         def _generate_single_turn(self, *args: Any, **kwargs: Any) -> list[list[int]]:
             return self._teacher_completions
 
-    # Nothing is generated while training, so there is no rollout engine to start.
-    arguments = {**trainer_arguments(work), **rollout_arguments(replace(work, engine="transformers"))}
-    made = WarmupTrainer(
+    made = ForwardKLTrainer(
         model=work.model,
         **teacher,
-        args=configuration(**arguments, beta=0.0),
+        args=configuration(**trainer_arguments(work), **rollout_arguments(work), beta=0.0),
         train_dataset=Dataset.from_list(work.rows),
         processing_class=work.tokenizer,
         callbacks=callbacks(work),
@@ -48,5 +45,5 @@ def make_trainer(work: StageWork) -> Any:
 
 
 def train(work: StageWork) -> StageResult:
-    """Train one warmup block; the loss is the divergence."""
+    """Train one block; the loss is the divergence."""
     return run(make_trainer(work))

@@ -1,4 +1,4 @@
-"""opd: on-policy distillation. The student writes, the teacher's distribution over every token is the target.
+"""On-policy distillation. The student writes, the teacher's distribution over every token is the target.
 
 Reverse KL over the full vocabulary, by TRL's DistillationTrainer (beta = 1), which draws one completion per prompt:
 rows are repeated for more. With the teacher behind a server, `runners.teacher_server` says what is minimised instead.
@@ -36,5 +36,5 @@ def make_trainer(work: StageWork) -> Any:
 
 
 def train(work: StageWork) -> StageResult:
-    """Train one on-policy distillation block; the loss is the divergence."""
+    """Train one block; the loss is the divergence."""
     return run(make_trainer(work))
