@@ -14,12 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planner.route import Block
 
-VERSION = 1
 MAX_READ_BYTES = 64 << 20  # our choice: some 200,000 steps
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class _Frozen(BaseModel):
@@ -36,11 +38,11 @@ class BlockStarted(_Frozen):
     kind: Literal["block_started"] = "block_started"
     key: str
     stage: str
-    index: NonNegativeInt
+    index: Count
     model: str
-    position: NonNegativeInt
-    total: NonNegativeInt
-    labels_new: NonNegativeInt
+    position: Count
+    total: Count
+    labels_new: Count
 
     @classmethod
     def of(cls, block: Block, position: int, total: int) -> "BlockStarted":
@@ -61,8 +63,8 @@ class StepDone(_Frozen):
 
     kind: Literal["step_done"] = "step_done"
     key: str
-    step: NonNegativeInt
-    steps: NonNegativeInt
+    step: Count
+    steps: Count
     curves: dict[str, float]
 
 
@@ -80,8 +82,8 @@ class Scoring(_Frozen):
 
     kind: Literal["scoring"] = "scoring"
     suite: str
-    done: NonNegativeInt
-    total: NonNegativeInt
+    done: Count
+    total: Count
 
 
 class PhaseBegan(_Frozen):
@@ -89,8 +91,8 @@ class PhaseBegan(_Frozen):
 
     kind: Literal["phase_began"] = "phase_began"
     title: str
-    done: NonNegativeInt
-    total: NonNegativeInt | None
+    done: Count
+    total: Count | None
 
 
 class RunDone(_Frozen):
@@ -99,9 +101,9 @@ class RunDone(_Frozen):
     kind: Literal["run_done"] = "run_done"
     name: str
     result: str
-    done: NonNegativeInt
-    total: NonNegativeInt | None
-    done_before: NonNegativeInt = 0
+    done: Count
+    total: Count | None
+    done_before: Count = 0
 
 
 class Said(_Frozen):

@@ -1,45 +1,54 @@
-"""What a search does right now, from its database, its locks and the ends of its logs. Nothing is asked of the search.
+"""What a search does right now, from its database, its locks and the ends of its event logs. The search is not asked.
 
-A block's progress is what its log says last: "training block KEY: STAGE[I] of MODEL", then "step I/N {…}".
+Simplified: of what another host does, no lock is seen here; it is believed to go on while its events are young.
 """
 
-import ast
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
-from app.dashboard.files import last_lines, records
+from app.dashboard.files import records, stamp
 from app.dashboard.studies import Study
-from app.liveness import is_alive
+from app.liveness import is_alive, is_here
+from benchmarks.results_folder import events_beside, writers_beside
+from runners.events import BlockStarted, LoggedEvent, RunDone, Scoring, StepDone, read_events
 
-BLOCK = re.compile(r"training block (?P<key>[0-9a-f]{12}): (?P<name>\w+\[\d+\]) of (?P<model>\S+)")
-STEP = re.compile(r"step (?P<step>\d+)/(?P<steps>\d+) (?P<curves>\{.*\})$")
-QUIET_SECONDS = 60.0  # our choice: a log that is silent for longer is not being written
+QUIET_SECONDS = 60.0  # our choice: what comes after a trial has begun by then
+SILENT_SECONDS = 900.0  # our choice: a step of a large model may take minutes
+TAIL_BYTES = 256 << 10  # some 500 steps
+STEPS_AVERAGED = 20
+MOST = 1e15  # what is more is damage
 FINISHED = ("complete", "fail", "pruned")
 
 
 @dataclass(frozen=True)
 class Training:
-    """The block that a log speaks of last. Seconds a step is the median of its last steps; tokens a second likewise."""
+    """A block that is being trained, the `position`-th of the `total` that its route has to train.
+
+    Seconds a step is the median of its last steps, tokens a second is of the same.
+    """
 
     block: str
     model: str
-    step: int
-    steps: int
-    seconds_per_step: float | None
-    tokens_per_second: float | None
-    blocks_begun: int
+    position: int
+    total: int
+    step: int = 0
+    steps: int = 0
+    seconds_per_step: float | None = None
+    tokens_per_second: float | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """Of this block."""
         return None if self.seconds_per_step is None else self.seconds_per_step * (self.steps - self.step)
+
+
+Doing = Training | Scoring | None
+"""What a process does, as far as its events tell."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Running:
     allocation: str
     seconds: float | None
     alive: bool
-    training: Training | None
+    doing: Doing
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ def progress(study: Study, now: float | None = None) -> Progress:
 
 
 def running(study: Study, now: float | None = None) -> list[Running]:
-    """Trials that are running, with what their logs say."""
+    """Trials that are running, with what their events say."""
     present = pd.Timestamp(now if now is not None else time.time(), unit="s")
     found = []
     for trial in records(study.trials[study.trials["state"] == "running"]):
@@ -93,47 +102,74 @@ def running(study: Study, now: float | None = None) -> list[Running]:
         seconds = None if pd.isna(started) else max(0.0, (local - started).total_seconds())
         worker = trial["worker"]
         alive = worker is None or is_alive(study.folder.workers, Path(worker).name)
-        training = read_log(last_lines(study.folder.trial_log(int(trial["number"])), 400))
-        found.append(Running(int(trial["number"]), trial["allocation"] or "", seconds, alive, training))
+        number = int(trial["number"])
+        events = last_events(events_beside(study.folder.trial_log(number)))
+        doing = follow(events)[events[-1].writer] if events else None
+        found.append(Running(number, trial["allocation"] or "", seconds, alive, doing))
     return found
 
 
-def read_log(lines: Sequence[str]) -> Training | None:
-    """The block that a log speaks of last; None where it names none."""
-    block, begun = None, 0
-    steps: list[tuple[int, int, dict[str, Any]]] = []
-    for line in lines:
-        if found := BLOCK.search(line):
-            block, begun, steps = found, begun + 1, []
-        elif found := STEP.search(line):
-            steps.append((int(found["step"]), int(found["steps"]), _curves(found["curves"])))
-    if block is None:
-        return None
-    last = steps[-1] if steps else (0, 0, {})
-    seconds = [float(curves["seconds"]) for _, _, curves in steps[-20:] if "seconds" in curves]
-    tokens = [float(curves["tokens_seen"]) for _, _, curves in steps[-20:] if "tokens_seen" in curves]
-    each = median(seconds) if seconds else None
+def testing(study: Study, name: str, now: float | None = None) -> list[Doing]:
+    """What each process that writes to a study's log "test", "baselines" or "shuffled" does; none when nobody does."""
+    log = study.folder.log(name)
+    events = last_events(events_beside(log))
+    doing, last = follow(events), {line.writer: line.time for line in events}
+    present = now if now is not None else time.time()
+    return [doing[writer] for writer, then in last.items() if _writes(log, writer, present - then)]
+
+
+def _writes(log: Path, writer: str, seconds: float) -> bool:
+    """Whether a process that wrote to a log so long ago still does."""
+    locked = is_alive(writers_beside(log), Path(writer).name)
+    return locked and (is_here(writer) or seconds < SILENT_SECONDS)
+
+
+def last_events(path: Path) -> list[LoggedEvent]:
+    """The last events of a log: so many that the start of each writer's block is among them."""
+    size, back = stamp(path)[1], TAIL_BYTES
+    while True:
+        events, _ = read_events(path, max(0, size - back))
+        started = {line.event.key for line in events if isinstance(line.event, BlockStarted)}
+        steps = {line.writer: line.event.key for line in events if isinstance(line.event, StepDone)}
+        if back >= size or started.issuperset(steps.values()):
+            return events
+        back *= 8
+
+
+def follow(events: Sequence[LoggedEvent]) -> dict[str, Doing]:
+    """What each writer does after these events."""
+    doing: dict[str, Doing] = {}
+    steps: dict[str, list[StepDone]] = {}
+    for line in events:
+        event = line.event
+        before: Doing = doing.setdefault(line.writer, None)
+        match event:
+            case BlockStarted():
+                name = f"{event.stage}[{event.index}]"
+                doing[line.writer] = Training(name, event.model, event.position, event.total)
+                steps[line.writer] = []
+            case StepDone() if isinstance(before, Training):
+                steps[line.writer].append(event)
+                doing[line.writer] = replace(before, step=event.step, steps=event.steps)
+            case Scoring():
+                doing[line.writer] = event
+            case RunDone():
+                doing[line.writer] = None
+    return {
+        writer: _with_speed(now, steps[writer][-STEPS_AVERAGED:]) if isinstance(now, Training) else now
+        for writer, now in doing.items()
+    }
+
+
+def _with_speed(training: Training, steps: Sequence[StepDone]) -> Training:
+    seconds, tokens = (
+        [step.curves[name] for step in steps if 0 <= step.curves.get(name, -1) < MOST]
+        for name in ("seconds", "tokens_seen")
+    )
     rate = None
     if len(tokens) > 1 and len(seconds) == len(tokens) and sum(seconds[1:]) > 0:
         rate = (tokens[-1] - tokens[0]) / sum(seconds[1:])
-    return Training(block["name"], block["model"], last[0], last[1], each, rate, begun)
-
-
-def _curves(text: str) -> dict[str, Any]:
-    try:
-        curves = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return {}
-    return {k: v for k, v in curves.items() if isinstance(v, (int, float))} if isinstance(curves, dict) else {}
-
-
-def is_testing(study: Study, now: float | None = None) -> bool:
-    """Whether the test's log was written to just now."""
-    try:
-        changed = study.folder.log("test").stat().st_mtime
-    except OSError:
-        return False
-    return (now if now is not None else time.time()) - changed < QUIET_SECONDS
+    return replace(training, seconds_per_step=median(seconds) if seconds else None, tokens_per_second=rate)
 
 
 def seconds_since_a_trial(study: Study, now: float | None = None) -> float | None:

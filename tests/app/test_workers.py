@@ -13,6 +13,8 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.results_folder import ResultsFolder, StudyFolder, events_beside
+from runners.events import BlockDone, BlockStarted, LoggedEvent, Scoring, StepDone, read_events
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,33 @@ def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: P
     rows = [{row["name"]: row["score"]["mean"] for row in r["leaderboard"]["rows"]} for r in (alone, two)]
     baselines = {"direct", "raw-bridge", "half-replay"} & rows[0].keys() & rows[1].keys()
     assert baselines and {n: rows[0][n] for n in baselines} == {n: rows[1][n] for n in baselines}
+    events_tell_all(ResultsFolder(tmp_path / "two").study("small-seed0"), two)
+
+
+def events_tell_all(study: StudyFolder, report: dict[str, Any]) -> None:
+    """Trials and the test, each in its own log: every block with its steps, every score."""
+
+    def read(log: Path) -> list[LoggedEvent]:
+        return read_events(events_beside(log))[0]
+
+    def trained(lines: list[LoggedEvent]) -> set[str]:
+        done = [line.event for line in lines if isinstance(line.event, BlockDone)]
+        assert all(event.gpu_seconds > 0 for event in done if not event.reused)
+        return {event.key for event in done if not event.reused}
+
+    searched = [line for trial in report["trials"] for line in read(study.trial_log(trial["number"]))]
+    tested = read(study.log("test"))
+    for lines, account in ((searched, report), (tested, report["test"])):
+        assert len(trained(lines)) == account["blocks"]["executed"]
+        stepped = {(line.event.key, line.event.steps) for line in lines if isinstance(line.event, StepDone)}
+        assert {key for key, _ in stepped} == trained(lines)
+        for key, steps in stepped:
+            told = [e.event.step for e in lines if isinstance(e.event, StepDone) and e.event.key == key]
+            assert told == list(range(1, steps + 1))
+        assert any(isinstance(line.event, Scoring) for line in lines)
+    workers = {line.writer for line in tested if isinstance(line.event, BlockStarted)}
+    assert len(workers) == 2 and len({line.writer for line in tested}) > 2, "and the process that started them"
+    assert study.log("test").read_text().count("training block") == len(trained(tested))
 
 
 def test_three_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_one(

@@ -5,13 +5,19 @@ import streamlit as st
 
 from app.dashboard import caches, live, words
 from app.dashboard.files import last_lines, records
-from app.dashboard.live import Running
+from app.dashboard.live import Doing, Running, Training
 from app.dashboard.show import View, no_study
 from app.dashboard.studies import Study
 
 REFRESH_SECONDS = 2.0
 LOG_LINES = 40
 FAILURES_SHOWN = 20
+TESTS = {
+    "test": "**Test**: finalists and baselines are trained on fresh seeds and scored.",
+    "baselines": "**Baselines** are trained on fresh seeds and scored.",
+    "shuffled": "**Blocked and shuffled training** are compared on fresh seeds.",
+}
+"""Logs of a study besides those of trials, and what is done while they are written."""
 
 
 def show(view: View) -> None:
@@ -29,11 +35,12 @@ def show(view: View) -> None:
 def _now(study: Study) -> None:
     found = live.progress(study)
     busy = live.running(study)
-    _progress(found, busy, live.is_testing(study), live.seconds_since_a_trial(study))
+    tests = {name: doing for name in TESTS if (doing := live.testing(study, name))}
+    _progress(found, busy, bool(tests), live.seconds_since_a_trial(study))
     for trial in busy:
         _running(study, trial)
-    if live.is_testing(study):
-        _testing(study)
+    for name, doing in tests.items():
+        _testing(study, name, doing)
     _failures(study)
     st.caption(f"Refreshed every {REFRESH_SECONDS:.0f} seconds, last at {pd.Timestamp.now():%H:%M:%S}.")
 
@@ -67,37 +74,43 @@ def _running(study: Study, trial: Running) -> None:
         state = "running" if trial.alive else "its process is gone"
         since = "" if trial.seconds is None else f" for {words.duration(trial.seconds)}"
         st.markdown(f"**Trial #{trial.number}** {words.code(trial.allocation)}: {state}{since}")
-        training = trial.training
-        if training is None:
+        if trial.doing is None:
             st.caption("It has not begun a block, or all of its blocks were in the store.")
-        else:
-            st.markdown(f"{words.code(training.block)} of {words.code(training.model)}")
-            if training.steps:
-                st.progress(min(1.0, training.step / training.steps), f"step {training.step} of {training.steps}")
-            facts = []
-            if training.seconds_per_step is not None:
-                facts.append(f"{training.seconds_per_step:.2g} s a step")
-            if training.tokens_per_second is not None:
-                facts.append(f"{training.tokens_per_second:,.0f} tokens/s")
-            if training.seconds_left is not None and training.step < training.steps:
-                facts.append(f"about {words.duration(training.seconds_left)} left for this block")
-            st.caption(", ".join(facts))
+        _doing(trial.doing)
         with st.expander("Log", key=f"log {trial.number}"):
             lines = last_lines(study.folder.trial_log(trial.number), LOG_LINES)
             st.code("\n".join(lines) or "(empty)", language=None, height=240)
 
 
-def _testing(study: Study) -> None:
+def _doing(doing: Doing) -> None:
+    if doing is None:
+        return
+    if not isinstance(doing, Training):
+        st.markdown(f"Scoring {words.code(doing.suite)}")
+        if doing.total:
+            st.progress(min(1.0, doing.done / doing.total), f"{doing.done:,} of {doing.total:,} samples")
+        return
+    st.markdown(f"Block {doing.position} of {doing.total}: {words.code(doing.block)} of {words.code(doing.model)}")
+    if doing.steps:
+        st.progress(min(1.0, doing.step / doing.steps), f"step {doing.step} of {doing.steps}")
+    facts = []
+    if doing.seconds_per_step is not None:
+        facts.append(f"{doing.seconds_per_step:.2g} s a step")
+    if doing.tokens_per_second is not None:
+        facts.append(f"{doing.tokens_per_second:,.0f} tokens/s")
+    if doing.seconds_left is not None and doing.step < doing.steps:
+        facts.append(f"about {words.duration(doing.seconds_left)} left for this block")
+    st.caption(", ".join(facts))
+
+
+def _testing(study: Study, name: str, processes: list[Doing]) -> None:
     with st.container(border=True):
-        st.markdown("**Test**: finalists and baselines are trained on fresh seeds and scored.")
-        lines = last_lines(study.folder.log("test"), 400)
-        training = live.read_log(lines)
-        if training is not None:
-            st.markdown(f"{words.code(training.block)} of {words.code(training.model)}")
-            if training.steps:
-                st.progress(min(1.0, training.step / training.steps), f"step {training.step} of {training.steps}")
-        with st.expander("Log", key="log test"):
-            st.code("\n".join(lines[-LOG_LINES:]) or "(empty)", language=None, height=240)
+        st.markdown(TESTS[name])
+        for doing in processes:
+            _doing(doing)
+        with st.expander("Log", key=f"log {name}"):
+            lines = last_lines(study.folder.log(name), LOG_LINES)
+            st.code("\n".join(lines) or "(empty)", language=None, height=240)
 
 
 def _failures(study: Study) -> None:

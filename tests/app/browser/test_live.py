@@ -40,6 +40,8 @@ def test_a_running_search_is_seen_progressing(
     open_page(page, server.url("live", study=LIVE), "Live")
     page.evaluate("window.stayed = true")
     page.get_by_text(re.compile(r"Trial #\d+")).first.wait_for()
+    page.get_by_text(re.compile(r"Block \d+ of \d+")).first.wait_for()
+    page.get_by_text(re.compile(r"step \d+ of \d+")).first.wait_for()
     seen = [finished(page)]
     wait_for(lambda: seen.append(finished(page)) or seen[-1] > seen[0], searching)
     assert seen == sorted(seen)

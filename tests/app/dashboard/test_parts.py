@@ -1,22 +1,18 @@
 """What stands behind the pages: words, completions as Markdown, charts, the front, chains, logs, the index."""
 
 import math
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from app.dashboard import charts, latex, live, words
+from app.dashboard import charts, latex, words
 from app.dashboard.advice import with_option
 from app.dashboard.chains import by_weights, chain, largest, subtree, tree
 from app.dashboard.index import Block, blocks
 from app.dashboard.samples import Item
-from app.dashboard.studies import read_study
 from app.dashboard.views.allocations import front
 from benchmarks.statistics import Difference, Score
-from tests.app.dashboard.conftest import STUDY
 
 
 def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
@@ -97,18 +93,6 @@ def test_an_option_is_replaced_or_added() -> None:
     assert with_option("tuition search --trials=6 -q", "--trials", "16") == "tuition search -q --trials 16"
 
 
-def test_a_log_says_how_far_a_block_is() -> None:
-    lines = [
-        "2026 INFO runners.blocks: training block b321047a50a3: student_rl[1] of student",
-        *(f"2026 INFO x: step {n}/30 {{'seconds': 0.5, 'tokens_seen': {100.0 * n}}}" for n in (1, 2, 3)),
-        "2026 INFO x: step 4/30 {'__import__': print('x')}",
-    ]
-    training = live.read_log(lines)
-    assert training is not None and (training.block, training.step, training.steps) == ("student_rl[1]", 4, 30)
-    assert training.seconds_per_step == 0.5 and training.seconds_left == 13.0 and training.tokens_per_second == 200.0
-    assert live.read_log(["nothing"]) is None
-
-
 def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
     from runners.store import BlockStore
     from tests.app.conftest import put
@@ -122,14 +106,3 @@ def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
     assert set(index.refresh().items) == {"b" * 64}
     version = index.refresh().version
     assert index.refresh().version == version
-
-
-def test_between_two_trials_it_is_said_how_long_ago_the_last_one_ended(made: Path, tmp_path: Path) -> None:
-    results = Path(shutil.copytree(made, tmp_path / "results"))
-    study = read_study(results, STUDY)
-    ended = study.trials["finished"].max().to_pydatetime().timestamp()
-    assert live.seconds_since_a_trial(study, ended + 10) is None, "its report was written"
-    (results / "studies" / STUDY / "report.json").unlink()
-    assert live.seconds_since_a_trial(study, ended + 10) == pytest.approx(10)
-    assert live.seconds_since_a_trial(study, ended + 100) is None
-    assert live.seconds_since_a_trial(replace(study, trials=study.trials[:0]), ended) is None
