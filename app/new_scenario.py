@@ -21,6 +21,7 @@ from benchmarks.decoding import SUFFIX
 from benchmarks.grading import Grader
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from benchmarks.suites.micro import Problem
+from planner.stages import BRIDGE, listed
 from runners.checkpoint import first_differing_token, load_tokenizer
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
@@ -139,21 +140,21 @@ def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], f
     if differing is not None:
         index, ours, theirs = differing
         found["problems"].append(
-            f"no bridge: token {index} is {ours!r} for the student and {theirs!r} for the teacher; warmup and opd need "
-            "models that share a tokenizer"
+            f"no bridge: token {index} is {ours!r} for the student and {theirs!r} for the teacher; {listed(BRIDGE)} "
+            "need models that share a tokenizer"
         )
         return
     for text in texts:
         if student.tokenizer(text)["input_ids"] != teacher.tokenizer(text)["input_ids"]:
             found["problems"].append(
-                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} in two ways; warmup and opd "
-                "need models that share a tokenizer"
+                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} in two ways; "
+                f"{listed(BRIDGE)} need models that share a tokenizer"
             )
             return
     if student.vocab_size != teacher.vocab_size:
         found["problems"].append(
             f"no bridge: vocab_size is {student.vocab_size} for the student and {teacher.vocab_size} for the teacher; "
-            "warmup and opd compare both models' output token by token: give models of one size"
+            f"{listed(BRIDGE)} compare both models' output token by token: give models of one size"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.decoding import SUFFIX
+from planner.stages import STAGES
 
 LABEL_BLOCKS = 8
 VALIDATION_SHARE, TEST_SHARE = 1 / 8, 1 / 4
@@ -47,11 +48,27 @@ def scenario_text(
         chat="false" if template is None else "true",
         template=json.dumps(template or {}),
         max_tokens=max_tokens,
-        # Two passes over a block's labels, and not fewer than a stage's warm-up.
-        steps=max(10, 2 * per_block // prompts_per_step),
-        prompts_per_step=prompts_per_step,
-        transfer_prompts=min(32, num_labels),
+        stages=_stages(
+            # Two passes over a block's labels, and not fewer than a stage's warm-up.
+            steps=max(10, 2 * per_block // prompts_per_step),
+            prompts_per_step=prompts_per_step,
+            transfer_prompts=min(32, num_labels),
+            max_tokens=max_tokens,
+        ),
     )
+
+
+def _stages(**numbers: int) -> str:
+    """The settings of every stage. Stages of one kind begin with the same ones, which are written out once."""
+    lines: list[str] = []
+    written: set[str] = set()
+    for stage in STAGES:
+        kind = "grpo" if stage.is_rl else "transfer" if stage.is_transfer else "rejection"
+        lines += [f"  # {stage.title}", f"  {stage.name}: {'*' if kind in written else '&'}{kind}"]
+        if kind not in written:
+            lines.append(SETTINGS[kind].format(**numbers))
+            written.add(kind)
+    return "\n".join(lines)
 
 
 def _source(name: str, folder: Path) -> str:
@@ -97,10 +114,21 @@ chat_template: {chat}
 template: {template}
 decoding: {{name: sampled, temperature: 1.0, top_p: 1.0, max_new_tokens: {max_tokens}}}
 
+# A search has those that `search` allows; the others are for controls of `tuition baselines`.
 stages:
-  # GRPO: prompts_per_step x generations sequences an optimizer step, micro_batch of them at a time. An answer that is
-  # cut at max_completion_tokens earns nothing.
-  teacher_rl: &grpo
+{stages}
+
+search: {{bridge_warmup: 1, bridge_opd: 2, max_warmup: 2, max_opd: 4}}
+# auto: the GPU if there is one. Several GPUs of one machine: processes: 8, and sharding: fsdp2 where a model's training
+# state does not fit one. generation_batch: sequences drawn together for scores and the teacher's rollouts; lower
+# it where memory is short.
+hardware: {{device: auto, dtype: bfloat16, engine: transformers, generation_batch: 32}}
+"""
+
+SETTINGS = {
+    "grpo": """\
+    # prompts_per_step x generations sequences an optimizer step, micro_batch of them at a time. An answer that is cut
+    # at max_completion_tokens earns nothing.
     steps: {steps}
     prompts_per_step: {prompts_per_step}
     generations: 8
@@ -111,10 +139,8 @@ stages:
     gradient_checkpointing: true
     # Groups whose completions are all right or all wrong teach nothing. This leaves out problems that the model solves
     # too seldom or too often when a block begins; it costs compute, and labels that are left out stay paid for:
-    # filter: {{samples: 8, least: 0.05, most: 0.95}}
-  student_rl: *grpo
-  # The bridge: forward KL on the teacher's rollouts, then reverse KL on the student's own.
-  warmup: &transfer
+    # filter: {{samples: 8, least: 0.05, most: 0.95}}""",
+    "transfer": """\
     steps: 32
     prompts_per_step: {transfer_prompts}
     completions: 1
@@ -122,11 +148,8 @@ stages:
     lr_warmup_steps: 5
     micro_batch: 4
     max_completion_tokens: {max_tokens}
-    gradient_checkpointing: true
-  opd: *transfer
-  # Controls of `tuition baselines`: SFT on the teacher's samples, and a teacher trained on its own correct ones.
-  transfer_sft: *transfer
-  teacher_sft:
+    gradient_checkpointing: true""",
+    "rejection": """\
     steps: {steps}
     sequences: 32
     samples_per_problem: 8
@@ -134,11 +157,5 @@ stages:
     lr_warmup_steps: 5
     micro_batch: 4
     max_completion_tokens: {max_tokens}
-    gradient_checkpointing: true
-
-search: {{bridge_warmup: 1, bridge_opd: 2, max_warmup: 2, max_opd: 4}}
-# auto: the GPU if there is one. Several GPUs of one machine: processes: 8, and sharding: fsdp2 where a model's training
-# state does not fit one. generation_batch: sequences drawn together for scores and the teacher's rollouts; lower
-# it where memory is short.
-hardware: {{device: auto, dtype: bfloat16, engine: transformers, generation_batch: 32}}
-"""
+    gradient_checkpointing: true""",
+}

@@ -19,6 +19,7 @@ from runners.checkpoint import load_tokenizer
 from runners.engine import LocalEngine
 from runners.events import BlockDone, BlockStarted, Event
 from runners.memory import Load, Prediction, predict
+from runners.settings import RLSettings
 
 STUDY = "gpu-check"
 TEACHER = "teacher=big "
@@ -181,7 +182,7 @@ def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
 def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction:
     """The prediction of a block whose longest completion has `longest` tokens."""
     scenario = engine.scenario
-    settings = getattr(scenario.file.stages, block.stage)
+    settings = scenario.file.stages.of(block.stage)
     tokenizer = load_tokenizer(scenario.base_folder(block.model))
     problems = scenario.labels if block.pool else scenario.prompts
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, scenario.decoding) for problem in problems])
@@ -192,7 +193,7 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
         prompt=max(map(len, prompts)),
         completion=longest,
         accumulated=settings.accumulation() > 1,
-        kl=block.stage.endswith("_rl") and settings.kl_coef > 0,
+        kl=isinstance(settings, RLSettings) and settings.kl_coef > 0,
         teacher_offloaded=scenario.file.hardware.offload_teacher,
     )
     trained, teacher = scenario.shape(block.model), scenario.shape(scenario.default_teacher)

@@ -16,9 +16,10 @@ from app.evaluation import ordinary, outcomes_of
 from app.silence import silence_libraries
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
+from planner.stages import STAGES
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
-from runners.settings import RLSettings
+from runners.settings import AnySettings
 
 SEEDS = (0, 1, 2)
 STUDY = "scarcity"
@@ -45,7 +46,7 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     scenario = Scenario.load(cell.scenario)
     stages = scenario.file.stages
     for stage, field, value in cell.settings:
-        stages = stages.model_copy(update={stage: getattr(stages, stage).model_copy(update={field: value})})
+        stages = stages.changed(stage, **{field: value})
     scenario = Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
     if cell.num_labels is None:
         return scenario
@@ -55,21 +56,22 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     path = folder.absolute() / f"labels-{cell.scenario}-{cell.num_labels}-{cell.seed}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     one_block = ordinary(scenario).file
-    rl = {stage: _fit(getattr(one_block.stages, stage), cell.num_labels) for stage in ("teacher_rl", "student_rl")}
-    one_block = one_block.model_copy(update={"stages": one_block.stages.model_copy(update=rl)})
+    stages = one_block.stages
+    for rl in (stage.name for stage in STAGES if stage.is_rl):
+        stages = stages.changed(rl, **_fewer_prompts(stages.of(rl), cell.num_labels))
+    one_block = one_block.model_copy(update={"stages": stages})
     labels = one_block.labels.model_copy(update={"micro": None, "count": None, "jsonl": str(path)})
     return Scenario(
         one_block.model_copy(update={"labels": labels, "labels_per_block": cell.num_labels}), scenario.folder
     )
 
 
-def _fit(settings: RLSettings, num_labels: int) -> RLSettings:
+def _fewer_prompts(settings: AnySettings, num_labels: int) -> dict[str, int]:
     """As many sequences a step, of fewer prompts, where there are fewer labels than a step takes prompts."""
-    prompts = settings.prompts_per_step
+    prompts = settings.prompts_needed
     while prompts > num_labels:
         prompts //= 2
-    generations = settings.sequences_per_step // prompts
-    return settings.model_copy(update={"prompts_per_step": prompts, "generations": generations})
+    return {"prompts_per_step": prompts, "generations": settings.sequences_per_step // prompts}
 
 
 def cell_route(cell: Cell, scenario: Scenario) -> Route:

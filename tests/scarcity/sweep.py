@@ -10,6 +10,7 @@ route that uses the stage. The bridge's stages and transfer_sft start from the t
 import argparse
 from pathlib import Path
 
+from planner.stages import STAGE
 from runners.scenario import Scenario
 from tests.scarcity.cells import SEEDS, Cell, run_cells
 from tests.scarcity.label_curves import mean_and_error
@@ -33,8 +34,8 @@ def stage_cells(scenario: Scenario, stage: str, steps: int, rate: float) -> list
         "transfer_sft": f"{teacher} teacher_rl={blocks} transfer_sft={search.bridge_warmup + search.bridge_opd}",
     }
     settings = ((stage, "steps", steps), (stage, "learning_rate", rate))
-    scored = "teacher" if stage.startswith("teacher") else "student"
-    return [Cell(scenario.name, routes[stage], seed, settings, scored=scored) for seed in SEEDS]  # type: ignore[arg-type]
+    scored = STAGE[stage].model
+    return [Cell(scenario.name, routes[stage], seed, settings, scored=scored) for seed in SEEDS]
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     print("| stage | steps of a block | rates | scores, % ± over seeds |")
     print("|---|---|---|---|")
     for stage in arguments.stage or STAGES:
-        shipped = getattr(scenario.file.stages, stage)
+        shipped = scenario.file.stages.of(stage)
         for steps in STEPS:
             scores = []
             for rate in RATES:

@@ -47,7 +47,7 @@ def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict
 
 def bare_grpo(scenario: Scenario, block: Block, grader: Grader) -> None:
     """Plain TRL: GRPO on the model of the block."""
-    settings = getattr(scenario.file.stages, block.stage)
+    settings = scenario.file.stages.of(block.stage)
     base = scenario.base_folder(block.model)
     problems = {p.id: p for p in scenario.labels}
     rows = [{"prompt": problems[i].problem, "answer": problems[i].answer} for i in block.pool] * settings.steps
