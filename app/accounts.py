@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from app.provenance import command_line
 from app.study_report import BlockAccount, ExpectedReuse, LabelAccount, SearchReport, TrialReport, ValidationScore
 from planner.allocation import Allocation
-from planner.cost import BlockCosts
+from planner.cost import BlockCosts, charge
 from planner.route import Route, compile_route
 from planner.stages import STAGES
 from runners.engine import LocalEngine
@@ -85,12 +85,12 @@ def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
         }
     )
     for record in store.records() if store is not None else []:
-        if record["host"] != platform.node():
+        if record.host != platform.node():
             continue
         # With its rollouts, whether this block was the one that drew them or not: a median over blocks is wanted.
-        seconds = record["gpu_seconds"] + (record.get("rollouts") or {}).get("gpu_seconds", 0.0)
+        (seconds,) = charge([record.price])
         if seconds > 0:
-            costs.record(record["stage"], record["model"], seconds)
+            costs.record(record.stage, record.model, seconds)
     return costs
 
 

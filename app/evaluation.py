@@ -224,19 +224,18 @@ def evaluate(
         code_version=CODE_VERSION,
         versions=engine.trainer.versions,
         scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
-        accelerator=_accelerators(engine, runs),
+        accelerator=_accelerators(scenario, runs),
         intervals={name: score_interval(several) for name, several in outcomes.items()},
         pairwise=tuple(compared),
     )
     return rank_rows(rows, pairwise), meta, evaluation
 
 
-def _accelerators(engine: LocalEngine, runs: Mapping[str, Sequence[RouteRun]]) -> str:
-    """The devices that trained the runs' blocks, as the records of those that are still in the store name them."""
-    keys = {use.key for several in runs.values() for run in several for use in run.blocks}
-    records = [record for key in sorted(keys) if (record := engine.store.record(key)) is not None]
-    names = {str(record["accelerator"]) for record in records}
-    return ", ".join(sorted(names)) or accelerator_name(engine.scenario.device)
+def _accelerators(scenario: Scenario, runs: Mapping[str, Sequence[RouteRun]]) -> str:
+    """The devices that trained the runs' blocks, as the records of those that were still in the store name them."""
+    uses = [use for several in runs.values() for run in several for use in run.blocks]
+    names = {use.record.accelerator for use in uses if use.record is not None}
+    return ", ".join(sorted(names)) or accelerator_name(scenario.device)
 
 
 def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:

@@ -99,12 +99,12 @@ def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> di
                 reason = store.set_aside.get(key, "it is gone")
                 raise StoreError(f"block {key[:12]} cannot be used ({reason}): the search that made it makes it again")
             adapter = (store.model(key) / "adapter_config.json").exists()
-            base = _base(key, str(record.get("base")), scenario_name) if adapter else None
+            base = _base(key, record.base, scenario_name) if adapter else None
             if target.exists():
                 target.rmdir()
             with publish_folder(target) as folder:
                 _write_model(store.model(key), folder, base)
-                write_card(store, key, results, folder)
+                write_card(store, record, results, folder)
     except Timeout:
         raise StoreBusyError(f"block {key[:12]} is being trained: try again when it is done") from None
     return {"key": key, "folder": str(target), "merged": adapter}
@@ -128,7 +128,7 @@ def upload(folder: Path, repository: str) -> str:
     return str(url)
 
 
-def _base(key: str, content: str, scenario_name: str) -> tuple[Path, str]:
+def _base(key: str, content: str | None, scenario_name: str) -> tuple[Path, str]:
     """Folder and compute type of the base model that an adapter was trained on."""
     scenario = Scenario.load(scenario_name)
     contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}

@@ -5,55 +5,40 @@ Everything is read from the records of the store; what they do not say, the card
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from benchmarks.records import correct_PK
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
+from runners.block_record import BlockRecord
+from runners.chains import chain_of
 from runners.store import BlockStore
 
 
-def write_card(store: BlockStore, key: str, results: Path, folder: Path) -> None:
+def write_card(store: BlockStore, record: BlockRecord, results: Path, folder: Path) -> None:
     """Write README.md into an exported model's folder."""
     from huggingface_hub import ModelCardData
 
-    records = chain(store, key)
-    record = records[-1][1]
+    blocks = chain_of(record, store.record).blocks
     data = ModelCardData(library_name="transformers", pipeline_tag="text-generation", tags=["tuition", "trl"])
-    lines = ["---", data.to_yaml(), "---", "", f"# Block {key[:12]}", ""]
+    lines = ["---", data.to_yaml(), "---", "", f"# Block {record.key[:12]}", ""]
     lines += ["A checkpoint trained by Tuition, which searches how a small budget of labels is split.", ""]
     lines += ["## Route", "", "| block | key | steps | new labels | GPU-seconds |", "|---|---|---:|---:|---:|"]
-    for block, written in records:
+    for block in blocks:
         lines.append(
-            f"| {written['stage']}[{written['index']}] of {_plain(written['model'])} | {block[:12]} | "
-            f"{written.get('steps', '?')} | {written.get('labels_new', '?')} | {written['gpu_seconds']:.1f} |"
+            f"| {block.name} of {_plain(block.model)} | {block.key[:12]} | {block.steps} | {block.labels_new} | "
+            f"{block.gpu_seconds:.1f} |"
         )
     # A teacher and its student buy disjoint shares, so the sum counts no label twice.
-    labels = sum(int(written.get("labels_new", 0)) for _, written in records)
-    lines += ["", f"{labels} labels were trained on. Run seed {record['run_seed']}; final weights SHA-256 "]
-    lines[-1] += f"`{record['weights_sha256']}`."
-    lines += ["", "## Scores", "", *_scores(results, str(record["weights_sha256"]))]
-    versions = [f"{name} {version}" for name, version in sorted(record.get("versions", {}).items())]
-    where = [f"Python {record.get('python', '?')}", str(record.get("accelerator", "?"))]
+    labels = sum(block.labels_new for block in blocks)
+    lines += ["", f"{labels} labels were trained on. Run seed {record.run_seed}; final weights SHA-256 "]
+    lines[-1] += f"`{record.weights_sha256}`."
+    lines += ["", "## Scores", "", *_scores(results, record.weights_sha256)]
+    versions = [f"{name} {version}" for name, version in sorted(record.versions.items())]
+    where = [f"Python {record.python}", record.accelerator]
     lines += ["", "## Versions", "", "; ".join([", ".join(versions), *where]) + ".", ""]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
-
-
-def chain(store: BlockStore, key: str) -> list[tuple[str, dict[str, Any]]]:
-    """The blocks that a checkpoint came from, its teacher's first, each once; those that are gone are left out."""
-    found: dict[str, dict[str, Any]] = {}
-
-    def visit(block: str | None) -> None:
-        record = store.record(block) if block is not None and block not in found else None
-        if block is not None and record is not None:
-            visit(record.get("teacher"))
-            visit(record.get("parent"))
-            found[block] = record
-
-    visit(key)
-    return list(found.items())
 
 
 def _scores(results: Path, weights_sha256: str) -> list[str]:

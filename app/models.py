@@ -87,13 +87,13 @@ def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
     record = store.record(key)
     if record is None:
         raise ModelError(f"block {key[:12]} cannot be used ({store.set_aside.get(key, 'it is gone')}): train it again")
-    label = f"block {key[:12]} ({record['stage']}[{record['index']}])"
+    label = f"block {key[:12]} ({record.name})"
     folder = store.model(key)
     if not (folder / "adapter_config.json").exists():
         return ModelFiles(label, folder, block=key)
     scenario = Scenario.load(scenario_name)
     contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
-    base = next((name for name, content in contents.items() if content == record["base"]), None)
+    base = next((name for name, content in contents.items() if content == record.base), None)
     if base is None:
         raise ModelError(
             f"block {key[:12]} is an adapter on a base that scenario {scenario.name} lacks: add --scenario"

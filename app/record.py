@@ -288,7 +288,16 @@ def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) 
         role=role_of(route.seed),
         validation_correct=_counts(scenario, "validation", validation),
         test_correct=_counts(scenario, "test", test),
-        blocks=tuple(_block(engine, use.key, use.stage, use.gpu_seconds) for use in done.blocks),
+        blocks=tuple(
+            RecordedBlock(
+                key=use.key,
+                stage=use.stage,
+                gpu_seconds=use.price.gpu_seconds,
+                rollouts=use.price.rollouts,
+                rollouts_gpu_seconds=use.price.rollouts_gpu_seconds,
+            )
+            for use in done.blocks
+        ),
         weights_sha256=done.weights_sha256,
         validation_gpu_seconds=_score_price(engine, validation),
         test_gpu_seconds=_score_price(engine, test),
@@ -309,21 +318,6 @@ def _counts(scenario: Scenario, suite: Suite, scored: Scored) -> tuple[int, ...]
     ids = [problem.id for problem in (scenario.validation if suite == "validation" else scenario.test)]
     counts = dict(zip(sorted(ids), outcomes_of(scored.table, sorted(ids)).sum(axis=1), strict=True))
     return tuple(int(counts[i]) for i in ids)
-
-
-def _block(engine: LocalEngine, key: str, stage: str, price: float) -> RecordedBlock:
-    """A block with its price; `price` with rollouts is taken where the block itself is evicted by now."""
-    record = engine.store.record(key)
-    if record is None:
-        return RecordedBlock(key=key, stage=stage, gpu_seconds=price)
-    rollouts = record.get("rollouts") or {}
-    return RecordedBlock(
-        key=key,
-        stage=stage,
-        gpu_seconds=float(record["gpu_seconds"]),
-        rollouts=rollouts.get("key"),
-        rollouts_gpu_seconds=float(rollouts.get("gpu_seconds", 0.0)),
-    )
 
 
 def _score_price(engine: LocalEngine, scored: Scored) -> float:

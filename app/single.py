@@ -13,7 +13,7 @@ from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
-from runners.engine import LocalEngine
+from runners.engine import BlockUse, LocalEngine
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
 
@@ -45,7 +45,6 @@ def run_single(
         study = f"run:{scenario.sha256[:12]}"
         with closing(LocalEngine(scenario, results, reporter.hear, mix_versions)) as engine:
             run = engine.run(route, study)
-            groups = [_groups(engine, use.key) for use in run.blocks]
             scores = {}
             for suite in suites:
                 scored = engine.score(route.final, suite, study)
@@ -56,7 +55,7 @@ def run_single(
         "allocation": str(allocation),
         "allocation_id": allocation.id,
         "seed": seed,
-        "blocks": [use.__dict__ | counted for use, counted in zip(run.blocks, groups, strict=True)],
+        "blocks": [_described(use) for use in run.blocks],
         "labels": run.labels.__dict__,
         "gpu_seconds_full": round(run.gpu_seconds_full, 3),
         "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
@@ -67,10 +66,19 @@ def run_single(
     }
 
 
-def _groups(engine: LocalEngine, key: str) -> dict[str, int | None]:
-    """Groups of a GRPO block, those whose completions all had one reward, and labels that its filter left out.
+def _described(use: BlockUse) -> dict[str, Any]:
+    """A block as JSON values.
 
-    None for other and for older blocks.
+    Groups of GRPO, those whose completions all had one reward, and labels that its filter left out are None for other
+    and for older blocks.
     """
-    record = engine.store.record(key) or {}
-    return {name: record.get(name) for name in ("groups", "groups_zero_variance", "labels_filtered")}
+    counted = ("groups", "groups_zero_variance", "labels_filtered")
+    return {
+        "key": use.key,
+        "stage": use.stage,
+        "index": use.index,
+        "executed": use.executed,
+        "gpu_seconds": use.gpu_seconds,
+        "gpu_seconds_spent": use.gpu_seconds_spent,
+        **{name: getattr(use.record, name, None) for name in counted},
+    }

@@ -20,7 +20,6 @@ from typing import Any
 import psutil
 import typer
 from filelock import Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.progress import print_json
 from app.report import show_prune_plan
@@ -28,35 +27,19 @@ from app.study_report import read_report
 from benchmarks.records import RECORD_FILE, SAMPLES_FILE, FileError, file_sha256, move_aside
 from benchmarks.results_folder import ResultsFolder
 from planner.cost import CheckpointState
+from runners.block_record import BlockRecord, RecordFormatError
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.leases import Leases
-from runners.store import RECORD, BlockStore, StoreError, bytes_under, is_held, scan
+from runners.rollouts import read_rollouts_record
+from runners.store import BlockStore, StoreError, bytes_under, is_held, scan
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-ROLLOUTS_FILE = "rollouts.parquet"
 # What `publish_folder`, `move_aside` and `BlockStore.evict` leave when their process is killed.
 LEFTOVER = re.compile(r"\.(?P<kind>partial|retired|damaged|evicted)-(?P<name>.+?)(-(?P<pid>[0-9]+))?-[0-9a-f]{8}")
 
 
 class StoreBusyError(RuntimeError):
     """Somebody works with the store; one line with who, and what to do."""
-
-
-class Listed(BaseModel):
-    """The fields of a block's record that the commands show and count with."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    key: str
-    stage: str
-    index: int
-    model: str
-    run_seed: int
-    gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
-    finished: float = Field(allow_inf_nan=False)
-    parent: str | None = None
-    teacher: str | None = None
-    stage_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ class PrunePlan:
     store_bytes: int
     leftovers: tuple[Leftover, ...]
     evictions: tuple[Eviction, ...]
-    blocks: dict[str, Listed]
+    blocks: dict[str, BlockRecord]
     finalists: int
     in_use: tuple[str, ...]
 
@@ -127,20 +110,10 @@ def open_store(results: Path) -> BlockStore:
     return store
 
 
-def _listed(store: BlockStore) -> list[Listed]:
-    blocks = []
-    for record in store.records():
-        try:
-            blocks.append(Listed.model_validate(record))
-        except ValidationError as error:
-            file = store.path(record["key"]) / RECORD
-            raise StoreError(f"{file}: {_reason(error)}; `tuition store verify` moves it aside") from None
-    return sorted(blocks, key=lambda block: (block.finished, block.key))
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))} is {first.get('input')!r:.40}: {first['msg'].lower()}"
+def _listed(store: BlockStore) -> list[BlockRecord]:
+    """All blocks, oldest first; StoreError for a damaged one, which is left where it is."""
+    records = [record for key in store.block_keys() if (record := store.look_at(key)) is not None]
+    return sorted(records, key=lambda record: (record.finished, record.key))
 
 
 def list_store(results: Path) -> dict[str, Any]:
@@ -150,7 +123,7 @@ def list_store(results: Path) -> dict[str, Any]:
     for block in _listed(store):
         total_bytes, optimizer_bytes = store.sizes(block.key)
         state = CheckpointState.resumable if optimizer_bytes else CheckpointState.evaluable
-        described = block.model_dump(exclude={"parent", "teacher", "stage_start"})
+        described = block.model_dump(include={"key", "stage", "index", "model", "run_seed", "gpu_seconds", "finished"})
         blocks.append({**described, "bytes": total_bytes, "state": str(state)})
     return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}
 
@@ -166,20 +139,20 @@ def verify_store(results: Path) -> dict[str, Any]:
     for key in keys:
         try:
             with store.lock(key, timeout=0):
-                _verify_block(store, key)
+                store.record(key)
         except Timeout:
             busy.append(key)
     damaged = [{"kind": "block", "key": key, "reason": reason} for key, reason in store.set_aside.items()]
     checked = {"blocks": len(keys) - len(busy)}
     folders = ResultsFolder(results)
     tables = {
-        "rollouts": (folders.rollouts, ROLLOUTS_FILE, "sha256"),
-        "scores": (folders.scores, SAMPLES_FILE, "samples_sha256"),
+        "rollouts": (folders.rollouts, _rollouts_damage),
+        "scores": (folders.scores, _score_damage),
     }
-    for kind, (folder, table, field) in tables.items():
+    for kind, (folder, damage_of) in tables.items():
         artefacts = sorted(path for path in folder.glob("[0-9a-f][0-9a-f]/*") if path.name[0] != ".")
         for artefact in artefacts:
-            reason = _table_damage(artefact, table, field)
+            reason = damage_of(artefact)
             if reason is not None:
                 move_aside(artefact, reason)
                 damaged.append({"kind": kind, "key": artefact.name, "reason": reason})
@@ -187,25 +160,27 @@ def verify_store(results: Path) -> dict[str, Any]:
     return {"checked": checked, "damaged": damaged, "in_use": busy}
 
 
-def _verify_block(store: BlockStore, key: str) -> None:
-    record = store.record(key)
-    if record is None:
-        return
+def _rollouts_damage(folder: Path) -> str | None:
     try:
-        Listed.model_validate(record)
-    except ValidationError as error:
-        store.set_aside[key] = f"{RECORD}: {_reason(error)}"
-        move_aside(store.path(key), store.set_aside[key])
+        read_rollouts_record(folder)
+    except RecordFormatError as error:
+        raise StoreError(str(error)) from None
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
 
 
-def _table_damage(folder: Path, table: str, field: str) -> str | None:
+def _score_damage(folder: Path) -> str | None:
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        return None if file_sha256(folder / table) == record[field] else f"{table} does not match its checksum"
+        sha256 = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))["samples_sha256"]
+        same = file_sha256(folder / SAMPLES_FILE) == sha256
+        return None if same else f"{SAMPLES_FILE} does not match its checksum"
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{RECORD_FILE} or {table} is unreadable ({error!r})"
+        return f"{RECORD_FILE} or {SAMPLES_FILE} is unreadable ({error!r})"
 
 
 def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> PrunePlan:
@@ -311,6 +286,7 @@ def limit_store(results: Path, limit_bytes: int, keep: Collection[str]) -> Prune
     if bytes_under(store.folder) <= limit_bytes:
         return None
     with leases.no_changes():
+        store.records()  # moves what is damaged aside: it must not end a search
         plan = plan_prune(results, limit_bytes, keep)
         _remove(store, plan, ())
     return plan

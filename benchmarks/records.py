@@ -140,8 +140,8 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file's value. FileNotFoundError where there is none, FileError for what cannot be read."""
+def read_bytes(path: Path) -> bytes:
+    """A file's content. FileNotFoundError where there is none, FileError for a link or what cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -155,6 +155,12 @@ def read_json(path: Path) -> Any:
         raise FileError(f"cannot be read ({error.strerror})") from None
     if len(content) > MAX_JSON_BYTES:
         raise FileError(f"has more than {MAX_JSON_BYTES:,} bytes")
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value. FileNotFoundError where there is none, FileError for what cannot be read."""
+    content = read_bytes(path)
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -14,10 +14,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from planner.allocation import Allocation, AllocationError
-from planner.stages import STAGES, STUDENT, STUDENT_RL, Role, Stage
+from planner.stages import STAGE, STAGES, STUDENT, STUDENT_RL, Role, Stage
 
 
 class RecipeError(ValueError):
@@ -88,6 +89,11 @@ class Recipe:
     def num_label_blocks(self) -> int:
         """B, the label blocks that a route may buy."""
         return len(self.labels) // self.labels_per_block
+
+    @cached_property
+    def label(self) -> Mapping[str, Label]:
+        """The labels by id."""
+        return {label.id: label for label in self.labels}
 
     def label_order(self, seed: int) -> tuple[Label, ...]:
         """The labels in the order in which a run with this seed buys them; it depends on content, not on file order."""
@@ -161,6 +167,19 @@ def derive_seed(*parts: int | str) -> int:
     return int(_sha256(_canonical_json(list(parts))), 16) % 2**31
 
 
+def pool_content(block: Block, recipe: Recipe) -> dict[str, Any]:
+    """What a block's steps draw from, as its key covers it: one entry, of content hashes in their order.
+
+    "labels", of problems with answers; "problems", for a transfer on the problems of labels; "prompts_sha256", of the
+    scenario's prompt pool.
+    """
+    if STAGE[block.stage].buys_labels:
+        return {"labels": [recipe.label[label_id].content_sha256 for label_id in block.pool]}
+    if block.pool:
+        return {"problems": [recipe.label[label_id].problem_sha256 for label_id in block.pool]}
+    return {"prompts_sha256": recipe.prompts_sha256}
+
+
 def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
     """Compile an allocation to its chain of blocks.
 
@@ -186,8 +205,6 @@ class _Draw:
 
     pool: Sequence[Label]
     bought: Sequence[Label]
-    content: Mapping[str, Any]
-    """The pool by its content, for the key."""
 
 
 class _Compiler:
@@ -222,7 +239,7 @@ class _Compiler:
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
             )
-            self.tips[stage.model] = self._add(block, draw.content)
+            self.tips[stage.model] = self._add(block)
 
     def _label_draws(self, stage: Stage) -> list[_Draw]:
         """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
@@ -236,23 +253,23 @@ class _Compiler:
         draws, pool = [], list[Label]()
         for entering, new in purchases:
             pool = [*pool, *entering]
-            draws.append(_Draw(pool, new, {"labels": [label.content_sha256 for label in pool]}))
+            draws.append(_Draw(pool, new))
         return draws
 
     def _prompt_draws(self, stage: Stage) -> list[_Draw]:
         if self.allocation.prompts == "pool":
-            draw = _Draw((), (), {"prompts_sha256": self.recipe.prompts_sha256})
+            draw = _Draw((), ())
         else:
             # A raw teacher has bought no label: its transfer sees all of the scenario's problems, none of the answers.
             problems = [label for labels in self._teacher_slices or self._slices for label in labels]
-            draw = _Draw(problems, (), {"problems": [label.problem_sha256 for label in problems]})
+            draw = _Draw(problems, ())
         return [draw] * self.allocation.blocks(stage)
 
     @property
     def _teacher_slices(self) -> Sequence[Sequence[Label]]:
         return self._slices[: self.allocation.teacher_label_blocks]
 
-    def _add(self, block: Block, pool_content: Mapping[str, Any]) -> str:
+    def _add(self, block: Block) -> str:
         """Give the block its key, append it and return the key. Ids and names never enter a key."""
         if block.stage not in self.recipe.stages:
             known = ", ".join(sorted(self.recipe.stages)) or "none"
@@ -263,7 +280,7 @@ class _Compiler:
             "index": block.index,
             "stage_start": block.stage_start,
             "teacher": block.teacher,
-            "pool": pool_content,
+            "pool": pool_content(block, self.recipe),
             "settings": dict(self.recipe.stages[block.stage]),
             "environment": dict(self.recipe.environment),
             "seed": block.seed,

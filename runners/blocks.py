@@ -26,6 +26,7 @@ from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
 from planner.stages import STAGE
+from runners.block_record import BlockRecord, PoolContent, other_versions
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
 from runners.events import Listener, ignore
 from runners.labels import LabelPool
@@ -33,7 +34,7 @@ from runners.launch import OUT, too_few_gpus, train_in_processes
 from runners.meter import Clock, accelerator_name, peak_memory_bytes
 from runners.order import ModelFiles, WorkOrder
 from runners.rollouts import Rollouts
-from runners.rows import BlockError, RowMaker
+from runners.rows import BlockError, Drawn, RowMaker
 from runners.scenario import Scenario
 from runners.settings import AnySettings, RejectionSettings, RLSettings
 from runners.sources import ScenarioError
@@ -93,19 +94,14 @@ class BlockTrainer:
         record = self.store.record(reference)
         if record is None:
             raise BlockError(f"block {reference[:12]} is not in the store: it was removed while a route needed it")
-        return str(record["weights_sha256"])
+        return record.weights_sha256
 
-    def usable(self, key: str) -> dict[str, Any] | None:
+    def usable(self, key: str) -> BlockRecord | None:
         """The record of a stored block; BlockError when other library versions or another GPU trained it."""
         record = self.store.record(key)
         if record is None or self.mix_versions:
             return record
-        ours = {**self.versions, "accelerator": accelerator_name(self.scenario.device)}
-        theirs = {**record["versions"], "accelerator": record["accelerator"]}
-        differing = [
-            f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours if ours[name] != theirs.get(name)
-        ]
-        if differing:
+        if differing := other_versions(record, self.versions, accelerator_name(self.scenario.device)):
             raise BlockError(
                 f"stored block {key[:12]} was trained with {', '.join(differing)}; results would mix versions: "
                 "use another --results folder, or --mix-versions if you accept it"
@@ -120,7 +116,7 @@ class BlockTrainer:
         on_trained: Callable[[float], None] | None = None,
         *,
         resumable: bool = False,
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[BlockRecord, bool]:
         """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
 
         With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
@@ -139,7 +135,7 @@ class BlockTrainer:
         answers: Mapping[str, str],
         hear: Listener,
         on_trained: Callable[[float], None] | None,
-    ) -> dict[str, Any]:
+    ) -> BlockRecord:
         logger.info("training block %s: %s[%d] of %s", block.key[:12], block.stage, block.index, block.model)
         import torch
 
@@ -150,13 +146,13 @@ class BlockTrainer:
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             order = self._order(block)
-            rows, extra = self.rows.make(block, answers)
-            rollout_seconds = extra["rollouts"]["gpu_seconds"] if extra.get("rollouts_made") else 0.0
+            rows, drawn = self.rows.make(block, answers)
+            rollout_seconds = drawn.rollouts.gpu_seconds if drawn.rollouts is not None and drawn.rollouts_made else 0.0
             leave = self._taught(order, rows, Path(scratch), hear)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
-            record = self._publish(block, leave, extra, clock, gpu_seconds - rollout_seconds)
+            record = self._publish(block, leave, drawn, clock, gpu_seconds - rollout_seconds)
             del leave
         if self.scenario.device == "cuda":
             gc.collect()
@@ -333,20 +329,19 @@ class BlockTrainer:
 
     def _base_name(self, reference: str) -> str:
         """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
-        content = reference
-        if reference not in self._bases:
-            content = str((self.store.record(reference) or {}).get("base"))
+        record = None if reference in self._bases else self.store.record(reference)
+        content = reference if record is None else str(record.base)
         if content not in self._bases:
             raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
         return self._bases[content]
 
-    def _groups(self, stage: str, curves: pd.DataFrame) -> dict[str, int]:
+    def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:
         """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
         settings = self._settings(stage)
         if not isinstance(settings, RLSettings):
-            return {}
+            return None, None
         without = round(float((curves["zero_variance_share"] * settings.prompts_per_step).sum()))
-        return {"groups": settings.steps * settings.prompts_per_step, "groups_zero_variance": without}
+        return settings.steps * settings.prompts_per_step, without
 
     def _divergence(self, stage: str) -> str | None:
         """What a bridge block minimises, in words."""
@@ -354,42 +349,51 @@ class BlockTrainer:
         words = DIVERGENCES.get((STAGE[stage].objective, server is not None))
         return words.format(top_k=server.top_k if server else 0) if words else None
 
-    def _publish(
-        self, block: Block, left: "Left", extra: dict[str, Any], clock: Clock, training_seconds: float
-    ) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "stage": block.stage,
-            "index": block.index,
-            "model": block.model,
-            "base": self._contents[block.model],
-            "parent": block.parent,
-            "parent_weights_sha256": self.weights_sha256(block.parent),
-            "stage_start": block.stage_start,
-            "teacher": block.teacher,
-            "teacher_weights_sha256": self.weights_sha256(block.teacher) if block.teacher else None,
-            "seed": block.seed,
-            "run_seed": block.run_seed,
-            "settings": dict(self.scenario.recipe.stages[block.stage]),
-            "environment": dict(self.scenario.recipe.environment),
-            "versions": self.versions,
-            "accelerator": accelerator_name(self.scenario.device),
-            "divergence": self._divergence(block.stage),
-            "host": platform.node(),
-            "python": platform.python_version(),
-            "labels_new": len(block.new_labels),
-            "labels_pool": len(block.pool),
-            "prompts": self._prompts_drawn(block.stage),
-            "sequences": self._settings(block.stage).steps * self._settings(block.stage).sequences_per_step,
-            "steps": len(left.curves),
-            "tokens": int(left.curves["tokens_seen"].max()) if left.curves["tokens_seen"].notna().any() else None,
-            **self._groups(block.stage, left.curves),
-            "gpu_seconds": round(training_seconds, 3),
-            "seconds": round(clock.seconds(), 3),
-            "peak_memory_bytes": left.peak_memory_bytes,
-            "finished": time.time(),
-            **extra,
-        }
-        with self.store.publish(block.key, record) as folder:
+    def _publish(self, block: Block, left: Left, drawn: Drawn, clock: Clock, training_seconds: float) -> BlockRecord:
+        settings, curves, seconds = self._settings(block.stage), left.curves, round(clock.seconds(), 3)
+        groups, groups_zero_variance = self._groups(block.stage, curves)
+
+        def write(folder: Path) -> BlockRecord:
             left.write(folder)
-            record["weights_sha256"] = hash_weights(folder / "model")
-        return self.store.record(block.key) or record
+            return BlockRecord(
+                key=block.key,
+                stage=block.stage,
+                index=block.index,
+                model=block.model,
+                base=self._contents[block.model],
+                parent=block.parent,
+                parent_weights_sha256=self.weights_sha256(block.parent),
+                stage_start=block.stage_start,
+                teacher=block.teacher,
+                teacher_weights_sha256=self.weights_sha256(block.teacher) if block.teacher else None,
+                seed=block.seed,
+                run_seed=block.run_seed,
+                settings=dict(self.scenario.recipe.stages[block.stage]),
+                environment=dict(self.scenario.recipe.environment),
+                pool=PoolContent.of(block, self.scenario.recipe),
+                weights_sha256=hash_weights(folder / "model"),
+                versions=self.versions,
+                accelerator=accelerator_name(self.scenario.device),
+                host=platform.node(),
+                python=platform.python_version(),
+                divergence=self._divergence(block.stage),
+                labels_new=len(block.new_labels),
+                labels_pool=len(block.pool),
+                labels_filtered=drawn.labels_filtered,
+                samples_drawn=drawn.samples_drawn,
+                samples_kept=drawn.samples_kept,
+                prompts=self._prompts_drawn(block.stage),
+                sequences=settings.steps * settings.sequences_per_step,
+                steps=len(curves),
+                tokens=int(curves["tokens_seen"].max()) if curves["tokens_seen"].notna().any() else None,
+                groups=groups,
+                groups_zero_variance=groups_zero_variance,
+                gpu_seconds=round(training_seconds, 3),
+                seconds=seconds,
+                peak_memory_bytes=left.peak_memory_bytes,
+                rollouts=drawn.rollouts,
+                rollouts_made=drawn.rollouts_made,
+                finished=time.time(),
+            )
+
+        return self.store.publish(block.key, write)

@@ -18,8 +18,9 @@ from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.sampling import sample_with, score_samples
 from benchmarks.statements import keep_statements
-from planner.cost import missing_blocks
+from planner.cost import Price, charge, missing_blocks
 from planner.route import Block, Route, derive_seed
+from runners.block_record import BlockRecord
 from runners.blocks import BlockError, BlockTrainer
 from runners.checkpoint import load_tokenizer
 from runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
@@ -45,6 +46,10 @@ class BlockUse:
     """Full price of the block, with the rollouts that it was the first of its route to need."""
     gpu_seconds_spent: float
     """What this run really spent on it now."""
+    price: Price
+    """What it cost when it was trained; with its rollouts, where it is gone by now."""
+    record: BlockRecord | None
+    """None where it is gone by now."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class LocalEngine:
             record, executed = self.trainer.ensure(
                 block, answers, self.hear, self._on_trained(block, study, spent), resumable=extended
             )
-            self.hear(BlockDone(key=block.key, gpu_seconds=float(record["gpu_seconds"]), reused=not executed))
+            self.hear(BlockDone(key=block.key, gpu_seconds=record.gpu_seconds, reused=not executed))
         for block in route.blocks:
             if block.key not in spent:
                 self.hear(BlockDone(key=block.key, gpu_seconds=0.0, reused=True))
@@ -158,31 +163,31 @@ class LocalEngine:
         return answers
 
     def _uses(self, route: Route, spent: dict[str, float]) -> tuple[BlockUse, ...]:
-        uses: list[BlockUse] = []
-        charged: set[str] = set()
-        for block in route.blocks:
-            price = self._price(block.key, charged)
-            uses.append(
-                BlockUse(block.key, block.stage, block.index, block.key in spent, price, spent.get(block.key, 0.0))
+        records = [self.store.record(block.key) for block in route.blocks]
+        prices = [
+            self._price_of_gone(block.key) if record is None else record.price
+            for block, record in zip(route.blocks, records, strict=True)
+        ]
+        return tuple(
+            BlockUse(
+                key=block.key,
+                stage=block.stage,
+                index=block.index,
+                executed=block.key in spent,
+                gpu_seconds=gpu_seconds,
+                gpu_seconds_spent=spent.get(block.key, 0.0),
+                price=price,
+                record=record,
             )
-        return tuple(uses)
+            for block, record, price, gpu_seconds in zip(route.blocks, records, prices, charge(prices), strict=True)
+        )
 
-    def _price(self, key: str, charged: set[str]) -> float:
-        """Full price of a block; rollouts are charged to a route once (`charged` holds those that were)."""
-        record = self.store.record(key)
-        if record is None:
-            # A route may stand on an ancestor that is gone, when nothing that is missing needs it.
-            price = self.ledger.price(key)
-            if price is None:
-                raise BlockError(
-                    f"block {key[:12]} is gone and its price is unknown: the route's full cost cannot be told"
-                )
-            return price
-        rollouts = record.get("rollouts")
-        if not rollouts or rollouts["key"] in charged:
-            return float(record["gpu_seconds"])
-        charged.add(rollouts["key"])
-        return float(record["gpu_seconds"]) + float(rollouts["gpu_seconds"])
+    def _price_of_gone(self, key: str) -> Price:
+        """What a block cost that a route stands on though it is gone: nothing that was missing needed it."""
+        price = self.ledger.price(key)
+        if price is None:
+            raise BlockError(f"block {key[:12]} is gone and its price is unknown: the route's full cost cannot be told")
+        return Price(price)
 
     def score(self, model: str, suite: Suite, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""

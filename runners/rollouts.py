@@ -8,15 +8,51 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
+from benchmarks.records import RECORD_FILE, artefact_folder, file_sha256, move_aside, publish_folder
 from benchmarks.sampling import Decoding
+from runners.block_record import RecordFormatError, RolloutsUsed, first_reason, refuse_newer
 from runners.meter import Clock
 
 REVISION = 1
+FORMAT = 1
+ROLLOUTS_FILE = "rollouts.parquet"
+
+
+class RolloutsRecord(BaseModel):
+    """The `record.json` of an artefact: from what its rollouts were drawn, their table's SHA-256, and the cost."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = Field(FORMAT, ge=1, le=FORMAT)  # not written before
+    checkpoint: str
+    sha256: str
+    seed: int
+    gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
+def read_rollouts_record(folder: Path) -> RolloutsRecord:
+    """The record of an artefact whose table is as it was written.
+
+    Raises:
+        RecordFormatError: a newer version wrote it.
+        ValueError, OSError: the record or the table is damaged or missing.
+    """
+    content = (folder / RECORD_FILE).read_bytes()
+    try:
+        record = RolloutsRecord.model_validate_json(content)
+    except ValidationError as error:
+        try:
+            refuse_newer(content, FORMAT)
+        except RecordFormatError as newer:
+            raise RecordFormatError(f"{folder / RECORD_FILE} {newer}") from None
+        raise ValueError(f"{RECORD_FILE}: {first_reason(error)}") from None
+    if file_sha256(folder / ROLLOUTS_FILE) != record.sha256:
+        raise ValueError(f"{ROLLOUTS_FILE} does not match its checksum")
+    return record
 
 
 class Rollouts:
@@ -46,8 +82,8 @@ class Rollouts:
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
-    ) -> tuple[list[list[int]], bool, dict[str, Any]]:
-        """Completions (token ids, one per prompt), whether they were made now, and {key, gpu_seconds}."""
+    ) -> tuple[list[list[int]], bool, RolloutsUsed]:
+        """Completions (token ids, one per prompt), whether they were made now, and what drawing them cost."""
         clock = Clock(self.environment["device"])
         content = json.dumps(
             [
@@ -67,31 +103,32 @@ class Rollouts:
         folder = artefact_folder(self.folder, key)
         stored = self._read(folder)
         if stored is not None:
-            completions, gpu_seconds = stored
-            return completions, False, {"key": key, "gpu_seconds": gpu_seconds}
+            completions, record = stored
+            return completions, False, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
         decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
         completions = draw(prompt_ids, decoding, seed)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         with publish_folder(folder) as partial:
-            table = partial / "rollouts.parquet"
+            table = partial / ROLLOUTS_FILE
             pd.DataFrame({"prompt_ids": prompt_ids, "completion_ids": completions}).to_parquet(table, index=False)
-            record = {"checkpoint": checkpoint, "sha256": file_sha256(table), "seed": seed, "gpu_seconds": gpu_seconds}
-            (partial / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        return completions, True, {"key": key, "gpu_seconds": gpu_seconds}
+            record = RolloutsRecord(
+                checkpoint=checkpoint, sha256=file_sha256(table), seed=seed, gpu_seconds=gpu_seconds
+            )
+            (partial / RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
+        return completions, True, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)
 
-    def _read(self, folder: Path) -> tuple[list[list[int]], float] | None:
-        table = folder / "rollouts.parquet"
+    def _read(self, folder: Path) -> tuple[list[list[int]], RolloutsRecord] | None:
         try:
-            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-            if file_sha256(table) != record["sha256"]:
-                raise ValueError(f"{table} does not match its checksum")
-            completions = [list(map(int, ids)) for ids in pd.read_parquet(table)["completion_ids"]]
-            return completions, float(record["gpu_seconds"])
+            record = read_rollouts_record(folder)
+            completions = [list(map(int, ids)) for ids in pd.read_parquet(folder / ROLLOUTS_FILE)["completion_ids"]]
+            return completions, record
+        except RecordFormatError:
+            raise
         except FileNotFoundError:
             if not folder.exists():
                 return None
             reason = "a file is missing"
-        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"
         move_aside(folder, reason)
         return None

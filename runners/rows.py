@@ -6,6 +6,7 @@ time is charged to the block, and they spend no label.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,19 +14,32 @@ from benchmarks.grading import Grader, Verdict
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from planner.route import Block, derive_seed
 from planner.stages import STAGE
+from runners.block_record import RolloutsUsed
 from runners.checkpoint import load_tokenizer
 from runners.labels import LabelPool
 from runners.rollouts import Rollouts
 from runners.scenario import Scenario
 from runners.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
 
-Rows = tuple[list[dict[str, Any]], dict[str, Any]]
-"""Rows, and what the block's record says of them."""
 Drawing = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 
 
 class BlockError(RuntimeError):
     """A block that could not be trained, or must not be used; one line with the reason and the fix."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a block's record says of the samples that were drawn for its rows; see `BlockRecord`."""
+
+    rollouts: RolloutsUsed | None = None
+    rollouts_made: bool = False
+    labels_filtered: int | None = None
+    samples_drawn: int | None = None
+    samples_kept: int | None = None
+
+
+Rows = tuple[list[dict[str, Any]], Drawn]
 
 
 def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
@@ -72,12 +86,12 @@ class RowMaker:
 
     def _labelled(self, block: Block, settings: RLSettings, answers: Mapping[str, str]) -> Rows:
         """Problems with their answers: those bought so far, or those of them that the stage's filter keeps."""
-        ids, extra = list(block.pool), dict[str, Any]()
+        ids, drawn = list(block.pool), Drawn()
         if settings.filter is not None:
-            ids, extra = self._of_use(block, settings.filter, settings, answers)
+            ids, drawn = self._of_use(block, settings.filter, settings, answers)
         ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
         texts = self._render(self.pool.problems(ids))
-        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], extra
+        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], drawn
 
     def _prompted(self, block: Block, settings: TransferSettings) -> Rows:
         """Prompts, and the teacher's completions unless the student writes its own while it trains."""
@@ -85,16 +99,16 @@ class RowMaker:
         prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
         if STAGE[block.stage].generates:
-            return [{"prompt": prompt} for prompt in prompts], {}
+            return [{"prompt": prompt} for prompt in prompts], Drawn()
         prompt_ids = self._encode(block, prompts)
-        completions, extra = self._sample(
+        completions, drawn = self._sample(
             block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
         )
         rows = [
             {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
             for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
         ]
-        return rows, extra
+        return rows, drawn
 
     def _render(self, problems: Sequence[str]) -> list[Any]:
         return [render_prompt(problem, self.scenario.decoding) for problem in problems]
@@ -105,8 +119,8 @@ class RowMaker:
 
     def _sample(
         self, block: Block, reference: str, prompt_ids: list[list[int]], max_new_tokens: int, purpose: str
-    ) -> tuple[list[list[int]], dict[str, Any]]:
-        """Completions of a checkpoint, drawn now or before, and what the record says of them."""
+    ) -> tuple[list[list[int]], Drawn]:
+        """Completions of a checkpoint, drawn now or before."""
         completions, made, rollouts = self.rollouts.get_or_make(
             checkpoint=reference,
             weights_sha256=self.weights_sha256(reference),
@@ -115,7 +129,7 @@ class RowMaker:
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
         )
-        return completions, {"rollouts": rollouts, "rollouts_made": made}
+        return completions, Drawn(rollouts, made)
 
     def _graded(
         self,
@@ -125,24 +139,24 @@ class RowMaker:
         max_new_tokens: int,
         answers: Mapping[str, str],
         purpose: str,
-    ) -> tuple[list[list[int]], list[list[int]], list[bool], dict[str, Any]]:
+    ) -> tuple[list[list[int]], list[list[int]], list[bool], Drawn]:
         """Prompts, completions and whether each is correct, of a checkpoint on labelled problems."""
         prompt_ids = self._encode(block, self._render(self.pool.problems(ids)))
-        completions, extra = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
+        completions, drawn = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
         tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
         grades = self.grader.grade_many([answers[i] for i in ids], texts)
-        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], extra
+        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], drawn
 
     def _of_use(
         self, block: Block, rates: PassRate, settings: RLSettings, answers: Mapping[str, str]
-    ) -> tuple[list[str], dict[str, Any]]:
+    ) -> tuple[list[str], Drawn]:
         """The problems of a block's pool that its model solves neither too seldom nor too often when the block begins.
 
         Those nearest to the range are added while they would not fill a step.
         """
         ids = [i for i in block.pool for _ in range(rates.samples)]
-        *_, correct, extra = self._graded(
+        *_, correct, drawn = self._graded(
             block, ids, block.parent, settings.max_completion_tokens, answers, "pass rates"
         )
         counts = [sum(correct[at : at + rates.samples]) for at in range(0, len(correct), rates.samples)]
@@ -151,13 +165,13 @@ class RowMaker:
         # Stable: those equally far keep the pool's order.
         ordered = sorted(outside, key=outside.__getitem__)
         kept = set(ordered[: max(within, min(settings.prompts_per_step, len(ordered)))])
-        counted = {"labels_filtered": len(outside) - len(kept), "samples_drawn": len(ids)}
-        return [i for i in block.pool if i in kept], {**extra, **counted}
+        drawn = replace(drawn, labels_filtered=len(outside) - len(kept), samples_drawn=len(ids))
+        return [i for i in block.pool if i in kept], drawn
 
     def _correct_samples(self, block: Block, settings: RejectionSettings, answers: Mapping[str, str]) -> Rows:
         """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
         ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
-        prompt_ids, completions, correct, extra = self._graded(
+        prompt_ids, completions, correct, drawn = self._graded(
             block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
         )
         kept = [
@@ -170,5 +184,5 @@ class RowMaker:
                 f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
-        counted = {"samples_kept": len(kept), "samples_drawn": len(ids)}
-        return draw(kept, settings.steps * settings.sequences, block.seed), {**extra, **counted}
+        drawn = replace(drawn, samples_drawn=len(ids), samples_kept=len(kept))
+        return draw(kept, settings.steps * settings.sequences, block.seed), drawn

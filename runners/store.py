@@ -8,31 +8,36 @@ named in a warning, and trained again. Two processes that want one block: one tr
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
 from planner.cost import CheckpointState
+from runners.block_record import BlockRecord, RecordFormatError, is_intact, read_record, record_text
 from runners.checkpoint import SCALARS, TENSORS
 
-FORMAT = 1
 RECORD = "record.json"
 LOCK = ".lock"
-CHECKSUM = "record_sha256"  # blocks of before it was introduced have none
 
 
 class StoreError(ValueError):
     """A store that cannot be used; one line with the path and the fix."""
+
+
+class DamagedBlockError(StoreError):
+    """A block whose record cannot be read; `reason` says why, without the path."""
+
+    def __init__(self, file: Path, reason: str):
+        super().__init__(f"{file}: {reason}; `tuition store verify` moves it aside")
+        self.reason = reason
 
 
 class Sizes(NamedTuple):
@@ -77,7 +82,7 @@ class BlockStore:
         names = os.listdir(self._locks) if self._locks.is_dir() else []
         return {name[: -len(LOCK)] for name in names if name.endswith(LOCK) and is_held(self._locks / name)}
 
-    def record(self, key: str) -> dict[str, Any] | None:
+    def record(self, key: str) -> BlockRecord | None:
         """The verified record of a block, or None when the block is absent, damaged or descends from another parent.
 
         Raises StoreError for a block that a newer version of Tuition wrote.
@@ -91,46 +96,56 @@ class BlockStore:
                 self._set_aside(key, damage)
                 return None
             self._verified.add(key)
-        for role in ("parent", "teacher"):
-            ancestor = str(record.get(role) or "")
-            other = self._read(ancestor) if ancestor else None
+        trained_from = {
+            "parent": (record.parent, record.parent_weights_sha256),
+            "teacher": (record.teacher, record.teacher_weights_sha256),
+        }
+        for role, (ancestor, weights_sha256) in trained_from.items():
+            other = self._read(ancestor) if ancestor is not None else None
             # Weights are recorded because a key names only the recipe: retrained elsewhere, they may differ.
-            if other is not None and other["weights_sha256"] != record[f"{role}_weights_sha256"]:
-                self._set_aside(key, f"its {role} {ancestor[:12]} was retrained to other weights")
+            if other is not None and other.weights_sha256 != weights_sha256:
+                self._set_aside(key, f"its {role} {other.key[:12]} was retrained to other weights")
                 return None
         return record
 
-    def _read(self, key: str) -> dict[str, Any] | None:
+    def look_at(self, key: str) -> BlockRecord | None:
+        """The record of a block, not verified and never moved aside; None when the block is absent.
+
+        Raises DamagedBlockError for one that cannot be read, StoreError for one that a newer version wrote.
+        """
         file = self.path(key) / RECORD
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            version = int(record["format"])
-            if record["key"] != key:
-                raise ValueError(f"it names another block, {record['key']!r}")
-            if version <= FORMAT:
-                _check(record)
+            return read_record(file.read_bytes(), key)
         except FileNotFoundError:
-            # Looked at in this order, because another process may publish the block between our two looks.
-            if self.path(key).exists() and not file.exists():
-                self._set_aside(key, f"{RECORD} is missing")
             return None
-        except (
-            ValueError, KeyError, TypeError, OverflowError, RecursionError, IsADirectoryError, NotADirectoryError
-        ) as error:  # fmt: skip
-            self._set_aside(key, f"{RECORD} is unreadable ({error!r})")
-            return None
-        if version > FORMAT:
-            raise StoreError(f"{file} was written by a newer version (format {version} > {FORMAT}): update Tuition")
-        return dict(record)
+        except RecordFormatError as error:
+            raise StoreError(f"{file} {error}") from None
+        except (ValueError, IsADirectoryError, NotADirectoryError) as error:
+            raise DamagedBlockError(file, " ".join(str(error).split())) from None
 
-    def _damage(self, key: str, record: dict[str, Any]) -> str | None:
-        if record.get(CHECKSUM, _checksum(record)) != _checksum(record):
-            return f"{RECORD} does not match its own checksum"
+    def _read(self, key: str) -> BlockRecord | None:
+        """The record of a block, not verified; None when it is absent or damaged, and then moved aside."""
+        try:
+            record = self.look_at(key)
+        except DamagedBlockError as error:
+            self._set_aside(key, f"{RECORD} is unreadable ({error.reason})")
+            return None
+        # Looked at in this order, because another process may publish the block between our two looks.
+        if record is None and self.path(key).exists() and not (self.path(key) / RECORD).exists():
+            self._set_aside(key, f"{RECORD} is missing")
+        return record
+
+    def _damage(self, key: str, record: BlockRecord) -> str | None:
+        try:
+            if not is_intact((self.path(key) / RECORD).read_bytes()):
+                return f"{RECORD} does not match its own checksum"
+        except FileNotFoundError:
+            return f"{RECORD} is missing"
         # A file that nobody vouches for might be loaded all the same: code, pickled weights, another shard.
-        unknown = _files(self.path(key)) - record["files"].keys() - {RECORD}
+        unknown = _files(self.path(key)) - record.files.keys() - {RECORD}
         if unknown:
             return f"{min(unknown)} is not in its list of files"
-        for name, sha256 in record["files"].items():
+        for name, sha256 in record.files.items():
             file = self.path(key) / name
             try:
                 if file_sha256(file) != sha256:
@@ -155,17 +170,19 @@ class BlockStore:
         resumable = all((self.path(key) / name).exists() for name in (TENSORS, SCALARS))
         return CheckpointState.resumable if resumable else CheckpointState.evaluable
 
-    @contextmanager
-    def publish(self, key: str, record: dict[str, Any]) -> Iterator[Path]:
-        """A folder to write a block into; `record` is completed with checksums and written last."""
+    def publish(self, key: str, write: Callable[[Path], BlockRecord]) -> BlockRecord:
+        """Store a block: `write` fills a folder and returns its record, which is completed with the files' checksums.
+
+        Returns the record as it is stored.
+        """
         # What is there already was trained again only because its optimizer state had been dropped.
         with publish_folder(self.path(key), replace=True) as folder:
-            yield folder
+            record = write(folder)
             checksums = {name: file_sha256(folder / name) for name in sorted(_files(folder))}
-            document = {"format": FORMAT, "key": key, **record, "files": checksums}
-            document[CHECKSUM] = _checksum(document)
-            (folder / RECORD).write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
+            record = record.model_copy(update={"files": checksums})
+            (folder / RECORD).write_text(record_text(record), encoding="utf-8")
         self._verified.add(key)
+        return record
 
     def drop_optimizer(self, key: str) -> None:
         """Make a block evaluable only. Scalars go first: without them the state is not believed."""
@@ -189,7 +206,7 @@ class BlockStore:
             if re.fullmatch(r"[0-9a-f]{64}", block.name) and not block.is_symlink()
         )
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[BlockRecord]:
         """Records of all blocks, without verifying their checksums."""
         return [record for key in self.block_keys() if (record := self._read(key)) is not None]
 
@@ -227,27 +244,6 @@ def bytes_under(folder: os.DirEntry[str] | Path | str, without: Collection[str] 
 def _files(folder: Path) -> set[str]:
     # os.walk passes over what vanishes meanwhile, when another process evicts the block.
     return {(Path(top) / name).relative_to(folder).as_posix() for top, _, names in os.walk(folder) for name in names}
-
-
-def _checksum(record: dict[str, Any]) -> str:
-    """SHA-256 of a record without its checksum."""
-    content = {name: value for name, value in record.items() if name != CHECKSUM}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _check(record: dict[str, Any]) -> None:
-    """ValueError, KeyError or TypeError where a record lacks what the store itself reads, or would lead out of it."""
-    if not isinstance(record["weights_sha256"], str) or not isinstance(record["files"], dict):
-        raise TypeError("weights_sha256 or files is of the wrong type")
-    for name in record["files"]:
-        if name.startswith("/") or ".." in name.split("/") or "\0" in name:
-            raise ValueError(f"file {name[:80]!r} lies outside of the block")
-    for role in ("parent", "teacher"):
-        ancestor = record.get(role)
-        if ancestor is not None and not re.fullmatch(r"[0-9a-f]{64}", ancestor):
-            raise ValueError(f"{role} {str(ancestor)[:80]!r} is not 64 hex digits")
-        if ancestor is not None and not isinstance(record[f"{role}_weights_sha256"], str):
-            raise TypeError(f"{role}_weights_sha256 is of the wrong type")
 
 
 def is_held(lock: Path) -> bool:

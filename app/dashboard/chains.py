@@ -4,10 +4,8 @@ A block hangs below the block that it continues; the first block of a bridge han
 learns from, so that the tree shows what routes share. Blocks that were evicted are missing, and it is said how many.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +17,8 @@ from app.dashboard.index import Block
 from app.dashboard.samples import Item
 from benchmarks.records import FileError, artefact_folder
 from benchmarks.results_folder import ResultsFolder
+from planner.cost import charge
+from runners.chains import Chain, chain_of
 
 CURVES = {
     "reward": "reward",
@@ -31,14 +31,6 @@ TREE = ("key", "place", "parent_place", "depth", "row", "label", "model", "gpu_s
 MAX_CURVE_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class Chain:
-    """The blocks of a run in the order in which they were trained; `whole` unless an ancestor is gone."""
-
-    blocks: tuple[Block, ...]
-    whole: bool
-
-
 def by_weights(blocks: Mapping[str, Block]) -> dict[str, list[Block]]:
     """Blocks by the weights that they left."""
     found: dict[str, list[Block]] = {}
@@ -49,34 +41,13 @@ def by_weights(blocks: Mapping[str, Block]) -> dict[str, list[Block]]:
 
 def chain(
     blocks: Mapping[str, Block], finals: Mapping[str, list[Block]], seed: int | None, weights: str
-) -> Chain | None:
+) -> Chain[Block] | None:
     """The chain that ends in these weights; None where the store does not hold its last block."""
     candidates = finals.get(weights, [])
     if not candidates:
         return None
     final = next((block for block in candidates if block.run_seed == seed), candidates[0])
-    student, whole = _back(blocks, final)
-    start = next((block.teacher for block in student if block.teacher), None)
-    taught_by = blocks.get(start) if start is not None else None
-    teacher, teacher_whole = _back(blocks, taught_by) if taught_by is not None else ([], True)
-    return Chain((*teacher, *student), whole and teacher_whole)
-
-
-def _back(blocks: Mapping[str, Block], last: Block) -> tuple[list[Block], bool]:
-    """The blocks up to this one, first to last, and whether none is gone. Records that go round in a circle end it."""
-    found, whole = {last.key: last}, True
-    place, whole = _before(blocks, last, whole)
-    while place is not None and place.key not in found:
-        found[place.key] = place
-        place, whole = _before(blocks, place, whole)
-    return list(reversed(found.values())), whole and place is None
-
-
-def _before(blocks: Mapping[str, Block], block: Block, whole: bool) -> tuple[Block | None, bool]:
-    before = blocks.get(block.parent)
-    # The first block of a stage that starts from a base model has a parent that no store holds.
-    gone = before is None and block.index > 0
-    return before, whole and not gone
+    return chain_of(final, blocks.get)
 
 
 def parent(block: Block, blocks: Mapping[str, Block]) -> str | None:
@@ -90,7 +61,8 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
     """The tree of some items' first runs, parents before children. Columns: TREE.
 
     `parent_place` is -1 for a root, `uses` counts runs, `saved` are GPU-seconds, `score` is the best validation score
-    below (%, nan where there is none).
+    below (%, nan where there is none). A block's GPU-seconds are what a route through it is charged: its rollouts are
+    left out where a block above has needed them.
     """
     finals = by_weights(blocks)
     used: dict[str, int] = {}
@@ -108,11 +80,12 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
         children.setdefault(above if above in used else None, []).append(key)
     rows, leaf = list[dict[str, object]](), 0
     # Not by recursion: a chain may be longer than Python's stack. Children are stacked in reverse to come out in order.
-    stack: list[tuple[str, int, int]] = [(key, -1, 0) for key in _ordered(children.get(None, []), blocks)]
+    # Each with the place of the block above, its depth, and the rollouts that the blocks above have needed.
+    stack = [(key, -1, 0, frozenset[str]()) for key in _ordered(children.get(None, []), blocks)]
     while stack:
-        key, above_place, depth = stack.pop()
+        key, above_place, depth, made = stack.pop()
         block, place = blocks[key], len(rows)
-        price = block.gpu_seconds + block.rollout_seconds
+        (price,) = charge([block.price], made)
         rows.append(
             {
                 "key": key, "place": place, "parent_place": above_place, "depth": depth, "row": leaf,
@@ -122,7 +95,9 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
         )  # fmt: skip
         below = _ordered(children.get(key, []), blocks)
         leaf += not below
-        stack += [(child, place, depth + 1) for child in below]
+        if block.price.rollouts is not None:
+            made |= {block.price.rollouts}
+        stack += [(child, place, depth + 1, made) for child in below]
     return pd.DataFrame(rows, columns=list(TREE))
 
 
@@ -200,8 +175,3 @@ def labels_booked(results: Path, study: str, seed: int | None, allocation_id: st
     except sqlite3.DatabaseError as error:
         raise FileError(f"ledger.sqlite: {reason(error)}") from None
     return {str(stage): int(count) for stage, count in rows}
-
-
-def record_text(record: object) -> str:
-    """A record as indented JSON."""
-    return json.dumps(record, indent=1, sort_keys=True)

@@ -9,18 +9,23 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from app.dashboard.files import KEY, Problem, folders, reason, stamp
-from benchmarks.records import FileError, read_json
+from benchmarks.records import RECORD_FILE, FileError, artefact_folder, read_bytes
 from benchmarks.results_folder import ResultsFolder
+from planner.cost import Price
+from runners.block_record import BlockRecord, read_record
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What the store tells of a block; `parent` and `teacher` are keys of blocks or hashes of base weights."""
+    """What pages show of a block, and no more: 70,000 whole records would fill the memory.
+
+    `parent` and `teacher` are keys of blocks or hashes of base weights.
+    """
 
     key: str
     stage: str
@@ -30,15 +35,10 @@ class Block:
     parent: str
     teacher: str | None
     weights: str
-    gpu_seconds: float
-    rollouts: str | None
-    rollout_seconds: float
+    price: Price
     labels_new: int
     labels_pool: int
     steps: int
-    tokens: int
-    finished: float
-    accelerator: str
 
     @property
     def name(self) -> str:
@@ -88,10 +88,10 @@ class Index(Generic[T]):
 
     Args:
         root: the store's or the scores' folder.
-        parse: makes an item of a key and a record; ValueError, KeyError or TypeError for a damaged one.
+        parse: makes an item of a record's content and its key; ValueError, KeyError or TypeError for a damaged one.
     """
 
-    def __init__(self, root: Path, parse: Callable[[str, Mapping[str, Any]], T]):
+    def __init__(self, root: Path, parse: Callable[[bytes, str], T]):
         self._root, self._parse = root, parse
         self._lock = threading.Lock()
         self._stamps: dict[str, int] = {}
@@ -126,13 +126,10 @@ class Index(Generic[T]):
 
     def _read(self, key: str) -> T | Problem:
         try:
-            record = read_json(self._root / key[:2] / key / "record.json")
-            if not isinstance(record, dict) or record.get("key") != key:
-                raise FileError("names another key")
-            return self._parse(key, record)
+            return self._parse(read_bytes(self._root / key[:2] / key / RECORD_FILE), key)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             told = "is missing" if isinstance(error, FileNotFoundError) else reason(error) or type(error).__name__
-            return Problem(f"{self._root.name}/{key[:2]}/{key[:12]}…/record.json", told)
+            return Problem(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", told)
 
 
 def blocks(results: Path) -> Index[Block]:
@@ -144,7 +141,10 @@ def scores(results: Path) -> Index[StoredScore]:
     """The index of a results folder's scores."""
     protocols: dict[Protocol, Protocol] = {}
 
-    def parse(key: str, record: Mapping[str, Any]) -> StoredScore:
+    def parse(content: bytes, key: str) -> StoredScore:
+        record = json.loads(content)
+        if record["key"] != key:
+            raise FileError("names another key")
         told = record["score_key"]
         decoding = told["decoding"]
         protocol = Protocol(
@@ -158,15 +158,16 @@ def scores(results: Path) -> Index[StoredScore]:
     return Index(ResultsFolder(results).scores, parse)
 
 
-def _block(key: str, record: Mapping[str, Any]) -> Block:
-    rollouts = record.get("rollouts") or {}
-    teacher = record.get("teacher")
+def block_record(results: Path, key: str) -> BlockRecord:
+    """The whole record of a block; ValueError or OSError where it cannot be read."""
+    return read_record(read_bytes(artefact_folder(ResultsFolder(results).store, key) / RECORD_FILE), key)
+
+
+def _block(content: bytes, key: str) -> Block:
+    record = read_record(content, key)
     return Block(
-        key, str(record["stage"]), int(record["index"]), str(record["model"]), int(record["run_seed"]),
-        _text(record["parent"]), None if teacher is None else _text(teacher), _text(record["weights_sha256"]),
-        float(record["gpu_seconds"]), rollouts.get("key"), float(rollouts.get("gpu_seconds") or 0.0),
-        int(record.get("labels_new") or 0), int(record.get("labels_pool") or 0), int(record.get("steps") or 0),
-        int(record.get("tokens") or 0), float(record.get("finished") or 0.0), str(record.get("accelerator") or ""),
+        key, record.stage, record.index, record.model, record.run_seed, record.parent, record.teacher,
+        record.weights_sha256, record.price, record.labels_new, record.labels_pool, record.steps,
     )  # fmt: skip
 
 

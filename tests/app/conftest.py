@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from runners.block_record import BlockRecord
 from runners.checkpoint import SCALARS, TENSORS
 from runners.store import BlockStore
+from tests.runners.made_records import made_record
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,7 @@ def store(tmp_path: Path) -> BlockStore:
 
 
 def put(store: BlockStore, key: str, gpu_seconds: float = 10.0, model: Path | None = None, **fields: Any) -> None:
-    record = {
-        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": gpu_seconds, "finished": 1.0,
-        "parent": "f" * 64, "parent_weights_sha256": "w", "teacher": None, "teacher_weights_sha256": None,
-        "weights_sha256": "w", **fields,
-    }  # fmt: skip
-    with store.publish(key, record) as folder:
+    def write(folder: Path) -> BlockRecord:
         (folder / "model").mkdir()
         if model is None:
             (folder / "model" / "model.safetensors").write_bytes(b"w" * WEIGHTS_BYTES)
@@ -63,3 +60,6 @@ def put(store: BlockStore, key: str, gpu_seconds: float = 10.0, model: Path | No
                 (folder / "model" / file.name).write_bytes(file.read_bytes())
         (folder / TENSORS).write_bytes(b"s" * STATE_BYTES)
         (folder / SCALARS).write_bytes(b"{}")
+        return made_record(key, gpu_seconds=gpu_seconds, **fields)
+
+    store.publish(key, write)

@@ -88,10 +88,10 @@ def test_list_shows_size_and_state(store: BlockStore, tuition: Command) -> None:
 def test_a_record_that_lacks_a_field_is_named_and_verify_moves_it_aside(
     store: BlockStore, tuition: Command, field: str
 ) -> None:
-    put(store, A, **{field: None} if field == "stage" else {})
-    if field == "gpu_seconds":
-        file = store.path(A) / "record.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), field: float("nan")}))
+    put(store, A)
+    file = store.path(A) / "record.json"
+    wrong = None if field == "stage" else float("nan")
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: wrong}))
     for arguments in (["list"], ["prune", "--max-store", "0", "--yes"]):
         result = tuition("store", *arguments)
         assert result.returncode == 2 and "record.json" in result.stderr and field in result.stderr
@@ -121,7 +121,8 @@ def test_verify_names_what_is_damaged_and_moves_it_aside(store: BlockStore, tuit
     for folder, table, field in artefacts.values():
         folder.mkdir(parents=True)
         (folder / table).write_bytes(b"table")
-        (folder / "record.json").write_text(json.dumps({field: file_sha256(folder / table)}))
+        record = {field: file_sha256(folder / table), "checkpoint": A, "seed": 0, "gpu_seconds": 1.0}
+        (folder / "record.json").write_text(json.dumps(record))
     (artefacts["rollouts"][0] / "rollouts.parquet").write_bytes(b"tab")
     (artefacts["scores"][0] / "samples.parquet").unlink()
     result = tuition("store", "verify", "--json")
@@ -311,5 +312,7 @@ def test_nothing_outside_the_store_is_touched(store: BlockStore, tuition: Comman
     put(store, B)
     file = store.path(B) / "record.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "key": "../../../outside/" + C}))
+    assert tuition("store", "prune", "--max-store", "0", "--yes").returncode == 2
+    assert tuition("store", "verify").returncode == 1
     tuition("store", "prune", "--max-store", "0", "--yes")
     assert (outside / "half").exists() and state(store, A) == "absent"

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from runners.block_record import BlockRecord
 from runners.checkpoint import SCALARS, TENSORS
 from runners.store import BlockStore
+from tests.runners.made_records import made_record
 
 KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62
 
@@ -56,14 +58,13 @@ def fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fence:
 
 def block_record(store: BlockStore) -> Path:
     """A whole block; the path of its record."""
-    record = {
-        "stage": "opd", "index": 0, "model": "student", "run_seed": 0, "gpu_seconds": 1.5, "finished": 1.0,
-        "parent": PARENT, "parent_weights_sha256": "w", "teacher": PARENT, "teacher_weights_sha256": "w",
-        "weights_sha256": "e" * 64, "versions": {"torch": "2"}, "accelerator": "cpu",
-    }  # fmt: skip
-    with store.publish(KEY, record) as folder:
+
+    def write(folder: Path) -> BlockRecord:
         (folder / "model").mkdir()
         (folder / "model" / "model.safetensors").write_bytes(b"weights")
         for name in (TENSORS, SCALARS):
             (folder / name).write_bytes(b"state")
+        return made_record(KEY, parent=PARENT, teacher=PARENT, teacher_weights_sha256="w", weights_sha256="e" * 64)
+
+    store.publish(KEY, write)
     return store.path(KEY) / "record.json"

@@ -8,6 +8,7 @@ from benchmarks.records import RecordError
 from planner.cost import CheckpointState
 from runners.store import BlockStore
 from tests.faults.conftest import KEY, Fence, accept, block_record
+from tests.runners.made_records import made_record
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "../../outside/bait", "/etc", "ab", "AB" + "0" * 62, KEY + "\n", "\0"])
@@ -17,8 +18,8 @@ def test_what_is_no_key_never_becomes_a_path(fence: Fence, key: str) -> None:
         assert isinstance(accept(lambda action=action: action(key)), RecordError)  # type: ignore[misc]
     with pytest.raises(RecordError, match="is not 64 hex digits"), store.lock(key):
         pass
-    with pytest.raises(RecordError, match="is not 64 hex digits"), store.publish(key, {}):
-        pass
+    with pytest.raises(RecordError, match="is not 64 hex digits"):
+        store.publish(key, lambda folder: made_record(KEY))
     fence.check()
 
 
@@ -67,7 +68,7 @@ def test_links_out_of_the_store_are_refused(fence: Fence, level: str) -> None:
     for action in (store.state, store.drop_optimizer, store.evict):
         with pytest.raises(RecordError, match=r"is a symbolic link.*remove"):
             action(KEY)
-    with pytest.raises(RecordError, match="is a symbolic link"), store.publish(KEY, {}):
-        pass
+    with pytest.raises(RecordError, match="is a symbolic link"):
+        store.publish(KEY, lambda folder: made_record(KEY))
     assert store.block_keys() == [] and store.records() == []
     fence.check()

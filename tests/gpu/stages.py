@@ -15,6 +15,7 @@ from benchmarks.grading import Grader
 from benchmarks.sampling import draw_ids, encode_prompts, render_prompt
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
+from runners.block_record import BlockRecord
 from runners.checkpoint import load_tokenizer
 from runners.engine import LocalEngine
 from runners.events import BlockDone, BlockStarted, Event
@@ -167,15 +168,15 @@ def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
     return StageFigures(
         stage=block.stage,
         model=block.model,
-        block_seconds=float(record["seconds"]),
+        block_seconds=record.seconds,
         step_seconds=float(curves["seconds"][1:].median()),
         rollout_tokens_per_second=sum(meter.tokens[1:]) / rollout_seconds if rollout_seconds else None,
         grading_seconds=median(graded) if graded else None,
         training_tokens_per_second=tokens / (seconds - rollout_seconds - sum(graded)),
-        peak_bytes=int(record["peak_memory_bytes"]) if on_gpu else None,
+        peak_bytes=record.peak_memory_bytes if on_gpu else None,
         before_bytes=watch.allocated[block.key],
         prediction=predict_block(engine, block, meter.longest or _longest_rollout(engine, record)),
-        kept=f"{record['samples_kept']}/{record['samples_drawn']}" if "samples_kept" in record else "",
+        kept="" if record.samples_kept is None else f"{record.samples_kept}/{record.samples_drawn}",
     )
 
 
@@ -202,9 +203,10 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
     return predict(block.stage, trained, in_process, load, scenario.source(block.model).lora)
 
 
-def _longest_rollout(engine: LocalEngine, record: dict[str, Any]) -> int:
+def _longest_rollout(engine: LocalEngine, record: BlockRecord) -> int:
     """Tokens of the longest completion among the cached rollouts of a block."""
-    key = record["rollouts"]["key"]
+    assert record.rollouts is not None
+    key = record.rollouts.key
     [table] = engine.trainer.rows.rollouts.folder.rglob(f"{key}/rollouts.parquet")
     return int(pd.read_parquet(table)["completion_ids"].map(len).max())
 

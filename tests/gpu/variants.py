@@ -84,7 +84,7 @@ def check_vllm(file: Path, folder: Path, device: str, text: str) -> tuple[str, b
         assert record is not None
         curves = pd.read_parquet(path / "train.parquet")
         step = float(curves["seconds"][1:].median())
-        told.append(f"{place} {record['seconds']:.1f} s, step {step:.3f} s")
+        told.append(f"{place} {record.seconds:.1f} s, step {step:.3f} s")
         models.append(path / "model")
     slept = [line for log in folder.rglob("block-*.log") for line in SLEPT.findall(log.read_text(errors="replace"))]
     asleep = f"asleep it frees {slept[-1][0]} GiB, {slept[-1][1]} GiB stay taken" if slept else "vLLM did not sleep"

@@ -46,8 +46,8 @@ def test_a_route_runs_all_its_stages_and_a_second_run_trains_nothing(engine: Loc
 def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route: MakeRoute) -> None:
     run = engine.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
     records = [engine.store.record(use.key) for use in run.blocks]
-    assert all(r and r["gpu_seconds"] > 0 and r["peak_memory_bytes"] > 0 and r["versions"]["trl"] for r in records)
-    assert records[0] is not None and records[0]["labels_new"] == 4
+    assert all(r and r.gpu_seconds > 0 and r.peak_memory_bytes > 0 and r.versions["trl"] for r in records)
+    assert records[0] is not None and records[0].labels_new == 4
     curves = pd.read_parquet(engine.store.path(run.blocks[0].key) / "train.parquet")
     assert list(curves["step"]) == [1, 2]
     assert curves[["reward", "zero_variance_share", "entropy", "mean_tokens", "seconds"]].notna().all().all()
@@ -58,7 +58,7 @@ def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route:
 
 def test_sft_stages(engine: LocalEngine, route: MakeRoute) -> None:
     run = engine.run(route("teacher=medium teacher_sft=2 transfer_sft=2"), "study")
-    kept = [(engine.store.record(use.key) or {}).get("samples_kept") for use in run.blocks]
+    kept = [use.record.samples_kept for use in run.blocks if use.record is not None]
     assert kept[0] is not None and kept[0] > 0 and kept[2] is None
 
 
@@ -73,9 +73,8 @@ def test_warmup_and_sft_transfer_share_the_teachers_rollouts(engine: LocalEngine
     warm = engine.run(route("teacher=medium warmup=1"), "study")
     sft = engine.run(route("teacher=medium transfer_sft=1"), "study")
     records = [engine.store.record(run.blocks[0].key) for run in (warm, sft)]
-    assert records[0] and records[1]
     # The draws of prompts differ by stage, so only the seed is shared unless the prompts are equal.
-    assert records[0]["rollouts"]["gpu_seconds"] > 0 and records[1]["rollouts"]["gpu_seconds"] > 0
+    assert all(record is not None and record.price.rollouts_gpu_seconds > 0 for record in records)
 
 
 def test_extending_a_stage_whose_optimizer_state_was_dropped(engine: LocalEngine, route: MakeRoute) -> None:
@@ -171,14 +170,16 @@ def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
     with closing(LocalEngine(scenario, tmp_path / "results")) as engine, pytest.MonkeyPatch.context() as patch:
         patch.setattr("runners.blocks.carry_out", watched)
         run = engine.run(route, "s")
-        records = [engine.store.record(block.key) or {} for block in route.blocks]
+        records = [record for block in route.blocks if (record := engine.store.record(block.key)) is not None]
     assert run.labels.labels_trained == 16  # bought is bought
-    left = [len(block.pool) - record["labels_filtered"] for block, record in zip(route.blocks, records, strict=True)]
+    left = [
+        len(block.pool) - (record.labels_filtered or 0) for block, record in zip(route.blocks, records, strict=True)
+    ]
     assert [min(4, count) for count in left] == [len(problems) for problems in trained]  # 2 steps of 2 prompts
-    assert any(record["labels_filtered"] for record in records)
-    assert [record["samples_drawn"] for record in records] == [8 * len(block.pool) for block in route.blocks]
+    assert any(record.labels_filtered for record in records)
+    assert [record.samples_drawn for record in records] == [8 * len(block.pool) for block in route.blocks]
     charged = [use.gpu_seconds for use in run.blocks]
-    assert charged == [record["gpu_seconds"] + record["rollouts"]["gpu_seconds"] for record in records]
+    assert charged == [record.gpu_seconds + record.price.rollouts_gpu_seconds for record in records]
 
 
 def test_lora_runs_through_all_stages_and_stores_an_adapter(

@@ -67,8 +67,8 @@ def test_two_processes_train_a_block_twice_the_same(
         engine.close()
         weights.add(run.weights_sha256)
         record = engine.store.record(run.route.final)
-        assert record is not None and record["environment"]["processes"] == "2"
-        assert record["gpu_seconds"] > 1 and record["peak_memory_bytes"] > 100e6
+        assert record is not None and record.environment["processes"] == "2"
+        assert record.gpu_seconds > 1 and record.peak_memory_bytes > 100e6
     steps = [event for event in events if isinstance(event, StepDone)]
     assert [(event.step, event.steps) for event in steps] == [(1, 2), (2, 2)] * 2
     assert {event.key for event in steps} == {run.route.final}

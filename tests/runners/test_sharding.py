@@ -33,7 +33,7 @@ def test_a_sharded_stage_leaves_what_an_unsharded_one_does(
         engine.run(route, "sharded")
         engine.close()
         record = engine.store.record(route.final)
-        assert record is not None and record["environment"].get("sharding", "none") == sharding
+        assert record is not None and record.environment.get("sharding", "none") == sharding
         first, second = (pd.read_parquet(engine.store.path(b.key) / "train.parquet") for b in route.blocks)
         # The second block goes on with the warm-up where the first one left it, so it had its scheduler.
         assert second["learning_rate"].iloc[0] > first["learning_rate"].iloc[-1] > 0

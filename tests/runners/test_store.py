@@ -7,27 +7,24 @@ from pathlib import Path
 import pytest
 
 from planner.cost import CheckpointState
+from runners.block_record import BlockRecord
 from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 from runners.store import BlockStore, StoreError, is_held
+from tests.runners.made_records import BASE, made_record
 
 KEY = "ab" + "0" * 62
 CHILD = "cd" + "0" * 62
 
 
-def put(store: BlockStore, key: str, weights: str = "w", parent: str | None = None, parent_weights: str = "w") -> None:
-    record = {
-        "stage": "opd",
-        "parent": parent,
-        "parent_weights_sha256": parent_weights,
-        "teacher": None,
-        "teacher_weights_sha256": None,
-        "weights_sha256": weights,
-    }
-    with store.publish(key, record) as folder:
+def put(store: BlockStore, key: str, weights: str = "w", parent: str = BASE, parent_weights: str = "w") -> None:
+    def write(folder: Path) -> BlockRecord:
         (folder / "model").mkdir()
         (folder / "model" / "model.safetensors").write_bytes(b"weights of " + weights.encode())
         for name in (TENSORS, SCALARS):
             (folder / name).write_bytes(b"state")
+        return made_record(key, parent=parent, parent_weights_sha256=parent_weights, weights_sha256=weights)
+
+    store.publish(key, write)
 
 
 @pytest.fixture
@@ -53,9 +50,12 @@ def test_a_block_without_optimizer_state_is_evaluable_and_not_damaged(store: Blo
 
 
 def test_a_crash_while_writing_leaves_no_block(store: BlockStore) -> None:
-    with pytest.raises(KeyboardInterrupt), store.publish(KEY, {"weights_sha256": "w"}) as folder:
+    def write(folder: Path) -> BlockRecord:
         (folder / "half").write_bytes(b"x")
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.publish(KEY, write)
     assert fresh(store).state(KEY) is CheckpointState.absent
     assert store.records() == []
 
@@ -97,7 +97,7 @@ def test_a_block_of_a_newer_version_is_refused_and_left_alone(store: BlockStore)
     put(store, KEY)
     file = store.path(KEY) / "record.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
-    with pytest.raises(StoreError, match=r"format 99 > 1\): update Tuition"):
+    with pytest.raises(StoreError, match=r"record\.json was written .*\(format 99 > 2\): update Tuition"):
         fresh(store).state(KEY)
     assert file.exists()
 

@@ -28,6 +28,7 @@ from app.store import list_store, plan_prune
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from planner.study import Outcome, StudyLimits, finalists, open_study, search
+from runners.block_record import BlockRecord
 from runners.checkpoint import SCALARS, TENSORS
 from runners.scenario import Scenario
 from runners.store import BlockStore
@@ -83,12 +84,18 @@ def fill_store(store: BlockStore, num_blocks: int) -> None:
     for number in range(num_blocks):
         key, index = hashlib.sha256(f"block {number}".encode()).hexdigest(), number % STAGE_BLOCKS
         own = {"index": index, "parent": parent, "gpu_seconds": 5 + number % 97 / 10, "finished": 1.7e9 + number}
-        with store.lock(key), store.publish(key, {**record, **own}) as folder:
+        written = BlockRecord.model_validate({"key": key, **record, **own})
+
+        def write(folder: Path, written: BlockRecord = written, bytes_more: int = number % 50) -> BlockRecord:
             (folder / "model").mkdir()
             for name in MODEL_FILES:
-                (folder / "model" / name).write_bytes(b"x" * (100 + number % 50))
+                (folder / "model" / name).write_bytes(b"x" * (100 + bytes_more))
             for name in (TENSORS, SCALARS, "train.parquet"):
                 (folder / name).write_bytes(b"y" * 300)
+            return written
+
+        with store.lock(key):
+            store.publish(key, write)
         parent = key if index + 1 < STAGE_BLOCKS else str(record["base"])
 
 

@@ -27,6 +27,7 @@ from planner.allocation import Allocation
 from planner.route import Block, compile_route
 from runners.engine import LocalEngine
 from runners.meter import Clock
+from runners.rows import Drawn
 from runners.scenario import Scenario
 from runners.stages.harness import StageResult
 
@@ -131,7 +132,7 @@ def measure(engine: LocalEngine, stage: str, pairs: int, warm_up: int = 1) -> Ov
         between = time.perf_counter()
         result = train_block()
         trained = time.perf_counter()
-        trainer._publish(block, result, {}, Clock(scenario.device), trained - between)
+        trainer._publish(block, result, Drawn(), Clock(scenario.device), trained - between)
         written = time.perf_counter()
         if pair >= warm_up:  # the first of each pays for imports and caches
             ratios.append((trained - between) / (between - started))

@@ -48,12 +48,14 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Block, Route, compile_route
 from planner.study import StudyLimits, open_study
+from runners.block_record import BlockRecord
 from runners.blocks import BlockTrainer, Left
 from runners.checkpoint import CarriedState, save_carried
 from runners.engine import LocalEngine
 from runners.events import Listener
 from runners.labels import Ledger
 from runners.meter import Clock
+from runners.rows import Drawn
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
 from runners.stages.harness import CURVES
@@ -100,7 +102,7 @@ class MadeUpTrainer(BlockTrainer):
         answers: Mapping[str, str],
         hear: Listener,
         on_trained: Callable[[float], None] | None,
-    ) -> dict[str, Any]:
+    ) -> BlockRecord:
         seed = int(block.key[:16], 16)  # not the block's own, which blocks of two routes may share
         generator = np.random.default_rng(seed)
         gpu_seconds = round(SECONDS[block.stage] * generator.lognormal(0, 0.1), 3)
@@ -118,7 +120,7 @@ class MadeUpTrainer(BlockTrainer):
             curves.to_parquet(folder / "train.parquet", index=False)
 
         left = Left(write, curves, 6 * 10**8)
-        return self._publish(block, left, {}, Clock("cpu"), gpu_seconds)
+        return self._publish(block, left, Drawn(), Clock("cpu"), gpu_seconds)
 
     def _gain(self, block: Block, start: float) -> float:
         if block.stage in TOWARDS_TEACHER:

@@ -5,15 +5,17 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import caches, chains, charts, samples, words
-from app.dashboard.chains import CURVES, Chain
+from app.dashboard import caches, chains, charts, index, samples, words
+from app.dashboard.chains import CURVES
 from app.dashboard.files import Problem, last_lines
+from app.dashboard.index import Block
 from app.dashboard.samples import Item
 from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
 from app.dashboard.studies import Study, parse
 from app.dashboard.views.compare import OFFERED, asked, completion
-from benchmarks.records import FileError, artefact_folder, read_json
-from benchmarks.results_folder import ResultsFolder
+from benchmarks.records import FileError
+from planner.cost import charge
+from runners.chains import Chain
 
 LOG_LINES = 200
 SAMPLES_SHOWN = 500
@@ -58,27 +60,22 @@ def show(view: View) -> None:
     name_problems(found.problems)
 
 
-def _blocks(view: View, study: Study, item: Item, chain: Chain, seed: int | None) -> None:
+def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int | None) -> None:
     uses = caches.uses(view.results, study.name)
-    charged, rows = set[str](), []
-    for block in chain.blocks:
-        rollouts = 0.0
-        if block.rollouts is not None and block.rollouts not in charged:
-            charged.add(block.rollouts)  # drawn once, and charged to a route once
-            rollouts = block.rollout_seconds
-        rows.append(
-            {
-                "block": block.name,
-                "model": block.model,
-                "new labels": block.labels_new,
-                "labels drawn from": block.labels_pool,
-                "steps": block.steps,
-                "GPU-s": block.gpu_seconds + rollouts,
-                "shared by runs": uses.get(block.key, 0),
-                "key": block.key[:12],
-            }
-        )
-    frame = pd.DataFrame(rows)
+    charged = charge(block.price for block in chain.blocks)
+    frame = pd.DataFrame(
+        {
+            "block": block.name,
+            "model": block.model,
+            "new labels": block.labels_new,
+            "labels drawn from": block.labels_pool,
+            "steps": block.steps,
+            "GPU-s": gpu_seconds,
+            "shared by runs": uses.get(block.key, 0),
+            "key": block.key[:12],
+        }
+        for block, gpu_seconds in zip(chain.blocks, charged, strict=True)
+    )
     shared = int((frame["shared by runs"] > 1).sum())
     whole = "" if chain.whole else " An ancestor is no longer in the store, so that the chain is not whole."
     st.markdown(
@@ -107,7 +104,7 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain, seed: int | None
     st.markdown(f"Label ledger: {told}." if told else "The label ledger books nothing to this route.")
 
 
-def _curves(view: View, chain: Chain) -> None:
+def _curves(view: View, chain: Chain[Block]) -> None:
     try:
         frame = caches.curves(view.results, chain.blocks)
     except FileError as error:
@@ -186,7 +183,7 @@ def _log(study: Study, item: Item) -> None:
     st.code("\n".join(lines), language=None, height=300)
 
 
-def _repeat(view: View, study: Study, item: Item, chain: Chain | None, seed: int | None) -> None:
+def _repeat(view: View, study: Study, item: Item, chain: Chain[Block] | None, seed: int | None) -> None:
     st.subheader("To repeat it")
     scenario = "SCENARIO" if study.report is None else study.report.scenario
     command = ["tuition", "run", item.allocation, "--scenario", scenario]
@@ -199,13 +196,11 @@ def _repeat(view: View, study: Study, item: Item, chain: Chain | None, seed: int
     st.subheader("Versions")
     final = chain.blocks[-1]
     try:
-        record = read_json(artefact_folder(ResultsFolder(view.results).store, final.key) / "record.json")
-    except (FileError, OSError) as error:
+        record = index.block_record(view.results, final.key)
+    except (ValueError, OSError) as error:
         st.warning(words.code(error))
         return
-    versions = record.get("versions") if isinstance(record, dict) else None
-    facts = {"python": record.get("python"), "accelerator": record.get("accelerator"), "host": record.get("host")}
-    rows = [(str(name), str(value)) for name, value in {**(versions or {}), **facts}.items()]
-    st.dataframe(pd.DataFrame(rows, columns=["what", "version"]), hide_index=True)
+    facts = {**record.versions, "python": record.python, "accelerator": record.accelerator, "host": record.host}
+    st.dataframe(pd.DataFrame(list(facts.items()), columns=["what", "version"]), hide_index=True)
     with st.expander(f"Record of the last block, {final.key[:12]}"):
-        st.code(chains.record_text(record), language=None, height=300)
+        st.code(record.model_dump_json(indent=1, exclude_none=True), language=None, height=300)

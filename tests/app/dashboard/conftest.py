@@ -24,10 +24,12 @@ from benchmarks.suites.micro import Problem
 from planner.allocation import Allocation
 from planner.route import Block, compile_route
 from planner.study import open_study
+from runners.block_record import BlockRecord
 from runners.labels import Ledger
 from runners.store import BlockStore
 from tests.app.made_report import evaluation, search_report
 from tests.planner.conftest import build_recipe
+from tests.runners.made_records import made_record
 
 STUDY = "made-seed0"
 UPSTREAM = "teacher=large teacher_rl=8 warmup=1 opd=1"
@@ -73,16 +75,20 @@ class Maker:
     def _publish(self, block: Block) -> None:
         if self.store.record(block.key) is not None:
             return
-        record = {
-            "stage": block.stage, "index": block.index, "model": block.model, "run_seed": block.run_seed,
-            "gpu_seconds": 5.0, "finished": 1.0, "weights_sha256": weights_of(block.key), "steps": 3,
-            "parent": block.parent, "parent_weights_sha256": weights_of(block.parent),
-            "teacher": block.teacher, "teacher_weights_sha256": weights_of(str(block.teacher)),
-            "labels_new": len(block.new_labels), "labels_pool": len(block.pool), "versions": {"torch": "made up"},
-        }  # fmt: skip
+        record = made_record(
+            block.key, stage=block.stage, index=block.index, model=block.model, run_seed=block.run_seed,
+            gpu_seconds=5.0, weights_sha256=weights_of(block.key), stage_start=block.stage_start,
+            parent=block.parent, parent_weights_sha256=weights_of(block.parent),
+            teacher=block.teacher, teacher_weights_sha256=weights_of(str(block.teacher)),
+            labels_new=len(block.new_labels), labels_pool=len(block.pool),
+        )  # fmt: skip
         curves = {"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "seconds": [0.5] * 3, "tokens_seen": [10, 20, 30]}
-        with self.store.publish(block.key, record) as folder:
+
+        def write(folder: Path) -> BlockRecord:
             pd.DataFrame(curves).to_parquet(folder / "train.parquet", index=False)
+            return record
+
+        self.store.publish(block.key, write)
 
 
 def samples(skill: float, completion: str, suite: str, problems: int = 20) -> pd.DataFrame:

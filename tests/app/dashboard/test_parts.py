@@ -13,6 +13,7 @@ from app.dashboard.index import Block, blocks
 from app.dashboard.samples import Item
 from app.dashboard.views.allocations import front
 from benchmarks.statistics import Difference, Score
+from planner.cost import Price
 
 
 def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
@@ -79,13 +80,27 @@ def test_a_tree_is_cut_to_what_most_runs_use() -> None:
 
 def test_records_that_go_round_in_a_circle_end_a_chain() -> None:
     def block(key: str, parent: str) -> Block:
-        return Block(key, "student_rl", 1, "student", 0, parent, None, key, 1.0, None, 0.0, 4, 4, 2, 9, 0.0, "cpu")
+        return Block(key, "student_rl", 1, "student", 0, parent, None, key, Price(1.0), 4, 4, 2)
 
     blocks = {"a": block("a", "b"), "b": block("b", "a")}
     found = chain(blocks, by_weights(blocks), 0, "a")
     assert found is not None and [one.key for one in found.blocks] == ["b", "a"] and not found.whole
     item = Item("#0", "student_rl=2", False, ((0, "a"),), 0.5)
     assert tree([item], blocks).empty
+
+
+def test_a_tree_charges_rollouts_to_the_first_block_of_a_path_that_needs_them() -> None:
+    def block(key: str, parent: str, price: Price) -> Block:
+        return Block(key, "opd", 0, "student", 0, parent, None, key, price, 0, 4, 2)
+
+    shared = Price(5.0, "rollouts", 2.0)
+    found = [block("a", "base", shared), block("b", "a", shared), block("c", "a", Price(1.0)), block("d", "c", shared)]
+    blocks = {one.key: one for one in (*found, block("e", "base", shared))}
+    items = [Item(f"#{key}", "", False, ((0, key),), 0.5) for key in ("b", "d", "e")]
+    frame = tree(items, blocks).set_index("key")
+    # Another route that needs the same rollouts is charged them as well.
+    assert frame["gpu_seconds"].to_dict() == {"a": 7.0, "b": 5.0, "c": 1.0, "d": 5.0, "e": 7.0}
+    assert frame.loc["a", "saved"] == 7.0
 
 
 def test_an_option_is_replaced_or_added() -> None:

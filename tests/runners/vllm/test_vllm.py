@@ -110,8 +110,8 @@ def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
     first = engine.run(route, "first")
     record = engine.store.record(route.final)
     assert record is not None
-    assert record["environment"]["engine"] == "vllm"
-    assert record["versions"]["vllm"].startswith("vllm")
+    assert record.environment["engine"] == "vllm"
+    assert record.versions["vllm"].startswith("vllm")
     curves = pd.read_parquet(engine.store.path(route.final) / "train.parquet")
     assert curves["mean_tokens"].between(1, 24).all()
     assert make_engine("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
@@ -177,9 +177,7 @@ def test_a_warmup_block_with_the_teacher_behind_a_real_server(
         record = engine.store.record(route.final)
         assert record is not None
         losses.append(pd.read_parquet(engine.store.path(route.final) / "train.parquet")["loss"].tolist())
-    assert record["divergence"] == (
-        "forward KL over the teacher's 20 likeliest tokens and one bucket for the rest's mass"
-    )
+    assert record.divergence == ("forward KL over the teacher's 20 likeliest tokens and one bucket for the rest's mass")
     # Events that are taken together are told apart less: the approximation is below the divergence, and not by much.
     assert all(0.9 * full < approximated < full for full, approximated in zip(*losses, strict=True))
     assert not _servers()
@@ -191,7 +189,7 @@ def test_an_opd_block_with_the_teacher_behind_a_server(make_engine: Callable[...
     engine.run(route, "opd")
     record = engine.store.record(route.final)
     assert record is not None
-    assert record["divergence"] == "reverse KL over two events: the sampled token, and any other"
+    assert record.divergence == "reverse KL over two events: the sampled token, and any other"
 
 
 def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
