@@ -67,6 +67,7 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
     folder = ResultsFolder(request.results).study(name)
     if folder.database.exists():
         raise StudyError(f"{name!r} is a search in {request.results}: give the baselines another --study name")
+    scenario.keep(folder.scenario, request.scenario)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     worked = (request.scenario, request.results, request.mix_versions)
     log = folder.log("baselines")

@@ -74,6 +74,7 @@ def run_search(request: SearchRequest) -> SearchResult:
     folder = ResultsFolder(request.results).study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
+    scenario.keep(folder.scenario, request.scenario)
     with Reporter(request.quiet) as reporter:
         _announce(scenario, reporter)
         _search(study, scenario, request, folder, reporter)
@@ -114,16 +115,16 @@ def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFo
     if request.sampler not in SAMPLERS:
         raise StudyError(f"--sampler {request.sampler!r}: choose from {', '.join(SAMPLERS)}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sha256 = scenario.sha256
+    belongs = (scenario.sha256, request.seed, request.sampler, scenario.fields)
     enqueued(scenario)  # space and baselines are checked by making them
     url = request.storage or f"sqlite:///{folder.database}"
     if request.storage is not None:
-        study = open_study(name, url, sha256, request.seed, request.sampler)
+        study = open_study(name, url, *belongs)
         folder.path.mkdir(parents=True, exist_ok=True)
         return study
     folder.path.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
-        return open_study(name, url, sha256, request.seed, request.sampler)
+        return open_study(name, url, *belongs)
 
 
 def _announce(scenario: Scenario, reporter: Reporter) -> None:

@@ -63,7 +63,7 @@ class StudyFolder:
 
     @property
     def scenario(self) -> Path:
-        """The scenario's file, as it was when the study began."""
+        """The scenario's file, with absolute paths; not there for studies of earlier versions."""
         return self.path / "scenario.yaml"
 
     @property
@@ -82,7 +82,7 @@ class StudyFolder:
     @property
     def watched(self) -> tuple[Path, ...]:
         """The files by which a change of the study is noticed."""
-        return self.database, self.path / "study.db-wal", self.report, self.leaderboard
+        return self.database, self.path / "study.db-wal", self.report, self.leaderboard, self.scenario
 
     @property
     def workers(self) -> Path:

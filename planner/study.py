@@ -25,11 +25,14 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from planner.allocation import Allocation
+from planner.drift import describe_drift
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
 from planner.storage import StudyError, one_line, open_storage
 
+SCENARIO_SHA256 = "scenario_sha256"
+SCENARIO_FIELDS = "scenario"
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
@@ -83,7 +86,14 @@ class StudyLimits:
                 raise StudyError(f"{name}={value!r}; a limit must be at least 0, or None for no limit")
 
 
-def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sampler: str = "tpe") -> optuna.Study:
+def open_study(
+    name: str,
+    storage_url: str,
+    scenario_sha256: str,
+    seed: int,
+    sampler: str = "tpe",
+    fields: Mapping[str, Any] | None = None,
+) -> optuna.Study:
     """Create the study, or open it to go on with it.
 
     Args:
@@ -92,10 +102,12 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
         scenario_sha256: content hash of the scenario, which an existing study must share.
         seed: seed of the draws, which an existing study must share.
         sampler: "tpe" or "random".
+        fields: what the hash covers, as JSON values by name. Kept with the study, to say what differs.
 
     Raises:
         SamplerError: for an unknown sampler.
-        StudyError: when the storage cannot be opened, or the study exists for another scenario or seed.
+        StudyError: when the storage cannot be opened, or the study exists for another scenario or seed; the message
+            names the fields that differ.
     """
     study = optuna.create_study(
         storage=open_storage(storage_url),
@@ -104,18 +116,33 @@ def open_study(name: str, storage_url: str, scenario_sha256: str, seed: int, sam
         direction="maximize",
         load_if_exists=True,
     )
-    wanted = {"scenario_sha256": scenario_sha256, "seed": seed}
-    recorded = study.user_attrs
-    for attribute, value in wanted.items():
-        if attribute not in recorded and not study.get_trials(deepcopy=False):
-            study.set_user_attr(attribute, value)
-        elif recorded.get(attribute) != value:
-            raise StudyError(
-                f"study {name!r} was started with {attribute}={recorded.get(attribute)} and this command has {value}; "
-                "give this one another --study name"
-            )
+    identity = {SCENARIO_SHA256: scenario_sha256, "seed": seed}
+    recorded = dict(study.user_attrs)
+    if not study.get_trials(deepcopy=False):
+        for attribute in identity.keys() - recorded.keys():
+            study.set_user_attr(attribute, identity[attribute])
+        recorded = {**identity, **recorded}
+    differing = describe_drift({"seed": seed}, {"seed": recorded.get("seed")})
+    if recorded.get(SCENARIO_SHA256) != scenario_sha256:
+        differing += _scenario_drift(scenario_sha256, fields, recorded)
+    if differing:
+        raise StudyError(
+            f"study {name!r} was begun with other settings: {'; '.join(differing)}; give this one another --study name"
+        )
+    if fields is not None and SCENARIO_FIELDS not in recorded:
+        study.set_user_attr(SCENARIO_FIELDS, dict(fields))
     _read_trials(study)
     return study
+
+
+def _scenario_drift(sha256: str, fields: Mapping[str, Any] | None, recorded: Mapping[str, Any]) -> list[str]:
+    """In which fields another scenario differs from the study's; its hash where these are unknown."""
+    hashes = describe_drift({SCENARIO_SHA256: sha256}, {SCENARIO_SHA256: recorded.get(SCENARIO_SHA256)})
+    if fields is None:
+        return hashes
+    if SCENARIO_FIELDS not in recorded:
+        return [f"{hashes[0]} (which fields differ is unknown: an earlier version began the study)"]
+    return describe_drift(fields, recorded[SCENARIO_FIELDS]) or hashes
 
 
 def search(
@@ -292,10 +319,12 @@ def _check_space(study: optuna.Study, space: SearchSpace) -> None:
     recorded = study.user_attrs.get("space")
     if recorded is None:
         study.set_user_attr("space", space.model_dump(mode="json"))
-    elif SearchSpace(**recorded) != space:
+        return
+    differing = describe_drift(space.model_dump(mode="json"), SearchSpace(**recorded).model_dump(mode="json"))
+    if differing:
         raise StudyError(
-            f"study {study.study_name!r} searches {SearchSpace(**recorded)!r} and this command {space!r}; "
-            "give this one another --study name"
+            f"study {study.study_name!r} searches another space: {'; '.join(differing)}; give this one another --study "
+            "name"
         )
 
 

@@ -7,13 +7,14 @@ when the file is loaded, so that a search cannot fail an hour later on a wrong n
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from benchmarks.engines.vllm_engine import vllm_version
 from benchmarks.grading import GRADER_VERSION
-from benchmarks.records import file_sha256
+from benchmarks.records import file_sha256, write_text
 from benchmarks.sampling import Decoding
 from benchmarks.suites.micro import SUITE_VERSION
 from planner.route import Label, Recipe
@@ -95,7 +96,7 @@ class Scenario:
         return tuple(overlaps)
 
     def _check_checkpoint(self, spec: ModelSource) -> None:
-        folder = self._resolve(str(spec.path))
+        folder = spec.located(self.folder)
         try:
             weight_files(folder)
         except (OSError, ValueError):  # ValueError: a null byte in the path
@@ -104,17 +105,11 @@ class Scenario:
                 "path"
             ) from None
 
-    def _resolve(self, path: str) -> Path:
-        try:
-            return self.folder / Path(path).expanduser()
-        except RuntimeError:  # no home folder
-            return self.folder / path
-
     def base_folder(self, model: str) -> Path:
         """The folder of a base model: "student" or a teacher's name. A Hub model is fetched on first use."""
         spec = self.source(model)
         if spec.path is not None:
-            return self._resolve(spec.path)
+            return spec.located(self.folder)
         return spec.fetch(spec.patterns)
 
     def shape(self, model: str) -> Shape | None:
@@ -123,7 +118,7 @@ class Scenario:
 
         spec = self.source(model)
         try:
-            place = self._resolve(spec.path) if spec.path is not None else str(spec.hub)
+            place = spec.located(self.folder) if spec.path is not None else str(spec.hub)
             config = AutoConfig.from_pretrained(
                 place, revision=spec.revision, local_files_only=True, trust_remote_code=False
             )
@@ -242,10 +237,10 @@ class Scenario:
         return {"suffix": self.file.prompt_suffix, "chat_template": self.file.chat_template, **variables}
 
     @cached_property
-    def sha256(self) -> str:
-        """Identity of the scenario: a study belongs to one. Covers content (weights, problems), not paths or prose."""
+    def _identity(self) -> dict[str, Any]:
+        """All that `sha256` covers: content (weights, problems), not paths or prose."""
         recipe = self.recipe
-        document = {
+        return {
             "student": recipe.student,
             "teachers": dict(recipe.teachers),
             "labels": sorted(label.content_sha256 for label in recipe.labels),
@@ -259,7 +254,45 @@ class Scenario:
             "decoding": {**self.file.decoding.model_dump(), **self.file.template},
             "search": self.file.search.model_dump(),
         }
-        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the scenario: a study belongs to one."""
+        return hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """What `sha256` covers, in the words of the file: to say in which field two scenarios differ.
+
+        Problems are a count and a hash, weights a hash. What every stage shares stands once.
+        """
+        identity = self._identity
+        stages = {name: dict(settings) for name, settings in identity["stages"].items()}
+        for settings in stages.values():
+            for shared in ("prompt", "grader", "generation_batch"):
+                settings.pop(shared, None)
+        suites = {
+            name: {**_counted(identity[name]), "samples": samples}
+            for name, samples in zip(("validation", "test"), identity["samples"], strict=True)
+        }
+        return {
+            **{name: identity[name] for name in ("student", "teachers", "labels_per_block", "search")},
+            **suites,
+            "decoding": self.file.decoding.model_dump(),
+            "labels": _counted(identity["labels"]),
+            "prompts": {"count": len(self.prompts), "sha256": identity["prompts"]},
+            "prompt_suffix": self.file.prompt_suffix,
+            "chat_template": self.file.chat_template,
+            "template": self.file.template,
+            "stages": stages,
+            "hardware": {**identity["environment"], "generation_batch": self.file.hardware.generation_batch},
+            "grader": GRADER_VERSION,
+        }
+
+    def keep(self, path: Path, origin: str) -> None:
+        """Write the scenario's file to `path`, to be loaded from there; `origin` is what it was loaded by."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, f"# Scenario of this study, read from {origin!r}.\n{self.file.text(self.folder)}")
 
     @cached_property
     def decoding(self) -> Decoding:
@@ -302,6 +335,11 @@ class Scenario:
             return named
         problems = getattr(self, suite)
         return f"{self.name}-{suite}@{hash_texts(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
+
+
+def _counted(listed: Sequence[object]) -> dict[str, Any]:
+    """A long list as its length and its hash."""
+    return {"count": len(listed), "sha256": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
 
 
 def hash_texts(*texts: str) -> str:

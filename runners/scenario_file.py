@@ -2,7 +2,7 @@
 
 import reprlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError
@@ -97,6 +97,14 @@ class ScenarioFile(Frozen):
         """Data sets that come from the Hub."""
         sources = (self.labels, self.prompts, self.validation.problems, self.test.problems)
         return list(dict.fromkeys(source.hub for source in sources if source.hub is not None))
+
+    def text(self, folder: Path) -> str:
+        """The file as YAML with absolute paths, so that it may lie elsewhere than in `folder`."""
+        sources = ("student", "labels", "prompts", "validation", "test")
+        located: dict[str, Any] = {name: getattr(self, name).absolute(folder) for name in sources}
+        located["teachers"] = {name: teacher.absolute(folder) for name, teacher in self.teachers.items()}
+        content = self.model_copy(update=located).model_dump(mode="json", exclude_unset=True)
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
     @classmethod
     def read(cls, name_or_path: str) -> tuple[Self, Path]:

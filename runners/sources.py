@@ -119,6 +119,17 @@ class ModelSource(Frozen):
             raise ValueError("a model needs exactly one of `path` and `hub`")
         return self
 
+    def located(self, folder: Path) -> Path:
+        """The folder of a model that has a `path`, in a file that lies in `folder`."""
+        try:
+            return folder / Path(str(self.path)).expanduser()
+        except RuntimeError:  # no home folder
+            return folder / str(self.path)
+
+    def absolute(self, folder: Path) -> Self:
+        """The same for a file that lies elsewhere."""
+        return self if self.path is None else self.model_copy(update={"path": str(self.located(folder).absolute())})
+
     @property
     def patterns(self) -> list[str]:
         """Names of the files that are needed of a Hub model."""
@@ -189,6 +200,10 @@ class ProblemSource(Frozen):
         if self.suite is None or self.without or self.skip:
             return None
         return {**SUITES, **POOLS}[self.suite].versioned + (f"[:{self.count}]" if self.count else "")
+
+    def absolute(self, folder: Path) -> Self:
+        """The same for a scenario's file that lies elsewhere than in `folder`."""
+        return self if self.jsonl is None else self.model_copy(update={"jsonl": str((folder / self.jsonl).absolute())})
 
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
         """Read the problems; ScenarioError names the file and line of the first bad row.
@@ -277,3 +292,7 @@ class SuiteSource(Frozen):
 
     problems: ProblemSource
     samples: int = Field(ge=1, description="k of avg@k")
+
+    def absolute(self, folder: Path) -> Self:
+        """The same for a scenario's file that lies elsewhere than in `folder`."""
+        return self.model_copy(update={"problems": self.problems.absolute(folder)})

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from app.dashboard.files import Problem, database, folders, reason
+from app.dashboard.files import Problem, database, folders, reason, stamp
 from app.study_report import EvaluatedRun, SearchReport, StudyReport, TrialReport, ranked_rows, read_report
 from benchmarks.leaderboard import Meta, RankedRow
 from benchmarks.records import FileError, read_json
@@ -21,6 +21,8 @@ from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import Difference
 from planner.allocation import Allocation, AllocationError
 from planner.stages import LABEL_STAGES, STAGE
+from runners.scenario_file import ScenarioFile
+from runners.sources import ScenarioError
 
 NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
@@ -33,6 +35,7 @@ COLUMNS = (
     "label_blocks_student",
 )  # fmt: skip
 PRUNED = "pruned"
+MAX_SCENARIO_BYTES = 1 << 20
 STATES = ("complete", "running", "waiting", "fail", PRUNED)
 
 
@@ -41,8 +44,8 @@ class Study:
     """One study of a results folder.
 
     `trials` has COLUMNS, one row a trial. `report` is None where there is none that can be read. `rows` are the tested
-    leaderboard's ([] before the test), `runs` their training runs by row name. `labels_per_block` is None before a
-    trial is complete.
+    leaderboard's ([] before the test), `runs` their training runs by row name. `scenario` is the file that the study
+    keeps, None for one of an earlier version; its `labels_per_block` are then known from the first complete trial on.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Study:
     meta: Meta | None = None
     pairwise: Mapping[tuple[str, str], Difference] = field(default_factory=dict)
     runs: Mapping[str, tuple[EvaluatedRun, ...]] = field(default_factory=dict)
+    scenario: ScenarioFile | None = None
     labels_per_block: int | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -100,15 +104,17 @@ def read_study(results: Path, name: str) -> Study:
     folder, problems = ResultsFolder(results).study(name), list[Problem]()
     report = _report(folder, problems)
     trials, attributes = _trials(folder, name, report, problems)
-    per_block = _labels_per_block(trials)
+    scenario = _scenario(folder, problems)
+    per_block = _labels_per_block(trials) if scenario is None else scenario.labels_per_block
     board: dict[str, Any] = {}
     try:
         board = _board(folder, report)
     except FileError as error:
         problems.append(Problem(f"studies/{name}/{folder.leaderboard.name}", f"is damaged ({error})"))
     return Study(
-        name, folder, trials, report, attributes, **board, labels_per_block=per_block, problems=tuple(problems)
-    )
+        name, folder, trials, report, attributes, **board, scenario=scenario, labels_per_block=per_block,
+        problems=tuple(problems),
+    )  # fmt: skip
 
 
 def _report(folder: StudyFolder, problems: list[Problem]) -> StudyReport | None:
@@ -118,6 +124,19 @@ def _report(folder: StudyFolder, problems: list[Problem]) -> StudyReport | None:
         return None
     except FileError as error:
         problems.append(Problem(f"studies/{folder.name}/{folder.report.name}", str(error)))
+        return None
+
+
+def _scenario(folder: StudyFolder, problems: list[Problem]) -> ScenarioFile | None:
+    path = folder.scenario
+    if stamp(path) == (0, 0) and not path.is_symlink():
+        return None
+    try:
+        if path.is_symlink() or stamp(path)[1] > MAX_SCENARIO_BYTES:
+            raise ScenarioError("is a link, or too large")
+        return ScenarioFile.read(str(path))[0]
+    except ScenarioError as error:
+        problems.append(Problem(f"studies/{folder.name}/{path.name}", reason(str(error).replace(str(path), path.name))))
         return None
 
 

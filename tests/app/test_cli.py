@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from runners.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
 
@@ -155,6 +156,9 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     write(tmp_path, labels_per_block=8)
     other = tuition(*arguments)
     assert other.returncode == 2 and "give this one another --study name" in other.stderr
+    assert "labels_per_block: 8, was 4" in other.stderr and len(other.stderr.strip().splitlines()) == 1
+    kept = Scenario.load(str(folder / "scenario.yaml"))
+    assert kept.sha256 == report["scenario_sha256"] and kept.file.labels_per_block == 4
 
 
 def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_a_study_of_another_scenario_is_refused(tuition: Command, tmp_path: Path
     path.write_text(path.read_text().replace("max_opd: 1", "max_opd: 2"))
     result = tuition("search", *SCENARIO, "--trials", "4", "--study", "old", "--mix-versions")
     assert result.returncode == 2 and "study 'old'" in result.stderr
+    assert "which fields differ is unknown: an earlier version began the study" in result.stderr
+
+
+def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlier: Path, tmp_path: Path) -> None:
+    search = ("search", *SCENARIO, "--trials", "4", "--test-seeds", "0", "--study", "old", "--mix-versions")
+    assert tuition(*search).returncode == 0 and (earlier / "studies" / "old" / "scenario.yaml").is_file()
+    path = tmp_path / "scenario.yaml"
+    path.write_text(path.read_text().replace("max_opd: 1", "max_opd: 2"))
+    result = tuition(*search)
+    assert result.returncode == 2 and "search.max_opd: 2, was 1; give this one another" in result.stderr
 
 
 def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.suites.dapo_math import AFTER, BEFORE
+from planner.drift import describe_drift
 from runners.scenario import Scenario, ScenarioError
 from runners.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
 from runners.sources import HubError
@@ -152,6 +154,58 @@ def test_identity_covers_content_and_not_prose_or_paths(scenario_file: dict[str,
     assert load({**scenario_file, "description": "other words"}).sha256 == first
     assert load(_set(yaml.safe_load(yaml.safe_dump(scenario_file)), "stages.opd.learning_rate", 2e-3)).sha256 != first
     assert load(_set(scenario_file, "labels.count", 12)).sha256 != first
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "drift"),
+    [
+        ("stages.opd.steps", 3, "stages.opd.steps: 3, was 2"),
+        ("stages.student_rl.kl_coef", 0.5, "stages.student_rl.kl_coef: 0.5, was 0.0"),
+        ("labels.count", 12, "labels.count: 12, was 16"),
+        ("labels_per_block", 8, "labels_per_block: 8, was 4"),
+        ("prompts.count", 20, "prompts.count: 20, was "),
+        ("validation.problems.count", 4, "validation.count: 4, was "),
+        ("test.samples", 3, "test.samples: 3, was "),
+        ("prompt_suffix", " Think.", "prompt_suffix: Think., was "),
+        ("template", {"enable_thinking": False}, "template.enable_thinking: false, was not set"),
+        ("decoding.temperature", 0.5, "decoding.temperature: 0.5, was 1.0"),
+        ("search.max_opd", 3, "search.max_opd: 3, was "),
+        ("hardware", {"generation_batch": 64}, "hardware.generation_batch: 64, was 256"),
+        ("student", {"path": str(BUILT_IN / "micro" / "teacher")}, "student: "),
+    ],
+)
+def test_every_part_of_the_identity_has_a_name(
+    scenario_file: dict[str, Any], load: Load, key: str, value: Any, drift: str
+) -> None:
+    before = load(scenario_file)
+    after = load(_set(yaml.safe_load(yaml.safe_dump(scenario_file)), key, value))
+    found = describe_drift(after.fields, before.fields)
+    assert before.sha256 != after.sha256 and any(line.startswith(drift) for line in found), found
+    assert {line.split(":")[0].split(".")[0] for line in found} == {key.split(".")[0]}
+
+
+def test_a_scenario_that_is_kept_elsewhere_is_the_same(
+    scenario_file: dict[str, Any], load: Load, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    rows = [{"id": i, "problem": f"What is {i} squared?", "answer": str(i * i)} for i in range(8)]
+    (tmp_path / "own" / "labels.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    shutil.copytree(BUILT_IN / "micro" / "student", tmp_path / "own" / "student")
+    scenario = load({**scenario_file, "labels": {"jsonl": "own/labels.jsonl"}, "student": {"path": "own/student"}})
+    kept = tmp_path / "results" / "studies" / "s" / "scenario.yaml"
+    scenario.keep(kept, "mine.yaml\n- not YAML")
+    again = Scenario.load(str(kept))
+    assert (again.sha256, again.name, again.fields) == (scenario.sha256, scenario.name, scenario.fields)
+    assert again.labels == scenario.labels and kept.read_text().startswith("# Scenario of this study, read from 'mine.")
+
+
+@pytest.mark.parametrize("name", built_in_scenarios())
+def test_a_built_in_scenario_is_read_again_as_it_was(name: str, tmp_path: Path) -> None:
+    file, folder = ScenarioFile.read(name)
+    (tmp_path / "kept.yaml").write_text(file.text(folder))
+    again, _ = ScenarioFile.read(str(tmp_path / "kept.yaml"))
+    assert again.text(tmp_path) == file.text(folder)
+    assert again.stages == file.stages and again.hardware == file.hardware and again.search == file.search
 
 
 def test_variables_of_the_chat_template_are_content(scenario_file: dict[str, Any], load: Load) -> None:

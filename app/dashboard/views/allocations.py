@@ -28,7 +28,7 @@ def show(view: View) -> None:
     if frame.empty:
         st.info("The study holds no trial yet.")
         return
-    chosen = _filtered(frame)
+    chosen = _filtered(view.study, frame)
     st.caption(
         f"{words.whole(len(chosen), 'trial')} of {len(frame):,}. Scores are validation scores, which chose the splits "
         "and flatter the best; errors are over problems. Pick rows to compare them."
@@ -53,12 +53,13 @@ def prepared(study: Study) -> pd.DataFrame:
     return frame
 
 
-def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
+def _filtered(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     with columns[0]:
         text = search_text("Search in allocations", "find")
     with columns[1]:
-        teachers = sorted({name for name in frame["teacher"] if isinstance(name, str)})
+        proposed = sorted({name for name in frame["teacher"] if isinstance(name, str)})
+        teachers = proposed if study.scenario is None else list(study.scenario.teachers)
         teacher = choose("Teacher", "teacher", [ALL, "none", *teachers])
     with columns[2]:
         sort = choose("Sort by", "sort", list(SORTS))

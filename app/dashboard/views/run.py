@@ -185,8 +185,9 @@ def _log(study: Study, item: Item) -> None:
 
 def _repeat(view: View, study: Study, item: Item, chain: Chain[Block] | None, seed: int | None) -> None:
     st.subheader("To repeat it")
-    scenario = "SCENARIO" if study.report is None else study.report.scenario
-    command = ["tuition", "run", item.allocation, "--scenario", scenario]
+    name = "SCENARIO" if study.report is None else study.report.scenario
+    scenario = name if study.scenario is None else study.folder.scenario
+    command = ["tuition", "run", item.allocation, "--scenario", str(scenario)]
     st.code(shlex.join([*command, *([] if seed is None else ["--seed", str(seed)])]), language=None, wrap_lines=True)
     if study.report is not None and study.report.command is not None:
         st.caption("The study's own command:")

@@ -11,7 +11,10 @@ from optuna.trial import TrialState, create_trial
 from app.dashboard import charts
 from app.dashboard.main import PAGES
 from app.dashboard.prepare import prepare
+from app.dashboard.studies import read_study
+from benchmarks.results_folder import ResultsFolder
 from planner.study import open_study
+from runners.scenario_file import BUILT_IN
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 
 
@@ -108,6 +111,23 @@ def test_a_run_shows_samples_log_and_command(made: Path, show: Open) -> None:
         f"tuition run '{HALF}' --scenario made --seed 0"
     )
     assert not show("run", made, run="#0", part="Curves").exception
+
+
+def test_pages_read_the_scenario_that_the_study_keeps(own: Path, show: Open) -> None:
+    kept = ResultsFolder(own).study(STUDY).scenario
+    shutil.copy(BUILT_IN / "micro.yaml", kept)
+    assert show("run", own, run="#1", part="Log and versions").code[0].value == (
+        f"tuition run '{HALF}' --scenario {kept} --seed 0"
+    )
+    study = read_study(own, STUDY)
+    assert study.scenario is not None and study.labels_per_block == study.scenario.labels_per_block == 6
+    assert show("allocations", own).selectbox(key="teacher").options == ["all", "none", "big"]
+    kept.write_text("name: [")
+    said = text(show("run", own, run="#1"))
+    assert "scenario.yaml" in said and str(own) not in said
+    kept.unlink()
+    kept.symlink_to(BUILT_IN / "micro.yaml")
+    assert "is a link" in text(show("decision", own))
 
 
 def test_the_tree_says_what_reuse_saved(made: Path, show: Open) -> None:
