@@ -6,13 +6,13 @@ cost of the route that it is compared with. Results lie in `<results>/studies/<s
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.accounts import block_costs
 from app.channel import logged
+from app.configuration import RunConfiguration
 from app.direct_compute import extended, foreseen_replay, match_compute
 from app.evaluation import Entry, evaluate, merge_entries, ordinary, test_seeds, train_in_workers
 from app.interrupts import Interrupts
@@ -24,13 +24,11 @@ from app.study_report import BaselinesReport, SearchReport, read_report, write_r
 from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import FileError, write_json
-from benchmarks.results_folder import ResultsFolder
 from planner.allocation import Allocation, AllocationError
 from planner.cost import missing_blocks
 from planner.route import Block, compile_route
 from planner.stages import STAGE, Role
 from planner.study import StudyError
-from runners.engine import LocalEngine
 from runners.scenario import Scenario
 
 
@@ -38,16 +36,12 @@ from runners.scenario import Scenario
 class BaselinesRequest:
     """What the command line asks for."""
 
-    scenario: str
+    run: RunConfiguration
     num_seeds: int
-    results: Path
     study: str | None
     only: tuple[str, ...]
     compute_of: str
     finalists_of: str | None
-    mix_versions: bool
-    quiet: bool
-    workers: int
 
 
 @dataclass(frozen=True)
@@ -61,35 +55,28 @@ class _Chosen:
 
 def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
     """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
-    scenario = Scenario.load(request.scenario)
+    scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
     name = _study_name(request, scenario)
-    folder = ResultsFolder(request.results).study(name)
+    folder = request.run.folder.study(name)
     if folder.database.exists():
-        raise StudyError(f"{name!r} is a search in {request.results}: give the baselines another --study name")
-    scenario.keep(folder.scenario, request.scenario)
+        raise StudyError(f"{name!r} is a search in {request.run.results}: give the baselines another --study name")
+    scenario.keep(folder.scenario, request.run.scenario)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
-    worked = (request.scenario, request.results, request.mix_versions)
     log = folder.log("baselines")
-    with Reporter(request.quiet) as reporter, logged(log, reporter):
-        if request.workers > 1:
-            train_in_workers(*worked, entries, seeds, name, request.workers, log, reporter)
+    with Reporter(request.run.quiet) as reporter, logged(log, reporter):
+        if request.run.workers > 1:
+            train_in_workers(request.run, entries, seeds, name, log, reporter)
         with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
             reporter.check = interrupts.check
-
-            def engine_of(form: Scenario) -> LocalEngine:
-                engine = LocalEngine(form, request.results, reporter.hear, request.mix_versions)
-                return engines.enter_context(closing(engine))
-
-            engine = engine_of(scenario)
+            engine = engines.enter_context(request.run.open_engine(scenario, reporter))
             if chosen.compared is not None:
-                kept = folder.direct_compute
-                match = match_compute(
-                    engine, *worked, name, chosen.compared, seeds, kept, request.workers, log, reporter
-                )
+                match = match_compute(engine, request.run, folder, chosen.compared, seeds, log, reporter)
                 entries.insert(1, match.entry())
-            shuffled = engine_of(ordinary(scenario)) if any(entry.shuffled for entry in entries) else None
-            ranked, meta, test = evaluate(engine, scenario, name, entries, seeds, reporter, shuffled)
+            shuffled = None
+            if any(entry.shuffled for entry in entries):
+                shuffled = engines.enter_context(request.run.open_engine(ordinary(scenario), reporter))
+            ranked, meta, test = evaluate(engine, name, entries, seeds, reporter, shuffled)
     document = {
         **to_json(ranked, meta),
         **test.model_dump(mode="json", include={"intervals", "pairwise"}),
@@ -135,7 +122,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
     """
     if request.finalists_of is None:
         return [], 0
-    path = ResultsFolder(request.results).study(request.finalists_of).report
+    path = request.run.folder.study(request.finalists_of).report
     try:
         report = read_report(path)
         if not isinstance(report, SearchReport):
@@ -154,7 +141,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
         ]
     except FileNotFoundError:
         raise BaselineError(
-            f"--finalists-of {request.finalists_of!r}: no search of this name in {request.results}"
+            f"--finalists-of {request.finalists_of!r}: no search of this name in {request.run.results}"
         ) from None
     except (FileError, AllocationError, KeyError) as error:
         raise BaselineError(
@@ -162,7 +149,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
         ) from None
     if report.scenario_sha256 != scenario.sha256:
         raise BaselineError(
-            f"--finalists-of {request.finalists_of!r}: its scenario is not {request.scenario!r} as it is now"
+            f"--finalists-of {request.finalists_of!r}: its scenario is not {request.run.scenario!r} as it is now"
         )
     if not finalists:
         raise BaselineError(
@@ -190,9 +177,9 @@ def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str
 
 def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
     """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
-    scenario = Scenario.load(request.scenario)
+    scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
-    store = find_store(request.results)
+    store = find_store(request.run.results)
     costs, state = block_costs(scenario, store), block_states(store)
     blocks = scenario.recipe.num_label_blocks
     one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario

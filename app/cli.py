@@ -116,6 +116,7 @@ def search(
     if dry_run:
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
+    from app.configuration import RunConfiguration
     from app.progress import print_json
     from app.report import show_search
     from app.search import SearchRequest, run_search
@@ -126,22 +127,9 @@ def search(
     silence_libraries()
     start_tracking(track, ResultsFolder(results).tracking)
     limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
-    result = run_search(
-        SearchRequest(
-            scenario,
-            results,
-            study_name(study),
-            seed,
-            limits,
-            sampler,
-            storage,
-            test_seeds,
-            mix_versions,
-            quiet,
-            workers,
-            None if max_store is None else parse_size(max_store),
-        )
-    )
+    limit_bytes = None if max_store is None else parse_size(max_store)
+    configuration = RunConfiguration(scenario, results, mix_versions, workers, limit_bytes, quiet)
+    result = run_search(SearchRequest(configuration, study_name(study), seed, limits, sampler, storage, test_seeds))
     if json:
         print_json(result.report.document())
     else:
@@ -171,6 +159,7 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Train one allocation with one seed and score it."""
+    from app.configuration import RunConfiguration
     from app.progress import print_json
     from app.report import show_run
     from app.single import run_single
@@ -180,7 +169,7 @@ def run(
     silence_libraries()
     confirm_trust(trust_remote_code)
     start_tracking(track, ResultsFolder(results).tracking)
-    document = run_single(scenario, allocation, seed, results, test, mix_versions, quiet)
+    document = run_single(RunConfiguration(scenario, results, mix_versions, quiet=quiet), allocation, seed, test)
     print_json(document) if json else show_run(document)
 
 
@@ -214,6 +203,7 @@ def baselines(
     All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
     """
     from app.baselines import BaselinesRequest, plan_baselines, run_baselines
+    from app.configuration import RunConfiguration
     from app.progress import print_json
     from app.report import show_baselines_plan, show_leaderboard
     from runners.sources import confirm_trust
@@ -221,16 +211,12 @@ def baselines(
 
     silence_libraries()
     request = BaselinesRequest(
-        scenario,
+        RunConfiguration(scenario, results, mix_versions, workers, quiet=quiet),
         seeds,
-        results,
         study_name(study),
         tuple(only or ()),
         compute_of,
         study_name(finalists_of),
-        mix_versions,
-        quiet,
-        workers,
     )
     confirm_trust(trust_remote_code)
     if not dry_run:
@@ -253,12 +239,13 @@ def shuffled(
     quiet: QuietOption = False,
 ) -> None:
     """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
+    from app.configuration import RunConfiguration
     from app.progress import print_json
     from app.report import show_shuffled
     from app.shuffled import compare_shuffled
 
     silence_libraries()
-    document = compare_shuffled(scenario, seeds, results, quiet)
+    document = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)
     print_json(document) if json else show_shuffled(document)
 
 

@@ -9,7 +9,6 @@ Simplified: scoring the validation suite is charged to no route, so it is not ch
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
@@ -18,11 +17,13 @@ from statistics import fmean
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.channel import Channel, logged
+from app.configuration import RunConfiguration
 from app.evaluation import Entry
 from app.progress import Reporter
 from app.workers import Remote, run_workers
 from benchmarks.baselines import DIRECT_COMPUTE
 from benchmarks.records import correct_PK, write_json
+from benchmarks.results_folder import StudyFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.cost import BlockCosts
@@ -114,20 +115,16 @@ def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation)
 
 def match_compute(
     engine: LocalEngine,
-    scenario_name: str,
-    results: Path,
-    mix_versions: bool,
-    study: str,
+    run: RunConfiguration,
+    folder: StudyFolder,
     compared: Entry,
     seeds: Sequence[int],
-    path: Path,
-    workers: int,
     log: Path,
     reporter: Reporter,
 ) -> ComputeMatch:
-    """The match with `compared`, from the file at `path` if it is of this command, else trained now and kept there."""
-    scenario = engine.scenario
-    kept = _load(path, reporter)
+    """The match with `compared`: the one that the study keeps if it is of this command, else trained now and kept."""
+    scenario, study = engine.scenario, folder.name
+    kept = _load(folder.direct_compute, reporter)
     wanted = (scenario.sha256, tuple(seeds), str(compared.allocation), compared.name)
     if kept and (kept.scenario_sha256, kept.seeds, kept.compared_allocation, kept.compared) == wanted:
         return kept
@@ -135,7 +132,7 @@ def match_compute(
         engine.run(compile_route(compared.allocation, scenario.recipe, seed), study).gpu_seconds_full for seed in seeds
     )
     blocks = scenario.recipe.num_label_blocks
-    arguments = (scenario_name, results, mix_versions, tuple(seeds), study, log)
+    arguments = (run, tuple(seeds), study, log)
     replay = 0
     costs = _costs(engine, study, seeds, replay)
     while (reached := fmean(cost[-1] for cost in costs)) < target:
@@ -143,8 +140,9 @@ def match_compute(
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
         replay += ceil((target - reached) / price)
         reporter.say(f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds; on to {replay} replay blocks")
-        if workers > 1:
-            run_workers(min(workers, len(seeds)), chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
+        if run.workers > 1:
+            workers = min(run.workers, len(seeds))
+            run_workers(workers, chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
         costs = _costs(engine, study, seeds, replay)
     length = chain_length(costs, target)
     scores = [
@@ -152,7 +150,7 @@ def match_compute(
         for seed in seeds
     ]
     match = choose_match(scenario.sha256, seeds, compared, target, blocks, costs, scores)
-    write_json(match.model_dump(mode="json"), path)
+    write_json(match.model_dump(mode="json"), folder.direct_compute)
     return match
 
 
@@ -229,18 +227,11 @@ def candidate_scores(engine: LocalEngine, route: Route, study: str, channel: Cha
 
 
 def chain_worker(
-    scenario_name: str,
-    results: Path,
-    mix_versions: bool,
-    seeds: Sequence[int],
-    study: str,
-    log: Path,
-    replay: int,
-    remote: Remote,
+    run: RunConfiguration, seeds: Sequence[int], study: str, log: Path, replay: int, remote: Remote
 ) -> None:
     """One worker's part of the chains of all seeds, trained and scored on validation."""
-    scenario = Scenario.load(scenario_name)
-    with logged(log, remote), closing(LocalEngine(scenario, results, remote.hear, mix_versions)) as engine:
+    scenario = run.load_scenario()
+    with logged(log, remote), run.open_engine(scenario, remote) as engine:
         for number in remote.tasks():
             allocation = extended(scenario.recipe.num_label_blocks, replay)
             route = compile_route(allocation, scenario.recipe, seeds[number])

@@ -4,8 +4,8 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from app.channel import logged
+from app.configuration import RunConfiguration
 from app.progress import Reporter
 from app.provenance import CODE_VERSION, command_line
 from app.study_report import EvaluatedBlocks, EvaluatedRun, EvaluatedScenario, Evaluation, Pair
@@ -20,7 +21,7 @@ from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
 from benchmarks.records import RecordError, correct_PK
-from benchmarks.statistics import paired_difference, score_interval, score_over_seeds, seed_interval
+from benchmarks.statistics import Difference, paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control
 from planner.route import Recipe, Route, compile_route
 from planner.stages import STAGES
@@ -101,15 +102,7 @@ def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry
 
 
 def train_in_workers(
-    scenario_name: str,
-    results: Path,
-    mix_versions: bool,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    study: str,
-    workers: int,
-    log: Path,
-    reporter: Reporter,
+    run: RunConfiguration, entries: Sequence[Entry], seeds: Sequence[int], study: str, log: Path, reporter: Reporter
 ) -> None:
     """Train and score all entries on all seeds in worker processes; `evaluate` then finds everything in the store.
 
@@ -117,39 +110,41 @@ def train_in_workers(
     """
     # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
     tasks = [(entry, seed) for entry in entries for seed in seeds]
-    reporter.hear(PhaseBegan(title=f"test in {workers} workers", done=0, total=len(tasks)))
-    arguments = (scenario_name, results, mix_versions, tasks, study, log)
-    run_workers(workers, test_worker, arguments, reporter, num_tasks=len(tasks))
+    reporter.hear(PhaseBegan(title=f"test in {run.workers} workers", done=0, total=len(tasks)))
+    run_workers(run.workers, test_worker, (run, tasks, study, log), reporter, num_tasks=len(tasks))
 
 
 def test_worker(
-    scenario_name: str,
-    results: Path,
-    mix_versions: bool,
-    tasks: Sequence[tuple[Entry, int]],
-    study: str,
-    log: Path,
-    remote: Remote,
+    run: RunConfiguration, tasks: Sequence[tuple[Entry, int]], study: str, log: Path, remote: Remote
 ) -> None:
     """One worker's part of a test."""
-    scenario = Scenario.load(scenario_name)
+    scenario = run.load_scenario()
     with logged(log, remote), ExitStack() as stack:
-        engine = stack.enter_context(closing(LocalEngine(scenario, results, remote.hear, mix_versions)))
+        engine = stack.enter_context(run.open_engine(scenario, remote))
         shuffled = None
         if any(entry.shuffled for entry, _ in tasks):
-            shuffled = stack.enter_context(closing(LocalEngine(ordinary(scenario), results, remote.hear, mix_versions)))
+            shuffled = stack.enter_context(run.open_engine(ordinary(scenario), remote))
         for number in remote.tasks():
             entry, seed = tasks[number]
             used = _engine_of(entry, engine, shuffled)
-            run = used.run(entry.route(used.scenario.recipe, seed), study)
-            used.score(run.route.final, "test", study)
+            done = used.run(entry.route(used.scenario.recipe, seed), study)
+            used.score(done.route.final, "test", study)
             name, result = f"{entry.name} (seed {seed})", "trained and scored"
             remote.hear(RunDone(name=name, result=result, done=number + 1, total=len(tasks)))
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """An entry's training runs, seed by seed, with their score keys and their outcomes (problems, samples)."""
+
+    entry: Entry
+    runs: list[RouteRun] = field(default_factory=list)
+    scores: list[str] = field(default_factory=list)
+    outcomes: list[Any] = field(default_factory=list)
+
+
 def evaluate(
     engine: LocalEngine,
-    scenario: Scenario,
     study: str,
     entries: Sequence[Entry],
     seeds: Sequence[int],
@@ -161,42 +156,10 @@ def evaluate(
     `shuffled` is an engine of the `ordinary` scenario, for the entries that need one.
     Returns the ranked rows, what they share, and an account of the runs.
     """
-    outcomes: dict[str, list[Any]] = {entry.name: [] for entry in entries}
-    expected_ids = sorted(problem.id for problem in scenario.test)
-    runs: dict[str, list[RouteRun]] = {entry.name: [] for entry in entries}
-    scores: dict[str, list[str]] = {entry.name: [] for entry in entries}
-    total, done = len(entries) * len(seeds), 0
-    reporter.hear(PhaseBegan(title=f"test on {scenario.suite_name('test')}", done=0, total=total))
-    for seed in seeds:
-        for entry in entries:
-            used = _engine_of(entry, engine, shuffled)
-            run = used.run(entry.route(used.scenario.recipe, seed), study)
-            scored = used.score(run.route.final, "test", study)
-            table = scored.table
-            outcomes[entry.name].append(outcomes_of(table, expected_ids))
-            runs[entry.name].append(run)
-            scores[entry.name].append(scored.key)
-            done += 1
-            name, result = f"{entry.name} (seed {seed})", f"test {table['correct'].mean():.1%}"
-            reporter.hear(RunDone(name=name, result=result, done=done, total=total))
-            reporter.check()
-    rows = [
-        Row(
-            name=entry.name,
-            allocation=str(entry.allocation),
-            kind="finalist" if entry.finalist else "baseline",
-            score=score_over_seeds(outcomes[entry.name]),
-            difference=None
-            if entry.name == REFERENCE
-            else paired_difference(outcomes[entry.name], outcomes[REFERENCE]),
-            selected_validation=entry.selected_validation,
-            labels_trained=runs[entry.name][0].labels.labels_trained,
-            gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in runs[entry.name]]),
-            seeds=tuple(seeds),
-            shuffled=entry.shuffled,
-        )
-        for entry in entries
-    ]
+    scenario = engine.scenario
+    tested = _train_and_score(engine, study, entries, seeds, reporter, shuffled)
+    outcomes = {one.entry.name: one.outcomes for one in tested}
+    pairwise = pairwise_differences(outcomes)
     meta = Meta(
         study=study,
         suite=scenario.suite_name("test"),
@@ -204,36 +167,83 @@ def evaluate(
         labels_validation=len(scenario.validation),
         labels_owned=engine.ledger.owned(study) + len(scenario.validation),
     )
-    pairwise = pairwise_differences(outcomes)
+    evaluation = Evaluation(
+        blocks=_evaluated_blocks(tested, reporter.trained_keys),
+        runs={one.entry.name: _evaluated_runs(one) for one in tested},
+        command=command_line(),
+        code_version=CODE_VERSION,
+        versions=engine.trainer.versions,
+        scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
+        accelerator=_accelerators(scenario, tested),
+        intervals={name: score_interval(several) for name, several in outcomes.items()},
+        pairwise=_pairs(outcomes, pairwise),
+    )
+    return rank_rows([_row(one, outcomes[REFERENCE]) for one in tested], pairwise), meta, evaluation
+
+
+def _train_and_score(
+    engine: LocalEngine,
+    study: str,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    reporter: Reporter,
+    shuffled: LocalEngine | None,
+) -> list[_Tested]:
+    suite, expected_ids = engine.scenario.suite_name("test"), sorted(problem.id for problem in engine.scenario.test)
+    tested = [_Tested(entry) for entry in entries]
+    total, done = len(entries) * len(seeds), 0
+    reporter.hear(PhaseBegan(title=f"test on {suite}", done=0, total=total))
+    for seed in seeds:
+        for one in tested:
+            used = _engine_of(one.entry, engine, shuffled)
+            run = used.run(one.entry.route(used.scenario.recipe, seed), study)
+            scored = used.score(run.route.final, "test", study)
+            one.runs.append(run)
+            one.scores.append(scored.key)
+            one.outcomes.append(outcomes_of(scored.table, expected_ids))
+            done += 1
+            name, result = f"{one.entry.name} (seed {seed})", f"test {scored.table['correct'].mean():.1%}"
+            reporter.hear(RunDone(name=name, result=result, done=done, total=total))
+            reporter.check()
+    return tested
+
+
+def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
+    """A row of the leaderboard; `reference` holds the outcomes of direct GRPO."""
+    entry = tested.entry
+    return Row(
+        name=entry.name,
+        allocation=str(entry.allocation),
+        kind="finalist" if entry.finalist else "baseline",
+        score=score_over_seeds(tested.outcomes),
+        difference=None if entry.name == REFERENCE else paired_difference(tested.outcomes, reference),
+        selected_validation=entry.selected_validation,
+        labels_trained=tested.runs[0].labels.labels_trained,
+        gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in tested.runs]),
+        seeds=tuple(run.route.seed for run in tested.runs),
+        shuffled=entry.shuffled,
+    )
+
+
+def _pairs(outcomes: Mapping[str, Sequence[Any]], pairwise: Mapping[tuple[str, str], Difference]) -> tuple[Pair, ...]:
+    """Every pair of rows with its difference, corrected for the number of pairs."""
     adjusted = holm([difference.p_value for difference in pairwise.values()])
-    compared = [
+    return tuple(
         Pair(
             a=a,
             b=b,
             difference=difference,
             p_value_holm=p_value,
             sign_flip=sign_flip(outcomes[a], outcomes[b]),
-            these_problems=seed_interval(outcomes[a], outcomes[b]) if len(seeds) > 1 else None,
+            these_problems=seed_interval(outcomes[a], outcomes[b]) if len(outcomes[a]) > 1 else None,
         )
         for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
-    ]
-    evaluation = Evaluation(
-        blocks=_evaluated_blocks(runs, reporter.trained_keys),
-        runs={name: _evaluated_runs(several, scores[name]) for name, several in runs.items()},
-        command=command_line(),
-        code_version=CODE_VERSION,
-        versions=engine.trainer.versions,
-        scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
-        accelerator=_accelerators(scenario, runs),
-        intervals={name: score_interval(several) for name, several in outcomes.items()},
-        pairwise=tuple(compared),
     )
-    return rank_rows(rows, pairwise), meta, evaluation
 
 
-def _accelerators(scenario: Scenario, runs: Mapping[str, Sequence[RouteRun]]) -> str:
+def _accelerators(scenario: Scenario, tested: Sequence[_Tested]) -> str:
     """The devices that trained the runs' blocks, as the records of those that were still in the store name them."""
-    uses = [use for several in runs.values() for run in several for use in run.blocks]
+    uses = [use for one in tested for run in one.runs for use in run.blocks]
     names = {use.record.accelerator for use in uses if use.record is not None}
     return ", ".join(sorted(names)) or accelerator_name(scenario.device)
 
@@ -257,16 +267,16 @@ def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
     return outcomes_PK
 
 
-def _evaluated_blocks(runs: Mapping[str, Sequence[RouteRun]], trained_now: Sequence[str]) -> EvaluatedBlocks:
+def _evaluated_blocks(tested: Sequence[_Tested], trained_now: Sequence[str]) -> EvaluatedBlocks:
     """Blocks of tested runs; `trained_now` are the keys of those that this call has trained."""
-    every = [use.key for several in runs.values() for run in several for use in run.blocks]
+    every = [use.key for one in tested for run in one.runs for use in run.blocks]
     distinct = set(every)
     executed = sum(key in distinct for key in trained_now)
     return EvaluatedBlocks(requested=len(every), executed=executed, distinct=len(distinct))
 
 
-def _evaluated_runs(runs: Sequence[RouteRun], scores: Sequence[str]) -> tuple[EvaluatedRun, ...]:
-    """The runs of an entry; `scores` are their score keys, from which a leaderboard entry finds its samples."""
+def _evaluated_runs(tested: _Tested) -> tuple[EvaluatedRun, ...]:
+    """The runs of an entry, with the score keys from which a leaderboard entry finds its samples."""
     return tuple(
         EvaluatedRun(
             seed=run.route.seed,
@@ -276,5 +286,5 @@ def _evaluated_runs(runs: Sequence[RouteRun], scores: Sequence[str]) -> tuple[Ev
             gpu_seconds_full=round(run.gpu_seconds_full, 3),
             labels_trained=run.labels.labels_trained,
         )
-        for run, score in zip(runs, scores, strict=True)
+        for run, score in zip(tested.runs, tested.scores, strict=True)
     )

@@ -14,7 +14,8 @@ folders may each lose rows of the other from the table, never their own files.
 import logging
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from app.channel import Channel, logged
+from app.configuration import RunConfiguration
 from app.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
 from app.evaluation import outcomes_of
 from app.interrupts import Interrupts
@@ -52,7 +54,7 @@ from benchmarks.recorded import (
     write_table,
 )
 from benchmarks.records import write_json
-from benchmarks.results_folder import RecordingFolder, ResultsFolder
+from benchmarks.results_folder import RecordingFolder
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from runners.engine import LocalEngine, RouteRun, Scored, Suite
@@ -68,19 +70,31 @@ logger = logging.getLogger(__name__)
 Run = tuple[Allocation, int]
 
 
+@dataclass(frozen=True)
+class Tasks:
+    """Runs that are handed out together, and how far the recording is when they begin."""
+
+    runs: tuple[tuple[str, int], ...]
+    """Allocation and seed of each."""
+    recorded: int
+    done_before: int
+    """Of the recorded runs, those that were there when the command began."""
+    total: int
+
+
 class RecordingError(RuntimeError):
     """A recording that could not be completed, or is going on elsewhere; one line with the fix."""
 
 
 def run_recording(request: RecordRequest) -> dict[str, Any]:
     """Record what is missing, and describe the table."""
-    scenario = Scenario.load(request.scenario)
+    scenario = request.run.load_scenario()
     path = request.table_path(scenario)
-    folder = ResultsFolder(request.results).recording(scenario.sha256)
+    folder = request.run.folder.recording(scenario.sha256)
     before = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder), Reporter(request.quiet) as reporter, logged(folder.log, reporter):
+    with _only_one(folder), Reporter(request.run.quiet) as reporter, logged(folder.log, reporter):
         recording = _Recording(request, scenario, path, before, reporter)
         recording.record(allocations)
     return describe_table(path)
@@ -105,13 +119,13 @@ class _Recording:
     def __init__(
         self, request: RecordRequest, scenario: Scenario, path: Path, before: RecordedTable | None, reporter: Reporter
     ):
-        self.request = request
+        self.run = request.run
         self.scenario = scenario
         self.path = path
         self.before = before
         self.reporter = reporter
         self.header = header_of(scenario)
-        self.folder = ResultsFolder(request.results).recording(scenario.sha256)
+        self.folder = self.run.folder.recording(scenario.sha256)
         self.seeds = recorded_seeds(request.num_seeds)
 
     def record(self, allocations: Sequence[Allocation]) -> None:
@@ -162,22 +176,22 @@ class _Recording:
         todo = [run for run in runs if run not in done]
         if not todo:
             return
-        workers = min(self.request.workers, len(todo))
+        workers = min(self.run.workers, len(todo))
         routes = {
             seed: training_order([compile_route(a, self.scenario.recipe, seed) for a, s in todo if s == seed], workers)
             for seed in dict.fromkeys(seed for _, seed in todo)
         }
-        tasks = [(str(route.allocation), route.seed) for several in routes.values() for route in several]
-        arguments = (self.request, tasks, len(done & self.wanted), self.done_before, len(self.wanted))
+        ordered = tuple((str(route.allocation), route.seed) for several in routes.values() for route in several)
+        tasks = Tasks(ordered, len(done & self.wanted), self.done_before, len(self.wanted))
         if workers > 1:
-            run_workers(workers, record_worker, arguments, self.reporter, num_tasks=len(tasks))
+            run_workers(workers, record_worker, (self.run, tasks), self.reporter, num_tasks=len(ordered))
             return
         with (
             Interrupts(self.reporter.say) as interrupts,
-            closing(_engine(self.scenario, self.request, self.reporter)) as engine,
+            self.run.open_engine(self.scenario, self.reporter) as engine,
         ):
             self.reporter.check = interrupts.check
-            _record_tasks(engine, *arguments, range(len(tasks)), self.reporter)
+            _record_tasks(engine, self.run.max_store_bytes, tasks, range(len(ordered)), self.reporter)
 
     def extend_chain(self, seeds: Sequence[int]) -> None:
         """Replay blocks on direct GRPO until their mean cost over the seeds reaches that of the paper's rule."""
@@ -207,44 +221,26 @@ class _Recording:
                 return
 
 
-def _engine(scenario: Scenario, request: RecordRequest, channel: Channel) -> LocalEngine:
-    return LocalEngine(scenario, request.results, channel.hear, request.mix_versions)
-
-
-def record_worker(
-    request: RecordRequest,
-    tasks: Sequence[tuple[str, int]],
-    recorded: int,
-    done_before: int,
-    total: int,
-    remote: Remote,
-) -> None:
+def record_worker(run: RunConfiguration, tasks: Tasks, remote: Remote) -> None:
     """One worker's part of the runs."""
-    scenario = Scenario.load(request.scenario)
-    folder = ResultsFolder(request.results).recording(scenario.sha256)
-    with logged(folder.log, remote), closing(_engine(scenario, request, remote)) as engine:
-        _record_tasks(engine, request, tasks, recorded, done_before, total, remote.tasks(), remote)
+    scenario = run.load_scenario()
+    folder = run.folder.recording(scenario.sha256)
+    with logged(folder.log, remote), run.open_engine(scenario, remote) as engine:
+        _record_tasks(engine, run.max_store_bytes, tasks, remote.tasks(), remote)
 
 
 def _record_tasks(
-    engine: LocalEngine,
-    request: RecordRequest,
-    tasks: Sequence[tuple[str, int]],
-    recorded: int,
-    done_before: int,
-    total: int,
-    numbers: Iterator[int] | range,
-    channel: Channel,
+    engine: LocalEngine, max_store_bytes: int | None, tasks: Tasks, numbers: Iterator[int] | range, channel: Channel
 ) -> None:
     """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
     recipe = engine.scenario.recipe
-    routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks]
+    routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks.runs]
     # A longer chain of direct-compute may be wanted after these tasks.
     longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
     tips = {route.final for route in routes if route.allocation == longest}
     failures = 0
     for number in numbers:
-        text, seed = tasks[number]
+        text, seed = tasks.runs[number]
         channel.check()
         try:
             run = record_route(engine, routes[number])
@@ -257,13 +253,18 @@ def _record_tasks(
             continue
         failures = 0
         score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
-        name, done = f"{text} (seed {seed})", recorded + number + 1
         channel.hear(
-            RunDone(name=name, result=f"validation {score:.1%}", done=done, total=total, done_before=done_before)
+            RunDone(
+                name=f"{text} (seed {seed})",
+                result=f"validation {score:.1%}",
+                done=tasks.recorded + number + 1,
+                total=tasks.total,
+                done_before=tasks.done_before,
+            )
         )
-        if request.max_store_bytes is not None:
+        if max_store_bytes is not None:
             needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
-            _limit_store(request.results, request.max_store_bytes, needed, channel)
+            _limit_store(engine.results.path, max_store_bytes, needed, channel)
 
 
 def record_route(engine: LocalEngine, route: Route) -> RecordedRun:

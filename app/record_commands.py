@@ -56,6 +56,7 @@ def record(
     The table is written anew after every seed. Stopped or killed, the same command goes on where it was; with more
     seeds or routes it adds what is missing.
     """
+    from app.configuration import RunConfiguration
     from app.progress import print_json
     from app.record_plan import RecordRequest, plan_recording
     from app.report_recorded import show_recorded, show_recording_plan
@@ -64,7 +65,8 @@ def record(
 
     silence_libraries()
     limit = None if max_store is None else parse_size(max_store)
-    request = RecordRequest(scenario, seeds, routes, results, out, only_named, mix_versions, quiet, workers, limit)
+    configuration = RunConfiguration(scenario, results, mix_versions, workers, limit, quiet)
+    request = RecordRequest(configuration, seeds, routes, out, only_named)
     if dry_run:
         document = plan_recording(request)
         print_json(document) if json else show_recording_plan(document)

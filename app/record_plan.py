@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from app.accounts import block_costs
+from app.configuration import RunConfiguration
 from app.direct_compute import extended, foreseen_replay, replays_of_direct
 from app.plan import block_states, peak_disk, scoring_seconds
 from app.search import scenario_baselines
@@ -35,7 +36,7 @@ from benchmarks.recorded import (
     selected_split,
     table_bytes,
 )
-from benchmarks.results_folder import RecordingFolder, ResultsFolder
+from benchmarks.results_folder import RecordingFolder
 from planner.allocation import Allocation
 from planner.cost import BlockCosts, missing_blocks
 from planner.coverage import candidates, cover
@@ -52,20 +53,15 @@ CHOICE_SEED = 0
 class RecordRequest:
     """What the command line asks for."""
 
-    scenario: str
+    run: RunConfiguration
     num_seeds: int
     num_routes: int
-    results: Path
     out: Path | None
     only_named: bool
-    mix_versions: bool
-    quiet: bool
-    workers: int
-    max_store_bytes: int | None
 
     def table_path(self, scenario: Scenario) -> Path:
         """Where the table lies."""
-        return self.out or ResultsFolder(self.results).recorded_table(scenario.name)
+        return self.out or self.run.folder.recorded_table(scenario.name)
 
 
 def scenario_label(scenario: Scenario) -> str:
@@ -206,16 +202,16 @@ def _trained_teacher(route: Route) -> tuple[str, str]:
 
 def plan_recording(request: RecordRequest) -> dict[str, Any]:
     """Price a recording before it runs: routes, blocks, seconds, disk, bytes of the table. Writes nothing."""
-    scenario = Scenario.load(request.scenario)
+    scenario = request.run.load_scenario()
     path = request.table_path(scenario)
     table = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, table)
     seeds = recorded_seeds(request.num_seeds)
     wanted = [compile_route(a, scenario.recipe, seed) for seed in seeds for a in allocations]
-    recorded = [*(table.runs if table else ()), *read_rows(ResultsFolder(request.results).recording(scenario.sha256))]
+    recorded = [*(table.runs if table else ()), *read_rows(request.run.folder.recording(scenario.sha256))]
     done = {(run.allocation, run.seed): run for run in recorded}
     todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
-    store = find_store(request.results)
+    store = find_store(request.run.results)
     costs = block_costs(scenario, store)
     missing: dict[str, Block] = {}
     for route in todo:

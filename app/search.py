@@ -7,7 +7,6 @@ Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `lo
 import logging
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from app.accounts import make_report
 from app.channel import Channel, logged
+from app.configuration import RunConfiguration
 from app.evaluation import Entry, evaluate, merge_entries, test_seeds, train_in_workers
 from app.interrupts import Interrupts
 from app.liveness import alive, is_alive
@@ -27,7 +27,7 @@ from app.workers import Remote, run_workers
 from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
 from benchmarks.leaderboard import plot, to_json
 from benchmarks.records import correct_PK, finite, write_json
-from benchmarks.results_folder import ResultsFolder, StudyFolder
+from benchmarks.results_folder import StudyFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
@@ -44,18 +44,13 @@ from runners.scenario_file import ScenarioFile
 class SearchRequest:
     """What the command line asks for."""
 
-    scenario: str
-    results: Path
+    run: RunConfiguration
     study: str | None
     seed: int
     limits: StudyLimits
     sampler: str
     storage: str | None
     num_test_seeds: int
-    mix_versions: bool
-    quiet: bool
-    workers: int = 1
-    max_store_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,33 +64,29 @@ class SearchResult:
 def run_search(request: SearchRequest) -> SearchResult:
     """Search, then test. Everything that was done before is reused; a second call trains nothing."""
     started = time.monotonic()
-    scenario = Scenario.load(request.scenario)
+    scenario = request.run.load_scenario()
     name = request.study or f"{scenario.name}-seed{request.seed}"
-    folder = ResultsFolder(request.results).study(name)
+    folder = request.run.folder.study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
-    scenario.keep(folder.scenario, request.scenario)
-    with Reporter(request.quiet) as reporter:
+    scenario.keep(folder.scenario, request.run.scenario)
+    with Reporter(request.run.quiet) as reporter:
         _announce(scenario, reporter)
         _search(study, scenario, request, folder, reporter)
         entries = _entries(study, scenario)
-        if request.num_test_seeds and request.workers > 1:
-            tested = (entries, test_seeds(request.seed, request.num_test_seeds), name)
-            log = folder.log("test")
+        seeds, log = test_seeds(request.seed, request.num_test_seeds), folder.log("test")
+        if seeds and request.run.workers > 1:
             with logged(log, reporter):
-                train_in_workers(
-                    request.scenario, request.results, request.mix_versions, *tested, request.workers, log, reporter
-                )
-        with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
+                train_in_workers(request.run, entries, seeds, name, log, reporter)
+        with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_report(report, folder.report)
-            if request.num_test_seeds:
-                with logged(folder.log("test"), reporter):
-                    seeds = test_seeds(request.seed, request.num_test_seeds)
-                    ranked, meta, test = evaluate(engine, scenario, name, entries, seeds, reporter)
+            if seeds:
+                with logged(log, reporter):
+                    ranked, meta, test = evaluate(engine, name, entries, seeds, reporter)
                 leaderboard = to_json(ranked, meta)
                 report = report.model_copy(update={"leaderboard": leaderboard, "test": test})
                 write_json(leaderboard, folder.leaderboard)
@@ -103,11 +94,6 @@ def run_search(request: SearchRequest) -> SearchResult:
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
         write_report(report, folder.report)
     return SearchResult(report, folder)
-
-
-def open_engine(scenario: Scenario, request: SearchRequest, channel: Channel) -> closing[LocalEngine]:
-    """An engine on the request's results folder, closed at the end of a `with`."""
-    return closing(LocalEngine(scenario, request.results, channel.hear, request.mix_versions))
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:
@@ -165,10 +151,10 @@ def _search(
     reporter.hear(PhaseBegan(title=title, done=_finished(study), total=request.limits.trials))
     with FileLock(folder.opening_lock):
         _queue_first(study, scenario, request)
-    if request.workers > 1:
-        run_workers(request.workers, search_worker, (request, study.study_name), reporter)
+    if request.run.workers > 1:
+        run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
         return
-    with Interrupts(reporter.say) as interrupts, open_engine(scenario, request, reporter) as engine:
+    with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
         reporter.check = interrupts.check
         _work_on(study, scenario, engine, request, folder, reporter)
 
@@ -188,10 +174,10 @@ def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation
 
 def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     """One worker's part of a search: trials of the shared study until its limit is reached."""
-    scenario = Scenario.load(request.scenario)
-    folder = ResultsFolder(request.results).study(name)
+    scenario = request.run.load_scenario()
+    folder = request.run.folder.study(name)
     study = _open(request, scenario, name, folder)
-    with open_engine(scenario, request, remote) as engine:
+    with request.run.open_engine(scenario, remote) as engine:
         _work_on(study, scenario, engine, request, folder, remote)
 
 
@@ -221,8 +207,8 @@ def _work_on(
         channel.hear(
             RunDone(name=name, result=_result(trial), done=_finished(study), total=total, done_before=done_before)
         )
-        if request.max_store_bytes is not None:
-            _limit_store(study, scenario, request, request.max_store_bytes, channel)
+        if request.run.max_store_bytes is not None:
+            _limit_store(study, scenario, request, request.run.max_store_bytes, channel)
         channel.check()
 
     locks = folder.workers
@@ -246,7 +232,7 @@ def _limit_store(
     """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
     compile_it = _compile(scenario, request)
     leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in finalists(study)]
-    plan = limit_store(request.results, limit_bytes, {block.key for route in leading for block in route.blocks})
+    plan = limit_store(request.run.results, limit_bytes, {block.key for route in leading for block in route.blocks})
     if plan is None:
         return
     freed = plan.store_bytes - plan.bytes_after

@@ -6,23 +6,20 @@ number of updates, and compared on the test suite. The ordinary run is the same 
 labels and all steps, so no other code trains it.
 """
 
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from app.channel import logged
+from app.configuration import RunConfiguration
 from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.provenance import command_line
 from app.study_report import ShuffledComparison, ShuffledReport, write_report
-from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from planner.stages import STAGE
-from runners.engine import LocalEngine
 from runners.events import PhaseBegan, RunDone
 from runners.scenario import Scenario
 
@@ -37,17 +34,17 @@ def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:
     return replace(route, blocks=trained, final=trained[-1].key)
 
 
-def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: bool) -> dict[str, Any]:
+def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> dict[str, Any]:
     """Blocked minus shuffled, for the student and for the default teacher; a JSON-able account."""
-    blocked = Scenario.load(scenario_name)
+    blocked = configuration.load_scenario()
     shuffled = ordinary(blocked)
     seeds = test_seeds(0, num_seeds)
     ids = sorted(problem.id for problem in blocked.test)
-    folder = ResultsFolder(results).study(f"{blocked.name}-shuffled")
+    folder = configuration.folder.study(f"{blocked.name}-shuffled")
     study = f"shuffled:{blocked.sha256[:12]}"
     comparisons: dict[str, ShuffledComparison] = {}
     log = folder.log("shuffled")
-    with Reporter(quiet) as reporter, logged(log, reporter), Interrupts(reporter.say) as stop:
+    with Reporter(configuration.quiet) as reporter, logged(log, reporter), Interrupts(reporter.say) as stop:
         reporter.check = stop.check
         done, total = 0, 4 * num_seeds
         reporter.hear(PhaseBegan(title="blocked against shuffled", done=0, total=total))
@@ -55,7 +52,7 @@ def compare_shuffled(scenario_name: str, num_seeds: int, results: Path, quiet: b
             outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
             model = blocked.default_teacher if teacher else "student"
             for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
-                with closing(LocalEngine(scenario, results, reporter.hear)) as engine:
+                with configuration.open_engine(scenario, reporter) as engine:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
                         engine.run(route, study)

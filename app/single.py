@@ -1,19 +1,17 @@
 """`tuition run`: one route."""
 
-from contextlib import closing
-from pathlib import Path
 from typing import Any, Literal
 
 from app.channel import logged
+from app.configuration import RunConfiguration
 from app.interrupts import Interrupts
 from app.progress import Reporter
 from app.search import file_baselines
 from benchmarks.records import correct_PK, finite_fields
-from benchmarks.results_folder import ResultsFolder
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
-from runners.engine import BlockUse, LocalEngine
+from runners.engine import BlockUse
 from runners.scenario import Scenario
 from runners.scenario_file import ScenarioFile
 
@@ -31,19 +29,17 @@ def find_allocation(scenario: Scenario, text: str) -> Allocation:
     return named[text] if text in named else Allocation.parse(text)
 
 
-def run_single(
-    scenario_name: str, text: str, seed: int, results: Path, test: bool, mix_versions: bool, quiet: bool
-) -> dict[str, Any]:
+def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool) -> dict[str, Any]:
     """Train one allocation (or a route by its name) and score it; a JSON-able account."""
-    scenario = Scenario.load(scenario_name)
+    scenario = configuration.load_scenario()
     allocation = find_allocation(scenario, text)
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
-    log_path = ResultsFolder(results).log(f"run-{allocation.id}-seed{seed}")
-    with Reporter(quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
+    log_path = configuration.folder.log(f"run-{allocation.id}-seed{seed}")
+    with Reporter(configuration.quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
         study = f"run:{scenario.sha256[:12]}"
-        with closing(LocalEngine(scenario, results, reporter.hear, mix_versions)) as engine:
+        with configuration.open_engine(scenario, reporter) as engine:
             run = engine.run(route, study)
             scores = {}
             for suite in suites:

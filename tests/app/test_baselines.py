@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.channel import Channel
+from app.configuration import RunConfiguration
 from app.direct_compute import ComputeMatch, chain_worker, match_compute
 from app.evaluation import Entry, merge_entries, ordinary
 from app.evaluation import test_worker as trial_worker
@@ -25,6 +26,7 @@ from app.study_report import TrialReport, ValidationScore
 from benchmarks.baselines import MATCHED
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
 from benchmarks.records import write_json
+from benchmarks.results_folder import StudyFolder
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route
@@ -212,10 +214,11 @@ def prices(direct: tuple[float, ...], other: float) -> dict[str, Iterator[float]
     return {"student_rl": cycle(*direct)} | {stage: cycle(other) for stage in ("teacher_rl", "warmup", "opd")}
 
 
-def match(engine: StubEngine, path: Path, seeds: tuple[int, ...] = (1000,)) -> ComputeMatch:
+def match(engine: StubEngine, folder: StudyFolder, seeds: tuple[int, ...] = (1000,)) -> ComputeMatch:
     compared = Entry("teacher-upstream", scenario_baselines(engine.scenario)["teacher-upstream"])
     with Reporter(quiet=True) as reporter:
-        return match_compute(engine, "small", path, False, "test", compared, seeds, path, 1, path, reporter)  # type: ignore[arg-type]
+        run = RunConfiguration("small", folder.path)
+        return match_compute(engine, run, folder, compared, seeds, folder.log("baselines"), reporter)  # type: ignore[arg-type]
 
 
 @settings(max_examples=15)
@@ -225,7 +228,7 @@ def test_direct_is_extended_to_the_first_block_that_reaches_the_compute(
 ) -> None:
     engine = StubEngine(scenario, prices(tuple(direct), other), [0.5])
     seeds = tuple(range(1, num_seeds + 1))
-    found = match(engine, tmp_path_factory.mktemp("match") / "match.json", seeds)
+    found = match(engine, StudyFolder(tmp_path_factory.mktemp("match")), seeds)
     assert found.target_gpu_seconds == pytest.approx(6 * other, abs=1e-3), "4 teacher blocks and a bridge of 2"
     assert found.remainder_gpu_seconds >= -1e-3
     spent = [candidate.gpu_seconds for candidate in found.candidates]
@@ -237,7 +240,7 @@ def test_direct_is_extended_to_the_first_block_that_reaches_the_compute(
 
 
 def test_validation_chooses_the_block_and_the_whole_chain_is_charged(scenario: Scenario, tmp_path: Path) -> None:
-    found = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.4, 0.6, 0.1]), tmp_path / "match.json")
+    found = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.4, 0.6, 0.1]), StudyFolder(tmp_path))
     assert [candidate.validation for candidate in found.candidates] == pytest.approx([0.2, 0.4, 0.6, 0.1, 0.2])
     assert (found.replay_blocks, found.chosen_replay) == (4, 2)
     chosen = found.entry()
@@ -248,13 +251,13 @@ def test_validation_chooses_the_block_and_the_whole_chain_is_charged(scenario: S
 
 
 def test_a_match_is_kept_for_the_same_request_only(scenario: Scenario, tmp_path: Path) -> None:
-    kept = tmp_path / "match.json"
+    kept = StudyFolder(tmp_path)
     first = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
     dearer = StubEngine(scenario, prices((9.0,), 9.0), [0.2, 0.3])
     assert match(dearer, kept) == first and dearer.trained == 0, "another machine's prices change nothing"
     assert match(StubEngine(scenario, prices((1.0,), 1.2), [0.2]), kept, (1000, 2000)).seeds == (1000, 2000)
-    whole = kept.read_bytes()
-    kept.write_bytes(whole[: len(whole) // 2])
+    whole = kept.direct_compute.read_bytes()
+    kept.direct_compute.write_bytes(whole[: len(whole) // 2])
     again = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
     assert again == first, "a file that was cut short is made anew"
 
@@ -322,14 +325,14 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert any(route.endswith(shuffled) for route, _, _ in booked), "the shuffled run's labels are booked to it"
 
     # What workers run, in this process: they find every block and score that this process has made.
-    hand, common = HandedOut(), (str(path), results, False)
+    hand, configuration = HandedOut(), RunConfiguration(str(path), results)
     chosen = [
         Entry("direct-shuffled", Allocation(student_rl=4), shuffled=True),
         Entry("direct", Allocation(student_rl=4)),
     ]
     log = results / "worker.log"
-    trial_worker(*common, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", log, hand)  # type: ignore[arg-type]
-    chain_worker(*common, (1000, 1000), "small-baselines", log, found["replay_blocks"], hand)  # type: ignore[arg-type]
+    trial_worker(configuration, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", log, hand)  # type: ignore[arg-type]
+    chain_worker(configuration, (1000, 1000), "small-baselines", log, found["replay_blocks"], hand)  # type: ignore[arg-type]
     assert len(hand.done) == 4 and not hand.trained and not hand.scored
 
     again = tuition(*arguments)

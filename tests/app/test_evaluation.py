@@ -58,7 +58,7 @@ def test_intervals_are_of_the_outcomes_and_named_by_what_they_are_over(tmp_path:
     engine = StubEngine(scenario, outcomes, seeds)
     entries = [Entry(name, scenario_baselines(scenario)[name]) for name in ENTRIES]
     with Reporter(quiet=True) as reporter:
-        _, _, test = evaluate(engine, scenario, "s", entries, seeds, reporter)  # type: ignore[arg-type]
+        _, _, test = evaluate(engine, "s", entries, seeds, reporter)  # type: ignore[arg-type]
     for name in ENTRIES:
         total = score_interval(outcomes[name])
         stated = test.intervals[name]

@@ -16,8 +16,9 @@ from filelock import FileLock
 
 import app.record
 from app.channel import Channel
+from app.configuration import RunConfiguration
 from app.interrupts import Stopped
-from app.record import RecordingError, record_route, record_worker, run_recording
+from app.record import RecordingError, Tasks, record_route, record_worker, run_recording
 from app.record_plan import RecordRequest, chosen_allocations, header_of, read_rows, training_order
 from benchmarks.recorded import RecordedTable, checked_table, read_table, recorded_seeds, with_first_prices
 from benchmarks.records import correct_PK
@@ -43,11 +44,14 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def request_of(path: Path, **changes: Any) -> RecordRequest:
-    fields: dict[str, Any] = {
-        "scenario": str(path), "num_seeds": 1, "num_routes": 12, "results": path.parent / "results", "out": None,
-        "only_named": False, "mix_versions": False, "quiet": True, "workers": 1, "max_store_bytes": None,
-    }  # fmt: skip
-    return RecordRequest(**{**fields, **changes})
+    configuration = RunConfiguration(str(path), path.parent / "results", quiet=True)
+    return changed(RecordRequest(configuration, num_seeds=1, num_routes=12, out=None, only_named=False), **changes)
+
+
+def changed(request: RecordRequest, **changes: Any) -> RecordRequest:
+    """The request with other fields, of its own or of its configuration."""
+    of_run = {name: changes.pop(name) for name in list(changes) if hasattr(request.run, name)}
+    return replace(request, run=replace(request.run, **of_run), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def scenario(path: Path) -> Scenario:
 
 
 def recording(request: RecordRequest, scenario: Scenario) -> RecordingFolder:
-    return ResultsFolder(request.results).recording(scenario.sha256)
+    return ResultsFolder(request.run.results).recording(scenario.sha256)
 
 
 def stop_after(runs: int, request: RecordRequest) -> None:
@@ -143,13 +147,13 @@ def test_a_stopped_recording_goes_on_and_trains_and_scores_nothing_twice(
     table = read_table(request.table_path(scenario))
     wanted = {(a, seed) for seed in recorded_seeds(1) for a in chosen_allocations(scenario, 12, False, None)}
     assert wanted <= table.index.keys()
-    counts = trainings(request.results)
+    counts = trainings(request.run.results)
     assert set(counts.values()) == {1}
     blocks = {block.key for run in table.runs for block in run.blocks}
     assert {key for key in counts if not key.startswith("score:")} == blocks
     before = request.table_path(scenario).read_bytes()
     run_recording(request)
-    assert request.table_path(scenario).read_bytes() == before and trainings(request.results) == counts
+    assert request.table_path(scenario).read_bytes() == before and trainings(request.run.results) == counts
 
 
 @pytest.mark.slow
@@ -158,7 +162,7 @@ def test_rows_agree_with_the_stored_scores_and_block_records(
 ) -> None:
     request, _ = stopped_and_completed
     table = read_table(request.table_path(scenario))
-    with closing(LocalEngine(scenario, request.results)) as engine:
+    with closing(LocalEngine(scenario, request.run.results)) as engine:
         for run, route in zip(table.runs, table.routes, strict=True):
             for suite, counts in (("validation", run.validation_correct), ("test", run.test_correct)):
                 scored = engine.score(route.final, suite, "check")  # type: ignore[arg-type]
@@ -194,13 +198,13 @@ def test_a_lost_table_is_written_from_the_rows_and_a_damaged_row_is_made_again(
 ) -> None:
     request, _ = stopped_and_completed
     table = request.table_path(scenario)
-    copied = replace(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
-    shutil.copytree(request.results, copied.results)
+    copied = changed(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
+    shutil.copytree(request.run.results, copied.run.results)
     damaged = recording(copied, scenario).rows()[0]
     damaged.write_text(damaged.read_text()[:50])
     run_recording(copied)
     again, first = read_table(copied.out or Path()), read_table(table)
-    assert again.index.keys() == first.index.keys() and trainings(copied.results) == trainings(request.results)
+    assert again.index.keys() == first.index.keys() and trainings(copied.run.results) == trainings(request.run.results)
     assert {(r.allocation, r.seed, r.test_correct) for r in again.runs} == {
         (r.allocation, r.seed, r.test_correct) for r in first.runs
     }
@@ -212,17 +216,17 @@ def test_a_store_that_is_kept_small_loses_no_row_and_no_price(
 ) -> None:
     request, _ = stopped_and_completed
     first = read_table(request.table_path(scenario))
-    small = replace(request, results=tmp_path / "results", out=tmp_path / "small.parquet", max_store_bytes=1)
-    shutil.copytree(request.results, small.results)
+    small = changed(request, results=tmp_path / "results", out=tmp_path / "small.parquet", max_store_bytes=1)
+    shutil.copytree(request.run.results, small.run.results)
     half = Allocation.parse(first.header.names["half"])
     recording(small, scenario).row(recorded_seeds(1)[0], half.id).unlink()
     run_recording(small)
     again = read_table(small.out or Path())
     seed = recorded_seeds(1)[0]
     in_use = {block.key for block in first.run(half, seed).blocks}
-    assert set(BlockStore(small.results / "store").block_keys()) == in_use, "the last run's are under lease"
+    assert set(BlockStore(small.run.results / "store").block_keys()) == in_use, "the last run's are under lease"
     assert again.run(half, seed).blocks == first.run(half, seed).blocks
-    assert again.index.keys() == first.index.keys() and trainings(small.results) == trainings(request.results)
+    assert again.index.keys() == first.index.keys() and trainings(small.run.results) == trainings(request.run.results)
 
 
 @pytest.mark.slow
@@ -233,8 +237,8 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request, _ = stopped_and_completed
-    again = replace(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
-    shutil.copytree(request.results, again.results)
+    again = changed(request, results=tmp_path / "results", out=tmp_path / "again.parquet")
+    shutil.copytree(request.run.results, again.run.results)
     folder = recording(again, scenario)
     half = read_table(request.table_path(scenario)).header.names["half"]
     failed: list[str] = []
@@ -298,9 +302,9 @@ def test_a_worker_writes_the_rows_of_its_tasks_and_tells_no_test_score(
 ) -> None:
     request, _ = stopped_and_completed
     first = read_table(request.table_path(scenario))
-    tasks = [(run.allocation, run.seed) for run in first.runs[:2]]
+    tasks = tuple((run.allocation, run.seed) for run in first.runs[:2])
     link = HandedOut()
-    record_worker(request, tasks, 4, 3, 20, link)  # type: ignore[arg-type]
+    record_worker(request.run, Tasks(tasks, 4, 3, 20), link)  # type: ignore[arg-type]
     assert [(run.done, run.total, run.done_before) for run in link.done] == [(5, 20, 3), (6, 20, 3)]
     assert all(run.result.startswith("validation ") and "test" not in run.result for run in link.done)
     rows = {(run.allocation, run.seed): run for run in read_rows(recording(request, scenario))}
@@ -317,7 +321,7 @@ def test_a_table_alone_is_completed_for_another_seed_with_the_named_routes_only(
 ) -> None:
     request, _ = stopped_and_completed
     out = shutil.copy(request.table_path(scenario), tmp_path / "more.parquet")
-    more = replace(request, results=tmp_path / "elsewhere", out=out, num_seeds=2, only_named=True, quiet=False)
+    more = changed(request, results=tmp_path / "elsewhere", out=out, num_seeds=2, only_named=True, quiet=False)
     first = read_table(out)
     recorded = chosen_allocations(scenario, 12, True, first)
     assert {*first.header.names.values()} < {str(a) for a in recorded} < {str(a) for a in first.allocations}

@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
+from app.configuration import RunConfiguration
 from app.search import SearchRequest, run_search
 from app.silence import silence_libraries
 from app.store import list_store, plan_prune
@@ -140,11 +141,11 @@ def trial_seconds(results: Path, trials: int) -> tuple[float, float]:
     means, medians = [], []
     for name in ("trains", "finds"):
         request = SearchRequest(
-            scenario="micro", results=results, study=name, seed=0, limits=StudyLimits(trials=trials), sampler="tpe",
-            storage=None, num_test_seeds=0, mix_versions=False, quiet=True,
+            RunConfiguration("micro", results, quiet=True), study=name, seed=0, limits=StudyLimits(trials=trials),
+            sampler="tpe", storage=None, num_test_seeds=0,
         )  # fmt: skip
         report = run_search(request).report
-        executed = report["blocks"]["executed_by_this_call"]
+        executed = report.blocks.executed_by_this_call
         assert executed > 0 if name == "trains" else executed == 0
         study = optuna.load_study(study_name=name, storage=f"sqlite:///{results}/studies/{name}/study.db")
         done = [trial for trial in study.trials if trial.datetime_start and trial.datetime_complete]

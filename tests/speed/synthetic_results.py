@@ -37,8 +37,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from safetensors.torch import save_file
 
 import app.accounts
-import app.search
+import app.configuration
 import benchmarks.records
+from app.configuration import RunConfiguration
 from app.provenance import CODE_VERSION, command_line
 from app.search import SearchRequest, enqueued, run_search
 from app.silence import silence_libraries
@@ -366,11 +367,11 @@ def finish_search(path: Path, results: Path, num_trials: int, made: MadeUpEngine
         again.trainer.skill.update(made.trainer.skill)  # type: ignore[attr-defined]
         return again
 
-    app.search.LocalEngine = engine  # type: ignore[misc, assignment]
+    app.configuration.LocalEngine = engine  # type: ignore[misc, assignment]
     app.accounts.EXPECTED_REUSE_DRAWS = 1
     request = SearchRequest(
-        scenario=str(path), results=results, study=STUDY, seed=SEED, limits=StudyLimits(trials=num_trials),
-        sampler="random", storage=None, num_test_seeds=2, mix_versions=False, quiet=True,
+        RunConfiguration(str(path), results, quiet=True), study=STUDY, seed=SEED,
+        limits=StudyLimits(trials=num_trials), sampler="random", storage=None, num_test_seeds=2,
     )  # fmt: skip
     run_search(request)
 
