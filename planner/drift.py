@@ -52,13 +52,12 @@ def _is_a_group(name: str, *sides: Mapping[str, str]) -> bool:
 
 
 def _shown(value: str | None) -> str:
-    """A leaf for people; text has its quotes only where it could be taken for a number, or not be seen."""
+    """A leaf for people; text has quotes only where it could be taken for a number, or its spaces be overlooked."""
     if value is None:
         return ABSENT
-    read = json.loads(value)
-    text = " ".join(read.split()) if isinstance(read, str) else value
+    text = json.loads(value) if value.startswith('"') else value
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return f"{text[:12]}…"
-    if isinstance(read, str) and re.fullmatch(r"[-+.0-9e]*|true|false|null", text):
-        return value
+    if text != " ".join(text.split()) or re.fullmatch(r"[-+.0-9e]*|true|false|null", text):
+        text = value
     return text if len(text) <= MAX_SHOWN_LETTERS else f"{text[:MAX_SHOWN_LETTERS]}…"

@@ -133,6 +133,11 @@ class Block:
     seed: int
 
     @property
+    def name(self) -> str:
+        """Stage and place in it: "opd[1]"."""
+        return f"{self.stage}[{self.index}]"
+
+    @property
     def continues_stage(self) -> bool:
         """Whether the block carries on the optimizer state of its parent."""
         return self.index > 0

@@ -56,6 +56,14 @@ class Left:
     peak_memory_bytes: int
 
 
+def library_versions(scenario: Scenario) -> dict[str, str]:
+    """The installed versions of what decides what a block of a scenario computes."""
+    versions = {name: version(name) for name in VERSIONED}
+    if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
+        versions["vllm"] = str(vllm_version())
+    return versions
+
+
 class BlockTrainer:
     """Trains the blocks of one scenario into one store."""
 
@@ -70,9 +78,7 @@ class BlockTrainer:
         self.pool = pool
         self.grader = grader
         self.mix_versions = mix_versions
-        self.versions = {name: version(name) for name in VERSIONED}
-        if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
-            self.versions["vllm"] = str(vllm_version())
+        self.versions = library_versions(scenario)
         recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
         rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
         self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)

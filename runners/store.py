@@ -163,6 +163,10 @@ class BlockStore:
             move_aside(self.path(key), reason)
             self.set_aside[key] = reason
 
+    def damaged_copy(self, key: str) -> Path | None:
+        """Where a damaged copy of a block lies that was moved aside, by this process or before; None without one."""
+        return next(self.path(key).parent.glob(f".damaged-{key}-*"), None)
+
     def state(self, key: str) -> CheckpointState:
         """Whether a block is absent, evaluable (weights) or also resumable (optimizer and scheduler)."""
         if self.record(key) is None:

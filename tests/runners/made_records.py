@@ -1,8 +1,16 @@
 """Records of blocks that were never trained."""
 
+from pathlib import Path
 from typing import Any
 
-from runners.block_record import BlockRecord
+from planner.route import Route
+from planner.stages import STUDENT
+from runners.block_record import BlockRecord, PoolContent
+from runners.blocks import library_versions
+from runners.checkpoint import SCALARS, TENSORS
+from runners.meter import accelerator_name
+from runners.scenario import Scenario
+from runners.store import BlockStore
 
 BASE = "f" * 64
 
@@ -18,3 +26,25 @@ def made_record(key: str, **changes: Any) -> BlockRecord:
             "gpu_seconds": 10.0, "seconds": 10.0, "peak_memory_bytes": 1, "finished": 1.0, **changes,
         }
     )  # fmt: skip
+
+
+def store_untrained(store: BlockStore, route: Route, scenario: Scenario, **changes: Any) -> None:
+    """Put the blocks of a route into a store as training would, but with made-up weights and costs."""
+    for block in route.blocks:
+        fields = dict(
+            stage=block.stage, index=block.index, model=block.model,
+            base={STUDENT: scenario.recipe.student, **scenario.recipe.teachers}[block.model],
+            parent=block.parent, stage_start=block.stage_start, teacher=block.teacher, teacher_weights_sha256="w",
+            run_seed=block.run_seed, seed=block.seed, settings=dict(scenario.recipe.stages[block.stage]),
+            environment=dict(scenario.recipe.environment), pool=PoolContent.of(block, scenario.recipe).model_dump(),
+            labels_new=len(block.new_labels), labels_pool=len(block.pool), versions=library_versions(scenario),
+            accelerator=accelerator_name(scenario.device),
+        )  # fmt: skip
+        record = made_record(block.key, **(fields | changes))
+
+        def write(folder: Path, record: BlockRecord = record) -> BlockRecord:
+            for name in (TENSORS, SCALARS):
+                (folder / name).write_bytes(b"state")
+            return record
+
+        store.publish(block.key, write)
