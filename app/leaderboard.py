@@ -6,6 +6,7 @@ score of `tuition bench` from its own `record.json`. The numbers are computed an
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +34,35 @@ from benchmarks.results_folder import ResultsFolder
 Addition = tuple[LeaderboardEntry, list[Path]]
 
 
-def add(
-    folder: Path,
-    results: Path,
-    studies: Sequence[str] = (),
-    rows: Sequence[str] = (),
-    scores: Sequence[str] = (),
-    reported: Sequence[str] = (),
-    files: Sequence[Path] = (),
-    title: str | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sources:
+    """Where entries are taken from."""
+
+    studies: Sequence[str] = ()
+    """Names of tested studies; all of their rows are added, or those named by `rows`."""
+    rows: Sequence[str] = ()
+    scores: Sequence[str] = ()
+    """Keys (or their beginnings) of scores that `tuition bench` wrote."""
+    reported: Sequence[str] = ()
+    """Names of sources that ship with Tuition."""
+    files: Sequence[Path] = ()
+    """Files of reported entries, one JSON document each."""
+
+
+def add(folder: Path, results: Path, sources: Sources, title: str | None = None) -> dict[str, Any]:
     """Add entries to a leaderboard folder; a JSON-able account.
 
-    Args:
-        folder: the leaderboard, made if it is not there.
-        results: the results folder of studies and scores.
-        studies: names of tested studies; all of their rows are added, or those named by `rows`.
-        scores: keys (or their beginnings) of scores that `tuition bench` wrote.
-        reported: names of sources that ship with Tuition.
-        files: files of reported entries, one JSON document each.
-        title: of a new leaderboard.
+    The folder is made if it is not there, with the title; studies and scores are of the results folder.
     """
     additions: list[Addition] = []
-    for study in studies:
-        additions += study_additions(results, study, rows)
-    missing = set(rows) - {entry.name for entry, _ in additions}
+    for study in sources.studies:
+        additions += study_additions(results, study, sources.rows)
+    missing = set(sources.rows) - {entry.name for entry, _ in additions}
     if missing:
         raise EntryError(f"row {min(missing)!r:.80} is in none of the studies given; `show` names their rows")
-    additions += [score_addition(results, score) for score in scores]
-    additions += [(entry, []) for source in reported for entry in reported_entries(source)]
-    additions += [(_reported_file(path), []) for path in files]
+    additions += [score_addition(results, score) for score in sources.scores]
+    additions += [(entry, []) for source in sources.reported for entry in reported_entries(source)]
+    additions += [(_reported_file(path), []) for path in sources.files]
     if not additions:
         raise EntryError("nothing to add: give --study, --score, --reported or --entry")
     done: Added = add_entries(folder, additions, title)

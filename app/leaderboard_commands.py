@@ -85,11 +85,13 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
+    from app.leaderboard import Sources
     from app.leaderboard import add as add_to_leaderboard
     from app.progress import print_json
 
     studies = [str(study_name(name)) for name in study or []]
-    document = add_to_leaderboard(folder, results, studies, row or [], score or [], reported or [], entry or [], title)
+    sources = Sources(studies, row or (), score or (), reported or (), entry or ())
+    document = add_to_leaderboard(folder, results, sources, title)
     if json:
         print_json(document)
         return

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from app.options import DEFAULT_RESULTS
-from app.scenario_text import LABEL_BLOCKS, scenario_text
+from app.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
 from app.suites import find_contamination
 from benchmarks.decoding import SUFFIX
 from benchmarks.grading import Grader
@@ -33,19 +33,6 @@ SHOWN = 10  # ids that a line names
 
 class NewScenarioError(ValueError):
     """A scenario that cannot be made; one line with the fix."""
-
-
-@dataclass(frozen=True)
-class NewScenario:
-    """What a user gives. `student` and `teacher` are folders or Hub ids."""
-
-    out: Path
-    student: str
-    teacher: str
-    problems: Path
-    data_dir: Path | None = None
-    """A folder with copies of the suites; without it the Hub is asked."""
-    max_tokens: int = 1024
 
 
 @dataclass(frozen=True)
@@ -90,16 +77,7 @@ def make_scenario(request: NewScenario) -> dict[str, Any]:
     compare_tokenizers(student, teacher, [problem.problem for problem in good], found)
     template = _template(student, teacher, found)
     lengths = _lengths(student, good, template, request.max_tokens, found)
-    text = scenario_text(
-        request.out,
-        request.student,
-        request.teacher,
-        request.problems,
-        without,
-        num_good,
-        template,
-        request.max_tokens,
-    )
+    text = scenario_text(request, without, num_good, template)
     scenario = Scenario(ScenarioFile.model_validate(yaml.safe_load(text)), request.out.parent)
     contamination = _contamination(request, found)
     request.out.write_text(text, encoding="utf-8")

@@ -71,9 +71,10 @@ def new(
     Checked: tokenizers, vocabularies, chat templates, lengths, answers that cannot be graded, repeats, and what the
     problems share with the suites. The exit code is 1 when something found stops the bridge or a stage.
     """
-    from app.new_scenario import NewScenario, make_scenario
+    from app.new_scenario import make_scenario
     from app.progress import print_json
     from app.report import show_new_scenario
+    from app.scenario_text import NewScenario
 
     silence_libraries()
     document = make_scenario(NewScenario(out, student, teacher, problems, data_dir, max_tokens))

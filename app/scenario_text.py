@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.decoding import SUFFIX
@@ -13,30 +14,37 @@ VALIDATION_SHARE, TEST_SHARE = 1 / 8, 1 / 4
 MOST_VALIDATION, MOST_TEST = 256, 512
 
 
-def scenario_text(
-    out: Path,
-    student: str,
-    teacher: str,
-    problems: Path,
-    without: Sequence[str],
-    num_problems: int,
-    template: Mapping[str, bool] | None,
-    max_tokens: int,
-) -> str:
-    """The YAML of a scenario on `num_problems` problems of a file, `without` left out.
+@dataclass(frozen=True)
+class NewScenario:
+    """What a user gives. `student` and `teacher` are folders or Hub ids."""
 
-    A model is a folder or a Hub id. `template` has variables of the chat template; None: prompts are plain text.
+    out: Path
+    student: str
+    teacher: str
+    problems: Path
+    data_dir: Path | None = None
+    """A folder with copies of the suites; without it the Hub is asked."""
+    max_tokens: int = 1024
+
+
+def scenario_text(
+    request: NewScenario, without: Sequence[str], num_problems: int, template: Mapping[str, bool] | None
+) -> str:
+    """The YAML of a scenario on `num_problems` problems of the request's file, `without` left out.
+
+    `template` has variables of the chat template; None: prompts are plain text.
     """
+    folder = request.out.parent
     num_validation = min(MOST_VALIDATION, int(num_problems * VALIDATION_SHARE))
     num_test = min(MOST_TEST, int(num_problems * TEST_SHARE))
     per_block = (num_problems - num_validation - num_test) // LABEL_BLOCKS
     num_labels = per_block * LABEL_BLOCKS
     prompts_per_step = min(8, per_block)
     return SCENARIO.format(
-        name=re.sub(r"[^a-z0-9._-]+", "-", out.stem.lower()).strip("-._")[:64] or "mine",
-        student=_source(student, out.parent),
-        teacher=_source(teacher, out.parent),
-        problems=_quoted(_beside(problems, out.parent)),
+        name=re.sub(r"[^a-z0-9._-]+", "-", request.out.stem.lower()).strip("-._")[:64] or "mine",
+        student=_source(request.student, folder),
+        teacher=_source(request.teacher, folder),
+        problems=_quoted(_beside(request.problems, folder)),
         without=f"[{', '.join(_quoted(i) for i in without)}]",
         num_labels=num_labels,
         per_block=per_block,
@@ -47,13 +55,13 @@ def scenario_text(
         suffix=_quoted(SUFFIX),
         chat="false" if template is None else "true",
         template=json.dumps(template or {}),
-        max_tokens=max_tokens,
+        max_tokens=request.max_tokens,
         stages=_stages(
             # Two passes over a block's labels, and not fewer than a stage's warm-up.
             steps=max(10, 2 * per_block // prompts_per_step),
             prompts_per_step=prompts_per_step,
             transfer_prompts=min(32, num_labels),
-            max_tokens=max_tokens,
+            max_tokens=request.max_tokens,
         ),
     )
 

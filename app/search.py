@@ -7,7 +7,7 @@ Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `lo
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -32,7 +32,16 @@ from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from planner.sampler import SAMPLERS
-from planner.study import Outcome, StudyError, StudyLimits, finalists, open_study, release_dead_trials, search
+from planner.study import (
+    Outcome,
+    StudyError,
+    StudyLimits,
+    enqueue,
+    finalists,
+    open_study,
+    release_dead_trials,
+    search,
+)
 from runners.engine import LocalEngine
 from runners.events import PhaseBegan, RunDone
 from runners.eviction import gpu_seconds_at_stake
@@ -149,23 +158,14 @@ def _search(
     """The search, in this process or in workers; several commands may work on one study at once."""
     title = f"search {study.study_name}"
     reporter.hear(PhaseBegan(title=title, done=_finished(study), total=request.limits.trials))
-    with FileLock(folder.opening_lock):
-        _queue_first(study, scenario, request)
+    with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
+        enqueue(study, scenario.space, _compile(scenario, request), enqueued(scenario))
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
         return
     with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
         reporter.check = interrupts.check
         _work_on(study, scenario, engine, request, folder, reporter)
-
-
-def _queue_first(study: optuna.Study, scenario: Scenario, request: SearchRequest) -> None:
-    """Queue the baselines once, here: workers and commands that start together must not each queue them."""
-
-    def not_called(number: int, allocation: Allocation, route: Route) -> Outcome:
-        raise AssertionError("a search of no trials evaluates nothing")
-
-    search(study, scenario.space, _compile(scenario, request), not_called, StudyLimits(trials=0), enqueued(scenario))
 
 
 def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation], Route]:
@@ -214,16 +214,8 @@ def _work_on(
     locks = folder.workers
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
-        search(
-            study,
-            scenario.space,
-            _compile(scenario, request),
-            evaluate_route,
-            request.limits,
-            on_trial=on_trial,
-            spent=lambda: sum(gpu_seconds for _, gpu_seconds in engine.ledger.trainings(study.study_name)),
-            worker=worker,
-        )
+        limits = replace(request.limits, spent=lambda: sum(s for _, s in engine.ledger.trainings(study.study_name)))
+        search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, on_trial, worker)
 
 
 def _limit_store(

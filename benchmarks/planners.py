@@ -30,7 +30,7 @@ from benchmarks.replay import Replay
 from benchmarks.statistics import Difference, standard_error
 from planner.allocation import Allocation
 from planner.sampler import SAMPLERS, SeededSampler
-from planner.study import StudyLimits, search
+from planner.study import StudyLimits, enqueue, search
 
 COLD = ", no named routes"
 PLANNERS = tuple(name + end for end in ("", COLD) for name in SAMPLERS)
@@ -159,7 +159,8 @@ def _search(table: RecordedTable, draw: int, planner: str, seed: int, gpu_second
     named = [allocation for allocation in map(Allocation.parse, first) if space.holds(allocation)]
     sampler = SeededSampler(planner.removesuffix(COLD), seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    search(study, space, replay.nearest_route, replay.evaluate, StudyLimits(gpu_seconds=gpu_seconds), named)
+    enqueue(study, space, replay.nearest_route, named)
+    search(study, space, replay.nearest_route, replay.evaluate, StudyLimits(gpu_seconds=gpu_seconds))
     steps: list[_Step] = []
     for trial in study.get_trials(deepcopy=False):
         if trial.value is not None:

@@ -70,7 +70,9 @@ class StudyLimits:
         trials: finished trials of the study in total: complete, infeasible and failed ones. A trial that was
             interrupted and queued again counts once.
         seconds: wall clock of this call.
-        gpu_seconds: sum over the study's trials of what they really spent (marginal cost).
+        gpu_seconds: what the study has really spent (marginal cost).
+        spent: says how much that is so far, failed trials included; without it, the sum over the records of the
+            trials.
 
     Raises:
         StudyError: for a negative limit.
@@ -79,6 +81,7 @@ class StudyLimits:
     trials: int | None = None
     seconds: float | None = None
     gpu_seconds: float | None = None
+    spent: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("seconds", self.seconds), ("gpu_seconds", self.gpu_seconds)):
@@ -145,15 +148,48 @@ def _scenario_drift(sha256: str, fields: Mapping[str, Any] | None, recorded: Map
     return describe_drift(fields, recorded[SCENARIO_FIELDS]) or hashes
 
 
+def enqueue(
+    study: optuna.Study,
+    space: SearchSpace,
+    compile: Callable[[Allocation], Route],
+    allocations: Sequence[Allocation],
+) -> None:
+    """Queue allocations that are to be evaluated first; those that the study knows already are not queued again.
+
+    Args:
+        study: from `open_study`.
+        space: what may be proposed; a resumed study keeps the space that it began with.
+        compile: allocation to route.
+        allocations: the first first.
+
+    Raises:
+        StudyError: for a resumed study with another space.
+        SpaceError: for an allocation that is not in the space.
+    """
+    _check_space(study, space)
+    # A failed trial does not make its allocation known: repeating the command after the mend tries it again.
+    known = {
+        trial.user_attrs.get("route_key")
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    }
+    waiting = [
+        trial.system_attrs.get("fixed_params")
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    ]
+    queued = [space.params_of(allocation) for allocation in allocations if compile(allocation).key not in known]
+    for params in queued:
+        if params not in waiting:
+            study.enqueue_trial(params)
+            waiting.append(params)
+
+
 def search(
     study: optuna.Study,
     space: SearchSpace,
     compile: Callable[[Allocation], Route],
     evaluate: Callable[[int, Allocation, Route], Outcome],
     limits: StudyLimits,
-    enqueue: Sequence[Allocation] = (),
     on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None,
-    spent: Callable[[], float] | None = None,
     worker: str | None = None,
 ) -> None:
     """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
@@ -169,20 +205,15 @@ def search(
         compile: allocation to route; an exception in it stops the search.
         evaluate: trains and scores a route, given the trial's number.
         limits: when to stop.
-        enqueue: allocations to evaluate first; those that the study knows already are not enqueued again.
         on_trial: called after each finished trial.
-        spent: GPU-seconds that the study has spent so far, failed trials included; without it, the sum over the
-            records of the trials.
         worker: a name for this process, written into its trials, for `release_dead_trials`.
 
     Raises:
         StudyError: for a resumed study with another space.
         SearchError: after three failures in a row with the same error.
-        SpaceError: for an enqueued allocation that is not in the space.
     """
     _check_space(study, space)
-    _enqueue(study, space, compile, enqueue)
-    run = _Search(study, space, compile, evaluate, limits, spent, worker)
+    run = _Search(study, space, compile, evaluate, limits, worker)
     if run.limit_reached():
         return
     callbacks = [run.stop_at_limit] if on_trial is None else [on_trial, run.stop_at_limit]
@@ -236,12 +267,10 @@ class _Search:
         compile: Callable[[Allocation], Route],
         evaluate: Callable[[int, Allocation, Route], Outcome],
         limits: StudyLimits,
-        spent: Callable[[], float] | None,
         worker: str | None,
     ) -> None:
         self.study = study
         self.worker = worker
-        self.spent = spent
         self.space = space
         self.compile = compile
         self.evaluate = evaluate
@@ -305,8 +334,8 @@ class _Search:
         return self.idle_trials >= MAX_IDLE_TRIALS
 
     def spent_gpu_seconds(self) -> float:
-        if self.spent is not None:
-            return self.spent()
+        if self.limits.spent is not None:
+            return self.limits.spent()
         return sum(float(trial.user_attrs.get("gpu_seconds", 0.0)) for trial in self.study.get_trials(deepcopy=False))
 
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
@@ -326,25 +355,6 @@ def _check_space(study: optuna.Study, space: SearchSpace) -> None:
             f"study {study.study_name!r} searches another space: {'; '.join(differing)}; give this one another --study "
             "name"
         )
-
-
-def _enqueue(
-    study: optuna.Study, space: SearchSpace, compile: Callable[[Allocation], Route], enqueue: Sequence[Allocation]
-) -> None:
-    # A failed trial does not make its allocation known: repeating the command after the mend tries it again.
-    known = {
-        trial.user_attrs.get("route_key")
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    }
-    waiting = [
-        trial.system_attrs.get("fixed_params")
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    ]
-    queued = [space.params_of(allocation) for allocation in enqueue if compile(allocation).key not in known]
-    for params in queued:
-        if params not in waiting:
-            study.enqueue_trial(params)
-            waiting.append(params)
 
 
 def _evaluated(study: optuna.Study, route: Route) -> FrozenTrial | None:

@@ -20,6 +20,7 @@ from planner.study import (
     SeededSampler,
     StudyError,
     StudyLimits,
+    enqueue,
     finalists,
     open_study,
     search,
@@ -119,9 +120,11 @@ def test_an_unknown_sampler_is_told_the_known_ones() -> None:
 
 def test_a_second_call_evaluates_nothing(compile_it: Callable[[Allocation], Route]) -> None:
     study, queue = new_study(), [Allocation(student_rl=8), Allocation(student_rl=4)]
-    search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=6), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=6))
     again = Evaluator()
-    search(study, SPACE, compile_it, again, StudyLimits(trials=6), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, again, StudyLimits(trials=6))
     assert again.allocations == []
     assert len(study.trials) == 6
 
@@ -129,8 +132,10 @@ def test_a_second_call_evaluates_nothing(compile_it: Callable[[Allocation], Rout
 def test_enqueued_allocations_come_first_and_once(compile_it: Callable[[Allocation], Route]) -> None:
     queue = [Allocation(student_rl=8), Allocation(teacher="large", teacher_rl=4, warmup=1, opd=2, student_rl=4)]
     study, evaluate = new_study(), Evaluator()
-    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=1), [*queue, queue[0]])
-    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=4), queue)
+    enqueue(study, SPACE, compile_it, [*queue, queue[0]])
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=1))
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=4))
     assert evaluate.allocations[:2] == queue
     assert all(evaluate.allocations.count(allocation) == 1 for allocation in queue)
     assert not any("repeat_of" in trial.user_attrs for trial in study.trials[:3])
@@ -139,7 +144,7 @@ def test_enqueued_allocations_come_first_and_once(compile_it: Callable[[Allocati
 def test_an_enqueued_allocation_must_be_in_the_space(compile_it: Callable[[Allocation], Route]) -> None:
     study = new_study()
     with pytest.raises(SpaceError, match="not in the search space"):
-        search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=1), [Allocation(student_rl=8), Allocation()])
+        enqueue(study, SPACE, compile_it, [Allocation(student_rl=8), Allocation()])
     assert study.trials == []
 
 
@@ -173,7 +178,8 @@ def test_an_infeasible_proposal_is_pruned_and_never_evaluated(compile_it: Callab
 
 def test_the_record_of_a_trial_can_be_read(compile_it: Callable[[Allocation], Route]) -> None:
     study, allocation = new_study(), Allocation(student_rl=8)
-    search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=1), [allocation])
+    enqueue(study, SPACE, compile_it, [allocation])
+    search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=1))
     assert study.trials[0].user_attrs == {
         "allocation": "student_rl=8",
         "allocation_id": allocation.id,
@@ -191,7 +197,9 @@ def test_each_finished_trial_is_told(compile_it: Callable[[Allocation], Route]) 
 
     evaluate = Evaluator([None, RuntimeError("boom")])
     queue = [Allocation(student_rl=blocks) for blocks in (1, 2, 3)]
-    search(new_study(), SPACE, compile_it, evaluate, StudyLimits(trials=3), queue, on_trial)
+    study = new_study()
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=3), on_trial)
     assert told == [(0, TrialState.COMPLETE), (1, TrialState.FAIL), (2, TrialState.COMPLETE)]
 
 
@@ -205,7 +213,8 @@ class WorkerError(RuntimeError):
 def test_a_failure_is_recorded_and_the_search_goes_on(compile_it: Callable[[Allocation], Route]) -> None:
     study, evaluate = new_study(), Evaluator([WorkerError("out of\n  memory"), None, ValueError("bad")])
     queue = [Allocation(student_rl=blocks) for blocks in (1, 2, 3, 4)]
-    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=4), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=4))
     first, second, third, fourth = study.trials
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
     assert first.user_attrs["error"] == "WorkerError: out of memory"
@@ -238,7 +247,8 @@ def test_other_failures_do_not_stop_the_search(
     compile_it: Callable[[Allocation], Route], errors: list[Exception | None]
 ) -> None:
     study, queue = new_study(), [Allocation(student_rl=blocks) for blocks in range(1, 6)]
-    search(study, SPACE, compile_it, Evaluator(errors), StudyLimits(trials=5), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, Evaluator(errors), StudyLimits(trials=5))
     assert len(study.trials) == 5
 
 
@@ -246,7 +256,8 @@ def test_other_failures_do_not_stop_the_search(
 def test_a_value_that_is_not_finite_is_a_failure(compile_it: Callable[[Allocation], Route], value: float) -> None:
     study = new_study()
     limits, queue = StudyLimits(trials=1), [Allocation(student_rl=1)]
-    search(study, SPACE, compile_it, lambda number, allocation, route: Outcome(value, {}), limits, queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, lambda number, allocation, route: Outcome(value, {}), limits)
     assert study.trials[0].state == TrialState.FAIL
     assert "must be finite" in study.trials[0].user_attrs["error"]
 
@@ -397,7 +408,8 @@ def test_a_trial_whose_process_died_is_queued_again(
 def test_finalists_are_the_best_distinct_routes(compile_it: Callable[[Allocation], Route]) -> None:
     study, evaluate = new_study(), Evaluator()
     queue = [Allocation(student_rl=blocks) for blocks in (2, 8, 5)]
-    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=3), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=3))
     study.enqueue_trial(SPACE.params_of(queue[1]))
     search(study, SPACE, compile_it, evaluate, StudyLimits(trials=4))
     assert study.trials[3].user_attrs["repeat_of"] == 1
@@ -407,7 +419,8 @@ def test_finalists_are_the_best_distinct_routes(compile_it: Callable[[Allocation
 
 def test_equal_values_go_to_the_earlier_trial(compile_it: Callable[[Allocation], Route]) -> None:
     study, queue = new_study(), [Allocation(student_rl=blocks) for blocks in (3, 1, 2)]
-    search(study, SPACE, compile_it, lambda *_: Outcome(0.5, {}), StudyLimits(trials=3), queue)
+    enqueue(study, SPACE, compile_it, queue)
+    search(study, SPACE, compile_it, lambda *_: Outcome(0.5, {}), StudyLimits(trials=3))
     assert [trial.number for trial in finalists(study)] == [0, 1]
 
 
