@@ -22,6 +22,7 @@ from app.evaluation import Entry
 from app.progress import Reporter
 from app.workers import Remote, run_workers
 from benchmarks.baselines import DIRECT_COMPUTE
+from benchmarks.messages import one_line
 from benchmarks.records import correct_PK, write_json
 from benchmarks.results_folder import StudyFolder
 from benchmarks.statistics import avg_at_k
@@ -205,7 +206,7 @@ def _load(path: Path, reporter: Reporter) -> ComputeMatch | None:
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        reporter.say(f"{path} is damaged ({' '.join(str(error).split())[:120]}): the compute is matched anew")
+        reporter.say(f"{path} is damaged ({one_line(error, 120)}): the compute is matched anew")
         return None
 
 

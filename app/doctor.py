@@ -129,7 +129,7 @@ def _libraries(found: Examination) -> None:
         found.facts["trainers"] = f"{GRPOTrainer.__name__} and {DistillationTrainer.__name__} can be imported"
     except Exception as error:  # a broken library raises anything
         found.problems.append(
-            f"torch or trl cannot be imported ({_one_line(error)}): install both again, of the versions above"
+            f"torch or trl cannot be imported ({_named(error)}): install both again, of the versions above"
         )
         return
     _gpus(found)
@@ -154,7 +154,7 @@ def _gpus(found: Examination) -> None:
             free_bytes, _ = torch.cuda.mem_get_info(index)
         except RuntimeError as error:
             found.warnings.append(
-                f"cuda:{index} cannot be used ({_one_line(error)}): leave it out with CUDA_VISIBLE_DEVICES, or mend it"
+                f"cuda:{index} cannot be used ({_named(error)}): leave it out with CUDA_VISIBLE_DEVICES, or mend it"
             )
             continue
         memory = f"{free_bytes / 1e9:.1f} GB free of {device.total_memory / 1e9:.1f} GB"
@@ -171,8 +171,8 @@ def _vllm(found: Examination) -> None:
         found.facts["vllm"] = str(vllm.__version__)
     except Exception as error:
         found.warnings.append(
-            f"vllm is installed but cannot be imported ({_one_line(error)}): install the vllm that was built for torch "
-            f"{version('torch')}, or use hardware.engine transformers"
+            f"vllm is installed but cannot be imported ({_named(error)}): install the vllm that was built for "
+            f"torch {version('torch')}, or use hardware.engine transformers"
         )
 
 
@@ -260,7 +260,7 @@ def _grader(found: Examination) -> None:
         with closing(Grader()) as grader:
             grade = grader.grade(GOLD, COMPLETION)
     except RuntimeError as error:
-        found.problems.append(f"answers cannot be graded: {_one_line(error)}")
+        found.problems.append(f"answers cannot be graded: {_named(error)}")
         return
     if grade.correct:
         found.facts["grading"] = f"works: math-verify takes {COMPLETION} for {GOLD}"
@@ -290,8 +290,11 @@ def _scenarios(found: Examination) -> None:
             if isinstance(error, MissingModelError) and name not in MIXES:  # the bases of those ship with Tuition
                 found.facts[f"scenario {name}"] = f"is in order as a file; {error}"
             else:
-                found.problems.append(f"scenario {name}: {_one_line(error)}")
+                found.problems.append(f"scenario {name}: {_named(error)}")
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+def _named(error: BaseException) -> str:
+    """The error on one line."""
+    from planner.messages import named_line  # not before all packages are known to be there
+
+    return named_line(error)

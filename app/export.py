@@ -11,6 +11,7 @@ from app.model_card import write_card
 from app.single import allocations_by_name, find_allocation
 from app.store import StoreBusyError, open_store
 from app.study_report import read_report
+from benchmarks.messages import one_line
 from benchmarks.records import FileError, publish_folder
 from benchmarks.results_folder import ResultsFolder
 from planner.allocation import AllocationError
@@ -122,7 +123,7 @@ def upload(folder: Path, repository: str) -> str:
         api.upload_folder(repo_id=repository, folder_path=folder)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
         raise StoreError(
-            f"{folder} is written, and cannot be uploaded to {repository!r} ({' '.join(str(error).split())[:160]}): go "
+            f"{folder} is written, and cannot be uploaded to {repository!r} ({one_line(error, 160)}): go "
             f"online and log in (hf auth login), then hf upload {repository} {folder}"
         ) from None
     return str(url)

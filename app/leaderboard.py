@@ -22,10 +22,10 @@ from benchmarks.entries import (
     EntryError,
     LeaderboardEntry,
     MeasuredEntry,
-    one_line,
     parse_entry,
 )
 from benchmarks.measured import entry_of_scores, score_record
+from benchmarks.messages import one_line
 from benchmarks.outcomes import TOLERANCE
 from benchmarks.records import FileError
 from benchmarks.reported import reported_entries

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.export import find_block
 from app.store import open_store
+from benchmarks.messages import one_line
 from runners.checkpoint import hash_base, hash_weights, weight_files
 from runners.scenario import Scenario
 
@@ -109,7 +110,7 @@ def _from_hub(name: str) -> ModelFiles:
     try:
         folder = Path(snapshot_download(repo, revision=revision or None, allow_patterns=WEIGHT_PATTERNS))
     except (OSError, ValueError, httpx.HTTPError) as error:  # huggingface_hub's own are OSError or ValueError
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, 160)
         raise ModelError(
             f"model {name!r}: no such folder, and not to be had from the Hub ({type(error).__name__}: {reason}): go "
             "online once, or give a folder"

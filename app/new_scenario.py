@@ -19,6 +19,7 @@ from app.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
 from app.suites import find_contamination
 from benchmarks.decoding import SUFFIX
 from benchmarks.grading import Grader
+from benchmarks.messages import one_line
 from benchmarks.sampling import Decoding, encode_prompts, render_prompt
 from benchmarks.suites.micro import Problem
 from planner.stages import BRIDGE, listed
@@ -150,7 +151,7 @@ def _reader(role: str, name: str) -> Reader:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_text_config()
         return Reader(role, load_tokenizer(folder), config.vocab_size, getattr(config, "max_position_embeddings", None))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, 160)
         raise NewScenarioError(f"{role} {name!r}: its configuration or tokenizer cannot be read ({reason})") from None
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from app.report import ReportError, load_leaderboard, studies, terminal
 from app.study_report import read_report
+from benchmarks.messages import one_line
 from benchmarks.power import Components, Experiment, Power, PowerError, Size, detectable, estimate_components, smallest
 from benchmarks.power import power as power_of
 from benchmarks.records import FileError, RecordError, checked_table, correct_PK, file_sha256
@@ -135,7 +136,7 @@ def _score_tables(results: Path, suite: str, decoding: str, weights: set[str]) -
             problem_ids, outcomes_PK = correct_PK(checked_table(pd.read_parquet(samples)))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReportError(
-                f"{path.parent} is damaged ({' '.join(repr(error).split())[:160]}): run `tuition store verify`, then "
+                f"{path.parent} is damaged ({one_line(repr(error), 160)}): run `tuition store verify`, then "
                 "the test again"
             ) from None
         if name in tables:

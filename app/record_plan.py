@@ -20,6 +20,7 @@ from app.plan import block_states, peak_disk, scoring_seconds
 from app.search import scenario_baselines
 from app.store import find_store
 from benchmarks.baselines import UPSTREAM
+from benchmarks.messages import one_line
 from benchmarks.recorded import (
     FIRST_RECORDED_SEED,
     Header,
@@ -115,7 +116,7 @@ def read_rows(folder: RecordingFolder) -> list[RecordedRun]:
         try:
             rows.append(RecordedRun.model_validate_json(path.read_bytes()))
         except (ValueError, RecursionError) as error:
-            logger.warning("%s is damaged (%s): its run is recorded anew", path, " ".join(str(error).split())[:200])
+            logger.warning("%s is damaged (%s): its run is recorded anew", path, one_line(error, 200))
     return rows
 
 

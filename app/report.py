@@ -11,6 +11,7 @@ from rich.table import Table
 
 from app.study_report import SearchReport, ranked_rows
 from benchmarks.leaderboard import from_json, render
+from benchmarks.messages import one_line
 from benchmarks.records import read_json
 from benchmarks.results_folder import ResultsFolder, StudyFolder
 
@@ -161,7 +162,7 @@ def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
         raise ReportError(f"no leaderboard of study {study!r} in {results} (tested studies: {known})") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ReportError(
-            f"{path} is damaged ({' '.join(repr(error).split())[:200]}): run the search again, it trains nothing and "
+            f"{path} is damaged ({one_line(repr(error), 200)}): run the search again, it trains nothing and "
             "writes it anew"
         ) from None
     return document

@@ -21,8 +21,8 @@ from pydantic import (
 )
 from pydantic import model_serializer as serializer
 
-from benchmarks.entries import first_reason
 from benchmarks.leaderboard import Meta, RankedRow, from_json
+from benchmarks.messages import first_complaint, one_line
 from benchmarks.multiplicity import SignFlip
 from benchmarks.records import FileError, finite_fields, read_json, write_json
 from benchmarks.statistics import Difference, Interval
@@ -265,14 +265,14 @@ def read_report(path: Path) -> StudyReport:
     try:
         stated = document if "format" in document else _of_format_1(document)
     except (KeyError, TypeError) as error:
-        raise FileError(f"is no report of a study ({' '.join(repr(error).split())[:80]})") from None
+        raise FileError(f"is no report of a study ({one_line(repr(error), 80)})") from None
     try:
         header = _Header.model_validate(stated)
         if header.format > FORMAT:
             raise FileError(f"was written by a newer version (format {header.format} > {FORMAT}): update Tuition")
         return KINDS[header.kind].model_validate(stated)
     except ValidationError as error:
-        raise FileError(first_reason(error)) from None
+        raise FileError(first_complaint(error)) from None
 
 
 def _of_format_1(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def ranked_rows(leaderboard: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
         _ROWS.validate_python([asdict(row) for row in ranked])  # a dataclass takes any type
         _META.validate_python(asdict(meta))
     except ValidationError as error:
-        raise FileError(first_reason(error)) from None
+        raise FileError(first_complaint(error)) from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FileError(" ".join(repr(error).split())[:200]) from None
+        raise FileError(one_line(repr(error), 200)) from None
     return ranked, meta

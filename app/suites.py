@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from app.report import terminal
+from benchmarks.messages import one_line
 from benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
 from benchmarks.suites.loading import Suite, SuiteError, load, read_lock, write_lock
 from runners.contamination import find_overlap
@@ -107,7 +108,7 @@ def _newest_revision(suite: Suite) -> str:
     try:
         revision = dataset_info(suite.hub.repo).sha
     except (OSError, RuntimeError, ValueError, httpx.HTTPError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, 160)
         raise SuiteError(
             f"{suite.versioned}: the Hub does not tell {suite.hub.repo}'s revision ({reason}): go online"
         ) from None

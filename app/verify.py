@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from app.report import terminal
-from benchmarks.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256, one_line
+from benchmarks.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256
 from benchmarks.grading import Grader
 from benchmarks.measured_boards import find_board, shipped_boards
+from benchmarks.messages import one_line
 from benchmarks.outcomes import Answers
 from benchmarks.suites.catalog import SUITES, generated, load_by_name
 from benchmarks.suites.loading import Loaded, read_lock

@@ -31,12 +31,11 @@ from benchmarks.entries import (
     canonical,
     entry_id,
     entry_json,
-    first_reason,
-    one_line,
     parse_entry,
     parse_json,
 )
 from benchmarks.manifest import Change, Manifest
+from benchmarks.messages import first_complaint, one_line
 from benchmarks.outcomes import Mismatch, Outcomes, compare_with_samples
 from benchmarks.records import write_text
 
@@ -124,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(canonical(document))
     except (ValidationError, ValueError) as error:
-        reason = first_reason(error) if isinstance(error, ValidationError) else one_line(error)
+        reason = first_complaint(error) if isinstance(error, ValidationError) else one_line(error)
         raise EntryError(f"{path}: {reason}") from None
 
 
@@ -255,7 +254,7 @@ def _raised(
         try:
             return Manifest(name=name, title=title or name, version="1.0", changelog=(change,))
         except ValidationError as error:
-            raise EntryError(f"the new leaderboard: {first_reason(error)}") from None
+            raise EntryError(f"the new leaderboard: {first_complaint(error)}") from None
     major, minor = old.changelog[-1].number
     change = Change(version=f"{major}.{minor + 1}", date=today, change=text, added=tuple(new), removed=replaced)
     return old.model_copy(update={"version": change.version, "changelog": (*old.changelog, change)})

@@ -25,13 +25,13 @@ from pydantic import (
     model_validator,
 )
 
+from benchmarks.messages import first_complaint, one_line
 from benchmarks.statistics import Array, Score, score_over_seeds
 from planner.allocation import Allocation, AllocationError
 
 MAX_ENTRY_BYTES = 1 << 20
 SHORT_ID = 12  # hex digits; enough for any leaderboard that a person reads
 PARTIAL = "[:"  # "math500@1[:20]": the first 20 problems only, which is another suite than the whole
-LOSS = 200  # characters of a hostile value that an error shows
 
 
 class EntryError(ValueError):
@@ -317,29 +317,8 @@ def validate_entry(document: Any, where: str) -> LeaderboardEntry:
         # From JSON and not from Python values: strict validation then takes a list for a tuple.
         entry = _ENTRY.validate_json(json.dumps(document))
     except ValidationError as error:
-        raise EntryError(f"{where}: {first_reason(error)}") from None
+        raise EntryError(f"{where}: {first_complaint(error, ('measured', 'reported'))}") from None
     return entry
-
-
-def first_reason(error: ValidationError) -> str:
-    """A validation's first complaint on one line: field, value, reason."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("measured", "reported")) or "the document"
-    if first["type"] == "missing":
-        return f"{place} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"unknown field {place!r:.{LOSS}}"
-    if first["type"] == "json_invalid":
-        return one_line(first["msg"])
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    # A whole document as the offending value tells nothing.
-    shown = "" if isinstance(first["input"], dict) else f" is {first['input']!r:.60}"
-    return one_line(f"{place}{shown}: {reason}")[: 2 * LOSS]
-
-
-def one_line(error: object) -> str:
-    """Text on one line."""
-    return " ".join(str(error).split())[: 2 * LOSS]
 
 
 def ids_sha256(problem_ids: Sequence[str]) -> str:

@@ -18,10 +18,10 @@ from benchmarks.entries import (
     MeasuredEntry,
     ids_sha256,
     measured_score,
-    one_line,
     parse_json,
     validate_entry,
 )
+from benchmarks.messages import one_line
 from benchmarks.outcomes import read_outcomes
 from benchmarks.records import RECORD_FILE, SAMPLES_FILE, RecordError, artefact_folder
 from benchmarks.statistics import Score

@@ -20,8 +20,9 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from benchmarks.entries import EntryError, MeasuredEntry, ids_sha256, measured_score, one_line
+from benchmarks.entries import EntryError, MeasuredEntry, ids_sha256, measured_score
 from benchmarks.grading import GRADER_VERSION, Grader, Verdict
+from benchmarks.messages import one_line
 from benchmarks.records import SAMPLE_COLUMNS, RecordError, correct_PK
 from benchmarks.statistics import Array
 

@@ -23,6 +23,7 @@ import pyarrow.parquet
 from scipy import stats
 
 from benchmarks.baselines import DIRECT, TESTED_BY_SEARCH
+from benchmarks.messages import one_line
 from benchmarks.multiplicity import rank_intervals
 from benchmarks.recorded import RecordedError, RecordedTable
 from benchmarks.records import file_sha256, write_bytes
@@ -230,7 +231,7 @@ def read_planners(path: Path) -> pd.DataFrame:
     except (OSError, pyarrow.ArrowException, ValueError, TypeError, KeyError) as error:
         if isinstance(error, PlannersError):
             raise
-        raise PlannersError(f"{path} is no table of planners ({' '.join(str(error).split())[:150]})") from None
+        raise PlannersError(f"{path} is no table of planners ({one_line(error, 150)})") from None
     if frame.empty or not frame["test"].between(0, 1).all() or not np.isfinite(frame[list(NUMBERS)]).all().all():
         raise PlannersError(f"{path} holds no scores between 0 and 1")
     return frame

@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.entries import one_line
+from benchmarks.messages import one_line
 from benchmarks.records import write_bytes
 from benchmarks.statistics import Array
 from planner.allocation import Allocation

@@ -28,6 +28,8 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+from benchmarks.messages import one_line
+
 logger = logging.getLogger(__name__)
 
 SAMPLES_FILE = "samples.parquet"
@@ -164,7 +166,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"is no JSON ({' '.join(str(error).split())[:200]})") from None
+        raise FileError(f"is no JSON ({one_line(error, 200)})") from None
 
 
 def move_aside(folder: Path, reason: str) -> Path:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from planner.messages import all_complaints
 from planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
 
 MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory
@@ -58,7 +59,7 @@ class Allocation(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise AllocationError(one_line(error, type(self).model_fields)) from None
+            raise AllocationError(all_complaints(error, type(self).model_fields)) from None
 
     @field_validator("teacher")
     @classmethod
@@ -179,22 +180,6 @@ class Allocation(BaseModel):
                 f"{self} asks for {self.label_blocks} label blocks ({self.teacher_label_blocks} teacher + "
                 f"{self.student_label_blocks} student) but the scenario has {num_label_blocks}; lower one of the two"
             )
-
-
-def one_line(error: ValidationError, allowed_fields: Iterable[str]) -> str:
-    """Pydantic's several lines as one, with the offending values; an unknown field is told the allowed ones."""
-    lines = []
-    for detail in error.errors():
-        name = ".".join(str(part) for part in detail["loc"])
-        if detail["type"] == "extra_forbidden":
-            lines.append(f"unknown field {name!r}; allowed: {', '.join(allowed_fields)}")
-        elif detail["type"] == "value_error":  # raised by a validator of ours, with value and fix in its message
-            lines.append(str(detail["ctx"]["error"]))
-        elif detail["type"] == "missing":
-            lines.append(f"{name} is missing; set it")
-        else:
-            lines.append(f"{name}={detail['input']!r}: {detail['msg']}")
-    return "; ".join(lines)
 
 
 def replay_control(allocation: Allocation) -> Allocation:

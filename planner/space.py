@@ -19,7 +19,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from planner.allocation import Allocation, one_line
+from planner.allocation import Allocation
+from planner.messages import all_complaints
 from planner.stages import Stage
 
 NO_TEACHER = "none"
@@ -67,7 +68,7 @@ class SearchSpace(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise SpaceError(one_line(error, type(self).model_fields)) from None
+            raise SpaceError(all_complaints(error, type(self).model_fields)) from None
 
     @model_validator(mode="after")
     def _choices_make_sense(self) -> SearchSpace:

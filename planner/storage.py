@@ -19,6 +19,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from planner.messages import named_line
+
 HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
 MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
@@ -57,7 +59,7 @@ def open_storage(storage_url: str) -> RDBStorage:
             return storage
     except (SQLAlchemyError, ImportError) as error:
         raise StudyError(
-            f"cannot open the study storage {shown_url}: {one_line(error)}; check the URL; a "
+            f"cannot open the study storage {shown_url}: {named_line(error)}; check the URL; a "
             "damaged file can be moved aside, the same command then searches anew and trains no stored block again"
         ) from error
 
@@ -87,8 +89,3 @@ def _lock_whole_transactions(engine: sqlalchemy.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine.dispose()  # connections made before do not know of this
-
-
-def one_line(error: BaseException) -> str:
-    """The exception's type and message on one line, cut where it would flood a table."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

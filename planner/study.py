@@ -26,10 +26,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from planner.allocation import Allocation
 from planner.drift import describe_drift
+from planner.messages import named_line
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
-from planner.storage import StudyError, one_line, open_storage
+from planner.storage import StudyError, open_storage
 
 SCENARIO_SHA256 = "scenario_sha256"
 SCENARIO_FIELDS = "scenario"
@@ -300,13 +301,13 @@ class _Search:
             raise
         except Exception as error:
             self._record_failure(trial, error)
-            raise _EvaluationFailed(one_line(error)) from error
+            raise _EvaluationFailed(named_line(error)) from error
         self.failures.clear()
         _set_attributes(trial, outcome.attributes)
         return outcome.value
 
     def _record_failure(self, trial: optuna.Trial, error: Exception) -> None:
-        message = one_line(error)
+        message = named_line(error)
         trial.set_user_attr("error", message)
         # An evaluation in another process leaves its log behind and says where; the planner does not know its type.
         log_path = getattr(error, "log_path", None)

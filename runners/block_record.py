@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from benchmarks.messages import first_complaint
 from planner.cost import Price
 from planner.route import Block, Recipe, pool_content
 
@@ -170,7 +171,7 @@ def read_record(content: bytes, key: str) -> BlockRecord:
         record = BlockRecord.model_validate_json(content)
     except ValidationError as error:
         refuse_newer(content, FORMAT)
-        raise ValueError(first_reason(error)) from None
+        raise ValueError(first_complaint(error)) from None
     if record.key != key:
         raise ValueError(f"it names another block, {record.key!r}")
     return record
@@ -202,13 +203,3 @@ def refuse_newer(content: bytes, newest: int) -> None:
         return
     if version > newest:
         raise RecordFormatError(f"was written by a newer version (format {version} > {newest}): update Tuition")
-
-
-def first_reason(error: ValidationError) -> str:
-    """What is wrong with a record, on one line."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    told = f"{where} is {first['input']!r:.40}: " if where else ""
-    return " ".join(f"{told}{first['msg'][0].lower()}{first['msg'][1:]}".split())

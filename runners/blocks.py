@@ -21,6 +21,7 @@ import pandas as pd
 
 from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader
+from benchmarks.messages import one_line
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
@@ -208,7 +209,7 @@ class BlockTrainer:
             result = carry_out(order, rows, scratch, self.grader, hear)
         except torch.OutOfMemoryError as error:
             raise BlockError(
-                f"{order.block.stage} ran out of memory ({' '.join(str(error).split())[:120]}): "
+                f"{order.block.stage} ran out of memory ({one_line(error, 120)}): "
                 f"`tuition doctor --scenario {self.scenario.name}` says what each stage needs and what makes it smaller"
             ) from error
         return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))

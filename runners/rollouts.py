@@ -12,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmarks.messages import first_complaint
 from benchmarks.records import RECORD_FILE, artefact_folder, file_sha256, move_aside, publish_folder
 from benchmarks.sampling import Decoding
-from runners.block_record import RecordFormatError, RolloutsUsed, first_reason, refuse_newer
+from runners.block_record import RecordFormatError, RolloutsUsed, refuse_newer
 from runners.meter import Clock
 
 REVISION = 1
@@ -49,7 +50,7 @@ def read_rollouts_record(folder: Path) -> RolloutsRecord:
             refuse_newer(content, FORMAT)
         except RecordFormatError as newer:
             raise RecordFormatError(f"{folder / RECORD_FILE} {newer}") from None
-        raise ValueError(f"{RECORD_FILE}: {first_reason(error)}") from None
+        raise ValueError(f"{RECORD_FILE}: {first_complaint(error)}") from None
     if file_sha256(folder / ROLLOUTS_FILE) != record.sha256:
         raise ValueError(f"{ROLLOUTS_FILE} does not match its checksum")
     return record

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError
 
+from benchmarks.messages import one_line
 from runners.settings import StageSettings, TeacherServer, Vllm
 from runners.sources import Frozen, ModelSource, ProblemSource, ScenarioError, SuiteSource
 
@@ -121,7 +122,7 @@ class ScenarioFile(Frozen):
             raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
         except Exception as error:
             # The safe loader lets its converters' errors through: of wrong dates, long numbers, deep nesting and so on.
-            raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
+            raise ScenarioError(f"{path} is not YAML: {one_line(error, 300)}") from None
         if not isinstance(content, dict):
             raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
         try:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from benchmarks.messages import one_line
 from benchmarks.suites.catalog import POOLS, SUITES
 from benchmarks.suites.loading import SuiteError, SuiteUnreachableError, load
 from benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
@@ -143,7 +144,7 @@ class ModelSource(Frozen):
         try:
             return Path(snapshot_download(str(self.hub), revision=self.revision, allow_patterns=list(patterns)))
         except (OSError, ValueError, httpx.HTTPError) as error:  # huggingface_hub's own are OSError or ValueError
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error, 160)
             raise HubError(
                 f"model {self.hub} is not to be had from the Hub ({type(error).__name__}: {reason}): go online once, "
                 "or give a folder as `path`"

@@ -6,10 +6,11 @@ An entry that cannot be read, or that its samples do not bear out, is named and 
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.dashboard.files import Problem, folders, reason
+from app.dashboard.files import Problem, folders
 from benchmarks import measured_boards, measured_planners
 from benchmarks.boards import MANIFEST, Board, Listed, compare_entry, is_board, read_entry, read_manifest
 from benchmarks.entries import SHORT_ID, EntryError
+from benchmarks.messages import one_line
 from benchmarks.results_folder import ResultsFolder
 from benchmarks.standings import Standings, standings
 
@@ -54,7 +55,7 @@ def read_board(folder: Path) -> ShownBoard:
             entry = read_entry(folder, id)
             mismatches, outcomes = compare_entry(folder, id, entry)
         except EntryError as error:
-            problems.append(Problem(where, reason(str(error).replace(str(folder), folder.name))))
+            problems.append(Problem(where, one_line(str(error).replace(str(folder), folder.name))))
             continue
         if mismatches:
             problems.append(Problem(where, f"{entry.name}: {mismatches[0].sentence}"))

@@ -12,9 +12,10 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from app.dashboard.files import database, reason
+from app.dashboard.files import database
 from app.dashboard.index import Block
 from app.dashboard.samples import Item
+from benchmarks.messages import one_line
 from benchmarks.records import FileError, artefact_folder
 from benchmarks.results_folder import ResultsFolder
 from planner.cost import charge
@@ -152,7 +153,7 @@ def curves(results: Path, blocks: Iterable[Block]) -> pd.DataFrame:
             part = part.reindex(columns=["step", *CURVES, "seconds", "tokens_seen"])
             part["step"] = pd.to_numeric(part["step"]) + done
         except (OSError, ValueError, TypeError, pyarrow.ArrowException) as error:
-            raise FileError(f"store/{block.key[:2]}/{block.key[:12]}…/train.parquet: {reason(error)}") from None
+            raise FileError(f"store/{block.key[:2]}/{block.key[:12]}…/train.parquet: {one_line(error)}") from None
         part.insert(1, "block", block.name)
         part.insert(2, "stage", f"{block.stage} ({block.model})")
         done += len(part)
@@ -173,5 +174,5 @@ def labels_booked(results: Path, study: str, seed: int | None, allocation_id: st
                 (study, seed, f"{allocation_id}:%"),
             ).fetchall()
     except sqlite3.DatabaseError as error:
-        raise FileError(f"ledger.sqlite: {reason(error)}") from None
+        raise FileError(f"ledger.sqlite: {one_line(error)}") from None
     return {str(stage): int(count) for stage, count in rows}

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from benchmarks.messages import one_line
 from benchmarks.records import FileError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -48,7 +49,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(uri, uri=True, timeout=SQLITE_WAIT_SECONDS)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
-        raise FileError(f"is no readable database ({reason(error)})") from None
+        raise FileError(f"is no readable database ({one_line(error)})") from None
 
 
 def folders(parent: Path) -> list[Path]:
@@ -88,8 +89,3 @@ def last_lines(path: Path, count: int, max_bytes: int = 256 << 10) -> list[str]:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A frame's rows, each by column name."""
     return [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
-
-
-def reason(error: object) -> str:
-    """An error on one line, short."""
-    return " ".join(str(error).split())[:200]

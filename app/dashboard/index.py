@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from app.dashboard.files import KEY, Problem, folders, reason, stamp
+from app.dashboard.files import KEY, Problem, folders, stamp
+from benchmarks.messages import one_line
 from benchmarks.records import RECORD_FILE, FileError, artefact_folder, read_bytes
 from benchmarks.results_folder import ResultsFolder
 from planner.cost import Price
@@ -128,7 +129,7 @@ class Index(Generic[T]):
         try:
             return self._parse(read_bytes(self._root / key[:2] / key / RECORD_FILE), key)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-            told = "is missing" if isinstance(error, FileNotFoundError) else reason(error) or type(error).__name__
+            told = "is missing" if isinstance(error, FileNotFoundError) else one_line(error) or type(error).__name__
             return Problem(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", told)
 
 

@@ -15,11 +15,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from app.dashboard.files import reason
 from app.dashboard.index import Protocol, StoredScore
 from app.dashboard.studies import Study
 from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
 from benchmarks.entries import EntryError
+from benchmarks.messages import one_line
 from benchmarks.outcomes import Outcomes, read_outcomes
 from benchmarks.records import SAMPLES_FILE, FileError, artefact_folder, read_json
 from benchmarks.results_folder import ResultsFolder
@@ -116,7 +116,7 @@ def sampled(results: Path, item: Item, protocol: Protocol, scores: Mapping[str, 
             with open_regular(samples_path(results, key), MAX_SAMPLES_BYTES) as file:
                 outcomes.append(read_outcomes(file, seed))
         except (EntryError, ValueError, OSError) as error:
-            raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {reason(error)}") from None
+            raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
         used.append(key)
     return Sampled(item, tuple(outcomes), tuple(used))
 
@@ -137,7 +137,7 @@ def _read(results: Path, key: str, columns: list[str]) -> pd.DataFrame:
             frame: pd.DataFrame = pyarrow.parquet.read_table(file, columns=columns, use_threads=False).to_pandas()
             return frame
     except (EntryError, ValueError, OSError, pyarrow.ArrowException) as error:
-        raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {reason(error)}") from None
+        raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
 
 
 def completions(results: Path, key: str, problem_id: str) -> list[dict[str, Any]]:
@@ -149,7 +149,7 @@ def completions(results: Path, key: str, problem_id: str) -> list[dict[str, Any]
                 own = pyarrow.compute.equal(batch.column("problem_id"), problem_id)
                 found += batch.filter(own).to_pylist()
     except (EntryError, ValueError, KeyError, OSError, pyarrow.ArrowException) as error:
-        raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {reason(error)}") from None
+        raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
     return sorted(found, key=lambda sample: sample["sample"])
 
 
@@ -164,7 +164,7 @@ def statement(results: Path, suite: str, problem_id: str) -> tuple[str, str] | N
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:  # a FileError is a ValueError
-        raise FileError(f"{path.parent.name}/{path.name}: {reason(error)}") from None
+        raise FileError(f"{path.parent.name}/{path.name}: {one_line(error)}") from None
 
 
 def breakdown(details_by_name: Mapping[str, Sequence[pd.DataFrame]], column: str) -> pd.DataFrame:

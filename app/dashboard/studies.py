@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from app.dashboard.files import Problem, database, folders, reason, stamp
+from app.dashboard.files import Problem, database, folders, stamp
 from app.study_report import EvaluatedRun, SearchReport, StudyReport, TrialReport, ranked_rows, read_report
 from benchmarks.leaderboard import Meta, RankedRow
+from benchmarks.messages import one_line
 from benchmarks.records import FileError, read_json
 from benchmarks.results_folder import ResultsFolder, StudyFolder
 from benchmarks.statistics import Difference
@@ -136,7 +137,9 @@ def _scenario(folder: StudyFolder, problems: list[Problem]) -> ScenarioFile | No
             raise ScenarioError("is a link, or too large")
         return ScenarioFile.read(str(path))[0]
     except ScenarioError as error:
-        problems.append(Problem(f"studies/{folder.name}/{path.name}", reason(str(error).replace(str(path), path.name))))
+        problems.append(
+            Problem(f"studies/{folder.name}/{path.name}", one_line(str(error).replace(str(path), path.name)))
+        )
         return None
 
 
@@ -164,7 +167,7 @@ def _trials(
         try:
             rows, attributes = _from_database(path, name)
         except (FileError, sqlite3.DatabaseError, ValueError) as error:
-            problems.append(Problem(f"studies/{name}/{path.name}", reason(error)))
+            problems.append(Problem(f"studies/{name}/{path.name}", one_line(error)))
     if not rows and isinstance(report, SearchReport):
         rows = [_trial_row(trial) for trial in report.trials]
     return _frame(rows), attributes

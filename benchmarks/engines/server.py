@@ -20,6 +20,7 @@ import httpx
 
 from benchmarks.decoding import Preset
 from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
+from benchmarks.messages import one_line
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 6
@@ -111,7 +112,7 @@ class ServerEngine:
             response = self._client.post(f"{self.url}/{path}", json=body)
         except httpx.TransportError as error:
             raise _Passing(f"{type(error).__name__}: {error}") from None
-        shown = " ".join(response.text.split())[:200]
+        shown = one_line(response.text, 200)
         if response.status_code in TRY_AGAIN or response.status_code >= 500:
             raise _Passing(f"status {response.status_code}: {shown}", _retry_after(response))
         if response.status_code != 200:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.decoding import Preset
 from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
+from benchmarks.messages import one_line
 from benchmarks.sampling import Decoding, encode_prompts
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(
-            f"vLLM cannot start on {folder} ({' '.join(str(error).split())[:200]}): free the device's memory, or use "
-            "transformers"
+            f"vLLM cannot start on {folder} ({one_line(error, 200)}): free the device's memory, or use transformers"
         ) from error
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.messages import one_line
 from benchmarks.records import write_json
 from benchmarks.suites.micro import Problem
 
@@ -259,7 +260,7 @@ def read_hub(suite: Suite, revision: str | None) -> list[Problem]:
         return [hub.read_row(row) for row in rows]
     except (OSError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         # ConnectionError and huggingface_hub's errors are OSError; an absent repository is a DatasetsError.
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise SuiteUnreachableError(
             f"{suite.versioned}: {hub.repo} cannot be fetched ({type(error).__name__}: {reason})",
             f"go online once, or put {suite.name}.jsonl into a folder and name it by --data-dir",

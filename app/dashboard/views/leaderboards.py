@@ -8,13 +8,14 @@ import streamlit as st
 from app import planners
 from app.dashboard import caches, charts, latex, words
 from app.dashboard.boards import ShownBoard, board_folders, planner_files
-from app.dashboard.files import Problem, reason
+from app.dashboard.files import Problem
 from app.dashboard.show import View, chart, choose, name_problems, switch, table
 from app.dashboard.studies import Study
 from benchmarks.entries import EntryError, MeasuredEntry, ReportedEntry
 from benchmarks.exports import FORMATS
 from benchmarks.exports import words as export_words
 from benchmarks.exports.bibtex import board_record, entry_record
+from benchmarks.messages import one_line
 from benchmarks.planners import SHARES, PlannersError, standings
 from benchmarks.standings import MeasuredTable, ReportedTable
 
@@ -38,7 +39,7 @@ def show(view: View) -> None:
     try:
         shown = caches.board(folders[chosen])
     except EntryError as error:
-        name_problems([Problem(chosen, reason(str(error).replace(str(folders[chosen]), folders[chosen].name)))])
+        name_problems([Problem(chosen, one_line(str(error).replace(str(folders[chosen]), folders[chosen].name)))])
         return
     name_problems(shown.problems)
     manifest = shown.board.manifest
@@ -65,7 +66,7 @@ def _planners(view: View) -> None:
     try:
         frame = caches.planners(files[chosen])
     except PlannersError as error:
-        name_problems([Problem(chosen, reason(str(error).replace(str(files[chosen]), files[chosen].name)))])
+        name_problems([Problem(chosen, one_line(str(error).replace(str(files[chosen]), files[chosen].name)))])
         return
     st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
     st.caption(latex.escape(planners.caption(frame)))
