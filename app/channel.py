@@ -6,7 +6,7 @@ The command's own process shows it (`app.progress.Reporter`), a worker sends it 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from app.liveness import alive, process_name
@@ -57,7 +57,7 @@ def logged(path: Path, channel: Channel) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             writer = stack.enter_context(alive(writers_beside(path)))
-        except OSError:  # a full disk, say: progress is no result
+        except OSError:  # of a full disk: progress is no result
             writer = process_name()
         channel.log = EventLog(events_beside(path), writer)
         try:
@@ -67,4 +67,5 @@ def logged(path: Path, channel: Channel) -> Iterator[None]:
             channel.log = before
             root.setLevel(level)
             root.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # what a full disk did not take
+                handler.close()

@@ -1,7 +1,8 @@
 """`tuition search`: study, blocks, scores, then the test protocol, and one report of all of it.
 
-Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `logs/` (one per run), `report.json`,
-`leaderboard.json` and `leaderboard.png`. Blocks and scores are shared by all studies of a results folder.
+Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `logs/` (one per run, with its events
+beside it), `report.json`, `leaderboard.json` and `leaderboard.png`. Blocks and scores are shared by all studies of a
+results folder.
 """
 
 import logging

@@ -12,6 +12,7 @@
         tracking/         trackers' files
         ledger.sqlite     labels that were spent, and what was trained
 
+Beside a log lie its events (`events_beside`), and the locks of the processes that write to it (`writers_beside`).
 Nothing is made or read here.
 """
 

@@ -73,6 +73,18 @@ def test_a_stop_is_raised_before_a_block_and_nowhere_else(tmp_path: Path) -> Non
     assert channel.events == kept(log) == [SCORING], "the block has not begun"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_log_on_a_full_disk_does_not_end_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel, log = Heard(), tmp_path / "test.log"
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # it would tell the terminal
+    for path in (log, events_beside(log)):
+        path.symlink_to("/dev/full")
+    with logged(log, channel):
+        logging.getLogger("somebody").info("for people")
+        channel.say("a line")
+    assert channel.events == [Said(text="a line")]
+
+
 def test_where_neither_locks_nor_events_can_be_written_the_work_goes_on(tmp_path: Path) -> None:
     channel, log = Heard(), tmp_path / "test.log"
     writers_beside(log).write_text("no folder")
