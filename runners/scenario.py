@@ -23,6 +23,7 @@ from planner.stages import STAGE, STAGES, STUDENT_RL, Stage
 from runners.batches import check_batches, check_pools
 from runners.checkpoint import hash_base, refuse_own_code, weight_files
 from runners.contamination import Overlap, find_overlap
+from runners.recipe_words import in_words
 from runners.scenario_file import ScenarioFile
 from runners.sources import (
     TRUST_VARIABLE,
@@ -264,13 +265,9 @@ class Scenario:
     def fields(self) -> dict[str, Any]:
         """What `sha256` covers, in the words of the file: to say in which field two scenarios differ.
 
-        Problems are a count and a hash, weights a hash. What every stage shares stands once.
+        Problems are a count and a hash, weights a hash.
         """
         identity = self._identity
-        stages = {name: dict(settings) for name, settings in identity["stages"].items()}
-        for settings in stages.values():
-            for shared in ("prompt", "grader", "generation_batch"):
-                settings.pop(shared, None)
         suites = {
             name: {**_counted(identity[name]), "samples": samples}
             for name, samples in zip(("validation", "test"), identity["samples"], strict=True)
@@ -281,12 +278,7 @@ class Scenario:
             "decoding": self.file.decoding.model_dump(),
             "labels": _counted(identity["labels"]),
             "prompts": {"count": len(self.prompts), "sha256": identity["prompts"]},
-            "prompt_suffix": self.file.prompt_suffix,
-            "chat_template": self.file.chat_template,
-            "template": self.file.template,
-            "stages": stages,
-            "hardware": {**identity["environment"], "generation_batch": self.file.hardware.generation_batch},
-            "grader": GRADER_VERSION,
+            **in_words(identity["stages"], identity["environment"]),
         }
 
     def keep(self, path: Path, origin: str) -> None:

@@ -7,9 +7,9 @@ A block that only descends from one that differs "follows from" it.
 Simplified: the seed decides which labels a block buys, so that labels are compared between blocks of one seed only.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from planner.cost import missing_blocks
 from planner.drift import describe_drift
@@ -18,6 +18,7 @@ from planner.stages import STUDENT
 from runners.block_record import BlockRecord, PoolContent, other_versions
 from runners.blocks import library_versions
 from runners.meter import accelerator_name
+from runners.recipe_words import in_words
 from runners.scenario import Scenario
 from runners.store import BlockStore
 
@@ -128,9 +129,10 @@ class _Explainer:
 
     def _drift(self, block: Block, record: BlockRecord) -> list[str]:
         """What differs between a block and a stored one of its kind, but for what follows from missing ancestors."""
-        now = _in_words(block.stage, self.recipe.stages[block.stage], self.recipe.environment, block.run_seed)
-        was = _in_words(record.stage, record.settings, record.environment, record.run_seed)
-        return [*describe_drift(now, was), *self._ancestry(block, record), *self._pool(block, record)]
+        now = in_words({block.stage: self.recipe.stages[block.stage]}, self.recipe.environment)
+        was = in_words({record.stage: record.settings}, record.environment)
+        fields = describe_drift({**now, "seed": block.run_seed}, {**was, "seed": record.run_seed})
+        return [*fields, *self._ancestry(block, record), *self._pool(block, record)]
 
     def _ancestry(self, block: Block, record: BlockRecord) -> Iterator[str]:
         base = self.bases[block.model]
@@ -178,30 +180,6 @@ class _Explainer:
         names |= {key: record.name for key, record in self.stored.items()}
         names |= {key: one.block.name for key, one in self.found.items()}
         return f"{names.get(reference, 'what is not here')} ({reference[:12]}…)"
-
-
-def _in_words(stage: str, settings: Mapping[str, Any], environment: Mapping[str, str], run_seed: int) -> dict[str, Any]:
-    """What a key covers of a stage's settings and of the environment, by the names of the scenario's file."""
-    own, hardware = dict(settings), dict(environment)
-    prompt = own.pop("prompt", {})
-    named = {f"revision of {stage}": own.pop("revision", None)}
-    if "grader" in own:
-        named["grader"] = own.pop("grader")
-    if "generation_batch" in own:
-        hardware["generation_batch"] = own.pop("generation_batch")
-    if "teacher_top_k" in own:
-        hardware["teacher_server"] = f"in use, {own.pop('teacher_top_k')} tokens compared"
-    if hardware.get("dtype") == "bfloat16" and hardware.pop("autocast", None) is None:
-        hardware["dtype"] = "bfloat16, the bridge in float32"
-    return {
-        **named,
-        "seed": run_seed,
-        "stages": {stage: own},
-        "hardware": hardware,
-        "prompt_suffix": prompt.get("suffix"),
-        "chat_template": prompt.get("chat_template"),
-        "template": prompt.get("template", {}),
-    }
 
 
 def _field(line: str) -> str:

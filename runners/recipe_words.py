@@ -1,0 +1,28 @@
+"""What keys cover of settings and environment, by the names that the scenario's file has for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of some stages of a recipe and its environment, as fields of the file. What stages share stands once.
+
+    Made for `planner.drift.describe_drift`: `stages.opd.steps`, `hardware.dtype`, `prompt_suffix`, `revision of opd`.
+    """
+    named: dict[str, Any] = {}
+    own = {name: dict(settings) for name, settings in stages.items()}
+    hardware: dict[str, Any] = dict(environment)
+    for name, settings in own.items():
+        named[f"revision of {name}"] = settings.pop("revision", None)
+        prompt = settings.pop("prompt", {})
+        named["prompt_suffix"], named["chat_template"] = prompt.get("suffix"), prompt.get("chat_template")
+        named["template"] = prompt.get("template", {})
+        if "grader" in settings:
+            named["grader"] = settings.pop("grader")
+        if "generation_batch" in settings:
+            hardware["generation_batch"] = settings.pop("generation_batch")
+        if "teacher_top_k" in settings:
+            hardware.setdefault("teacher_server", {})[name] = f"{settings.pop('teacher_top_k')} tokens compared"
+    if hardware.get("dtype") == "bfloat16" and hardware.pop("autocast", None) is None:
+        hardware["dtype"] = "bfloat16, the bridge in float32"  # as it was at first
+    return {**named, "stages": own, "hardware": hardware}
