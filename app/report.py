@@ -291,6 +291,26 @@ def show_store(document: dict[str, Any]) -> None:
     terminal().print(table)
 
 
+def show_why(document: dict[str, Any]) -> None:
+    """Which blocks of a route are reused, and why the others are not."""
+    console = terminal()
+    blocks = document["blocks"]
+    stored = sum(block["status"] == "stored" for block in blocks)
+    console.print(
+        f"{document['allocation']}, seed {document['seed']}, scenario {document['scenario']}: {stored} of "
+        f"{len(blocks)} blocks are reused, {document['blocks_to_train']} are to be trained.",
+        markup=False,
+        soft_wrap=True,
+    )
+    width = max((len(block["block"]) for block in blocks), default=0)
+    for block in blocks:
+        console.print(f"  {block['block']:<{width}}  {block['key'][:12]}  {block['status']}", markup=False)
+        for reason in block["reasons"]:
+            console.print(f"      {reason}", markup=False, soft_wrap=True)
+        if block["nearest"] is not None:
+            console.print(f"      compared with {block['nearest'][:12]}", markup=False)
+
+
 def show_verified(document: dict[str, Any]) -> None:
     """What was checked, and what was damaged."""
     console = terminal()

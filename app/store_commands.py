@@ -35,6 +35,43 @@ def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fa
         raise typer.Exit(1)
 
 
+@store_app.command("why", epilog="Example: tuition store why half --scenario micro --seed 1000")
+def store_why(
+    allocation: Annotated[
+        str, typer.Argument(help="Block counts, or a name of `tuition scenarios micro`, as `tuition run` takes.")
+    ],
+    results: ResultsOption = DEFAULT_RESULTS,
+    study: Annotated[str | None, typer.Option(help="A study, whose own scenario and seed are the defaults.")] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file. Default: micro."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Training seed. Default: 0.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say which blocks of a route are reused, and for the others which field of the scenario differs.
+
+    A block that is not stored is compared with the stored block that is most like it:
+
+    \b
+      warmup[0]  1c0e…  stored
+      opd[0]     8a41…  missing
+          stages.opd.steps: 3, was 2
+      opd[1]     f29b…  missing
+          follows from opd[0]
+
+    Here the store holds this route for opd blocks of 2 steps, and the scenario now asks for 3: opd[0] is trained again,
+    and with it all that descends from it. With "steps: 2" in the file, nothing would be trained.
+    """
+    from app.progress import print_json
+    from app.report import show_why
+    from app.why import explain_reuse
+
+    silence_libraries()
+    document = explain_reuse(results, allocation, scenario, study_name(study), seed)
+    print_json(document) if json else show_why(document)
+
+
 @store_app.command("prune", epilog="Example: tuition store prune --max-store 20GB --dry-run")
 def store_prune(
     max_store: Annotated[str, typer.Option(help="What the store may hold: bytes, or a size as 500MB or 20GB.")],

@@ -31,8 +31,9 @@ class Explained:
 
     Attributes:
         block: the block.
-        status: "stored" and used; "refused", stored and not used as it is; "missing", to be trained; "not needed",
-            not stored, while what descends from it is.
+        status: "stored" and used; "refused", stored and not used as it is; "missing", not stored; "not needed", not
+            stored, while what descends from it is.
+        trained: whether a run trains it now.
         reasons: of what is refused or missing, one line each.
         nearest: key of the stored block that a missing one was compared with.
         origins: names of the blocks that it is missing for: its own, or those that it follows from.
@@ -41,6 +42,7 @@ class Explained:
 
     block: Block
     status: Status
+    trained: bool = False
     reasons: tuple[str, ...] = ()
     nearest: str | None = None
     origins: tuple[str, ...] = ()
@@ -74,11 +76,11 @@ class _Explainer:
         record = self.store.record(block.key)
         if record is not None:
             reasons = tuple(self._refusals(block, record))
-            return Explained(block, "refused" if reasons else "stored", reasons)
+            return Explained(block, "refused" if reasons else "stored", block.key in self.missing, reasons)
         if block.key not in self.missing:
             return Explained(block, "not needed")
         if (loss := self._loss(block.key)) is not None:
-            return Explained(block, "missing", (loss,), origins=(block.name,))
+            return Explained(block, "missing", True, (loss,), origins=(block.name,))
         return self._compared(block)
 
     def _refusals(self, block: Block, record: BlockRecord) -> Iterator[str]:
@@ -108,7 +110,7 @@ class _Explainer:
         ]
         if not alike:
             reason = f"no {block.name} of {block.model} is stored"
-            return Explained(block, "missing", (reason,), origins=(block.name,), told=told)
+            return Explained(block, "missing", True, (reason,), origins=(block.name,), told=told)
         near_above = {one.nearest for one in above}
         record, drift = min(
             alike, key=lambda one: (len(one[1]), one[0].parent not in near_above, -one[0].finished, one[0].key)
@@ -121,6 +123,7 @@ class _Explainer:
         return Explained(
             block,
             "missing",
+            True,
             (*lines, *(f"follows from {origin}" for origin in origins)),
             record.key,
             (block.name,) if lines else tuple(origins),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.app.conftest import Command, Result
 
@@ -96,6 +97,18 @@ def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> 
         if run["blocks"][1]["key"] in str(file)
     )
     assert run["blocks"][1]["gpu_seconds"] == pytest.approx(record["gpu_seconds"] + record["rollouts"]["gpu_seconds"])
+
+
+def test_what_differs_from_a_stored_block_is_named(tuition: Command, earlier: Path, tmp_path: Path) -> None:
+    why = ("store", "why", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json")
+    assert document(tuition(*why))["blocks_to_train"] == 0
+    path = tmp_path / "scenario.yaml"
+    scenario = yaml.safe_load(path.read_text())
+    scenario["stages"]["transfer_sft"]["steps"] = 2
+    path.write_text(yaml.safe_dump(scenario))
+    assert document(tuition(*why))["blocks"][1]["reasons"] == [
+        "stages.transfer_sft.steps: 2, was 1", "prompts: unknown, because its record is of format 1",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", ["base:student", "block"])
