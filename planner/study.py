@@ -25,15 +25,13 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from planner.allocation import Allocation
-from planner.drift import describe_drift
+from planner.belonging import hold_to_scenario, hold_to_space
 from planner.messages import named_line
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
 from planner.storage import StudyError, open_storage
 
-SCENARIO_SHA256 = "scenario_sha256"
-SCENARIO_FIELDS = "scenario"
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
@@ -120,33 +118,9 @@ def open_study(
         direction="maximize",
         load_if_exists=True,
     )
-    identity = {SCENARIO_SHA256: scenario_sha256, "seed": seed}
-    recorded = dict(study.user_attrs)
-    if not study.get_trials(deepcopy=False):
-        for attribute in identity.keys() - recorded.keys():
-            study.set_user_attr(attribute, identity[attribute])
-        recorded = {**identity, **recorded}
-    differing = describe_drift({"seed": seed}, {"seed": recorded.get("seed")})
-    if recorded.get(SCENARIO_SHA256) != scenario_sha256:
-        differing += _scenario_drift(scenario_sha256, fields, recorded)
-    if differing:
-        raise StudyError(
-            f"study {name!r} was begun with other settings: {'; '.join(differing)}; give this one another --study name"
-        )
-    if fields is not None and SCENARIO_FIELDS not in recorded:
-        study.set_user_attr(SCENARIO_FIELDS, dict(fields))
+    hold_to_scenario(study, scenario_sha256, seed, fields)
     _read_trials(study)
     return study
-
-
-def _scenario_drift(sha256: str, fields: Mapping[str, Any] | None, recorded: Mapping[str, Any]) -> list[str]:
-    """In which fields another scenario differs from the study's; its hash where these are unknown."""
-    hashes = describe_drift({SCENARIO_SHA256: sha256}, {SCENARIO_SHA256: recorded.get(SCENARIO_SHA256)})
-    if fields is None:
-        return hashes
-    if SCENARIO_FIELDS not in recorded:
-        return [f"{hashes[0]} (which fields differ is unknown: an earlier version began the study)"]
-    return describe_drift(fields, recorded[SCENARIO_FIELDS]) or hashes
 
 
 def enqueue(
@@ -167,7 +141,7 @@ def enqueue(
         StudyError: for a resumed study with another space.
         SpaceError: for an allocation that is not in the space.
     """
-    _check_space(study, space)
+    hold_to_space(study, space)
     # A failed trial does not make its allocation known: repeating the command after the mend tries it again.
     known = {
         trial.user_attrs.get("route_key")
@@ -213,7 +187,7 @@ def search(
         StudyError: for a resumed study with another space.
         SearchError: after three failures in a row with the same error.
     """
-    _check_space(study, space)
+    hold_to_space(study, space)
     run = _Search(study, space, compile, evaluate, limits, worker)
     if run.limit_reached():
         return
@@ -342,20 +316,6 @@ class _Search:
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if self.limit_reached():
             study.stop()
-
-
-def _check_space(study: optuna.Study, space: SearchSpace) -> None:
-    """Hold the study to the space that it began with: samplers compare trials parameter by parameter."""
-    recorded = study.user_attrs.get("space")
-    if recorded is None:
-        study.set_user_attr("space", space.model_dump(mode="json"))
-        return
-    differing = describe_drift(space.model_dump(mode="json"), SearchSpace(**recorded).model_dump(mode="json"))
-    if differing:
-        raise StudyError(
-            f"study {study.study_name!r} searches another space: {'; '.join(differing)}; give this one another --study "
-            "name"
-        )
 
 
 def _evaluated(study: optuna.Study, route: Route) -> FrozenTrial | None:
