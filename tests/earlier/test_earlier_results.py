@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.dashboard import live
+from app.dashboard.studies import read_study, study_names
 from tests.app.conftest import Command, Result
 
 ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
@@ -53,6 +55,14 @@ def test_a_finished_search_trains_nothing_and_reports_the_same(tuition: Command,
     for name in ("trials", "labels", "seed", "scenario_sha256"):
         assert report[name] == before[name], name
     assert report["test"]["runs"] == before["test"]["runs"]
+
+
+def test_live_shows_studies_without_events(earlier: Path) -> None:
+    for name in study_names(earlier):
+        study = read_study(earlier, name)
+        assert live.progress(study).finished == study.trials["state"].isin(live.FINISHED).sum() >= 2
+        assert [trial.doing for trial in live.running(study)] == [None] * len(live.running(study))
+        assert live.testing(study, "test") == []
 
 
 def test_a_search_that_was_begun_goes_on(tuition: Command, earlier: Path) -> None:
