@@ -7,8 +7,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from app.provenance import command_line
 from app.study_report import BlockAccount, ExpectedReuse, LabelAccount, SearchReport, TrialReport, ValidationScore
+from benchmarks.provenance import command_line
 from planner.allocation import Allocation
 from planner.cost import BlockCosts, charge
 from planner.route import Route, compile_route

@@ -47,7 +47,7 @@ def bench(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="paper, authors-script, greedy or a scenario's name; default: paper; micro suites: their scenario's."
+            help="paper, authors-script, greedy, a scenario's name or file; default: paper; micro: its scenario's."
         ),
     ] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What draws the completions.")] = EngineChoice.transformers,
@@ -62,7 +62,9 @@ def bench(
     scenario: Annotated[
         str | None,
         typer.Option(
-            "--scenario", "-s", help="Where base:… and adapters' bases are found; default: a generated suite's own."
+            "--scenario",
+            "-s",
+            help="Whose base:…, adapters' bases and batches; default: a generated suite's own.",
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences drawn and kept together.")] = None,
@@ -79,7 +81,8 @@ def bench(
 
     Stopped or killed, the same command goes on where it was; done, it draws nothing again.
     """
-    from app.bench import BenchRequest, run_bench, show_bench
+    from app.bench import run_bench, show_bench
+    from app.bench_tasks import BenchRequest
     from app.progress import print_json
     from app.silence import silence_libraries
 

@@ -15,11 +15,11 @@ import pandas as pd
 from app.channel import logged
 from app.configuration import RunConfiguration
 from app.progress import Reporter
-from app.provenance import CODE_VERSION, command_line
 from app.study_report import EvaluatedBlocks, EvaluatedRun, EvaluatedScenario, Evaluation, Pair
 from app.workers import Remote, run_workers
 from benchmarks.leaderboard import Meta, RankedRow, Row, pairwise_differences, rank_rows
 from benchmarks.multiplicity import holm, sign_flip
+from benchmarks.provenance import CODE_VERSION, command_line
 from benchmarks.records import RecordError, correct_PK
 from benchmarks.statistics import Difference, paired_difference, score_interval, score_over_seeds, seed_interval
 from planner.allocation import Allocation, replay_control

@@ -24,12 +24,13 @@ from benchmarks.entries import (
     MeasuredEntry,
     parse_entry,
 )
-from benchmarks.measured import entry_of_scores, score_record
+from benchmarks.measured import entry_of_scores
 from benchmarks.messages import one_line
 from benchmarks.outcomes import TOLERANCE
-from benchmarks.records import FileError
+from benchmarks.records import FileError, RecordError
 from benchmarks.reported import reported_entries
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import ScoreStore
 
 Addition = tuple[LeaderboardEntry, list[Path]]
 
@@ -131,30 +132,30 @@ def score_addition(results: Path, prefix: str) -> Addition:
     """The entry of one checkpoint that `tuition bench` scored; what its training cost is not known and stays null."""
     if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
         raise EntryError(f"score {prefix!r:.80}: give a score's key or its first hex digits, 4 or more")
-    scores = ResultsFolder(results).scores
-    found = sorted(path.name for path in scores.glob(f"{prefix[:2]}/{prefix}*"))
+    store = ScoreStore(ResultsFolder(results).scores)
+    found = store.score_keys(prefix)
     if len(found) != 1:
         raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
-    record = score_record(scores, found[0])
     try:
-        model, command = record["model"]["label"], record["command"]
-        code_version = record.get("code_version") or record["versions"]["tuition"]
-        verified = record["suite_verified"]
-    except (KeyError, TypeError) as error:
+        record = store.read(found[0])
+    except RecordError as error:
+        raise EntryError(f"score {prefix!r}: {error}") from None
+    code_version = record.code_version or record.versions.get("tuition")
+    if record.model is None or record.command is None or code_version is None or record.suite_verified is None:
         raise EntryError(
-            f"score {prefix!r}: its record does not say {one_line(error)[:60]}; scores of a study are "
-            "added by --study, others by `tuition bench`"
-        ) from None
+            f"score {prefix!r}: its record does not say what was scored by which command, for a search of an earlier "
+            "version made it; scores of a study are added by --study, others by `tuition bench` with another --seed"
+        )
     # A local folder is named by its last part: where it lay tells nobody anything.
-    model = Path(model).name if str(model)[:1] in "/.~" else model
+    model = Path(record.model.label).name if record.model.label[:1] in "/.~" else record.model.label
     fields = {
         "name": model,
         "model": model,
-        "command": command,
+        "command": record.command,
         "code_version": code_version,
-        "suite_verified": verified,
+        "suite_verified": record.suite_verified,
     }
-    entry, paths, _ = entry_of_scores(scores, [(None, found[0])], fields)
+    entry, paths, _ = entry_of_scores(store.folder, [(None, found[0])], fields)
     return entry, paths
 
 

@@ -3,13 +3,11 @@
 Everything is read from the records of the store; what they do not say, the card does not say.
 """
 
-import json
 from pathlib import Path
 
-import pandas as pd
-
-from benchmarks.records import correct_PK
+from benchmarks.records import RecordError, correct_PK
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import ScoreStore
 from benchmarks.statistics import avg_at_k
 from runners.block_record import BlockRecord
 from runners.chains import chain_of
@@ -44,19 +42,20 @@ def write_card(store: BlockStore, record: BlockRecord, results: Path, folder: Pa
 def _scores(results: Path, weights_sha256: str) -> list[str]:
     """One line for each stored score of these weights; damaged ones are left out."""
     lines = []
-    for file in sorted(ResultsFolder(results).scores.glob("*/*/record.json")):
+    store = ScoreStore(ResultsFolder(results).scores)
+    for key in store.score_keys():
         try:
-            key = json.loads(file.read_text(encoding="utf-8"))["score_key"]
-            if key["weights_sha256"] != weights_sha256:
+            scored = store.read(key).score_key
+            if scored.weights_sha256 != weights_sha256:
                 continue
-            score = avg_at_k(correct_PK(pd.read_parquet(file.parent / "samples.parquet"))[1])
-            lines.append(
-                f"- {_plain(key['suite'])}, {key['num_samples']} samples a problem: {100 * score.mean:.1f} % ± "
-                f"{100 * score.se_problems:.1f} over problems, ± {100 * score.se_samples:.1f} over samples; one run, "
-                "so training variance is left out"
-            )
-        except (OSError, ValueError, KeyError, TypeError):
+            score = avg_at_k(correct_PK(store.stored(key).samples)[1])
+        except RecordError:
             continue
+        lines.append(
+            f"- {_plain(scored.suite)}, {scored.num_samples} samples a problem: {100 * score.mean:.1f} % ± "
+            f"{100 * score.se_problems:.1f} over problems, ± {100 * score.se_samples:.1f} over samples; one run, "
+            "so training variance is left out"
+        )
     return lines or ["None stored."]
 
 

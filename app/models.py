@@ -8,12 +8,14 @@ and no code of a model's repository is run.
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from app.export import find_block
 from app.store import open_store
 from benchmarks.messages import one_line
-from runners.checkpoint import hash_base, hash_weights, weight_files
+from benchmarks.scores import ScoredModel
+from runners.checkpoint import hash_base, weight_files
 from runners.scenario import Scenario
 
 WEIGHT_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
@@ -25,15 +27,15 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A checkpoint on disk. `base` is set for an adapter; `revision` for one from the Hub; `block` for one of ours."""
+    """A checkpoint on disk, and what it is called. `base` is set for an adapter."""
 
-    label: str
+    model: ScoredModel
     folder: Path
     base: Path | None = None
-    revision: str | None = None
-    block: str | None = None
+    recorded_sha256: str | None = None
+    """Of a block, the hash of its weights; of a base model, of its content, as its scenario's recipe has it."""
 
-    @property
+    @cached_property
     def content_sha256(self) -> str:
         """Hash of weights, architecture, tokenizer and chat template, of an adapter with those of its base."""
         content = hash_base(self.folder)
@@ -41,27 +43,24 @@ class ModelFiles:
             return content
         return hashlib.sha256(f"{content} on {hash_base(self.base)}".encode()).hexdigest()
 
-    def described(self) -> dict[str, str | None]:
-        """For the record of a score: what was scored, and the hash of the weights alone."""
-        return {
-            "label": self.label,
-            "block": self.block,
-            "revision": self.revision,
-            "weights_sha256": hash_weights(self.folder),
-            "content_sha256": self.content_sha256,
-        }
+    @property
+    def weights_sha256(self) -> str:
+        """What the keys of its scores call its weights: as a search's, or the content of a model that is none's."""
+        return self.recorded_sha256 or self.content_sha256
 
 
 def find_model(name: str, results: Path, scenario_name: str) -> ModelFiles:
     """The files of a model; ModelError says what the name may be."""
     if Path(name).is_dir():
-        return _checked(ModelFiles(name, Path(name)))
+        return _checked(ModelFiles(ScoredModel(label=name), Path(name)))
     if name.startswith("base:"):
         scenario = Scenario.load(scenario_name)
         known = ["student", *scenario.file.teachers]
         if name[5:] not in known:
             raise ModelError(f"model {name!r}: scenario {scenario.name} has {', '.join(f'base:{n}' for n in known)}")
-        return ModelFiles(f"{scenario.name} {name}", scenario.base_folder(name[5:]))
+        contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
+        model = ScoredModel.of_base(scenario.name, name[5:])
+        return ModelFiles(model, scenario.base_folder(name[5:]), recorded_sha256=contents[name[5:]])
     if re.fullmatch(r"[0-9a-f]{4,64}", name):
         return _block(name, results, scenario_name)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith((".", "/")):
@@ -88,10 +87,10 @@ def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
     record = store.record(key)
     if record is None:
         raise ModelError(f"block {key[:12]} cannot be used ({store.set_aside.get(key, 'it is gone')}): train it again")
-    label = f"block {key[:12]} ({record.name})"
+    model = ScoredModel.of_block(key, record.name)
     folder = store.model(key)
     if not (folder / "adapter_config.json").exists():
-        return ModelFiles(label, folder, block=key)
+        return ModelFiles(model, folder, recorded_sha256=record.weights_sha256)
     scenario = Scenario.load(scenario_name)
     contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
     base = next((name for name, content in contents.items() if content == record.base), None)
@@ -99,7 +98,7 @@ def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
         raise ModelError(
             f"block {key[:12]} is an adapter on a base that scenario {scenario.name} lacks: add --scenario"
         )
-    return ModelFiles(label, folder, base=scenario.base_folder(base), block=key)
+    return ModelFiles(model, folder, scenario.base_folder(base), record.weights_sha256)
 
 
 def _from_hub(name: str) -> ModelFiles:
@@ -116,4 +115,4 @@ def _from_hub(name: str) -> ModelFiles:
             "online once, or give a folder"
         ) from None
     # The folder of a snapshot is named after its commit.
-    return _checked(ModelFiles(name, folder, revision=folder.name))
+    return _checked(ModelFiles(ScoredModel(label=name, revision=folder.name), folder))

@@ -4,20 +4,17 @@ The variance components come from a study that was tested on two or more seeds, 
 given. Nothing is trained and nothing is written.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from app.report import ReportError, load_leaderboard, studies, terminal
+from app.report import ReportError, studies, terminal
 from app.study_report import read_report
-from benchmarks.messages import one_line
 from benchmarks.power import Components, Experiment, Power, PowerError, Size, detectable, estimate_components, smallest
 from benchmarks.power import power as power_of
-from benchmarks.records import FileError, RecordError, checked_table, correct_PK, file_sha256
+from benchmarks.records import FileError, RecordError, correct_PK
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import ScoreStore
 from benchmarks.statistics import Array
 
 SEEDS_SHOWN = (1, 2, 3, 5, 10)  # the table beside the answer
@@ -103,7 +100,6 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
     if study not in studies(results):
         known = ", ".join(studies(results)) or "none"
         raise ReportError(f"no tested study {study!r} in {results} (tested studies: {known})")
-    leaderboard = load_leaderboard(results, study)
     path = ResultsFolder(results).study(study).report
     try:
         test = read_report(path).test
@@ -111,47 +107,29 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
             raise FileError("it has no test")
     except (FileNotFoundError, FileError) as error:
         raise ReportError(f"{path} names no tested runs ({error}): test the study again, it trains nothing") from None
-    weights = {name: [run.weights_sha256 for run in several] for name, several in test.runs.items()}
+    scores = {name: [run.score for run in several] for name, several in test.runs.items()}
     for name in (a, b):
-        if name not in weights:
-            raise ReportError(f"study {study!r} has no entry {name!r}; it has {', '.join(map(repr, weights))}")
-    tables = _score_tables(results, str(leaderboard["suite"]), str(leaderboard["decoding"]), {*weights[a], *weights[b]})
-    return estimate_components([tables[key] for key in weights[a]], [tables[key] for key in weights[b]])
+        if name not in scores:
+            raise ReportError(f"study {study!r} has no entry {name!r}; it has {', '.join(map(repr, scores))}")
+    tables = _score_tables(results, {*scores[a], *scores[b]})
+    return estimate_components([tables[key] for key in scores[a]], [tables[key] for key in scores[b]])
 
 
-def _score_tables(results: Path, suite: str, decoding: str, weights: set[str]) -> dict[str, Array]:
-    """Outcomes (problems, samples) by the SHA-256 of the weights, from the stored scores, whose hashes are checked."""
+def _score_tables(results: Path, keys: set[str]) -> dict[str, Array]:
+    """Outcomes (problems, samples) of stored scores by key."""
     tables: dict[str, Array] = {}
     ids: dict[str, list[str]] = {}
-    for path in sorted(ResultsFolder(results).scores.glob("*/*/record.json")):
+    store = ScoreStore(ResultsFolder(results).scores)
+    for key in sorted(keys):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            key = record["score_key"]
-            if key["weights_sha256"] not in weights or (key["suite"], key["decoding"]["name"]) != (suite, decoding):
-                continue
-            samples = path.with_name("samples.parquet")
-            if record["samples_sha256"] != file_sha256(samples):
-                raise RecordError(f"the SHA-256 of {samples.name} is not the recorded one")
-            name = str(key["weights_sha256"])
-            problem_ids, outcomes_PK = correct_PK(checked_table(pd.read_parquet(samples)))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            ids[key], tables[key] = correct_PK(store.stored(key).samples)
+        except RecordError as error:
             raise ReportError(
-                f"{path.parent} is damaged ({one_line(repr(error), 160)}): run `tuition store verify`, then "
-                "the test again"
+                f"score {key[:12]} in {store.folder} is damaged ({error}): run `tuition store verify`, then the test "
+                "again"
             ) from None
-        if name in tables:
-            raise ReportError(
-                f"weights {name[:12]} have two scores on {suite} ({decoding}), of other library versions; use a "
-                "results folder of one version"
-            )
-        tables[name], ids[name] = outcomes_PK, problem_ids
-    absent = sorted(weights - tables.keys())
-    if absent:
-        raise ReportError(
-            f"weights {absent[0][:12]} have no score on {suite} in {ResultsFolder(results).scores}: test them again"
-        )
     if len({tuple(problems) for problems in ids.values()}) > 1:
-        raise ReportError(f"the scores on {suite} are of different problems: use another --results folder")
+        raise ReportError("the scores are of different problems: use another --results folder")
     return tables
 
 

@@ -30,7 +30,6 @@ from app.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
 from app.evaluation import outcomes_of
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.provenance import CODE_VERSION, command_line
 from app.record_plan import (
     RecordRequest,
     chosen_allocations,
@@ -44,6 +43,7 @@ from app.recorded import describe_table
 from app.store import limit_store
 from app.workers import Remote, run_workers
 from benchmarks.baselines import UPSTREAM
+from benchmarks.provenance import CODE_VERSION, command_line
 from benchmarks.recorded import (
     RecordedBlock,
     RecordedRun,
@@ -55,9 +55,10 @@ from benchmarks.recorded import (
 )
 from benchmarks.records import write_json
 from benchmarks.results_folder import RecordingFolder
+from benchmarks.suites.loading import SuiteKind
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
-from runners.engine import LocalEngine, RouteRun, Scored, Suite
+from runners.engine import LocalEngine, RouteRun, Scored
 from runners.events import PhaseBegan, RunDone
 from runners.eviction import gpu_seconds_at_stake
 from runners.meter import accelerator_name
@@ -314,7 +315,7 @@ def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) 
     )
 
 
-def _counts(scenario: Scenario, suite: Suite, scored: Scored) -> tuple[int, ...]:
+def _counts(scenario: Scenario, suite: SuiteKind, scored: Scored) -> tuple[int, ...]:
     """Correct samples of each problem, in the suite's order."""
     ids = [problem.id for problem in (scenario.validation if suite == "validation" else scenario.test)]
     counts = dict(zip(sorted(ids), outcomes_of(scored.table, sorted(ids)).sum(axis=1), strict=True))
@@ -324,6 +325,8 @@ def _counts(scenario: Scenario, suite: Suite, scored: Scored) -> tuple[int, ...]
 def _score_price(engine: LocalEngine, scored: Scored) -> float:
     """What sampling a score cost, by whichever call made it."""
     price = engine.ledger.price(f"score:{scored.key}")
+    if price is None:  # `tuition bench` made it
+        price = engine.scorer.store.read(scored.key).gpu_seconds
     if price is None:
         raise RecordingError(
             f"score {scored.key[:12]} is stored and its price is not in the ledger: restore the results folder's "

@@ -14,8 +14,8 @@ from app.configuration import RunConfiguration
 from app.evaluation import ordinary, outcomes_of, test_seeds
 from app.interrupts import Interrupts
 from app.progress import Reporter
-from app.provenance import command_line
 from app.study_report import ShuffledComparison, ShuffledReport, write_report
+from benchmarks.provenance import command_line
 from benchmarks.statistics import paired_difference, score_over_seeds
 from planner.allocation import Allocation
 from planner.route import Route, compile_route

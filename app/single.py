@@ -1,6 +1,6 @@
 """`tuition run`: one route."""
 
-from typing import Any, Literal
+from typing import Any
 
 from app.channel import logged
 from app.configuration import RunConfiguration
@@ -9,6 +9,7 @@ from app.progress import Reporter
 from app.search import file_baselines
 from benchmarks.records import correct_PK, finite_fields
 from benchmarks.statistics import avg_at_k
+from benchmarks.suites.loading import SuiteKind
 from planner.allocation import Allocation, named_allocations
 from planner.route import compile_route
 from runners.engine import BlockUse
@@ -34,7 +35,7 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
     scenario = configuration.load_scenario()
     allocation = find_allocation(scenario, text)
     route = compile_route(allocation, scenario.recipe, seed)
-    suites: tuple[Literal["validation", "test"], ...] = ("validation", "test") if test else ("validation",)
+    suites: tuple[SuiteKind, ...] = ("validation", "test") if test else ("validation",)
     log_path = configuration.folder.log(f"run-{allocation.id}-seed{seed}")
     with Reporter(configuration.quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check

@@ -6,7 +6,6 @@ being run are under lease meanwhile.
 Simplified: `prune` waits for no search: it refuses while one runs. Sizes are those of files, not of disk blocks.
 """
 
-import json
 import re
 import shutil
 import sys
@@ -24,10 +23,11 @@ from filelock import Timeout
 from app.progress import print_json
 from app.report import show_prune_plan
 from app.study_report import read_report
-from benchmarks.records import RECORD_FILE, SAMPLES_FILE, FileError, file_sha256, move_aside
+from benchmarks.records import FileError, RecordError, RecordFormatError, move_aside
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import ScoreStore
 from planner.cost import CheckpointState
-from runners.block_record import BlockRecord, RecordFormatError
+from runners.block_record import BlockRecord
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.leases import Leases
 from runners.rollouts import read_rollouts_record
@@ -145,18 +145,22 @@ def verify_store(results: Path) -> dict[str, Any]:
     damaged = [{"kind": "block", "key": key, "reason": reason} for key, reason in store.set_aside.items()]
     checked = {"blocks": len(keys) - len(busy)}
     folders = ResultsFolder(results)
-    tables = {
-        "rollouts": (folders.rollouts, _rollouts_damage),
-        "scores": (folders.scores, _score_damage),
-    }
-    for kind, (folder, damage_of) in tables.items():
-        artefacts = sorted(path for path in folder.glob("[0-9a-f][0-9a-f]/*") if path.name[0] != ".")
-        for artefact in artefacts:
-            reason = damage_of(artefact)
-            if reason is not None:
-                move_aside(artefact, reason)
-                damaged.append({"kind": kind, "key": artefact.name, "reason": reason})
-        checked[kind] = len(artefacts)
+    artefacts = sorted(path for path in folders.rollouts.glob("[0-9a-f][0-9a-f]/*") if path.name[0] != ".")
+    for artefact in artefacts:
+        reason = _rollouts_damage(artefact)
+        if reason is not None:
+            move_aside(artefact, reason)
+            damaged.append({"kind": "rollouts", "key": artefact.name, "reason": reason})
+    checked["rollouts"] = len(artefacts)
+    scores = ScoreStore(folders.scores)
+    keys = scores.score_keys()
+    for key in keys:
+        try:
+            scores.check(key)
+        except RecordError as error:
+            move_aside(scores.path(key), str(error))
+            damaged.append({"kind": "scores", "key": key, "reason": str(error)})
+    checked["scores"] = len(keys)
     return {"checked": checked, "damaged": damaged, "in_use": busy}
 
 
@@ -170,17 +174,6 @@ def _rollouts_damage(folder: Path) -> str | None:
     except (OSError, ValueError) as error:
         return str(error)
     return None
-
-
-def _score_damage(folder: Path) -> str | None:
-    try:
-        sha256 = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))["samples_sha256"]
-        same = file_sha256(folder / SAMPLES_FILE) == sha256
-        return None if same else f"{SAMPLES_FILE} does not match its checksum"
-    except FileNotFoundError as error:
-        return f"{Path(str(error.filename)).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{RECORD_FILE} or {SAMPLES_FILE} is unreadable ({error!r})"
 
 
 def plan_prune(results: Path, limit_bytes: int, keep: Collection[str] = ()) -> PrunePlan:

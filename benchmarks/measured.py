@@ -1,29 +1,21 @@
 """From stored scores to a leaderboard entry: every number is computed from the samples, none is copied.
 
-What: `entry_of_scores` makes a measured entry of one score for each training run; `score_record` reads what was kept
-beside a score.
+What: `entry_of_scores` makes a measured entry of one score for each training run.
 
 Simplified: the library versions are those of the first run's record.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
-from benchmarks.entries import (
-    MAX_ENTRY_BYTES,
-    EntryError,
-    MeasuredEntry,
-    ids_sha256,
-    measured_score,
-    parse_json,
-    validate_entry,
-)
-from benchmarks.messages import one_line
+from benchmarks.entries import EntryError, MeasuredEntry, ids_sha256, measured_score, validate_entry
 from benchmarks.outcomes import read_outcomes
-from benchmarks.records import RECORD_FILE, SAMPLES_FILE, RecordError, artefact_folder
+from benchmarks.records import RecordError
+from benchmarks.scores import ScoreStore
 from benchmarks.statistics import Score
 
 
@@ -40,8 +32,12 @@ def entry_of_scores(
     Raises EntryError when a score is missing or damaged, and when the runs were not scored alike.
     """
     name = fields["name"]
-    records = [score_record(scores, key) for _, key in runs]
-    paths = [artefact_folder(scores, key) / SAMPLES_FILE for _, key in runs]
+    store = ScoreStore(scores)
+    try:
+        records = [store.read(key) for _, key in runs]
+    except RecordError as error:
+        raise EntryError(f"{name}: {error}") from None
+    paths = [store.samples_file(record.key) for record in records]
     outcomes = []
     for (seed, key), path in zip(runs, paths, strict=True):
         with open_regular(path, MAX_SAMPLES_BYTES) as file:
@@ -49,43 +45,37 @@ def entry_of_scores(
                 outcomes.append(read_outcomes(file, seed))
             except EntryError as error:
                 raise EntryError(f"{name}: score {key[:12]}: {error}") from None
-    try:
-        keys = [record["score_key"] for record in records]
-        alike = [{n: v for n, v in score_key.items() if n != "weights_sha256"} for score_key in keys]
-        if any(other != alike[0] for other in alike):
-            raise EntryError(f"{name}: its training runs were not scored alike (suite, decoding, samples or engine)")
-        shared = alike[0]
-        ids = {outcome.problem_ids for outcome in outcomes}
-        if len(ids) > 1:
-            raise EntryError(f"{name}: its training runs were scored on different problems")
-        entry_score, score = measured_score([outcome.correct_PK for outcome in outcomes])
-        document = {
-            **fields,
-            "kind": "measured",
-            "suite": shared["suite"],
-            "preset": {
-                "name": shared["decoding"]["name"],
-                "fields": {n: v for n, v in shared["decoding"].items() if n != "name"},
-            },
-            "score": entry_score.model_dump(),
-            "num_problems": score.num_problems,
-            "num_samples": score.num_samples,
-            "problem_ids_sha256": ids_sha256(outcomes[0].problem_ids),
-            "samples": [
-                {
-                    "training_seed": seed,
-                    "sha256": record["samples_sha256"],
-                    "weights_sha256": _weights(k["weights_sha256"]),
-                }
-                for (seed, _), record, k in zip(runs, records, keys, strict=True)
-            ],
-            "sampling_seed": shared["sampling_seed"],
-            "engine": shared["engine"],
-            "grader": shared["grader"],
-            "versions": records[0].get("versions") or {},
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EntryError(f"{name}: a score's record is damaged ({one_line(repr(error))[:100]})") from None
+    shared = records[0].score_key
+    if any(replace(record.score_key, weights_sha256=shared.weights_sha256) != shared for record in records):
+        raise EntryError(f"{name}: its training runs were not scored alike (suite, decoding, samples or engine)")
+    if len({outcome.problem_ids for outcome in outcomes}) > 1:
+        raise EntryError(f"{name}: its training runs were scored on different problems")
+    entry_score, score = measured_score([outcome.correct_PK for outcome in outcomes])
+    document = {
+        **fields,
+        "kind": "measured",
+        "suite": shared.suite,
+        "preset": {
+            "name": shared.decoding.get("name"),
+            "fields": {n: v for n, v in shared.decoding.items() if n != "name"},
+        },
+        "score": entry_score.model_dump(),
+        "num_problems": score.num_problems,
+        "num_samples": score.num_samples,
+        "problem_ids_sha256": ids_sha256(outcomes[0].problem_ids),
+        "samples": [
+            {
+                "training_seed": seed,
+                "sha256": record.samples_sha256,
+                "weights_sha256": _weights(record.score_key.weights_sha256),
+            }
+            for (seed, _), record in zip(runs, records, strict=True)
+        ],
+        "sampling_seed": shared.sampling_seed,
+        "engine": shared.engine,
+        "grader": shared.grader,
+        "versions": records[0].versions,
+    }
     entry = validate_entry(document, name)
     assert isinstance(entry, MeasuredEntry), entry
     return entry, paths, score
@@ -94,16 +84,3 @@ def entry_of_scores(
 def _weights(stated: str) -> str | None:
     """The hash of the weights; None for a served model, whose key names the server and not its content."""
     return stated if re.fullmatch(r"[0-9a-f]{64}", stated) else None
-
-
-def score_record(scores: Path, key: str) -> dict[str, Any]:
-    """The `record.json` of a score; EntryError when it is missing or damaged."""
-    try:
-        path = artefact_folder(scores, key) / RECORD_FILE
-    except RecordError as error:
-        raise EntryError(str(error)) from None
-    with open_regular(path, MAX_ENTRY_BYTES) as file:
-        record = parse_json(file.read(), str(path))
-    if not isinstance(record, dict):
-        raise EntryError(f"{path} is no record of a score")
-    return record

@@ -2,7 +2,8 @@
 
 One append-only file per score, `scores/<2 hex>/.<key>.batches.jsonl`. Each line is the first 16 hex digits of the
 SHA-256 of its JSON, a space, and the JSON; a line is on disk before the next batch begins. A torn or damaged line is
-named in a warning and dropped, and its batch is drawn again. The first line holds the key and the size of a batch.
+named in a warning and dropped, and its batch is drawn again, from where the batch before left the random stream. The
+first line holds the key, the number of batches and their device.
 
 Simplified: one process at a time may write (`benchmarks.scoring` holds a lock).
 """
@@ -17,18 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engines.requests import Generated
+from benchmarks.sampling import Stream
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One finished batch. `gpu_seconds` is None where nobody can tell, as behind a server."""
+    """One finished batch, and where it left the random stream. `gpu_seconds` is None where nobody can tell."""
 
     number: int
     completions: tuple[Generated, ...]
     seconds: float
     gpu_seconds: float | None
+    stream: Stream
 
 
 class PartialScore:
@@ -111,4 +114,5 @@ def _batch(document: Mapping[str, Any]) -> Batch:
         tuple(Generated(**completion) for completion in completions),
         document["seconds"],
         document["gpu_seconds"],
+        Stream(**document["stream"]),
     )

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmarks.messages import one_line
 from benchmarks.records import write_bytes
 from benchmarks.statistics import Array
+from benchmarks.suites.loading import SuiteKind
 from planner.allocation import Allocation
 from planner.cost import Price, charge
 from planner.route import Label, Recipe, Route, compile_route
@@ -39,7 +40,6 @@ MAX_ROWS = 100_000
 METADATA_KEY = b"tuition"
 
 Role = Literal["draw", "judge"]
-SuiteKind = Literal["validation", "test"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=10_000)]

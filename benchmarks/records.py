@@ -1,11 +1,7 @@
-"""Records: per-sample outcomes as Parquet, and the store of scores.
+"""What is kept on disk: artefacts that appear whole, files read with suspicion, per-sample outcomes as Parquet.
 
-What: `publish_folder` makes a folder appear whole or not at all; `ScoreKey` names everything that decides a
-score; `ScoreStore` keeps one folder per key, with the sample table (`samples.parquet`) and `record.json`, which
-is written last and holds the table's SHA-256.
-
-Simplified: scores are never evicted, because a table is small; two processes that make one score at the same time
-both do the work, and the first to finish is kept.
+What: `publish_folder` makes a folder appear whole or not at all; `write_json` does so for a file; `checked_table` says
+what a sample table is, `correct_PK` and `answers_PK` read outcomes and answers from it.
 """
 
 import hashlib
@@ -19,7 +15,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +27,6 @@ from benchmarks.messages import one_line
 
 logger = logging.getLogger(__name__)
 
-SAMPLES_FILE = "samples.parquet"
 RECORD_FILE = "record.json"
 MAX_JSON_BYTES = 512 << 20  # our choice: a report of 10,000 trials has 10 MB
 
@@ -52,11 +46,15 @@ SAMPLE_COLUMNS: dict[str, str] = {
 
 
 class RecordError(ValueError):
-    """A sample table or a score key is not what it has to be."""
+    """An artefact, its key or a table is not what it has to be; one line with the reason."""
 
 
 class FileError(ValueError):
     """A file that cannot be read; the message is the reason, without the path."""
+
+
+class RecordFormatError(ValueError):
+    """A record that a newer version wrote."""
 
 
 def _fsync(path: Path) -> None:
@@ -169,6 +167,16 @@ def read_json(path: Path) -> Any:
         raise FileError(f"is no JSON ({one_line(error, 200)})") from None
 
 
+def refuse_newer(content: bytes, newest: int) -> None:
+    """RecordFormatError where a record says that its format is newer than the newest that is known here."""
+    try:
+        version = int(json.loads(content)["format"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return
+    if version > newest:
+        raise RecordFormatError(f"was written by a newer version (format {version} > {newest}): update Tuition")
+
+
 def move_aside(folder: Path, reason: str) -> Path:
     """Rename a damaged folder to `.damaged-…` beside it, name it and the reason in a warning, return the new path."""
     aside = folder.parent / f".damaged-{folder.name}-{secrets.token_hex(4)}"
@@ -196,83 +204,6 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@dataclass(frozen=True)
-class ScoreKey:
-    """Everything that decides a score: content and settings, never names of models.
-
-    `suite` is a name with its version ("micro-validation@1"), `decoding` the preset's fields, `engine` what draws the
-    samples, `grader` the grader's version.
-    """
-
-    weights_sha256: str
-    suite: str
-    decoding: Mapping[str, Any]
-    num_samples: int
-    sampling_seed: int
-    engine: str
-    grader: str
-
-    @property
-    def key(self) -> str:
-        """SHA-256 of the canonical JSON (sorted names, no spaces). RecordError for what JSON cannot hold."""
-        try:
-            text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise RecordError(f"score key {self.suite!r} holds a value that JSON cannot: {error}") from error
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return asdict(self)
-
-
-class ScoreStore:
-    """Scores on disk: `folder/<2 hex>/<key>/` with `samples.parquet` and `record.json`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path(self, key: ScoreKey) -> Path:
-        """The folder of a score, whether it exists or not."""
-        return artefact_folder(self.folder, key.key)
-
-    def load(self, key: ScoreKey) -> pd.DataFrame | None:
-        """The sample table of a score, or None where there is none.
-
-        A damaged folder is moved aside, named in a warning, and None is returned.
-        """
-        folder = self.path(key)
-        if not folder.exists():
-            return None
-        try:
-            record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-            if record["samples_sha256"] != file_sha256(folder / SAMPLES_FILE):
-                raise RecordError(f"the SHA-256 of {SAMPLES_FILE} is not the recorded one")
-            return checked_table(pd.read_parquet(folder / SAMPLES_FILE, dtype_backend="numpy_nullable"))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            # pyarrow's errors are ValueError or OSError; json's and unicode's are ValueError.
-            move_aside(folder, f"{type(error).__name__}: {error}")
-            return None
-
-    def save(self, key: ScoreKey, samples: pd.DataFrame, **record: Any) -> Path:
-        """Keep a sample table; `record` holds further JSON fields (host, versions, seconds). Returns the folder."""
-        table = checked_table(samples)
-        reserved = {"key", "score_key", "samples_sha256"} & record.keys()
-        if reserved:
-            raise RecordError(f"record field {min(reserved)!r} is written by the store itself; use another name")
-        final = self.path(key)
-        with publish_folder(final) as folder:
-            write_samples(table, folder / SAMPLES_FILE)
-            content = {
-                **record,
-                "key": key.key,
-                "score_key": key.as_dict(),
-                "samples_sha256": file_sha256(folder / SAMPLES_FILE),
-            }
-            (folder / RECORD_FILE).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        return final
 
 
 def checked_table(samples: pd.DataFrame) -> pd.DataFrame:

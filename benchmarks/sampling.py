@@ -1,23 +1,20 @@
-"""Sampling: completions of a model on the problems of a suite, and their table of graded samples.
+"""Sampling: how a problem becomes tokens, and how completions are drawn with transformers' `generate`.
 
-What: `render_prompt` and `encode_prompts` are the one place where a problem becomes tokens, for trainers as well;
-`draw_ids` and `sample` draw completions with transformers' `generate`; `score_samples` grades them.
+What: `render_prompt` and `encode_prompts` are the one place where a problem becomes tokens, for trainers as well.
+`in_batches` says which prompts are drawn together, `draw_batch` draws them and says where the random stream then
+stands, and `draw_ids` does both for all prompts.
 
 Simplified: one device, one process, whole batches (a batch ends with its longest completion). The draws depend on
 `batch_size`, because a batch is drawn together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from benchmarks.grading import Grader
-from benchmarks.records import checked_table
-from benchmarks.suites.micro import Problem
-
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Prompt = str | list[dict[str, str]]
@@ -50,14 +47,42 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Completion:
-    """One sampled completion. `num_tokens` counts generated tokens with the end token; `truncated` means without it."""
+class Stream:
+    """Where a stream of torch's random numbers stands: at its seed, or where a batch has left it (states in base64)."""
 
-    problem_index: int
-    sample: int
-    text: str
-    num_tokens: int
-    truncated: bool
+    seed: int
+    cpu: str | None = None
+    cuda: str | None = None
+
+    def take_up(self, device: "torch.device") -> None:
+        """Let this process draw from here on."""
+        import torch
+
+        if self.cpu is None:
+            torch.manual_seed(self.seed)
+            return
+        torch.set_rng_state(_state(self.cpu))
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(_state(self.cuda), device)
+
+    def now(self, device: "torch.device") -> "Stream":
+        """The same stream where this process has got to."""
+        import torch
+
+        on_gpu = device.type == "cuda"
+        return Stream(
+            self.seed, _text(torch.get_rng_state()), _text(torch.cuda.get_rng_state(device)) if on_gpu else None
+        )
+
+
+def _state(text: str) -> "torch.Tensor":
+    import torch
+
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+
+
+def _text(state: "torch.Tensor") -> str:
+    return base64.b64encode(state.numpy().tobytes()).decode()
 
 
 def render_prompt(problem_text: str, decoding: Decoding) -> Prompt:
@@ -85,54 +110,17 @@ def encode_prompts(
     return ids
 
 
-def sample(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    problems: Sequence[Problem],
-    decoding: Decoding,
-    num_samples: int,
-    seed: int,
-    batch_size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
-    template: Mapping[str, Any] | None = None,
-) -> list[Completion]:
-    """Draw `num_samples` completions of every problem, ordered by problem, then sample.
+def in_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Which prompts, by their places, are drawn together, in the order in which they are drawn.
 
-    The same arguments give the same completions, and the caller's random state is untouched. `batch_size` counts
-    sequences; `progress` is called with (sequences done, sequences in all) after each batch; `template` is as in
-    `encode_prompts`.
+    Prompts of similar length together, the longest first: little padding, and a lack of memory shows at once.
     """
-    return sample_with(
-        lambda prompts: draw_ids(model, tokenizer, prompts, decoding, seed, batch_size, progress),
-        end_ids(model, tokenizer),
-        tokenizer,
-        problems,
-        decoding,
-        num_samples,
-        template,
-    )
-
-
-def sample_with(
-    draw: Callable[[list[list[int]]], list[list[int]]],
-    ends: Sequence[int],
-    tokenizer: "PreTrainedTokenizerBase",
-    problems: Sequence[Problem],
-    decoding: Decoding,
-    num_samples: int,
-    template: Mapping[str, Any] | None = None,
-) -> list[Completion]:
-    """As `sample`, with completions from `draw`: of prompts as token ids, token ids that end at one of `ends`."""
-    if num_samples < 1:
-        raise ValueError(f"num_samples is {num_samples}; give 1 or more")
-    prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, decoding) for problem in problems], template)
-    rows = [(index, number) for index in range(len(problems)) for number in range(num_samples)]
-    drawn = draw([prompts[index] for index, _ in rows])
-    texts = [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in drawn]
-    return [
-        Completion(index, number, text, len(ids), ids[-1] not in ends)
-        for (index, number), text, ids in zip(rows, texts, drawn, strict=True)
-    ]
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+    if 0 in lengths:
+        raise ValueError(f"prompt {lengths.index(0)} has no tokens; a model needs one or more to continue")
+    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def draw_ids(
@@ -142,43 +130,44 @@ def draw_ids(
     decoding: Decoding,
     seed: int,
     batch_size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
     """One completion (token ids, cut after the end token) for every prompt (token ids), in the prompts' order.
 
     The same arguments give the same completions; the caller's random state and the model's mode are untouched.
     """
+    drawn: dict[int, list[int]] = {}
+    stream = Stream(seed)
+    for batch in in_batches([len(prompt) for prompt in prompts], batch_size):
+        tokens, stream = draw_batch(model, tokenizer, [prompts[place] for place in batch], decoding, stream)
+        drawn.update(zip(batch, tokens, strict=True))
+    return [drawn[place] for place in range(len(prompts))]
+
+
+def draw_batch(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    stream: Stream,
+) -> tuple[list[list[int]], Stream]:
+    """As `draw_ids`, of prompts that are drawn together, from `stream` on; and where it then stands."""
     import torch
 
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; give 1 or more")
-    empty = next((row for row, ids in enumerate(prompts) if not ids), None)
-    if empty is not None:
-        raise ValueError(f"prompt {empty} has no tokens; a model needs one or more to continue")
-    # Prompts of similar length together, the longest first: little padding, and a lack of memory shows at once.
-    order = sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), row))
     ends = end_ids(model, tokenizer)
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else ends[0]
-    drawn: dict[int, list[int]] = {}
     was_training = model.training
     model.eval()
     devices = [model.device] if model.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices), torch.inference_mode():
-            torch.manual_seed(seed)
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                tokens = _generate(model, ends, padding, [prompts[row] for row in batch], decoding)
-                drawn.update(zip(batch, tokens, strict=True))
-                if progress is not None:
-                    progress(len(drawn), len(order))
+            stream.take_up(model.device)
+            return _generate(model, ends, padding, prompts, decoding), stream.now(model.device)
     finally:
         model.train(was_training)
-    return [drawn[row] for row in range(len(prompts))]
 
 
 def _generate(
-    model: "PreTrainedModel", ends: list[int], padding: int, prompts: list[list[int]], decoding: Decoding
+    model: "PreTrainedModel", ends: list[int], padding: int, prompts: Sequence[list[int]], decoding: Decoding
 ) -> list[list[int]]:
     """Generated token ids of a batch, each cut after its first end token."""
     import torch
@@ -217,24 +206,3 @@ def end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> l
     if not ends:
         raise ValueError(f"the tokenizer's eos_token is {tokenizer.eos_token!r}; set one, or no completion can end")
     return ends
-
-
-def score_samples(problems: Sequence[Problem], completions: Sequence[Completion], grader: Grader) -> pd.DataFrame:
-    """Grade completions of `problems` (by `problem_index`): the sample table of `benchmarks.records`."""
-    asked = [problems[completion.problem_index] for completion in completions]
-    grades = grader.grade_many([problem.answer for problem in asked], [completion.text for completion in completions])
-    table = pd.DataFrame(
-        {
-            "problem_id": [problem.id for problem in asked],
-            "sample": [completion.sample for completion in completions],
-            "completion": [completion.text for completion in completions],
-            "extracted": [grade.extracted for grade in grades],
-            "verdict": [str(grade.verdict) for grade in grades],
-            "correct": [grade.correct for grade in grades],
-            "num_tokens": [completion.num_tokens for completion in completions],
-            "truncated": [completion.truncated for completion in completions],
-            "level": [problem.level for problem in asked],
-            "subject": [problem.subject for problem in asked],
-        }
-    )
-    return checked_table(table)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmarks.messages import first_complaint
+from benchmarks.records import refuse_newer
 from planner.cost import Price
 from planner.route import Block, Recipe, pool_content
 
@@ -24,10 +25,6 @@ CHECKSUM = "record_sha256"  # blocks of before it was introduced have none
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class RecordFormatError(ValueError):
-    """A record that a newer version wrote."""
 
 
 class _Stored(BaseModel):
@@ -193,13 +190,3 @@ def _checksum(document: dict[str, Any]) -> str:
     """SHA-256 of a record without its checksum."""
     content = {name: value for name, value in document.items() if name != CHECKSUM}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def refuse_newer(content: bytes, newest: int) -> None:
-    """RecordFormatError where a record says that its format is newer than the newest that is known here."""
-    try:
-        version = int(json.loads(content)["format"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return
-    if version > newest:
-        raise RecordFormatError(f"was written by a newer version (format {version} > {newest}): update Tuition")

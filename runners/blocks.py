@@ -10,7 +10,8 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 import httpx
 import pandas as pd
 
-from benchmarks.engines.vllm_engine import draw_with_vllm, load_vllm, vllm_version
+from benchmarks.engines.requests import row_seed
+from benchmarks.engines.transformers_engine import TransformersEngine
+from benchmarks.engines.vllm_engine import VllmEngine, draw_with_vllm, load_vllm, vllm_version
 from benchmarks.grading import Grader
 from benchmarks.messages import one_line
 from benchmarks.results_folder import ResultsFolder
@@ -241,33 +244,34 @@ class BlockTrainer:
         load_tokenizer(folder).save_pretrained(scratch)
         return scratch
 
-    def draw(
-        self,
-        reference: str,
-        prompt_ids: list[list[int]],
-        decoding: Decoding,
-        seed: int,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[int]]:
+    def draw(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> list[list[int]]:
         """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
-        hardware = self.scenario.file.hardware
-        tokenizer = load_tokenizer(self.checkpoint(reference))
+        with self.opened(reference) as engine:
+            if isinstance(engine, TransformersEngine):
+                batch = self.scenario.file.hardware.generation_batch
+                return draw_ids(engine.model, engine.tokenizer, prompt_ids, decoding, seed, batch)
+            seeds = [row_seed(seed, row) for row in range(len(prompt_ids))]
+            return draw_with_vllm(engine.model, prompt_ids, seeds, decoding, engine.ends)
+
+    @contextmanager
+    def opened(self, reference: str) -> Iterator[TransformersEngine | VllmEngine]:
+        """A checkpoint, loaded to draw from, in the scenario's engine."""
+        device, tokenizer = self.scenario.device, load_tokenizer(self.scenario.base_folder(self.base_name(reference)))
         if self.scenario.engine == "transformers":
-            return draw_ids(
-                self.frozen(reference), tokenizer, prompt_ids, decoding, seed, hardware.generation_batch, progress
-            )
+            with closing(TransformersEngine(self.frozen(reference), tokenizer)) as engine:
+                yield engine
+            return
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             folder = self._plain_folder(reference, Path(scratch) / "model")
-            model = load_vllm(folder, hardware.dtype, self._trusts(reference))
-            seeds = [derive_seed("draw", seed, row) for row in range(len(prompt_ids))]
-            drawn = draw_with_vllm(model, prompt_ids, seeds, decoding, self.ends(reference))
-            del model
+            model = load_vllm(folder, self.scenario.file.hardware.dtype, self._trusts(reference))
+            with closing(VllmEngine(model, tokenizer, self.ends(reference), device)) as served:
+                del model
+                yield served
         gc.collect()
-        return [ids for ids, _ in drawn]
 
     def ends(self, reference: str) -> list[int]:
         """Token ids that end a completion of a checkpoint."""
-        base = self.scenario.base_folder(self._base_name(reference))
+        base = self.scenario.base_folder(self.base_name(reference))
         return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
 
     def _order(self, block: Block) -> WorkOrder:
@@ -308,7 +312,7 @@ class BlockTrainer:
 
     def _check_tokenizers(self, block: Block) -> None:
         """BlockError where student and teacher do not share a tokenizer: their distributions cannot be compared."""
-        teacher = self._base_name(str(block.teacher))
+        teacher = self.base_name(str(block.teacher))
         bases = [self.scenario.base_folder(name) for name in (block.model, teacher)]
         differing = first_differing_token(*map(load_tokenizer, bases))
         if differing is not None:
@@ -322,19 +326,19 @@ class BlockTrainer:
         """A checkpoint (block key or base hash) that is not trained."""
         if reference is None:
             raise BlockError("a transfer block has no teacher")
-        base = self.scenario.base_folder(self._base_name(reference))
+        base = self.scenario.base_folder(self.base_name(reference))
         dtype = self.scenario.file.hardware.dtype
         return ModelFiles(self.checkpoint(reference), base, dtype, self._trusts(reference))
 
     def _trusts(self, reference: str) -> bool:
         """Whether code that a checkpoint's base model brings along may run; the recipe had it confirmed."""
-        return self.scenario.source(self._base_name(reference)).trust_remote_code
+        return self.scenario.source(self.base_name(reference)).trust_remote_code
 
     def frozen(self, reference: str | None) -> Any:
         """A checkpoint (block key or base hash) for inference only: to be scored, to sample training data."""
         return self._files(reference).load(self.scenario.device, trainable=False)
 
-    def _base_name(self, reference: str) -> str:
+    def base_name(self, reference: str) -> str:
         """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
         record = None if reference in self._bases else self.store.record(reference)
         content = reference if record is None else str(record.base)

@@ -5,33 +5,30 @@ silent in the result: a reused block costs the search nothing and the route its 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from benchmarks.grading import GRADER_VERSION, Grader
-from benchmarks.records import ScoreKey, ScoreStore
+from benchmarks.engines.transformers_engine import transformers_identity
+from benchmarks.engines.vllm_engine import VLLM_BATCH, vllm_identity
+from benchmarks.grading import Grader
 from benchmarks.results_folder import ResultsFolder
-from benchmarks.sampling import sample_with, score_samples
-from benchmarks.statements import keep_statements
+from benchmarks.scores import ScoredModel
+from benchmarks.scoring import Scorer, Task
+from benchmarks.suites.loading import SuiteKind
 from planner.cost import Price, charge, missing_blocks
-from planner.route import Block, Route, derive_seed
+from planner.route import Block, Route
 from runners.block_record import BlockRecord
 from runners.blocks import BlockError, BlockTrainer
-from runners.checkpoint import load_tokenizer
 from runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
 from runners.labels import LabelCounts, LabelPool, Ledger
 from runners.leases import Leases
-from runners.meter import Clock
 from runners.scenario import Scenario
 
 logger = logging.getLogger(__name__)
-
-Suite = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -93,10 +90,10 @@ class LocalEngine:
         """Is told what the engine does."""
         self.results = ResultsFolder(results)
         self._leases, self._lease = Leases(self.results.leases), ExitStack()
-        self.scores = ScoreStore(self.results.scores)
         self.ledger = Ledger(self.results.ledger)
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
         self.grader = Grader()
+        self.scorer = Scorer(self.results, self.grader)
         self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
 
@@ -189,67 +186,42 @@ class LocalEngine:
             raise BlockError(f"block {key[:12]} is gone and its price is unknown: the route's full cost cannot be told")
         return Price(price)
 
-    def score(self, model: str, suite: Suite, study: str, seed: int = 0) -> Scored:
+    def score(self, model: str, suite: SuiteKind, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
-        key = self._score_key(model, suite, seed)
-        name = self.scenario.suite_name(suite)
-        problems = self.scenario.validation if suite == "validation" else self.scenario.test
-        keep_statements(self.results.statements, name, problems)
-        stored = self.scores.load(key)
-        if stored is not None:
-            return Scored(stored, name, 0.0, key.key)
-        clock = Clock(self.scenario.device)
-        table = self._sample(model, problems, key)
-        gpu_seconds = round(clock.gpu_seconds(), 3)
-        self.ledger.record_training(study, f"score:{key.key}", gpu_seconds)
-        self.scores.save(key, table, gpu_seconds=gpu_seconds, versions=self.trainer.versions)
-        return Scored(table, name, gpu_seconds, key.key)
+        task = self._task(model, suite, seed)
+        score = self.scorer.score(
+            task,
+            lambda: self.trainer.opened(model),
+            lambda done, total, _: self.hear(Scoring(suite=task.suite.name, done=done, total=total)),
+        )
+        spent = 0.0
+        if score.new:
+            spent = score.record.gpu_seconds or 0.0
+            self.ledger.record_training(study, f"score:{score.record.key}", spent)
+        return Scored(score.table, task.suite.name, spent, score.record.key)
 
-    def _score_key(self, model: str, suite: Suite, seed: int) -> ScoreKey:
-        source = self.scenario.file.validation if suite == "validation" else self.scenario.file.test
-        return ScoreKey(
-            weights_sha256=self.trainer.weights_sha256(model),
-            suite=self.scenario.suite_name(suite),
-            decoding={**self.scenario.decoding.__dict__, **self.scenario.file.template},
-            num_samples=source.samples,
-            sampling_seed=derive_seed("score", suite, seed),
-            engine=self._drawing,
-            grader=GRADER_VERSION,
+    def _task(self, model: str, suite: SuiteKind, seed: int) -> Task:
+        hardware, preset = self.scenario.file.hardware, self.scenario.preset(suite)
+        vllm = self.scenario.engine == "vllm"
+        return Task(
+            model=self._described(model),
+            weights=self.trainer.weights_sha256(model),
+            suite=self.scenario.suite(suite),
+            kind=suite,
+            preset=preset,
+            num_samples=preset.num_samples,
+            seed=seed,
+            engine=vllm_identity(hardware.dtype)
+            if vllm
+            else transformers_identity(hardware.dtype, hardware.generation_batch),
+            batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
         )
 
-    @property
-    def _drawing(self) -> str:
-        """What decides a draw besides weights and decoding."""
-        hardware, versions = self.scenario.file.hardware, self.trainer.versions
-        if self.scenario.engine == "vllm":
-            return f"{versions['vllm']}, {hardware.dtype}, a seed each"
-        # Draws depend on the library and on how many sequences share a batch.
-        return (
-            f"transformers {versions['transformers']}, torch {versions['torch']}, {hardware.dtype}, batches of "
-            f"{hardware.generation_batch}"
-        )
-
-    def _sample(self, model: str, problems: Sequence[object], key: ScoreKey) -> pd.DataFrame:
-        import torch
-
-        if self.scenario.device == "cpu":
-            torch.set_num_threads(1)
-        completions = sample_with(
-            lambda prompts: self.trainer.draw(
-                model,
-                prompts,
-                self.scenario.decoding,
-                key.sampling_seed,
-                lambda done, total: self.hear(Scoring(suite=key.suite, done=done, total=total)),
-            ),
-            self.trainer.ends(model),
-            load_tokenizer(self.scenario.base_folder("student")),
-            problems,  # type: ignore[arg-type]
-            self.scenario.decoding,
-            key.num_samples,
-            template=self.scenario.file.template,
-        )
-        return score_samples(problems, completions, self.grader)  # type: ignore[arg-type]
+    def _described(self, model: str) -> ScoredModel:
+        record = self.store.record(model)
+        if record is None:
+            return ScoredModel.of_base(self.scenario.name, self.trainer.base_name(model))
+        return ScoredModel.of_block(model, record.name)
 
 
 def _route_name(route: Route) -> str:

@@ -13,9 +13,17 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.messages import first_complaint
-from benchmarks.records import RECORD_FILE, artefact_folder, file_sha256, move_aside, publish_folder
+from benchmarks.records import (
+    RECORD_FILE,
+    RecordFormatError,
+    artefact_folder,
+    file_sha256,
+    move_aside,
+    publish_folder,
+    refuse_newer,
+)
 from benchmarks.sampling import Decoding
-from runners.block_record import RecordFormatError, RolloutsUsed, refuse_newer
+from runners.block_record import RolloutsUsed
 from runners.meter import Clock
 
 REVISION = 1

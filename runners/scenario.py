@@ -10,13 +10,15 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, get_args
 
+from benchmarks.decoding import Preset
 from benchmarks.engines.vllm_engine import vllm_version
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.records import file_sha256, write_text
 from benchmarks.sampling import Decoding
-from benchmarks.suites.micro import SUITE_VERSION
+from benchmarks.suites.loading import Loaded, SuiteKind, checksums
+from benchmarks.suites.micro import SUITE_VERSION, Problem
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
 from planner.stages import STAGE, STAGES, STUDENT_RL, Stage
@@ -29,6 +31,7 @@ from runners.sources import (
     TRUST_VARIABLE,
     MissingModelError,
     ModelSource,
+    ProblemSource,
     ScenarioError,
     Shape,
     SuiteSource,
@@ -318,7 +321,34 @@ class Scenario:
         # A search with replay forks inside this stage: fresh and replay blocks continue the same one.
         return frozenset({STUDENT_RL.name} if self.file.search.max_replay > 0 else ())
 
-    def suite_name(self, suite: Literal["validation", "test"]) -> str:
+    def preset(self, kind: SuiteKind) -> Preset:
+        """How completions of a suite are drawn, and how many of each problem."""
+        source: SuiteSource = getattr(self.file, kind)
+        return Preset(self.decoding, source.samples, {"all": f"scenario {self.name}"}, self.file.template)
+
+    def suite(self, kind: SuiteKind) -> Loaded:
+        """A suite's problems, with what is known of them."""
+        return self._suites[kind]
+
+    @cached_property
+    def _suites(self) -> dict[SuiteKind, Loaded]:
+        return {kind: self._loaded(kind) for kind in get_args(SuiteKind)}
+
+    def _loaded(self, kind: SuiteKind) -> Loaded:
+        source: ProblemSource = getattr(self.file, kind).problems
+        problems: tuple[Problem, ...] = getattr(self, kind)
+        name = self.suite_name(kind)
+        return Loaded(
+            name=name,
+            suite=name,
+            problems=problems,
+            num_problems_whole=source.known.num_problems if source.known else len(problems),
+            verified=source.known is None or source.known.checksum is not None,
+            source=f"scenario {self.name}",
+            checksum=checksums(problems)[0],
+        )
+
+    def suite_name(self, suite: SuiteKind) -> str:
         """Name and version of a suite, as score keys and tables carry it."""
         source: SuiteSource = getattr(self.file, suite)
         if source.problems.micro is not None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.messages import one_line
 from benchmarks.suites.catalog import POOLS, SUITES
-from benchmarks.suites.loading import SuiteError, SuiteUnreachableError, load
+from benchmarks.suites.loading import Suite, SuiteError, SuiteUnreachableError, load
 from benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
 from runners.settings import LoRASettings
 
@@ -193,14 +193,19 @@ class ProblemSource(Frozen):
     @property
     def hub(self) -> str | None:
         """The data set's name on the Hub; None for what is made or read here."""
-        return {**SUITES, **POOLS}[self.suite].hub.repo if self.suite is not None else None
+        return self.known.hub.repo if self.known is not None else None
+
+    @property
+    def known(self) -> Suite | None:
+        """The data set that `suite` names; None for what is made or read here."""
+        return {**SUITES, **POOLS}[self.suite] if self.suite is not None else None
 
     @property
     def named_suite(self) -> str | None:
         """The name that tables give a data set that is taken whole or from its beginning; None for any other choice."""
-        if self.suite is None or self.without or self.skip:
+        if self.known is None or self.without or self.skip:
             return None
-        return {**SUITES, **POOLS}[self.suite].versioned + (f"[:{self.count}]" if self.count else "")
+        return self.known.versioned + (f"[:{self.count}]" if self.count else "")
 
     def absolute(self, folder: Path) -> Self:
         """The same for a scenario's file that lies elsewhere than in `folder`."""

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from benchmarks.records import artefact_folder, file_sha256, move_aside, publish_folder
+from benchmarks.records import RecordFormatError, artefact_folder, file_sha256, move_aside, publish_folder
 from planner.cost import CheckpointState
-from runners.block_record import BlockRecord, RecordFormatError, is_intact, read_record, record_text
+from runners.block_record import BlockRecord, is_intact, read_record, record_text
 from runners.checkpoint import SCALARS, TENSORS
 
 RECORD = "record.json"

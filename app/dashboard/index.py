@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 
 from app.dashboard.files import KEY, Problem, folders, stamp
 from benchmarks.messages import one_line
-from benchmarks.records import RECORD_FILE, FileError, artefact_folder, read_bytes
+from benchmarks.records import RECORD_FILE, artefact_folder, read_bytes
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import read_score
 from planner.cost import Price
 from runners.block_record import BlockRecord, read_record
 
@@ -143,18 +144,14 @@ def scores(results: Path) -> Index[StoredScore]:
     protocols: dict[Protocol, Protocol] = {}
 
     def parse(content: bytes, key: str) -> StoredScore:
-        record = json.loads(content)
-        if record["key"] != key:
-            raise FileError("names another key")
-        told = record["score_key"]
-        decoding = told["decoding"]
+        record = read_score(content, key)
+        told = record.score_key
         protocol = Protocol(
-            str(told["suite"]), str(decoding.get("name") or f"temperature {decoding.get('temperature')}"),
-            json.dumps(decoding, sort_keys=True), int(told["num_samples"]), int(told["sampling_seed"]),
-            str(told["engine"]), str(told["grader"]),
+            told.suite, str(told.decoding.get("name") or f"temperature {told.decoding.get('temperature')}"),
+            json.dumps(told.decoding, sort_keys=True), told.num_samples, told.sampling_seed, told.engine, told.grader,
         )  # fmt: skip
         shared = protocols.setdefault(protocol, protocol)  # one for all: there are few, and 70,000 scores
-        return StoredScore(key, _text(told["weights_sha256"]), shared, float(record.get("gpu_seconds") or 0.0))
+        return StoredScore(key, told.weights_sha256, shared, record.gpu_seconds or 0.0)
 
     return Index(ResultsFolder(results).scores, parse)
 

@@ -21,8 +21,9 @@ from benchmarks.boards import MAX_SAMPLES_BYTES, open_regular
 from benchmarks.entries import EntryError
 from benchmarks.messages import one_line
 from benchmarks.outcomes import Outcomes, read_outcomes
-from benchmarks.records import SAMPLES_FILE, FileError, artefact_folder, read_json
+from benchmarks.records import FileError, read_json
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import SAMPLES_FILE, ScoreStore
 from benchmarks.statements import parse_statements, statements_path
 from benchmarks.statistics import Score, avg_at_k, score_over_seeds
 
@@ -123,7 +124,7 @@ def sampled(results: Path, item: Item, protocol: Protocol, scores: Mapping[str, 
 
 def samples_path(results: Path, key: str) -> Path:
     """The sample file of a score; RecordError for what is no key."""
-    return artefact_folder(ResultsFolder(results).scores, key) / SAMPLES_FILE
+    return ScoreStore(ResultsFolder(results).scores).samples_file(key)
 
 
 def details(results: Path, key: str) -> pd.DataFrame:

@@ -1,17 +1,23 @@
-"""Requests: what an engine is asked for and gives back, and the seeds.
+"""Requests: what an engine is asked for and gives back, and where its random numbers come from.
 
-A request's seed is a hash of the score's seed, the problem's id and the sample's number. It depends on nothing else, so
-that a batch drawn after a restart is the batch that was lost.
+An engine that runs here with transformers draws all batches of a score from one random stream; after each batch it says
+where the stream stands, so that the next batch can be drawn by another process. Other engines take a seed for each
+request.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from benchmarks.decoding import Preset
-from benchmarks.sampling import Prompt
+from benchmarks.sampling import Prompt, Stream
+from planner.route import derive_seed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Encoded = TypeVar("Encoded")
+"""A prompt as an engine takes it: token ids, or the text or messages that a server encodes."""
 
 
 class EngineError(RuntimeError):
@@ -23,48 +29,52 @@ class EngineSettingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Request:
-    """One completion that is wanted."""
+class Request(Generic[Encoded]):
+    """One completion that is wanted. `seed` is its own."""
 
-    prompt: Prompt
+    prompt: Encoded
     seed: int
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One completion. `num_tokens` counts generated tokens with the end token; `truncated` means cut by the limit."""
+    """One completion. `num_tokens` counts generated tokens with the end token; `truncated` means without it."""
 
     text: str
     num_tokens: int
     truncated: bool
 
 
-class Engine(Protocol):
-    """Draws completions. `identity` names what decides a draw besides weights and decoding; keys hold it."""
+def decoded(tokenizer: "PreTrainedTokenizerBase", ids: list[int], ends: Sequence[int]) -> Generated:
+    """A completion from its token ids."""
+    return Generated(str(tokenizer.decode(ids, skip_special_tokens=True)), len(ids), ids[-1] not in ends)
+
+
+class Engine(Protocol[Encoded]):
+    """Draws completions of one model, which is loaded. `device`: "cpu", "cuda", or None for somebody else's."""
 
     @property
-    def identity(self) -> str:
-        """Library versions, type, device, and the batch where draws depend on it."""
+    def device(self) -> str | None:
+        """Where it draws."""
 
-    def check(self, preset: Preset) -> None:
-        """EngineSettingError when the engine cannot draw under this preset."""
+    def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
+        """EngineSettingError or EngineError when the engine cannot draw for these prompts under this preset."""
 
-    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
-        """One completion for each request, in order. EngineError when that cannot be done."""
+    def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[Encoded]:
+        """Prompts as requests hold them. Batches are made of the longest first."""
+
+    def generate(
+        self, requests: Sequence[Request[Encoded]], preset: Preset, stream: Stream
+    ) -> tuple[list[Generated], Stream]:
+        """One completion for each request, in order, and where the random stream then stands.
+
+        EngineError when that cannot be done.
+        """
 
     def close(self) -> None:
         """Free what the engine holds."""
 
 
-def request_seed(seed: int, problem_id: str, sample: int) -> int:
-    """The seed of one sample of one problem, from 0 to 2^31 - 1."""
-    return _hashed(["request", seed, problem_id, sample])
-
-
-def batch_seed(requests: Sequence[Request]) -> int:
-    """One seed for requests that are drawn together."""
-    return _hashed(["batch", *(request.seed for request in requests)])
-
-
-def _hashed(values: Sequence[object]) -> int:
-    return int.from_bytes(hashlib.sha256(json.dumps(values).encode()).digest()[:4]) >> 1
+def row_seed(seed: int, row: int) -> int:
+    """The seed of one of the rows that are drawn with `seed`, for engines without one stream for all."""
+    return derive_seed("draw", seed, row)

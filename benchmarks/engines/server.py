@@ -21,6 +21,7 @@ import httpx
 from benchmarks.decoding import Preset
 from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
 from benchmarks.messages import one_line
+from benchmarks.sampling import Prompt, Stream
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 6
@@ -37,6 +38,11 @@ class _Passing(Exception):
     def __init__(self, reason: str, wait_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.wait_seconds = wait_seconds
+
+
+def server_identity(url: str) -> str:
+    """What decides a draw besides weights and decoding: the server, by its address."""
+    return f"server {url.rstrip('/')}, a seed each"
 
 
 class ServerEngine:
@@ -61,6 +67,7 @@ class ServerEngine:
             )
         if concurrency < 1:
             raise EngineSettingError(f"concurrency is {concurrency}; give 1 or more")
+        self.device = None  # somebody else's
         self.url = url.rstrip("/")
         self.model = model
         self._sleep = sleep
@@ -71,19 +78,20 @@ class ServerEngine:
         self._client = httpx.Client(headers=headers, timeout=TIMEOUT, limits=limits)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="completion")
 
-    @property
-    def identity(self) -> str:
-        """The server's address."""
-        return f"server {self.url}, a seed each"
-
-    def check(self, preset: Preset) -> None:
+    def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """Nothing: whether the server has a chat template shows when it is asked."""
 
-    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
-        """Completions, in order. EngineError when one was refused, or failed at every try."""
+    def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[Prompt]:
+        """Prompts as they are: the server encodes them."""
+        return list(prompts)
+
+    def generate(
+        self, requests: Sequence[Request[Prompt]], preset: Preset, stream: Stream
+    ) -> tuple[list[Generated], Stream]:
+        """Completions, in order, each by its seed. EngineError when one was refused, or failed at every try."""
         futures = [self._pool.submit(self._one, request, preset) for request in requests]
         try:
-            return [future.result() for future in futures]
+            return [future.result() for future in futures], stream
         finally:
             for future in futures:
                 future.cancel()
@@ -93,7 +101,7 @@ class ServerEngine:
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _one(self, request: Request, preset: Preset) -> Generated:
+    def _one(self, request: Request[Prompt], preset: Preset) -> Generated:
         for number in range(TRIES):
             try:
                 return self._ask(request, preset)
@@ -106,7 +114,7 @@ class ServerEngine:
                 self._sleep(min(wait, LONGEST_WAIT_SECONDS))
         raise AssertionError("unreachable")
 
-    def _ask(self, request: Request, preset: Preset) -> Generated:
+    def _ask(self, request: Request[Prompt], preset: Preset) -> Generated:
         path, body = self._body(request, preset)
         try:
             response = self._client.post(f"{self.url}/{path}", json=body)
@@ -122,7 +130,7 @@ class ServerEngine:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise _Passing(f"the answer is no completion ({error!r:.80}): {shown}") from None
 
-    def _body(self, request: Request, preset: Preset) -> tuple[str, dict[str, Any]]:
+    def _body(self, request: Request[Prompt], preset: Preset) -> tuple[str, dict[str, Any]]:
         decoding = preset.decoding
         body: dict[str, Any] = {
             "model": self.model,

@@ -1,6 +1,6 @@
 """The vLLM engine: completions by `vllm.LLM`, in this process (vLLM 0.31; it is not among the dependencies).
 
-`load_vllm` and `draw_with_vllm` are what the stages draw teacher rollouts with.
+`draw_with_vllm` is what the stages draw teacher rollouts with.
 
 Every request has its own seed. Repeatable as far as vLLM is: its kernels may choose another order of sums for another
 batch, and a near tie then falls the other way; the identity does not name the batch.
@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.decoding import Preset
-from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
+from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request, decoded
 from benchmarks.messages import one_line
-from benchmarks.sampling import Decoding, encode_prompts
+from benchmarks.sampling import Decoding, Prompt, Stream, encode_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+VLLM_BATCH = 1024
+"""Sequences of a score that are kept together. A draw does not depend on it; fewer would leave a GPU idle at the end of
+each batch."""
 
 
 def vllm_version() -> str | None:
@@ -56,10 +60,15 @@ def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
         ) from error
 
 
+def vllm_identity(dtype: str) -> str:
+    """What decides a draw besides weights and decoding: versions and type."""
+    return f"{vllm_version()}, {dtype}, a seed each"
+
+
 def draw_with_vllm(
     model: Any, prompts: Sequence[list[int]], seeds: Sequence[int], decoding: Decoding, ends: Sequence[int]
-) -> list[tuple[list[int], bool]]:
-    """One completion for each prompt (token ids), with its seed: token ids, and whether the limit cut them."""
+) -> list[list[int]]:
+    """One completion (token ids) for each prompt (token ids), with its seed; `ends` are tokens that end one."""
     from vllm import SamplingParams, TokensPrompt
 
     parameters = [
@@ -74,41 +83,34 @@ def draw_with_vllm(
         for seed in seeds
     ]
     outputs = model.generate([TokensPrompt(prompt_token_ids=ids) for ids in prompts], parameters, use_tqdm=False)
-    drawn = [output.outputs[0] for output in outputs]
-    return [(list(one.token_ids), one.finish_reason == "length") for one in drawn]
+    return [list(output.outputs[0].token_ids) for output in outputs]
 
 
 class VllmEngine:
-    """Loads a checkpoint folder into vLLM. EngineSettingError when vLLM is not installed.
+    """Draws from a model that vLLM has loaded on `device`. `ends` are the token ids that end a completion."""
 
-    `ends` are the token ids that end a completion, besides the tokenizer's own.
-    """
-
-    def __init__(self, folder: Path, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], dtype: str) -> None:
+    def __init__(self, model: Any, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], device: str) -> None:
+        self.model = model
         self.tokenizer = tokenizer
         self.ends = list(ends)
-        self.dtype = dtype
-        self.model = load_vllm(folder, dtype)
+        self.device = device
 
-    @property
-    def identity(self) -> str:
-        """Versions and type."""
-        return f"{vllm_version()}, {self.dtype}, a seed each"
-
-    def check(self, preset: Preset) -> None:
+    def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """EngineSettingError when the preset needs a chat template and the model has none."""
         if preset.decoding.chat_template and self.tokenizer.chat_template is None:
             raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
 
-    def generate(self, requests: Sequence[Request], preset: Preset) -> list[Generated]:
-        """Completions, in order."""
-        prompts = encode_prompts(self.tokenizer, [request.prompt for request in requests], preset.template)
-        seeds = [request.seed for request in requests]
+    def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[list[int]]:
+        """Prompts as token ids."""
+        return encode_prompts(self.tokenizer, prompts, preset.template)
+
+    def generate(
+        self, requests: Sequence[Request[list[int]]], preset: Preset, stream: Stream
+    ) -> tuple[list[Generated], Stream]:
+        """Completions, in order, each by its seed: the stream stands still."""
+        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
         drawn = draw_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
-        return [
-            Generated(str(self.tokenizer.decode(ids, skip_special_tokens=True)), len(ids), truncated)
-            for ids, truncated in drawn
-        ]
+        return [decoded(self.tokenizer, ids, self.ends) for ids in drawn], stream
 
     def close(self) -> None:
         """Drop the model; vLLM frees its memory with it."""

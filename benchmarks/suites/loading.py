@@ -21,7 +21,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.messages import one_line
 from benchmarks.records import write_json
@@ -30,6 +30,8 @@ from benchmarks.suites.micro import Problem
 LOCK_FILE = "suites.lock.json"
 
 Row = Mapping[str, Any]
+SuiteKind = Literal["validation", "test"]
+"""What a suite is for in a scenario: a search sees validation scores only."""
 
 
 class SuiteError(ValueError):

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from app.bench import tables
-from app.provenance import CODE_VERSION
-from benchmarks.records import SAMPLES_FILE, file_sha256
+from benchmarks.provenance import CODE_VERSION
+from benchmarks.records import file_sha256
+from benchmarks.scores import SAMPLES_FILE
 from benchmarks.suites.catalog import load_by_name
 from tests.app.conftest import Command
 
@@ -48,11 +49,16 @@ def test_a_score_is_kept_with_all_that_led_to_it_and_drawn_once(tuition: Command
     )
     folder = tmp_path / row["folder"]
     record = json.loads((folder / "record.json").read_text())
-    for name in ("suite", "preset", "model", "command", "host", "versions", "gpu_seconds", "seconds", "num_problems"):
+    told = ("model", "command", "host", "versions", "gpu_seconds", "seconds", "preset_sources", "num_problems_whole")
+    for name in told:
         assert record[name] not in (None, "")
+    for name in ("suite", "weights_sha256", "num_samples"):
+        assert record["score_key"][name] not in (None, "")
+    assert record["score_key"]["decoding"]["name"] == row["preset"] == "sampled"
     assert record["code_version"] == CODE_VERSION
     assert record["command"].startswith("tuition bench --model base:student")
-    assert record["gpu_seconds"] > 0 and len(record["model"]["weights_sha256"]) == 64
+    assert record["gpu_seconds"] > 0 and len(record["score_key"]["weights_sha256"]) == 64
+    assert record["model"]["label"] == "micro base:student"
     table = pd.read_parquet(folder / SAMPLES_FILE)
     assert table["correct"].mean() == pytest.approx(row["mean"])
     (again,) = bench(tuition)["scores"]

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from app.study_report import read_report
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
 from benchmarks.power import estimate_components
-from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore
+from benchmarks.records import SAMPLE_COLUMNS
+from benchmarks.scores import Making, ScoreKey, ScoreStore
 from benchmarks.statistics import paired_difference, score_over_seeds
 from tests.app.conftest import Command
 from tests.app.made_report import evaluation, write_tested
@@ -77,11 +80,12 @@ def tested_study(tmp_path: Path) -> Path:
         runs[name] = []
         for seed, outcomes_PK in enumerate(arrays):
             weights = f"{name}-{seed}"
-            runs[name].append({"seed": seed, "weights_sha256": weights})
             decoding = {"name": "sampled", "temperature": 1.0}
-            ScoreStore(results / "scores").save(
-                ScoreKey(weights, SUITE, decoding, 4, 0, "an engine", "a grader"), table(outcomes_PK)
-            )
+            store = ScoreStore(results / "scores")
+            key = ScoreKey(weights, SUITE, decoding, 4, 0, "an engine", "a grader")
+            runs[name].append({"seed": seed, "score": store.save(key, table(outcomes_PK), Making()).key})
+            # The same weights may have other scores as well, of a bench.
+            store.save(replace(key, sampling_seed=1), table(outcomes_PK[:, :2]), Making())
     rows = [
         Row(
             name, "student_rl=1", "baseline", score_over_seeds(arrays),
@@ -139,13 +143,14 @@ def test_an_entry_that_is_not_there_is_named(tested_study: Path, tuition: Comman
     [
         (lambda folder: (folder / "samples.parquet").write_bytes(b"PAR1"), "is damaged"),
         (lambda folder: (folder / "record.json").write_text("{"), "is damaged"),
-        (lambda folder: (folder / "record.json").unlink(), "have no score on a-suite@1"),
+        (lambda folder: (folder / "record.json").unlink(), "is damaged (record.json is missing)"),
     ],
 )
 def test_damaged_and_missing_scores_are_named(
     tested_study: Path, tuition: Command, damage: Callable[[Path], object], message: str
 ) -> None:
-    damage(sorted((tested_study / "scores").glob("*/*"))[0])
+    run = read_report(tested_study / "studies" / "s" / "report.json").test.runs["half"][0]  # type: ignore[union-attr]
+    damage(tested_study / "scores" / run.score[:2] / run.score)
     result = tuition(*QUESTION, "--a", "half")
     assert result.returncode == 2 and message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

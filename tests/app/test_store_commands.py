@@ -13,9 +13,11 @@ from filelock import FileLock
 from app.store import carry_out, finalist_blocks, parse_size, plan_prune
 from app.study_report import write_report
 from benchmarks.records import file_sha256
+from benchmarks.scores import ScoreStore
 from runners.store import BlockStore, StoreError
 from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
 from tests.app.made_report import evaluation, search_report, write_tested
+from tests.benchmarks.made_scores import save_score, two_by_two
 
 
 def state(store: BlockStore, key: str) -> str:
@@ -114,26 +116,23 @@ def test_verify_names_what_is_damaged_and_moves_it_aside(store: BlockStore, tuit
     put(store, B, parent=C, parent_weights_sha256="w")
     put(store, C, weights_sha256="other")
     (store.model(A) / "model.safetensors").write_bytes(b"flipped")
-    artefacts = {
-        "rollouts": (store.folder / "rollouts" / "dd" / ("d" * 64), "rollouts.parquet", "sha256"),
-        "scores": (results / "scores" / "ee" / ("e" * 64), "samples.parquet", "samples_sha256"),
-    }
-    for folder, table, field in artefacts.values():
-        folder.mkdir(parents=True)
-        (folder / table).write_bytes(b"table")
-        record = {field: file_sha256(folder / table), "checkpoint": A, "seed": 0, "gpu_seconds": 1.0}
-        (folder / "record.json").write_text(json.dumps(record))
-    (artefacts["rollouts"][0] / "rollouts.parquet").write_bytes(b"tab")
-    (artefacts["scores"][0] / "samples.parquet").unlink()
+    rollouts = store.folder / "rollouts" / "dd" / ("d" * 64)
+    rollouts.mkdir(parents=True)
+    (rollouts / "rollouts.parquet").write_bytes(b"table")
+    record = {"sha256": file_sha256(rollouts / "rollouts.parquet"), "checkpoint": A, "seed": 0, "gpu_seconds": 1.0}
+    (rollouts / "record.json").write_text(json.dumps(record))
+    (rollouts / "rollouts.parquet").write_bytes(b"tab")
+    score = save_score(results, two_by_two(), "w")
+    ScoreStore(results / "scores").samples_file(score).unlink()
     result = tuition("store", "verify", "--json")
     assert result.returncode == 1
     document = json.loads(result.stdout)
     assert document["checked"] == {"blocks": 3, "rollouts": 1, "scores": 1}
     reasons = {(damage["kind"], damage["key"][0]): damage["reason"] for damage in document["damaged"]}
-    assert reasons.keys() == {("block", "a"), ("block", "b"), ("rollouts", "d"), ("scores", "e")}
+    assert reasons.keys() == {("block", "a"), ("block", "b"), ("rollouts", "d"), ("scores", score[0])}
     assert "model.safetensors does not match its checksum" in reasons["block", "a"]
     assert "was retrained to other weights" in reasons["block", "b"]
-    assert reasons["scores", "e"] == "samples.parquet is missing"
+    assert reasons["scores", score[0]] == "samples.parquet is missing"
     assert len(list(results.rglob(".damaged-*"))) == 4
     assert tuition("store", "verify").returncode == 0
 

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks.entries import MeasuredEntry
 from benchmarks.grading import GRADER_VERSION
 from benchmarks.measured import entry_of_scores
-from benchmarks.records import ScoreKey, ScoreStore
+from benchmarks.scores import Making, ScoreKey, ScoreStore
 from benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 # Rows of the example leaderboard, with their accuracy.
@@ -46,6 +46,28 @@ def sample_table(accuracy: float, seed: int, num_problems: int = 12, num_samples
     )
 
 
+def two_by_two(num_problems: int = 2, num_samples: int = 2) -> pd.DataFrame:
+    """A table in which the first sample of each problem is correct and the others have no answer."""
+    return pd.DataFrame(
+        [
+            {
+                "problem_id": f"p{problem}",
+                "sample": sample,
+                "completion": "1+1=2 \\boxed{2}",
+                "extracted": None if sample else "2",
+                "verdict": "no_answer" if sample else "correct",
+                "correct": sample == 0,
+                "num_tokens": 9,
+                "truncated": False,
+                "level": None,
+                "subject": "sums",
+            }
+            for problem in range(num_problems)
+            for sample in range(num_samples)
+        ]
+    )
+
+
 def answered(table: pd.DataFrame, answers: Mapping[str, str]) -> pd.DataFrame:
     """The outcomes of a sample table as completions of real problems: the right answer, or one digit more."""
     ids = np.repeat(sorted(answers), len(table) // len(answers))
@@ -74,8 +96,8 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
         engine="transformers 5, torch 2",
         grader=changes.get("grader", "tuition-1"),
     )
-    record = {"versions": {"torch": "2.11"}, **changes.get("record", {})}
-    ScoreStore(results / "scores").save(key, table, **record)
+    making = Making.model_validate({"versions": {"torch": "2.11"}, **changes.get("record", {})})
+    ScoreStore(results / "scores").save(key, table, making)
     return key.key
 
 

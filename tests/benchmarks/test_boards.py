@@ -14,7 +14,7 @@ from benchmarks.entries import EntryError, entry_id
 from benchmarks.manifest import Manifest
 from benchmarks.measured import entry_of_scores
 from benchmarks.outcomes import Outcomes
-from benchmarks.records import SAMPLES_FILE
+from benchmarks.scores import SAMPLES_FILE
 from benchmarks.verification import verify_board
 from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
 

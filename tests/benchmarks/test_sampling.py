@@ -1,6 +1,7 @@
-"""Sampling: prompts, determinism, order, truncation, and the table of graded samples, on a tiny random model."""
+"""Sampling: prompts, batches, determinism, order, truncation and random streams, on a tiny random model."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.grading import Grader
-from benchmarks.records import SAMPLE_COLUMNS, correct_PK
-from benchmarks.sampling import (
-    Completion,
-    Decoding,
-    draw_ids,
-    encode_prompts,
-    render_prompt,
-    sample,
-    score_samples,
-)
-from benchmarks.suites.micro import Problem, make_problems
+from benchmarks.sampling import Decoding, Stream, draw_batch, draw_ids, encode_prompts, in_batches, render_prompt
+from benchmarks.suites.micro import make_problems
 from runners.micro_build import make_tokenizer
 
 DECODING = Decoding("test", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=6)
@@ -59,6 +50,12 @@ def model(tokenizer: Any) -> Any:
     return Qwen3ForCausalLM(configuration)
 
 
+def drawn(model: Any, tokenizer: Any, decoding: Decoding = DECODING, seed: int = 1, batch_size: int = 4) -> list[Any]:
+    """Three completions of each problem."""
+    prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS for _ in range(3)])
+    return draw_ids(model, tokenizer, prompts, decoding, seed, batch_size)
+
+
 def test_the_prompt_is_the_problem_with_the_suffix_or_a_users_message() -> None:
     suffixed = Decoding("s", 1.0, 1.0, 0, 6, prompt_suffix=" Think.")
     chat = Decoding("c", 1.0, 1.0, 0, 6, prompt_suffix=" Think.", chat_template=True)
@@ -78,49 +75,68 @@ def test_text_and_messages_become_token_ids(tokenizer: Any) -> None:
     assert [tokenizer.decode(row) for row in ids] == ["12k=", "=12ka"]
 
 
-def test_the_same_arguments_give_the_same_completions_in_order(model: Any, tokenizer: Any) -> None:
-    first = sample(model, tokenizer, PROBLEMS, DECODING, 3, seed=1, batch_size=4)
-    assert first == sample(model, tokenizer, PROBLEMS, DECODING, 3, seed=1, batch_size=4)
-    assert first != sample(model, tokenizer, PROBLEMS, DECODING, 3, seed=2, batch_size=4)
-    assert [(c.problem_index, c.sample) for c in first] == [(p, k) for p in range(5) for k in range(3)]
-    assert len({c.text for c in first}) > 3
+def test_the_same_arguments_give_the_same_completions(model: Any, tokenizer: Any) -> None:
+    first = drawn(model, tokenizer)
+    assert first == drawn(model, tokenizer) != drawn(model, tokenizer, seed=2)
+    assert len(first) == 15 and len({tuple(ids) for ids in first}) > 3
 
 
 def test_the_callers_random_state_and_the_models_mode_are_untouched(model: Any, tokenizer: Any) -> None:
     model.train()
     state = torch.get_rng_state()
-    sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=1)
+    drawn(model, tokenizer)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     model.eval()
-    sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=1)
+    drawn(model, tokenizer)
     assert not model.training
 
 
-def test_an_error_while_sampling_restores_the_mode(model: Any, tokenizer: Any) -> None:
-    model.train()
-
-    def stop(done: int, total: int) -> None:
+def test_an_error_while_sampling_restores_mode_and_random_state(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(**_: Any) -> None:
+        torch.rand(1)
         raise RuntimeError("stopped")
 
+    model.train()
+    state = torch.get_rng_state()
+    monkeypatch.setattr(model, "generate", stop)
     with pytest.raises(RuntimeError, match="stopped"):
-        sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=1, progress=stop)
-    assert model.training
+        drawn(model, tokenizer)
+    assert model.training and torch.equal(torch.get_rng_state(), state)
 
 
 def test_padding_changes_no_greedy_completion(model: Any, tokenizer: Any) -> None:
-    together = sample(model, tokenizer, PROBLEMS, GREEDY, 1, seed=0)
-    assert len({len(p.problem) for p in PROBLEMS}) > 1
-    for index, problem in enumerate(PROBLEMS):
-        (alone,) = sample(model, tokenizer, [problem], GREEDY, 1, seed=5)
-        assert (alone.text, alone.num_tokens) == (together[index].text, together[index].num_tokens)
+    prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS])
+    assert len(set(map(len, prompts))) > 1
+    alone = [draw_ids(model, tokenizer, [prompt], GREEDY, seed=5)[0] for prompt in prompts]
+    assert draw_ids(model, tokenizer, prompts, GREEDY, seed=0) == alone
+
+
+def test_batches_hold_the_longest_prompts_first_and_keep_the_order_of_equals() -> None:
+    assert in_batches([2, 3, 2, 5, 3], 2) == [[3, 1], [4, 0], [2]]
+    assert in_batches([], 2) == []
+
+
+def test_a_stream_taken_up_elsewhere_draws_what_it_would_have_drawn(model: Any, tokenizer: Any) -> None:
+    prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS] * 3)
+    batches = in_batches([len(prompt) for prompt in prompts], 4)
+    expected = draw_ids(model, tokenizer, prompts, DECODING, 7, 4)
+    stream = Stream(7)
+    for batch in batches:
+        torch.manual_seed(99)  # as another process has it
+        tokens, after = draw_batch(model, tokenizer, [prompts[place] for place in batch], DECODING, stream)
+        assert tokens == [expected[place] for place in batch]
+        stream = Stream(**json.loads(json.dumps(asdict(after))))
+    assert stream != Stream(7)
 
 
 def test_a_greedy_completion_is_the_argmax_of_the_model(model: Any, tokenizer: Any) -> None:
     (prompt,) = encode_prompts(tokenizer, ["12k="])
-    (drawn,) = draw_ids(model, tokenizer, [prompt], GREEDY, seed=0)
+    (completion,) = draw_ids(model, tokenizer, [prompt], GREEDY, seed=0)
     ids = list(prompt)
-    for token in drawn:
+    for token in completion:
         with torch.no_grad():
             assert int(model.eval()(input_ids=torch.tensor([ids])).logits[0, -1].argmax()) == token
         ids.append(token)
@@ -128,27 +144,22 @@ def test_a_greedy_completion_is_the_argmax_of_the_model(model: Any, tokenizer: A
 
 def test_top_k_of_one_is_greedy_whatever_the_models_own_configuration_says(model: Any, tokenizer: Any) -> None:
     top = Decoding("top", temperature=1.0, top_p=1.0, top_k=1, max_new_tokens=6)
-    expected = sample(model, tokenizer, PROBLEMS, GREEDY, 1, seed=0)
-    assert sample(model, tokenizer, PROBLEMS, top, 1, seed=0) == expected
-    plain = sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=0)
+    assert drawn(model, tokenizer, top) == drawn(model, tokenizer, GREEDY)
+    plain = drawn(model, tokenizer)
     model.generation_config.top_k = 1
     try:
-        assert sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=0) == plain
+        assert drawn(model, tokenizer) == plain
     finally:
         model.generation_config.top_k = None
 
 
 def test_a_completion_ends_with_its_end_token_or_is_truncated(model: Any, tokenizer: Any) -> None:
     prompts = encode_prompts(tokenizer, [p.problem for p in PROBLEMS] * 20)
-    drawn = draw_ids(model, tokenizer, prompts, DECODING, seed=3)
+    completions = draw_ids(model, tokenizer, prompts, DECODING, seed=3)
     end = tokenizer.eos_token_id
-    assert {end in ids for ids in drawn} == {True, False}
-    assert all(end not in ids[:-1] for ids in drawn)
-    assert all(len(ids) == DECODING.max_new_tokens for ids in drawn if ids[-1] != end)
-    completions = sample(model, tokenizer, PROBLEMS * 20, DECODING, 1, seed=3)
-    assert [c.truncated for c in completions] == [ids[-1] != end for ids in drawn]
-    assert [c.num_tokens for c in completions] == [len(ids) for ids in drawn]
-    assert all("<" not in c.text for c in completions)
+    assert {end in ids for ids in completions} == {True, False}
+    assert all(end not in ids[:-1] for ids in completions)
+    assert all(len(ids) == DECODING.max_new_tokens for ids in completions if ids[-1] != end)
 
 
 def test_a_further_end_token_of_the_model_ends_a_completion(model: Any, tokenizer: Any) -> None:
@@ -161,29 +172,8 @@ def test_a_further_end_token_of_the_model_ends_a_completion(model: Any, tokenize
         model.generation_config.eos_token_id = tokenizer.eos_token_id
 
 
-def test_progress_counts_sequences(model: Any, tokenizer: Any) -> None:
-    seen: list[tuple[int, int]] = []
-    sample(model, tokenizer, PROBLEMS, DECODING, 2, 0, batch_size=4, progress=lambda *counts: seen.append(counts))
-    assert seen == [(4, 10), (8, 10), (10, 10)]
-
-
-def test_no_problems_give_no_completions(model: Any, tokenizer: Any) -> None:
-    assert sample(model, tokenizer, [], DECODING, 2, seed=0) == []
-
-
-def test_completions_become_a_graded_table() -> None:
-    problems = [Problem("b", "1+1=", "2", level=1, subject="sums"), Problem("a", "2+2=", "4")]
-    texts = {(0, 0): "\\boxed{2}", (0, 1): "\\boxed{3}", (1, 0): "none", (1, 1): "2+2=4 \\boxed{4}"}
-    completions = [Completion(p, k, text, len(text), truncated=p == 1) for (p, k), text in texts.items()]
-    with Grader() as grader:
-        table = score_samples(problems, completions, grader)
-    assert list(table.columns) == list(SAMPLE_COLUMNS)
-    assert table["verdict"].tolist() == ["correct", "wrong", "no_answer", "correct"]
-    assert table["problem_id"].tolist() == ["b", "b", "a", "a"]
-    assert table["level"].isna().tolist() == [False, False, True, True]
-    ids, outcomes_PK = correct_PK(table)
-    assert ids == ["a", "b"]
-    assert outcomes_PK.tolist() == [[0, 1], [1, 0]]
+def test_no_prompts_give_no_completions(model: Any, tokenizer: Any) -> None:
+    assert draw_ids(model, tokenizer, [], DECODING, seed=0) == []
 
 
 @pytest.mark.parametrize(
@@ -201,10 +191,8 @@ def test_a_decoding_out_of_range_is_refused(change: dict[str, Any], message: str
         Decoding("d", **{**fields, **change})
 
 
-def test_wrong_counts_and_empty_prompts_are_refused(model: Any, tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="num_samples is 0"):
-        sample(model, tokenizer, PROBLEMS, DECODING, 0, seed=0)
+def test_batches_of_nothing_and_empty_prompts_are_refused(model: Any, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match="batch_size is 0"):
-        sample(model, tokenizer, PROBLEMS, DECODING, 1, seed=0, batch_size=0)
+        drawn(model, tokenizer, batch_size=0)
     with pytest.raises(ValueError, match="prompt 1 has no tokens"):
         draw_ids(model, tokenizer, [[3], []], DECODING, seed=0)

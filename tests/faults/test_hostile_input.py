@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from app.report import load_leaderboard, show_leaderboard
 from app.store import list_store, verify_store
 from benchmarks.leaderboard import Meta, RankedRow, Row, to_json
-from benchmarks.records import ScoreKey, ScoreStore
+from benchmarks.scores import Making, ScoreKey, ScoreStore
 from benchmarks.statistics import Difference, Score
 from planner.allocation import MAX_BLOCKS, Allocation, AllocationError
 from planner.cost import CheckpointState
@@ -195,8 +195,8 @@ def test_score_records(fence: Fence, seed: int) -> None:
     store = ScoreStore(fence.results / "scores")
     columns = {"problem_id": ["a", "b"], "sample": 0, "completion": "", "extracted": None, "verdict": "correct"}
     numbers = {"correct": True, "num_tokens": 3, "truncated": False, "level": 1, "subject": "sums"}
-    store.save(SCORE_KEY, pd.DataFrame({**columns, **numbers}), gpu_seconds=1.0)
-    file = store.path(SCORE_KEY) / "record.json"
+    store.save(SCORE_KEY, pd.DataFrame({**columns, **numbers}), Making(gpu_seconds=1.0))
+    file = store.path(SCORE_KEY.key) / "record.json"
     file.write_bytes(hostile(json.loads(file.read_text()), to_text, seed))
     assert accept(lambda: store.load(SCORE_KEY)) is None
     fence.check()

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.records import RecordFormatError
 from planner.allocation import Allocation
 from planner.cost import Price
 from planner.route import Recipe, compile_route
 from runners.block_record import (
     BlockRecord,
     PoolContent,
-    RecordFormatError,
     is_intact,
     other_versions,
     read_record,

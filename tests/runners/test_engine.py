@@ -121,6 +121,37 @@ def test_scores_are_kept_per_sample_and_drawn_once(engine: LocalEngine, route: M
     assert set(engine.score(base.final, "test", "study").table["problem_id"]).isdisjoint(first.table["problem_id"])
 
 
+def test_a_score_that_was_stopped_goes_on_and_equals_an_undisturbed_one(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    scenario_file["hardware"] |= {"generation_batch": 4}
+    scenario = load(scenario_file)
+    student, heard = scenario.recipe.student, list[int]()
+
+    def listen(event: Any) -> None:
+        heard.append(event.done)
+
+    def stop_half_way(event: Any) -> None:
+        listen(event)
+        if event.done == 8:
+            raise KeyboardInterrupt
+
+    with closing(LocalEngine(scenario, tmp_path / "parts", stop_half_way)) as engine:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                engine.score(student, "test", "study")
+        engine.hear = listen
+        resumed = engine.score(student, "test", "study")
+        record = engine.scorer.store.read(resumed.key)
+        assert heard == [0, 4, 8, 8, 8, 12, 16] and record.samples_resumed == 8
+        # The price is that of all batches, whichever call drew them.
+        assert engine.ledger.price(f"score:{resumed.key}") == record.gpu_seconds == resumed.gpu_seconds
+    with closing(LocalEngine(scenario, tmp_path / "whole")) as engine:
+        whole = engine.score(student, "test", "study")
+    assert whole.key == resumed.key
+    pd.testing.assert_frame_equal(whole.table, resumed.table)
+
+
 def test_a_label_cannot_be_booked_past_the_pool(engine: LocalEngine) -> None:
     with pytest.raises(LabelError, match="validation or test suite"):
         engine.pool.reveal([engine.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")

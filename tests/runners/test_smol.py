@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.grading import Grader
-from benchmarks.sampling import Decoding, sample
+from benchmarks.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from benchmarks.suites.micro import Problem
 from runners import smol
 from runners.checkpoint import load_model, load_tokenizer
@@ -79,9 +79,10 @@ def test_the_real_model_is_fetched_once_and_adds(tmp_path: Path) -> None:
     assert tokenizer.decode(tokenizer("7 , 8").input_ids) == "7 , 8"
     problems = [Problem(row["id"], row["problem"], row["answer"]) for row in make_sums()[:4]]
     greedy = Decoding("greedy", 0.0, 1.0, 0, 24, " Answer with the number only.", chat_template=True)
-    drawn = sample(model, tokenizer, problems, greedy, 1, 0)
+    prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, greedy) for problem in problems])
+    drawn = tokenizer.batch_decode(draw_ids(model, tokenizer, prompts, greedy, 0), skip_special_tokens=True)
     grader = Grader()
-    grades = grader.grade_many([p.answer for p in problems], [completion.text for completion in drawn])
+    grades = grader.grade_many([p.answer for p in problems], drawn)
     grader.close()
     shutil.rmtree(folder)
     assert sum(grade.correct for grade in grades) >= 2

@@ -40,11 +40,13 @@ import app.accounts
 import app.configuration
 import benchmarks.records
 from app.configuration import RunConfiguration
-from app.provenance import CODE_VERSION, command_line
 from app.search import SearchRequest, enqueued, run_search
 from app.silence import silence_libraries
 from benchmarks.grading import GRADER_VERSION
-from benchmarks.records import SAMPLE_COLUMNS, ScoreKey, ScoreStore, correct_PK
+from benchmarks.provenance import CODE_VERSION, command_line
+from benchmarks.records import SAMPLE_COLUMNS, correct_PK
+from benchmarks.scores import Making, ScoreKey, ScoreStore
+from benchmarks.scoring import Scorer, Task
 from benchmarks.statistics import avg_at_k
 from planner.allocation import Allocation
 from planner.route import Block, Route, compile_route
@@ -137,10 +139,19 @@ class MadeUpEngine(LocalEngine):
         super().__init__(scenario, results, listener, mix_versions)
         self.trainer = MadeUpTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
+        self.scorer = MadeUpScorer(self.results, self.grader)
+        self.scorer.skill = self.trainer.skill
 
-    def _sample(self, model: str, problems: Sequence[Any], key: ScoreKey) -> pd.DataFrame:
-        made_up = MadeUpSuite(key.suite, tuple((p.id, p.answer) for p in problems), key.num_samples)
-        return made_up.table(self.trainer.skill[model], int(key.key[:8], 16))  # type: ignore[attr-defined]
+
+class MadeUpScorer(Scorer):
+    """The scorer, with samples that no model has drawn. `skill` holds what each checkpoint can do."""
+
+    skill: dict[str, float]
+
+    def _sample(self, task: Task, *_: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+        made_up = MadeUpSuite(task.suite.name, [(p.id, p.answer) for p in task.suite.problems], task.num_samples)
+        table = made_up.table(self.skill[task.model.block or task.weights], int(task.key.key[:8], 16))
+        return table, {"started": "2026-01-01T00:00:00Z", "seconds": 0.5, "gpu_seconds": 0.5}
 
 
 def made_up_curves(block: Block, start: float, end: float, generator: np.random.Generator) -> pd.DataFrame:
@@ -219,13 +230,11 @@ def save_bench(store: ScoreStore, engine: MadeUpEngine, route: Route, suite: Mad
     key = ScoreKey(weights, suite.name, preset, suite.num_samples, 0, "transformers, made up", GRADER_VERSION)
     skill = engine.trainer.skill[route.final]  # type: ignore[attr-defined]
     table = suite.table(skill, int(key.key[:8], 16))
-    store.save(
-        key, table, kind="bench", suite=suite.name, suite_partial="[" in suite.name, suite_verified=False,
-        num_problems=suite.num_problems, num_samples=suite.num_samples, preset="paper", engine=key.engine, seed=0,
-        model={"label": f"block {route.final[:12]}", "block": route.final, "weights_sha256": weights},
-        num_tokens=int(table["num_tokens"].sum()), num_truncated=int(table["truncated"].sum()), seconds=1.0,
+    making = Making(
+        model=engine._described(route.final), seed=0, suite_verified=False, seconds=1.0,
         gpu_seconds=1.0, command=command_line(), code_version=CODE_VERSION, versions=engine.trainer.versions,
     )  # fmt: skip
+    store.save(key, table, making)
 
 
 def routes_of(scenario: Scenario, count: int) -> list[Route]:
@@ -262,7 +271,7 @@ def execute(engine: MadeUpEngine, route: Route, benches: Sequence[MadeUpSuite], 
         engine.ledger.book(STUDY, SEED, name, stage, ids, len(engine.scenario.labels))
     scored = engine.score(route.final, "validation", STUDY)
     for suite in benches:
-        save_bench(engine.scores, engine, route, suite)
+        save_bench(engine.scorer.store, engine, route, suite)
     score = avg_at_k(correct_PK(scored.table)[1])
     full = sum(SECONDS[block.stage] for block in route.blocks)
     return {

@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from app.study_report import Pair, write_report
 from benchmarks.leaderboard import Meta, Row, pairwise_differences, rank_rows, to_json
 from benchmarks.multiplicity import sign_flip
-from benchmarks.records import ScoreKey, ScoreStore
 from benchmarks.results_folder import ResultsFolder
+from benchmarks.scores import Making, ScoreKey, ScoreStore
 from benchmarks.statements import keep_statements
 from benchmarks.statistics import avg_at_k, paired_difference, score_over_seeds
 from benchmarks.suites.micro import Problem
@@ -65,7 +65,7 @@ class Maker:
         weights = weights_of(route.final)
         table = samples(SKILLS.get(allocation, 0.3), completion, suite)
         key = ScoreKey(weights, suite, {"name": "sampled"}, 2, 0, "made up", "made up")
-        self.scores.save(key, table, gpu_seconds=0.5)
+        self.scores.save(key, table, Making(gpu_seconds=0.5))
         return {
             "seed": seed, "blocks": [block.key for block in route.blocks], "weights_sha256": weights, "score": key.key,
             "gpu_seconds_full": 5.0 * len(route.blocks), "labels_trained": len(route.labels_trained),

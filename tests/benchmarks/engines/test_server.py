@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,16 +16,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.decoding import PAPER, Preset
 from benchmarks.engines.requests import EngineError, EngineSettingError, Generated, Request
-from benchmarks.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine
+from benchmarks.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine, server_identity
 from benchmarks.engines.transformers_engine import TransformersEngine
 from benchmarks.grading import Grader
-from benchmarks.records import ScoreStore
-from benchmarks.sampling import Decoding, draw_ids, encode_prompts, end_ids
+from benchmarks.results_folder import ResultsFolder
+from benchmarks.sampling import Decoding, Stream, draw_ids, encode_prompts, end_ids
+from benchmarks.scores import ScoredModel
 from benchmarks.scoring import Scorer, Task
 from benchmarks.suites.catalog import load_by_name
 
 STUDENT = Path(__file__).parents[3] / "runners" / "scenarios" / "micro" / "student"
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
+STREAM = Stream(0)  # which no server draws from
 REQUESTS = [Request(f"1{n}k=", 100 + n) for n in range(4)]
 
 
@@ -122,7 +125,9 @@ def ask(
     waits: list[float] = []
     engine = ServerEngine(server.url, "student", concurrency, waits.append)
     try:
-        return engine.generate(requests, preset), waits
+        drawn, stream = engine.generate(requests, preset, STREAM)
+        assert stream == STREAM
+        return drawn, waits
     finally:
         engine.close()
 
@@ -186,7 +191,7 @@ def test_waits_grow_and_end_in_one_line(server: Server) -> None:
     waits: list[float] = []
     engine = ServerEngine(server.url, "student", 1, waits.append)
     with pytest.raises(EngineError, match=r"failed 6 times, last: status 502: trouble.*goes on") as error:
-        engine.generate(REQUESTS[:1], SAMPLED)
+        engine.generate(REQUESTS[:1], SAMPLED, STREAM)
     engine.close()
     assert waits == [0.5, 1, 2, 4, 8] and "\n" not in str(error.value)
 
@@ -219,10 +224,10 @@ def test_no_more_requests_at_once_than_allowed(server: Server) -> None:
 def test_a_key_goes_into_the_header_and_nowhere_else(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sesame")
     engine = ServerEngine(server.url, "student")
-    engine.generate(REQUESTS[:1], SAMPLED)
+    engine.generate(REQUESTS[:1], SAMPLED, STREAM)
     engine.close()
     assert server.headers[0]["Authorization"] == "Bearer sesame"
-    assert "sesame" not in engine.identity and "sesame" not in json.dumps(server.bodies)
+    assert "sesame" not in server_identity(server.url) and "sesame" not in json.dumps(server.bodies)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +246,7 @@ def test_a_dead_server_is_tried_and_then_named() -> None:
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
     engine = ServerEngine(url, "m", sleep=lambda seconds: None)
     with pytest.raises(EngineError, match="ConnectError"):
-        engine.generate(REQUESTS[:1], SAMPLED)
+        engine.generate(REQUESTS[:1], SAMPLED, STREAM)
     engine.close()
 
 
@@ -249,15 +254,16 @@ def test_a_score_through_a_server_that_fails_and_comes_back_equals_an_undisturbe
     server: Server, tmp_path: Path
 ) -> None:
     suite = load_by_name("micro").first(5)
-    task = Task("served", suite, SAMPLED, 2, 0, batch_size=4)
+    model = ScoredModel(label="student", served=server.url)
+    task = Task(model, "served", suite, "test", SAMPLED, 2, 0, server_identity(server.url), batch_size=4)
 
     def score(folder: Path, faults: list[Any]) -> Any:
         server.faults = faults
         engine = ServerEngine(server.url, "student", 2, lambda seconds: None)
         try:
             with Grader() as grader:
-                scorer = Scorer(engine, ScoreStore(folder), folder / "statements", grader, {}, None, lambda: None)
-                return scorer.score(task, lambda *_: None)
+                scorer = Scorer(ResultsFolder(folder), grader)
+                return scorer.score(task, lambda: nullcontext(engine), lambda *_: None)
         finally:
             engine.close()
 
@@ -265,11 +271,13 @@ def test_a_score_through_a_server_that_fails_and_comes_back_equals_an_undisturbe
     with pytest.raises(EngineError):
         score(tmp_path / "parts", ["none"] * 4 + [(500, {})] * 2 * TRIES * 2)
     resumed = score(tmp_path / "parts", [None, (429, {}), b"garbage"])
-    assert resumed.record["samples_resumed"] == 4 and resumed.record["gpu_seconds"] is None
+    assert resumed.record.samples_resumed == 4 and resumed.record.gpu_seconds is None
     assert resumed.table.equals(whole.table)
 
 
 def test_greedy_answers_of_server_and_transformers_are_the_same(server: Server, loaded: tuple[Any, Any]) -> None:
     greedy = Preset(Decoding("greedy", 0.0, 1.0, 0, 24), 1, {})
-    here = TransformersEngine(*loaded, 4).generate(REQUESTS, greedy)
+    engine = TransformersEngine(*loaded)
+    prompts = engine.encode([request.prompt for request in REQUESTS], greedy)
+    here, _ = engine.generate([Request(ids, 0) for ids in prompts], greedy, STREAM)
     assert ask(server, REQUESTS, greedy)[0] == here
