@@ -59,9 +59,9 @@ def ordinary(scenario: Scenario) -> Scenario:
     """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
     blocks = scenario.recipe.num_label_blocks
     stages = scenario.file.stages
-    for stage in STAGES:
+    for stage, settings in stages.present.items():
         if stage.is_rl:
-            stages = stages.changed(stage.name, steps=stages.of(stage.name).steps * blocks)
+            stages = stages.changed(stage.name, steps=settings.steps * blocks)
     changes = {"labels_per_block": len(scenario.labels), "stages": stages}
     return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
 

@@ -6,7 +6,6 @@ TRL silently drops an incomplete last batch, and paid labels would go untrained.
 from collections.abc import Sequence
 
 from benchmarks.suites.micro import Problem
-from planner.stages import STAGES, TRANSFER_STAGES
 from runners.scenario_file import ScenarioFile
 from runners.sources import ScenarioError
 
@@ -31,11 +30,10 @@ def check_pools(
 
 def check_batches(file: ScenarioFile, num_prompts: int) -> None:
     """ScenarioError for what does not divide, in a scenario whose prompt pool has so many prompts."""
-    for stage in STAGES:
-        needed = file.stages.of(stage.name).prompts_needed
-        if stage.is_rl and needed > file.labels_per_block:
+    for stage, settings in file.stages.present.items():
+        if stage.is_rl and settings.prompts_needed > file.labels_per_block:
             raise ScenarioError(
-                f"stages.{stage.name}.prompts_per_step={needed} exceeds labels_per_block="
+                f"stages.{stage.name}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
                 f"{file.labels_per_block}: the first block could not fill a generation batch"
             )
     processes = file.hardware.processes
@@ -47,17 +45,17 @@ def check_batches(file: ScenarioFile, num_prompts: int) -> None:
                 f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) do not go together: an "
                 "adapter's training state fits one device; leave one of them out"
             )
-    for name, settings in file.stages:
+    for stage, settings in file.stages.present.items():
         of_each, rest = divmod(settings.sequences_per_step, processes)
         if rest or (of_each > settings.micro_batch and of_each % settings.micro_batch):
             raise ScenarioError(
-                f"stages.{name}: {settings.sequences_per_step} sequences a step do not divide into "
+                f"stages.{stage.name}: {settings.sequences_per_step} sequences a step do not divide into "
                 f"hardware.processes={processes} shares of whole micro-batches of {settings.micro_batch}: choose a "
                 "divisor"
             )
-    for stage in TRANSFER_STAGES:
-        needed = file.stages.of(stage.name).prompts_needed
-        if needed > num_prompts:
+    for stage, settings in file.stages.present.items():
+        if stage.is_transfer and settings.prompts_needed > num_prompts:
             raise ScenarioError(
-                f"stages.{stage.name}.prompts_per_step={needed} exceeds the {num_prompts} prompts of the pool"
+                f"stages.{stage.name}.prompts_per_step={settings.prompts_needed} exceeds the {num_prompts} prompts of "
+                "the pool"
             )

@@ -21,12 +21,13 @@ from benchmarks.suites.loading import Loaded, SuiteKind, checksums
 from benchmarks.suites.micro import SUITE_VERSION, Problem
 from planner.route import Label, Recipe
 from planner.space import SearchSpace
-from planner.stages import STAGE, STAGES, STUDENT_RL, Stage
+from planner.stages import STAGE, STUDENT_RL, Stage
 from runners.batches import check_batches, check_pools
 from runners.checkpoint import hash_base, refuse_own_code, weight_files
 from runners.contamination import Overlap, find_overlap
 from runners.recipe_words import in_words
 from runners.scenario_file import ScenarioFile
+from runners.settings import AnySettings
 from runners.sources import (
     TRUST_VARIABLE,
     MissingModelError,
@@ -170,16 +171,16 @@ class Scenario:
             labels=tuple(Label(p.id, hash_texts(p.problem), hash_texts(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
             prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
-            stages={stage.name: self._covered_settings(stage) for stage in STAGES},
+            stages={stage.name: self._covered(stage, settings) for stage, settings in file.stages.present.items()},
             environment=self._environment,
         )
 
-    def _covered_settings(self, stage: Stage) -> dict[str, Any]:
+    def _covered(self, stage: Stage, settings: AnySettings) -> dict[str, Any]:
         """What the keys of a stage's blocks cover of it."""
         hardware = self.file.hardware
         covered = {
             # No key changes because there can be a filter.
-            **self.file.stages.of(stage.name).model_dump(exclude_none=True),
+            **settings.model_dump(exclude_none=True),
             "prompt": self._prompting,
             "revision": stage.revision,
         }

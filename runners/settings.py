@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from planner.stages import Objective
+from planner.stages import STAGE, STAGES, Objective, Stage
 
 
 class Settings(BaseModel):
@@ -136,11 +136,14 @@ AnySettings = RLSettings | TransferSettings | RejectionSettings
 
 
 class StageSettings(BaseModel):
-    """The settings of every stage of a scenario."""
+    """The settings of every stage of a scenario.
+
+    There is one field for each row of `planner.stages`. The field of a row that is new has a default of None: scenarios
+    of before do not have the stage, and stay what they are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    # One field for each row of `planner.stages`.
     teacher_rl: RLSettings = RLSettings()
     teacher_sft: RejectionSettings = RejectionSettings()
     warmup: TransferSettings = TransferSettings()
@@ -148,10 +151,15 @@ class StageSettings(BaseModel):
     transfer_sft: TransferSettings = TransferSettings()
     student_rl: RLSettings = RLSettings()
 
+    @property
+    def present(self) -> dict[Stage, AnySettings]:
+        """The settings of the stages that the scenario has, in the table's order."""
+        found = {stage: getattr(self, stage.name) for stage in STAGES}
+        return {stage: settings for stage, settings in found.items() if settings is not None}
+
     def of(self, stage: str) -> AnySettings:
-        """The settings of the stage of this name."""
-        settings: AnySettings = getattr(self, stage)
-        return settings
+        """The settings of a stage that the scenario has, by its name."""
+        return self.present[STAGE[stage]]
 
     def changed(self, stage: str, **changes: Any) -> Self:
         """The same with other settings of one stage; they are not validated."""

@@ -9,17 +9,20 @@ import yaml
 
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
+from planner.stages import STAGES, Stage
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.scenario_file import BUILT_IN
-from runners.settings import RejectionSettings, RLSettings, StageSettings, TransferSettings
 
 SHORT = {"steps": 2, "learning_rate": 1e-3, "max_completion_tokens": 24, "micro_batch": 16}
-SETTINGS: dict[type, dict[str, Any]] = {
-    RLSettings: {**SHORT, "prompts_per_step": 4, "generations": 4, "lr_warmup_steps": 3},
-    RejectionSettings: {**SHORT, "sequences": 8, "samples_per_problem": 8},
-    TransferSettings: {**SHORT, "prompts_per_step": 8, "completions": 1, "lr_warmup_steps": 3},
-}
+
+
+def short_settings(stage: Stage) -> dict[str, Any]:
+    if stage.is_rl:
+        return {**SHORT, "prompts_per_step": 4, "generations": 4, "lr_warmup_steps": 3}
+    if stage.is_transfer:
+        return {**SHORT, "prompts_per_step": 8, "completions": 1, "lr_warmup_steps": 3}
+    return {**SHORT, "sequences": 8, "samples_per_problem": 8}
 
 
 def small_scenario_file() -> dict[str, Any]:
@@ -34,7 +37,7 @@ def small_scenario_file() -> dict[str, Any]:
         "validation": {"problems": {"micro": "validation", "count": 8}, "samples": 2},
         "test": {"problems": {"micro": "test", "count": 8}, "samples": 2},
         "decoding": {"name": "sampled", "max_new_tokens": 24},
-        "stages": {name: dict(SETTINGS[type(settings)]) for name, settings in StageSettings()},
+        "stages": {stage.name: short_settings(stage) for stage in STAGES},
         "search": {"bridge_warmup": 1, "bridge_opd": 1, "max_warmup": 1, "max_opd": 1},
         "hardware": {"device": "cpu"},
     }

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from benchmarks.suites.dapo_math import AFTER, BEFORE
+from planner.allocation import Allocation, AllocationError
 from planner.drift import describe_drift
+from planner.route import compile_route
 from runners.scenario import Scenario, ScenarioError
 from runners.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
 from runners.sources import HubError
@@ -212,6 +214,17 @@ def test_variables_of_the_chat_template_are_content(scenario_file: dict[str, Any
     before, after = load(scenario_file), load({**scenario_file, "template": {"enable_thinking": False}})
     assert before.sha256 != after.sha256
     assert all(before.recipe.stages[stage] != after.recipe.stages[stage] for stage in before.recipe.stages)
+
+
+def test_a_stage_that_a_scenario_does_not_have_changes_no_other(scenario_file: dict[str, Any], load: Load) -> None:
+    whole = load(scenario_file)
+    stages = whole.file.stages.model_copy(update={"transfer_sft": None})
+    without = Scenario(whole.file.model_copy(update={"stages": stages}), whole.folder)
+    assert without.recipe.stages == {k: v for k, v in whole.recipe.stages.items() if k != "transfer_sft"}
+    allocation = Allocation(teacher="medium", transfer_sft=1)
+    compile_route(allocation, whole.recipe, 0)
+    with pytest.raises(AllocationError, match=r"no settings for stage 'transfer_sft'"):
+        compile_route(allocation, without.recipe, 0)
 
 
 def test_a_setting_changes_the_recipe_of_its_stage_only(scenario_file: dict[str, Any], load: Load) -> None:

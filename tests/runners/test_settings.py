@@ -8,8 +8,12 @@ import pytest
 from planner.route import Block
 from planner.stages import BRIDGE, STAGE, STAGES, Objective, Stage
 from runners.order import ModelFiles, WorkOrder
-from runners.settings import RejectionSettings, RLSettings, StageSettings, TeacherServer, TransferSettings
+from runners.settings import AnySettings, RejectionSettings, RLSettings, StageSettings, TeacherServer, TransferSettings
 from runners.teacher_server import DIVERGENCES
+
+
+def settings_of(stage: Stage) -> AnySettings:
+    return StageSettings.model_validate({stage.name: {}}).of(stage.name)
 
 
 def test_every_stage_has_settings_in_the_tables_order() -> None:
@@ -19,11 +23,11 @@ def test_every_stage_has_settings_in_the_tables_order() -> None:
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_settings_are_of_the_kind_that_the_stage_needs(stage: Stage) -> None:
     kind = RLSettings if stage.is_rl else TransferSettings if stage.is_transfer else RejectionSettings
-    assert type(StageSettings().of(stage.name)) is kind
+    assert type(settings_of(stage)) is kind
 
 
 def test_a_change_is_of_one_stage() -> None:
-    settings, name = StageSettings(), STAGES[0].name
+    settings, name = StageSettings.model_validate({stage.name: {} for stage in STAGES}), STAGES[0].name
     changed = settings.changed(name, steps=99)
     assert changed.of(name).steps == 99
     assert settings.model_dump(exclude={name}) == changed.model_dump(exclude={name})
@@ -50,7 +54,7 @@ def test_an_order_is_read_as_it_was_written(stage: Stage) -> None:
     block = Block("key", stage.name, 0, "student", "parent", "parent", None, (), (), 0, 0)
     order = WorkOrder(
         block=block,
-        settings=StageSettings().of(stage.name),
+        settings=settings_of(stage),
         model=ModelFiles(Path("checkpoint"), Path("base"), "float32"),
         device="cpu",
         dtype="float32",

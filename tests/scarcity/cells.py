@@ -16,7 +16,6 @@ from app.evaluation import ordinary, outcomes_of
 from app.silence import silence_libraries
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
-from planner.stages import STAGES
 from runners.engine import LocalEngine
 from runners.scenario import Scenario
 from runners.settings import AnySettings
@@ -57,8 +56,9 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     one_block = ordinary(scenario).file
     stages = one_block.stages
-    for rl in (stage.name for stage in STAGES if stage.is_rl):
-        stages = stages.changed(rl, **_fewer_prompts(stages.of(rl), cell.num_labels))
+    for stage, settings in stages.present.items():
+        if stage.is_rl:
+            stages = stages.changed(stage.name, **_fewer_prompts(settings, cell.num_labels))
     one_block = one_block.model_copy(update={"stages": stages})
     labels = one_block.labels.model_copy(update={"micro": None, "count": None, "jsonl": str(path)})
     return Scenario(
