@@ -9,7 +9,6 @@ Format 1, which has no `pool`, is read as well. Fields with defaults were not wr
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -148,13 +147,6 @@ class BlockRecord(_Stored):
         if self.teacher is not None and self.teacher_weights_sha256 is None:
             raise ValueError("it has a teacher and no teacher_weights_sha256")
         return self
-
-
-def other_versions(record: BlockRecord, versions: Mapping[str, str], accelerator: str) -> list[str]:
-    """The libraries that trained a block in other versions than these, and its accelerator if it was another."""
-    ours = {**versions, "accelerator": accelerator}
-    theirs = {**record.versions, "accelerator": record.accelerator}
-    return [f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours if ours[name] != theirs.get(name)]
 
 
 def read_record(content: bytes, key: str) -> BlockRecord:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from benchmarks.sampling import Decoding, draw_ids
 from planner.cost import CheckpointState
 from planner.route import Block, derive_seed
 from planner.stages import STAGE
-from runners.block_record import BlockRecord, PoolContent, other_versions
+from runners.block_record import BlockRecord, PoolContent
 from runners.checkpoint import end_tokens, first_differing_token, hash_weights, load_tokenizer
 from runners.events import Listener, ignore
 from runners.labels import LabelPool
@@ -44,11 +43,10 @@ from runners.settings import AnySettings, RejectionSettings, RLSettings
 from runners.sources import ScenarioError
 from runners.store import BlockStore
 from runners.teacher_server import DIVERGENCES, serve
+from runners.versions import library_versions, other_versions
 from runners.work import carry_out, save_result
 
 logger = logging.getLogger(__name__)
-
-VERSIONED = ("torch", "transformers", "trl", "peft")
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,6 @@ class Left:
     write: Callable[[Path], object]
     curves: pd.DataFrame
     peak_memory_bytes: int
-
-
-def library_versions(scenario: Scenario) -> dict[str, str]:
-    """The installed versions of what decides what a block of a scenario computes."""
-    versions = {name: version(name) for name in VERSIONED}
-    if scenario.engine == "vllm" or scenario.file.hardware.teacher_server:
-        versions["vllm"] = str(vllm_version())
-    return versions
 
 
 class BlockTrainer:

@@ -15,12 +15,12 @@ from planner.cost import missing_blocks
 from planner.drift import describe_drift
 from planner.route import Block, Route
 from planner.stages import STUDENT
-from runners.block_record import BlockRecord, PoolContent, other_versions
-from runners.blocks import library_versions
+from runners.block_record import BlockRecord, PoolContent
 from runners.meter import accelerator_name
 from runners.recipe_words import in_words
 from runners.scenario import Scenario
 from runners.store import BlockStore
+from runners.versions import library_versions, other_versions
 
 Status = Literal["stored", "refused", "missing", "not needed"]
 

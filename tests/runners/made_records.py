@@ -6,11 +6,11 @@ from typing import Any
 from planner.route import Route
 from planner.stages import STUDENT
 from runners.block_record import BlockRecord, PoolContent
-from runners.blocks import library_versions
 from runners.checkpoint import SCALARS, TENSORS
 from runners.meter import accelerator_name
 from runners.scenario import Scenario
 from runners.store import BlockStore
+from runners.versions import library_versions
 
 BASE = "f" * 64
 

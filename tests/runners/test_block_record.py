@@ -12,7 +12,6 @@ from runners.block_record import (
     BlockRecord,
     PoolContent,
     is_intact,
-    other_versions,
     read_record,
     record_text,
 )
@@ -116,14 +115,6 @@ def test_the_checksum_covers_what_is_stored_in_any_format() -> None:
     assert not is_intact(content({**fields, "a field of another version": 1}))
     del fields["record_sha256"]
     assert is_intact(content(fields)), "blocks of before it was introduced"
-
-
-def test_other_versions_are_named_with_both() -> None:
-    record = made_record(KEY, versions={"torch": "2.1", "trl": "1.0"}, accelerator="H100")
-    assert other_versions(record, {"torch": "2.1", "trl": "1.0"}, "H100") == []
-    assert other_versions(record, {"torch": "2.2", "vllm": "0.9"}, "H200") == [
-        "torch 2.1 (here 2.2)", "vllm None (here 0.9)", "accelerator H100 (here H200)",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

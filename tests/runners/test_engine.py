@@ -14,11 +14,13 @@ import torch
 
 from planner.allocation import Allocation
 from planner.route import Route, compile_route
+from runners.block_record import PoolContent
 from runners.blocks import BlockError
 from runners.engine import LocalEngine
 from runners.labels import LabelError
 from runners.rows import draw
 from runners.scenario import Scenario
+from runners.why import explain_route
 from runners.work import carry_out
 
 MakeRoute = Callable[..., Route]
@@ -48,6 +50,15 @@ def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route:
     records = [engine.store.record(use.key) for use in run.blocks]
     assert all(r and r.gpu_seconds > 0 and r.peak_memory_bytes > 0 and r.versions["trl"] for r in records)
     assert records[0] is not None and records[0].labels_new == 4
+    recipe = engine.scenario.recipe
+    for record, block in zip(records, run.route.blocks, strict=True):
+        # All that the key covers.
+        assert record is not None and record.pool == PoolContent.of(block, recipe)
+        assert record.settings == recipe.stages[block.stage] and record.environment == recipe.environment
+        for name in ("parent", "stage", "index", "stage_start", "teacher", "seed"):
+            assert getattr(record, name) == getattr(block, name)
+    explained = explain_route(run.route, engine.scenario, engine.store, lambda key: False)
+    assert {one.status for one in explained} == {"stored"}
     curves = pd.read_parquet(engine.store.path(run.blocks[0].key) / "train.parquet")
     assert list(curves["step"]) == [1, 2]
     assert curves[["reward", "zero_variance_share", "entropy", "mean_tokens", "seconds"]].notna().all().all()
