@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from runners.store import is_held
+from runners.locks import is_held
 
 
 def process_name() -> str:

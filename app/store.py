@@ -30,8 +30,9 @@ from planner.cost import CheckpointState
 from runners.block_record import BlockRecord
 from runners.eviction import Eviction, Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 from runners.leases import Leases
+from runners.locks import is_held
 from runners.rollouts import read_rollouts_record
-from runners.store import BlockStore, StoreError, bytes_under, is_held, scan
+from runners.store import BlockStore, StoreError, bytes_under, scan
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # What `publish_folder`, `move_aside` and `BlockStore.evict` leave when their process is killed.

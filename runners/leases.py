@@ -17,7 +17,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from benchmarks.records import write_text
-from runners.store import StoreError, is_held
+from runners.locks import is_held
+from runners.store import StoreError
 
 EVICTION_LOCK = "eviction.lock"
 

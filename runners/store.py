@@ -6,8 +6,6 @@ A block appears by one atomic rename. Its checksums are verified once per proces
 named in a warning, and trained again. Two processes that want one block: one trains, the other waits on its lock.
 """
 
-import errno
-import fcntl
 import os
 import re
 import secrets
@@ -17,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from benchmarks.records import RecordFormatError, artefact_folder, file_sha256, move_aside, publish_folder
 from planner.cost import CheckpointState
 from runners.block_record import BlockRecord, is_intact, read_record, record_text
 from runners.checkpoint import SCALARS, TENSORS
+from runners.locks import is_held
 
 RECORD = "record.json"
 LOCK = ".lock"
@@ -248,27 +247,3 @@ def bytes_under(folder: os.DirEntry[str] | Path | str, without: Collection[str] 
 def _files(folder: Path) -> set[str]:
     # os.walk passes over what vanishes meanwhile, when another process evicts the block.
     return {(Path(top) / name).relative_to(folder).as_posix() for top, _, names in os.walk(folder) for name in names}
-
-
-def is_held(lock: Path) -> bool:
-    """Whether a process holds this lock file now. Nobody holds what is not there."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        # Shared, and at once given back: two processes that ask do not take each other for the holder.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return True
-        if error.errno != errno.ENOSYS:
-            raise
-    finally:
-        os.close(descriptor)
-    try:  # A file system without kernel locks, where FileLock makes do with the file itself.
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True

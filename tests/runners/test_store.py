@@ -9,7 +9,8 @@ import pytest
 from planner.cost import CheckpointState
 from runners.block_record import BlockRecord
 from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
-from runners.store import BlockStore, StoreError, is_held
+from runners.locks import is_held
+from runners.store import BlockStore, StoreError
 from tests.runners.made_records import BASE, made_record
 
 KEY = "ab" + "0" * 62
