@@ -69,9 +69,9 @@ $(VLLM_STAMP): $(VLLM)/requirements.lock $(wildcard $(VLLM)/plugin/*)
 test-vllm: $(VLLM_STAMP)
 	.venv-vllm/bin/python -m pytest $(VLLM)
 
-# `python -m tests.gpu.check --out FILE` also writes the table, as Markdown.
+# `python -m tests.experiments.gpu.check --out FILE` also writes the table, as Markdown.
 gpu-check: setup
-	$(BIN)/python -m tests.gpu.check
+	$(BIN)/python -m tests.experiments.gpu.check
 
 clean-results:
 	rm -rf results

@@ -1,7 +1,7 @@
 """Where everything lies in a results folder: the one place that joins its paths.
 
     results/
-        store/            blocks by key, and what `runners.store` keeps beside them; store/rollouts, store/leases
+        store/            blocks by key, and what `runners.store.block_store` keeps beside them; store/rollouts, store/leases
         scores/           scores by key
         statements/       what was asked in each scored suite
         studies/<study>/  what one study keeps for itself (`StudyFolder`)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from planner.messages import all_complaints
+from planner.error_lines import all_complaints
 from planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
 
 MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory

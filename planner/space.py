@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from planner.allocation import Allocation
-from planner.messages import all_complaints
+from planner.error_lines import all_complaints
 from planner.stages import Stage
 
 NO_TEACHER = "none"

@@ -25,12 +25,12 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from planner.allocation import Allocation
-from planner.belonging import hold_to_scenario, hold_to_space
-from planner.messages import named_line
+from planner.error_lines import named_line
 from planner.route import Route
 from planner.sampler import SeededSampler, retry_history
 from planner.space import SearchSpace
 from planner.storage import StudyError, open_storage
+from planner.study_identity import hold_to_scenario, hold_to_space
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.engines.transformers_engine import transformers_identity
-from benchmarks.engines.vllm_engine import VLLM_BATCH, vllm_identity
-from benchmarks.grading import Grader
+from benchmarks.grading.grader import Grader
 from benchmarks.results_folder import ResultsFolder
-from benchmarks.scores import ScoredModel
-from benchmarks.scoring import Scorer, Task
+from benchmarks.scoring.engines.transformers_engine import transformers_identity
+from benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_identity
+from benchmarks.scoring.score_store import ScoredModel
+from benchmarks.scoring.scorer import Scorer, Task
 from benchmarks.suites.loading import SuiteKind
 from planner.cost import Price, charge, missing_blocks
 from planner.route import Block, Route
-from runners.block_record import BlockRecord
-from runners.blocks import BlockError, BlockTrainer
 from runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
 from runners.labels import LabelCounts, LabelPool, Ledger
-from runners.leases import Leases
-from runners.scenario import Scenario
+from runners.scenarios.scenario import Scenario
+from runners.store.block_record import BlockRecord
+from runners.store.leases import Leases
+from runners.training.block_trainer import BlockError, BlockTrainer
 
 logger = logging.getLogger(__name__)
 

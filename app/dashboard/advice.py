@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from app.dashboard import words
-from app.dashboard.files import records
-from app.dashboard.studies import Study, parse
+from app.dashboard.data.files import records
+from app.dashboard.data.study_frames import Study, parse
 from benchmarks.baselines import DIRECT
-from benchmarks.leaderboard import RankedRow
-from benchmarks.statistics import Difference
+from benchmarks.boards.ranked_rows import RankedRow
+from benchmarks.statistics.intervals import Difference
 from planner.allocation import Allocation, AllocationError, replay_control
 
 MOST_LOOKED_AT = 100  # trials among which the two best distinct routes surely are

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.dashboard import caches
-from app.dashboard.files import Problem
+from app.dashboard.data import caches
+from app.dashboard.data.files import Problem
+from app.dashboard.data.study_frames import Study, study_names
 from app.dashboard.show import View, choose, name_problems
-from app.dashboard.studies import Study, study_names
 from app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
 from app.dashboard.views import run as run_page
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from app.dashboard import caches, charts, samples
+from app.dashboard import charts
+from app.dashboard.data import caches, samples
+from app.dashboard.data.study_frames import Study, study_names
 from app.dashboard.show import draw_before
-from app.dashboard.studies import Study, study_names
 from app.dashboard.views import allocations, compare, tree
-from benchmarks.records import FileError
+from benchmarks.artefacts import FileError
 
 
 def prepare(results: Path) -> None:

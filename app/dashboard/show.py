@@ -11,8 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from app.dashboard import charts, words
-from app.dashboard.files import Problem
-from app.dashboard.studies import Study
+from app.dashboard.data.files import Problem
+from app.dashboard.data.study_frames import Study
 
 MIME: dict[charts.Format, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 MAX_PROBLEMS_SHOWN = 20

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.messages import one_line
-from benchmarks.records import write_json
+from benchmarks.artefacts import write_json
+from benchmarks.one_line import one_line
 from benchmarks.suites.micro import Problem
 
 LOCK_FILE = "suites.lock.json"

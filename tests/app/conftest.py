@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from runners.block_record import BlockRecord
-from runners.checkpoint import SCALARS, TENSORS
-from runners.store import BlockStore
+from runners.store.block_record import BlockRecord
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.made_records import made_record
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runners.scenario import Scenario
+from runners.scenarios.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
 

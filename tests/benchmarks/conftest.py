@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.boards import add_entries
+from benchmarks.boards.board_folder import add_entries
 from benchmarks.reported import reported_entries
 from tests.benchmarks.made_scores import NAMES, made_entry
 

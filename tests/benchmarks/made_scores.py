@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.entries import MeasuredEntry
-from benchmarks.grading import GRADER_VERSION
-from benchmarks.measured import entry_of_scores
-from benchmarks.scores import Making, ScoreKey, ScoreStore
+from benchmarks.boards.entries import MeasuredEntry
+from benchmarks.boards.measured_entry import entry_of_scores
+from benchmarks.grading.grader import GRADER_VERSION
+from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 # Rows of the example leaderboard, with their accuracy.

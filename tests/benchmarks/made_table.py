@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines import baseline_allocations
-from benchmarks.recorded import (
+from benchmarks.tables.recorded_table import (
     Header,
     RecordedBlock,
     RecordedRecipe,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.entries import EntryError
+from benchmarks.boards.entries import EntryError
 from benchmarks.reported import reported_entries, reported_sources
 
 PAPER = Path(__file__).parents[3] / "shared" / "paper.md"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.dashboard import live
-from app.dashboard.studies import read_study, study_names
+from app.dashboard.data import live_progress as live
+from app.dashboard.data.study_frames import read_study, study_names
 from tests.app.conftest import Command, Result
 
 ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"

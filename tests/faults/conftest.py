@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runners.block_record import BlockRecord
-from runners.checkpoint import SCALARS, TENSORS
-from runners.store import BlockStore
+from runners.store.block_record import BlockRecord
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.made_records import made_record
 
 KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62

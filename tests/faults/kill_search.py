@@ -1,7 +1,7 @@
 """Kill a search again and again, and compare what it finishes with a search that nobody disturbed.
 
 Run: `python -m tests.faults.kill_search --kills 100` (30 to 90 minutes of 2 cores; a short form is in
-tests/app/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random process of
+tests/app/processes/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random process of
 theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the next begins.
 
 Checked at the end: every (allocation, seed) that both finished has identical scores; no route booked more labels than
@@ -28,8 +28,8 @@ from planner.allocation import Allocation
 from planner.cost import CheckpointState
 from planner.route import compile_route
 from runners.labels import Ledger
-from runners.scenario import Scenario
-from runners.store import BlockStore
+from runners.scenarios.scenario import Scenario
+from runners.store.block_store import BlockStore
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]

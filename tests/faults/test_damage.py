@@ -1,7 +1,7 @@
 """Damage on disk, full and read-only disks, a clock that jumps: nothing damaged is ever used, what can be made again is
 made again to the same weights, and every error names the file and the next step.
 
-What a store does with single damaged blocks is in tests/runners/test_store.py as well; here the block is a real one.
+What a store does with single damaged blocks is in tests/runners/store/test_block_store.py as well; here the block is a real one.
 """
 
 import errno
@@ -25,12 +25,12 @@ from planner.allocation import Allocation
 from planner.cost import CheckpointState
 from planner.route import Route, compile_route
 from planner.study import StudyError, open_study
-from runners.block_record import BlockRecord
-from runners.checkpoint import SCALARS, TENSORS
 from runners.engine import LocalEngine, RouteRun
 from runners.labels import Ledger, LedgerError
-from runners.scenario import Scenario
-from runners.store import BlockStore
+from runners.scenarios.scenario import Scenario
+from runners.store.block_record import BlockRecord
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.conftest import small_scenario_file
 from tests.runners.made_records import made_record
 

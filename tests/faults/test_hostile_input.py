@@ -21,16 +21,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.report import load_leaderboard, show_leaderboard
-from app.store import list_store, verify_store
-from benchmarks.leaderboard import Meta, RankedRow, Row, to_json
-from benchmarks.scores import Making, ScoreKey, ScoreStore
-from benchmarks.statistics import Difference, Score
+from app.storage.store_upkeep import list_store, verify_store
+from app.terminal_tables import load_leaderboard, show_leaderboard
+from benchmarks.boards.ranked_rows import Meta, RankedRow, Row, to_json
+from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from benchmarks.statistics.intervals import Difference, Score
 from planner.allocation import MAX_BLOCKS, Allocation, AllocationError
 from planner.cost import CheckpointState
-from runners.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
-from runners.scenario import Scenario, ScenarioError
-from runners.store import BlockStore
+from runners.scenarios.scenario import Scenario, ScenarioError
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.conftest import small_scenario_file
 

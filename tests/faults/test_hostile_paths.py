@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from benchmarks.records import RecordError
+from benchmarks.artefacts import RecordError
 from planner.cost import CheckpointState
-from runners.store import BlockStore
+from runners.store.block_store import BlockStore
 from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.made_records import made_record
 

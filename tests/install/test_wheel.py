@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runners.scenario_file import BUILT_IN
+from runners.scenarios.scenario_file import BUILT_IN
 from tests.runners.conftest import small_scenario_file
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 @pytest.mark.slow
 def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -> None:
-    imported = f"import {', '.join(PACKAGES)}, runners.scenario_file as s; "
+    imported = f"import {', '.join(PACKAGES)}, runners.scenarios.scenario_file as s; "
     files = installed.run(
         "python", "-c", f"{imported}print({', '.join(f'{p}.__file__' for p in PACKAGES)}, s.BUILT_IN)"
     )

@@ -11,8 +11,8 @@ from planner.allocation import Allocation
 from planner.route import Route, compile_route
 from planner.stages import STAGES, Stage
 from runners.engine import LocalEngine
-from runners.scenario import Scenario
-from runners.scenario_file import BUILT_IN
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.scenario_file import BUILT_IN
 
 SHORT = {"steps": 2, "learning_rate": 1e-3, "max_completion_tokens": 24, "micro_batch": 16}
 

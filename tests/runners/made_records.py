@@ -5,12 +5,12 @@ from typing import Any
 
 from planner.route import Route
 from planner.stages import STUDENT
-from runners.block_record import BlockRecord, PoolContent
-from runners.checkpoint import SCALARS, TENSORS
-from runners.meter import accelerator_name
-from runners.scenario import Scenario
-from runners.store import BlockStore
-from runners.versions import library_versions
+from runners.scenarios.scenario import Scenario
+from runners.store.block_record import BlockRecord, PoolContent
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import SCALARS, TENSORS
+from runners.training.meter import accelerator_name
+from runners.training.versions import library_versions
 
 BASE = "f" * 64
 

@@ -8,7 +8,7 @@ import pytest
 
 from planner.allocation import named_allocations
 from planner.route import compile_route
-from runners.scenario import Scenario
+from runners.scenarios.scenario import Scenario
 
 FINALS = {
     ("R1", 0): "326b8586d7d788a1c46b4827fd7aff40c792eea9b4aac3751d3c8b1e9d1fed18",

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from app.dashboard import charts, words
+from app.dashboard.data.study_frames import COUNTS, PRUNED, Study
 from app.dashboard.show import View, chart, choose, no_study, search_text, switch, switch_on, table
-from app.dashboard.studies import COUNTS, PRUNED, Study
 
 ALL = "all"
 SORTS = {

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import caches, charts, latex, samples, words
-from app.dashboard.files import Problem
-from app.dashboard.index import Protocol, StoredScore
-from app.dashboard.samples import Item, Sampled
+from app.dashboard import charts, latex, words
+from app.dashboard.data import caches, samples
+from app.dashboard.data.files import Problem
+from app.dashboard.data.record_index import Protocol, StoredScore
+from app.dashboard.data.samples import Item, Sampled
 from app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
-from benchmarks.records import FileError
-from benchmarks.standings import compare_runs
+from benchmarks.artefacts import FileError
+from benchmarks.boards.standings import compare_runs
 
 MOST = 6
 OFFERED = 300  # our choice: of 10,000 trials the best are offered, and those that the URL or Allocations name

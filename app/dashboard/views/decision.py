@@ -5,9 +5,9 @@ import streamlit as st
 
 from app.dashboard import advice, charts, words
 from app.dashboard.advice import Choice
+from app.dashboard.data.study_frames import Study
 from app.dashboard.show import View, chart, no_study
-from app.dashboard.studies import Study
-from app.study_report import SearchReport
+from app.studies.study_report import SearchReport
 
 
 def show(view: View) -> None:

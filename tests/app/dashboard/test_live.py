@@ -9,11 +9,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from app.channel import Channel, logged
-from app.dashboard import live
-from app.dashboard.live import Training
-from app.dashboard.studies import Study, read_study
-from app.liveness import process_name
+from app.dashboard.data import live_progress as live
+from app.dashboard.data.live_progress import Training
+from app.dashboard.data.study_frames import Study, read_study
+from app.processes.channel import Channel, logged
+from app.processes.liveness import process_name
 from benchmarks.results_folder import ResultsFolder, events_beside
 from runners.events import BlockDone, BlockStarted, Event, EventLog, LoggedEvent, PhaseBegan, RunDone, Scoring, StepDone
 from tests.app.dashboard.conftest import STUDY, Open
@@ -106,7 +106,9 @@ def test_a_running_block_is_shown(study: Study, show: Open) -> None:
 
 
 def test_a_study_without_events_shows_what_its_database_says(study: Study, show: Open) -> None:
-    study.folder.trial_log(5).write_text("2026 INFO runners.blocks: training block b321047a50a3: opd[0] of student\n")
+    study.folder.trial_log(5).write_text(
+        "2026 INFO runners.training.block_trainer: training block b321047a50a3: opd[0] of student\n"
+    )
     page = show("live", study.folder.path.parent.parent)
     assert not page.exception
     assert "Trial #5" in text(page) and "It has not begun a block" in text(page) and "opd[0]" not in text(page)

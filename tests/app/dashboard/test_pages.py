@@ -9,12 +9,12 @@ import streamlit as st
 from optuna.trial import TrialState, create_trial
 
 from app.dashboard import charts
+from app.dashboard.data.study_frames import read_study
 from app.dashboard.main import PAGES
 from app.dashboard.prepare import prepare
-from app.dashboard.studies import read_study
 from benchmarks.results_folder import ResultsFolder
 from planner.study import open_study
-from runners.scenario_file import BUILT_IN
+from runners.scenarios.scenario_file import BUILT_IN
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 
 

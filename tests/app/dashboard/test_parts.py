@@ -8,11 +8,11 @@ import pytest
 
 from app.dashboard import charts, latex, words
 from app.dashboard.advice import with_option
-from app.dashboard.chains import by_weights, chain, largest, subtree, tree
-from app.dashboard.index import Block, blocks
-from app.dashboard.samples import Item
+from app.dashboard.data.block_tree import by_weights, chain, largest, subtree, tree
+from app.dashboard.data.record_index import Block, blocks
+from app.dashboard.data.samples import Item
 from app.dashboard.views.allocations import front
-from benchmarks.statistics import Difference, Score
+from benchmarks.statistics.intervals import Difference, Score
 from planner.cost import Price
 
 
@@ -109,7 +109,7 @@ def test_an_option_is_replaced_or_added() -> None:
 
 
 def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
-    from runners.store import BlockStore
+    from runners.store.block_store import BlockStore
     from tests.app.conftest import put
 
     store, index = BlockStore(tmp_path / "store"), blocks(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.scenario_file import BUILT_IN
+from runners.scenarios.scenario_file import BUILT_IN
 from tests.runners.vllm.wide_heads import widen_heads
 
 for name, value in {

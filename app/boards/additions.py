@@ -1,0 +1,162 @@
+"""`tuition leaderboard`: entries from tested studies and from scores, and what a leaderboard folder shows.
+
+A study's entries are made from its `report.json` (rows, score keys, command) and the score folders that it names; a
+score of `tuition bench` from its own `record.json`. The numbers are computed anew from the samples, never copied.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.studies.study_report import read_report
+from benchmarks.artefacts import FileError, RecordError
+from benchmarks.boards.board_folder import Added, add_entries, open_regular, read_manifest
+from benchmarks.boards.entries import (
+    MAX_ENTRY_BYTES,
+    EntryError,
+    LeaderboardEntry,
+    MeasuredEntry,
+    parse_entry,
+)
+from benchmarks.boards.measured_entry import entry_of_scores
+from benchmarks.boards.outcomes import TOLERANCE
+from benchmarks.one_line import one_line
+from benchmarks.reported import reported_entries
+from benchmarks.results_folder import ResultsFolder
+from benchmarks.scoring.score_store import ScoreStore
+
+Addition = tuple[LeaderboardEntry, list[Path]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where entries are taken from."""
+
+    studies: Sequence[str] = ()
+    """Names of tested studies; all of their rows are added, or those named by `rows`."""
+    rows: Sequence[str] = ()
+    scores: Sequence[str] = ()
+    """Keys (or their beginnings) of scores that `tuition bench` wrote."""
+    reported: Sequence[str] = ()
+    """Names of sources that ship with Tuition."""
+    files: Sequence[Path] = ()
+    """Files of reported entries, one JSON document each."""
+
+
+def add(folder: Path, results: Path, sources: Sources, title: str | None = None) -> dict[str, Any]:
+    """Add entries to a leaderboard folder; a JSON-able account.
+
+    The folder is made if it is not there, with the title; studies and scores are of the results folder.
+    """
+    additions: list[Addition] = []
+    for study in sources.studies:
+        additions += study_additions(results, study, sources.rows)
+    missing = set(sources.rows) - {entry.name for entry, _ in additions}
+    if missing:
+        raise EntryError(f"row {min(missing)!r:.80} is in none of the studies given; `show` names their rows")
+    additions += [score_addition(results, score) for score in sources.scores]
+    additions += [(entry, []) for source in sources.reported for entry in reported_entries(source)]
+    additions += [(_reported_file(path), []) for path in sources.files]
+    if not additions:
+        raise EntryError("nothing to add: give --study, --score, --reported or --entry")
+    done: Added = add_entries(folder, additions, title)
+    return {
+        "leaderboard": read_manifest(folder).name,
+        "folder": str(folder),
+        "version": done.version,
+        "added": list(done.new),
+        "known": list(done.known),
+        "replaced": list(done.replaced),
+    }
+
+
+def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list[Addition]:
+    """Entries of a tested study's rows with their sample files. EntryError when something is missing or differs."""
+    path = ResultsFolder(results).study(study).report
+    try:
+        report = read_report(path)
+        test, tested = report.test, report.ranked()
+        if test is None or tested is None:
+            raise FileError("it has no test")
+        ranked, meta = tested
+        described = [
+            (ranked_row.row, [(run.seed, run.score) for run in test.runs[ranked_row.row.name]])
+            for ranked_row in ranked
+            if not rows or ranked_row.row.name in rows
+        ]
+    except FileNotFoundError:
+        raise EntryError(
+            f"no report of study {study!r:.80} in {results}: run its search or its baselines first"
+        ) from None
+    except (FileError, KeyError) as error:
+        raise EntryError(
+            f"{path} does not name the scores of its test ({one_line(error)[:100]}): give its command again, it "
+            "trains nothing and writes the report anew"
+        ) from None
+    shared = {
+        "command": report.command or test.command,
+        "code_version": test.code_version,
+        "scenario": test.scenario.model_dump(),
+        "accelerator": test.accelerator,
+        "labels_validation": meta.labels_validation,
+        "labels_owned": meta.labels_owned,
+    }
+    additions: list[Addition] = []
+    for row, runs in described:
+        fields = {
+            **shared,
+            "name": row.name,
+            "allocation": row.allocation,
+            "shuffled": row.shuffled,
+            "labels_trained": row.labels_trained,
+            "gpu_seconds": round(row.gpu_seconds, 3),
+        }
+        entry, paths, score = entry_of_scores(ResultsFolder(results).scores, runs, fields)
+        if abs(score.mean - row.score.mean) > TOLERANCE:
+            raise EntryError(
+                f"{row.name}: the report of {study} says {row.score.mean}, its samples {score.mean}: give the study's "
+                "command again"
+            )
+        additions.append((entry, paths))
+    return additions
+
+
+def score_addition(results: Path, prefix: str) -> Addition:
+    """The entry of one checkpoint that `tuition bench` scored; what its training cost is not known and stays null."""
+    if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
+        raise EntryError(f"score {prefix!r:.80}: give a score's key or its first hex digits, 4 or more")
+    store = ScoreStore(ResultsFolder(results).scores)
+    found = store.score_keys(prefix)
+    if len(found) != 1:
+        raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
+    try:
+        record = store.read(found[0])
+    except RecordError as error:
+        raise EntryError(f"score {prefix!r}: {error}") from None
+    code_version = record.code_version or record.versions.get("tuition")
+    if record.model is None or record.command is None or code_version is None or record.suite_verified is None:
+        raise EntryError(
+            f"score {prefix!r}: its record does not say what was scored by which command, for a search of an earlier "
+            "version made it; scores of a study are added by --study, others by `tuition bench` with another --seed"
+        )
+    # A local folder is named by its last part: where it lay tells nobody anything.
+    model = Path(record.model.label).name if record.model.label[:1] in "/.~" else record.model.label
+    fields = {
+        "name": model,
+        "model": model,
+        "command": record.command,
+        "code_version": code_version,
+        "suite_verified": record.suite_verified,
+    }
+    entry, paths, _ = entry_of_scores(store.folder, [(None, found[0])], fields)
+    return entry, paths
+
+
+def _reported_file(path: Path) -> LeaderboardEntry:
+    with open_regular(path, MAX_ENTRY_BYTES) as file:
+        entry = parse_entry(file.read(), str(path))
+    if isinstance(entry, MeasuredEntry):
+        raise EntryError(f"{path} is a measured entry: those are made from their samples, by --study or --score")
+    return entry

@@ -1,0 +1,77 @@
+"""What a leaderboard folder shows on the terminal, and as JSON values."""
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from app.terminal_tables import terminal
+from benchmarks.boards.board_folder import load_board
+from benchmarks.boards.exports import words
+from benchmarks.boards.exports.plain import document
+from benchmarks.boards.standings import MeasuredTable, ReportedTable, standings
+
+
+def board_document(folder: Path, mix_presets: bool) -> dict[str, Any]:
+    """A leaderboard folder as JSON values."""
+    board = load_board(folder)
+    return document(board, standings(board, mix_presets))
+
+
+def show_board(folder: Path, mix_presets: bool) -> None:
+    """A leaderboard folder on the terminal."""
+    board = load_board(folder)
+    shown, console = standings(board, mix_presets), terminal()
+    manifest = board.manifest
+    console.print(f"{manifest.title}, version {manifest.version} ({manifest.changelog[-1].date})", markup=False)
+    for measured in shown.measured:
+        console.print(_measured_table(measured))
+    for reported in shown.reported:
+        console.print(_reported_table(reported))
+    if not board.entries:
+        console.print("no entries")
+
+
+def _measured_table(table: MeasuredTable) -> Table:
+    title = "\n".join([table.title, *table.notes])
+    shown = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.caption, shown.caption_justify = Text(f"{words.protocol(table)}. {words.CAPTION}", style="dim"), "left"
+    shown.add_column("rank", no_wrap=True)
+    shown.add_column("entry, id", min_width=20)
+    shown.add_column("score, % ± s.e. over", no_wrap=True)
+    shown.add_column(Text(f"minus {table.reference},\npoints [{words.level(table) or 'interval'}]"), min_width=14)
+    shown.add_column("labels", no_wrap=True)
+    shown.add_column("GPU-s,\nfull", justify="right", no_wrap=True)
+    shown.add_column("seeds")
+    mixed = len(table.presets) > 1 or len({row.entry.suite for row in table.rows}) > 1
+    for row in table.rows:
+        entry = row.entry
+        about = f"\n{entry.suite}, {entry.preset.name}" if mixed else ""
+        about = f"\n{words.subject(entry)}{about}" if words.subject(entry) else about
+        name = Text(entry.name, style="bold").append(f"\n{row.listed.short}{about}", style="not bold dim")
+        errors = "\n      ".join(f"±{error} {name}" for error, name in words.errors(entry.score))
+        shown.add_row(
+            row.rank, name, f"{words.percent(entry.score.mean):>5} {errors}",
+            Text(words.points(row.difference, row.reference).replace(" [", "\n[")),
+            words.labels(entry).replace(", ", "\n"),
+            words.cost(entry), words.seeds(entry).replace(", ", "\n"),
+        )  # fmt: skip
+    return shown
+
+
+def _reported_table(table: ReportedTable) -> Table:
+    title = f"{table.table}\n{table.citation}\nreported, in percent; {table.error_meaning}"
+    shown = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.add_column("entry (reported)")
+    for suite in table.suites:
+        shown.add_column(Text(suite), no_wrap=True)
+    for name, by_suite in table.rows:
+        cells = []
+        for suite in table.suites:
+            score = by_suite[suite][1].score if suite in by_suite else None
+            error = "" if score is None or score.error is None else f" ±{words.percent(score.error)}"
+            cells.append("" if score is None else f"{words.percent(score.mean)}{error}")
+        shown.add_row(Text(name), *cells)
+    return shown

@@ -1,0 +1,179 @@
+"""The commands `tuition bench` and `tuition suites`, for `app.cli`. Heavy imports wait inside, as there."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
+
+NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites; without them, all.")]
+
+suites_app = typer.Typer(help="The suites that checkpoints are scored on.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class EngineChoice(StrEnum):
+    """What draws the completions."""
+
+    transformers = "transformers"
+    """`generate` in this process."""
+    vllm = "vllm"
+    """vLLM in this process; install it yourself."""
+    server = "server"
+    """Any OpenAI-compatible server, by --url."""
+
+
+class DtypeChoice(StrEnum):
+    """The type that the model computes in."""
+
+    float32 = "float32"
+    """Exact enough to repeat, slow on a GPU."""
+    bfloat16 = "bfloat16"
+    """What large models are served in."""
+
+
+def bench(
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A folder, a Hub id, a block's key, base:student, or the name a server serves."
+        ),
+    ],
+    suite: Annotated[str, typer.Option(help="Suites, with commas: math500,aime24,micro. `tuition suites list`.")],
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples of each problem; default: the preset's own.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="paper, authors-script, greedy, a scenario's name or file; default: paper; micro: its scenario's."
+        ),
+    ] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="What draws the completions.")] = EngineChoice.transformers,
+    url: Annotated[str | None, typer.Option(help="Of the server, as http://localhost:8000/v1.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests that a server gets at once.")] = 16,
+    data_dir: DataOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many problems; the suite's name then says so.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    results: ResultsOption = DEFAULT_RESULTS,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="Whose base:…, adapters' bases and batches; default: a generated suite's own.",
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences drawn and kept together.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Another limit than the preset's; marked.")] = None,
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat/--no-chat", help="With or without the chat template, against the preset; marked."),
+    ] = None,
+    dtype: Annotated[DtypeChoice, typer.Option(help="The type that the model computes in.")] = DtypeChoice.float32,
+    json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Score a checkpoint on suites: avg@k with its errors, pass@k and maj@k, kept as per-sample outcomes.
+
+    Stopped or killed, the same command goes on where it was; done, it draws nothing again.
+    """
+    from app.processes.progress import print_json
+    from app.processes.silence import silence_libraries
+    from app.scoring.bench_scores import run_bench, show_bench
+    from app.scoring.bench_tasks import BenchRequest
+
+    silence_libraries()
+    document = run_bench(
+        BenchRequest(
+            model=model,
+            suites=tuple(name.strip() for name in suite.split(",") if name.strip()),
+            samples=samples,
+            preset=preset,
+            engine=engine.value,
+            url=url,
+            concurrency=concurrency,
+            data_dir=data_dir,
+            limit=limit,
+            seed=seed,
+            results=results,
+            scenario=scenario,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            chat=chat,
+            dtype=dtype.value,
+            quiet=quiet,
+        )
+    )
+    print_json(document) if json else show_bench(document)
+
+
+@suites_app.command("list", epilog="Example: tuition suites list")
+def suites_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
+    """List the suites: version, number of problems, whether their rows are verified, where they come from."""
+    from app.processes.progress import print_json
+    from app.scoring.suite_listing import list_suites, show_rows
+
+    rows = list_suites(results)
+    if json:
+        print_json({"suites": rows})
+    else:
+        show_rows(rows, ("name", "suite", "num_problems", "verified", "hub", "split", "revision"))
+
+
+@suites_app.command("check", epilog="Example: tuition suites check --data-dir data")
+def suites_check(
+    data_dir: Annotated[Path, typer.Option(help="Folder of local JSONL copies.")],
+    names: NamesArgument = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Check local copies against the checksums; the exit code is 1 when one is wrong."""
+    from app.processes.progress import print_json
+    from app.scoring.suite_listing import check_suites, show_rows
+
+    rows = check_suites(data_dir, names or [], results)
+    print_json({"suites": rows}) if json else show_rows(rows, ("suite", "status", "detail"))
+    if any(row["status"] == "wrong" for row in rows):
+        raise typer.Exit(1)
+
+
+@suites_app.command("lock", epilog="Example: tuition suites lock aime26")
+def suites_lock(
+    names: NamesArgument = None, results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False
+) -> None:
+    """Go online, pin the newest revision of each data set whose rows are right, in the results folder's lock file."""
+    from app.processes.progress import print_json
+    from app.processes.silence import silence_libraries
+    from app.scoring.suite_listing import lock_suites, show_rows
+
+    silence_libraries()
+    path, rows = lock_suites(names or [], results)
+    if json:
+        print_json({"file": str(path), "suites": rows})
+    else:
+        show_rows(rows, ("suite", "verified", "repo", "revision"))
+        typer.echo(str(path))
+
+
+@suites_app.command(
+    "contamination", epilog="Example: tuition suites contamination labels.jsonl math500 --data-dir data"
+)
+def suites_contamination(
+    labels: Annotated[Path, typer.Argument(help="JSONL file with `id` and `problem`; answers are not read.")],
+    names: NamesArgument = None,
+    data_dir: DataOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Find problems of a label pool in the suites: equal text, or a run of 13 words in common."""
+    from app.processes.progress import print_json
+    from app.processes.silence import silence_libraries
+    from app.scoring.suite_listing import find_contamination, show_rows
+
+    silence_libraries()
+    rows = find_contamination(labels, names or [], data_dir, results)
+    print_json({"suites": rows}) if json else show_rows(rows, ("suite", "exact", "ngram", "detail"))

@@ -1,0 +1,41 @@
+"""The command `tuition grade`, thin as those of `app.cli`; `app.scoring.graded_outputs` does the work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: tuition grade outputs.jsonl --workers 4 --out graded.jsonl"
+
+
+def grade(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help='JSONL (or .jsonl.gz, or - for standard input). Each line is an object with "gold" and either '
+            '"completion" (a full response) or "prediction" (an extracted answer); other fields are passed through.',
+        ),
+    ],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Worker processes; default: the cores, at most 8.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one answer may take.")] = 5.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write here instead of standard output (.gz: packed); it appears whole.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --out: the summary as one JSON document on standard output.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Grade saved outputs: adds verdict, extracted answer and seconds to each line, in the order of the input.
+
+    The summary goes to standard error. A bad line ends in one line and exit code 2, of a file before grading begins.
+    """
+    from app.processes.progress import print_json
+    from app.scoring.graded_outputs import default_workers, grade_file, show_summary
+
+    if json and out is None:
+        raise typer.BadParameter("--json needs --out: without it, standard output carries the graded lines")
+    summary = grade_file(file, out, workers or default_workers(), timeout, quiet)
+    print_json(summary) if json else show_summary(summary)

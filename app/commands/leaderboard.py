@@ -1,0 +1,161 @@
+"""The commands `tuition leaderboard show|add|verify|export`. Heavy imports wait until a command needs them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.bench import DataOption
+from app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
+
+leaderboard_app = typer.Typer(
+    help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class Format(StrEnum):
+    """How a leaderboard is written."""
+
+    md = "md"
+    html = "html"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+    bibtex = "bibtex"
+
+
+BoardArgument = Annotated[str, typer.Argument(help="A leaderboard folder, or the name of one that ships.")]
+MixOption = Annotated[
+    bool, typer.Option("--mix-presets", help="Let decoding presets and parts of a suite share a table, and say so.")
+]
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard show micro-seed0")
+def show(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A tested study of the results folder, a leaderboard folder, or the name of one that ships; without "
+            "it, their names."
+        ),
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    mix_presets: MixOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
+    from app.processes.progress import print_json
+    from app.terminal_tables import load_leaderboard, show_leaderboard, studies
+    from benchmarks.measured_boards import find_board, is_board, shipped_boards
+
+    if what is None:
+        names, shipped = studies(results), list(shipped_boards())
+        if json:
+            print_json({"studies": names, "shipped": shipped})
+        else:
+            typer.echo("\n".join(names) or f"no tested study in {results}")
+            typer.echo(f"ships with this version: {', '.join(shipped) or 'none'}")
+        return
+    if is_board(what):
+        from app.boards.board_tables import board_document, show_board
+
+        folder = find_board(what)
+        print_json(board_document(folder, mix_presets)) if json else show_board(folder, mix_presets)
+        return
+
+    document = load_leaderboard(results, str(study_name(what)))
+    print_json(document) if json else show_leaderboard(document)
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")
+def add(
+    folder: Annotated[Path, typer.Argument(help="A leaderboard folder; it is made if it is not there.")],
+    study: Annotated[list[str] | None, typer.Option(help="A tested study of the results folder.")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only these rows of the studies, by name.")] = None,
+    score: Annotated[
+        list[str] | None, typer.Option(help="A score that `tuition bench` wrote: its key, or its beginning.")
+    ] = None,
+    reported: Annotated[
+        list[str] | None, typer.Option(help="Printed numbers that ship with Tuition: arxiv-2605.12483.")
+    ] = None,
+    entry: Annotated[list[Path] | None, typer.Option(help="A JSON file with one reported entry.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of a new leaderboard.")] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
+    from app.boards.additions import Sources
+    from app.boards.additions import add as add_to_leaderboard
+    from app.processes.progress import print_json
+
+    studies = [str(study_name(name)) for name in study or []]
+    sources = Sources(studies, row or (), score or (), reported or (), entry or ())
+    document = add_to_leaderboard(folder, results, sources, title)
+    if json:
+        print_json(document)
+        return
+    for id in document["added"]:
+        typer.echo(f"added {id}")
+    known = f", {len(document['known'])} were there" if document["known"] else ""
+    replaced = f", {len(document['replaced'])} replaced" if document["replaced"] else ""
+    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")
+def verify(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A leaderboard folder, or the name of one that ships; without it, all that ship."),
+    ] = None,
+    regrade: Annotated[
+        bool | None,
+        typer.Option(
+            "--regrade/--no-regrade",
+            help="Grade all completions again, by rows from --data-dir, --problems or the Hub; or none. Default: those "
+            "of generated suites.",
+        ),
+    ] = None,
+    data_dir: DataOption = None,
+    problems: Annotated[
+        list[Path] | None, typer.Option(help="JSONL files with `id` and `answer`, for suites of your own.")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Recompute every measured entry from its samples; what differs is named, and the exit code is then 1.
+
+    Completions of generated suites (micro) are graded again. A verdict that comes out otherwise is a mismatch if the
+    entry names today's grader, and is reported only if it names another version.
+    """
+    from app.boards.board_verification import VerifyRequest, show_verified
+    from app.boards.board_verification import verify as verify_boards
+    from app.processes.progress import print_json
+
+    if (problems or data_dir is not None) and not regrade:
+        raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")
+    document = verify_boards(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
+    print_json(document) if json else show_verified(document)
+    if any(found["mismatches"] for found in document["leaderboards"]):
+        raise typer.Exit(1)
+
+
+@leaderboard_app.command(epilog="Example: tuition leaderboard export boards/micro --format html --out micro.html")
+def export(
+    what: BoardArgument,
+    format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.md,
+    out: Annotated[Path | None, typer.Option(help="A file, which appears whole; default: standard output.")] = None,
+    mix_presets: MixOption = False,
+) -> None:
+    """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
+    from benchmarks.artefacts import write_text
+    from benchmarks.boards.board_folder import load_board
+    from benchmarks.boards.exports import export as export_board
+    from benchmarks.measured_boards import find_board
+
+    text = export_board(load_board(find_board(what)), format.value, mix_presets)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    typer.echo(f"wrote {out} ({len(text.encode()):,} bytes)", err=True)

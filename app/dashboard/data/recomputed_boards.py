@@ -1,0 +1,78 @@
+"""Leaderboard folders as the page shows them: those that ship and those in the results folder, recomputed on reading.
+
+An entry that cannot be read, or that its samples do not bear out, is named and left out; the rest is ranked.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.dashboard.data.files import Problem, folders
+from benchmarks import measured_boards, measured_planners
+from benchmarks.boards.board_folder import (
+    MANIFEST,
+    Board,
+    Listed,
+    compare_entry,
+    is_board,
+    read_entry,
+    read_manifest,
+)
+from benchmarks.boards.entries import SHORT_ID, EntryError
+from benchmarks.boards.standings import Standings, standings
+from benchmarks.one_line import one_line
+from benchmarks.results_folder import ResultsFolder
+
+SHIPPED = "shipped: "
+
+
+@dataclass(frozen=True)
+class ShownBoard:
+    """A leaderboard with what was wrong in it."""
+
+    board: Board
+    standings: Standings
+    problems: tuple[Problem, ...]
+
+
+def board_folders(results: Path) -> dict[str, Path]:
+    """Leaderboard folders by the name under which they are offered: of the results folder first, then those shipped."""
+    own = [results, *folders(results), *(board for above in ResultsFolder(results).boards for board in folders(above))]
+    found = {str(folder.relative_to(results)): folder for folder in own if is_board(folder)}
+    shipped = Path(measured_boards.__file__).parent
+    return {
+        **found,
+        **{f"{SHIPPED}{folder.name}": folder for folder in sorted(shipped.iterdir()) if is_board(folder)},
+    }
+
+
+def planner_files(results: Path) -> dict[str, Path]:
+    """Files of measured planners by the name under which they are offered: those of the results folder first."""
+    measured = sorted(ResultsFolder(results).planners.glob("*.parquet"))
+    own = [path for path in measured if path.is_file() and not path.is_symlink()]
+    shipped = sorted(Path(measured_planners.__file__).parent.glob("*.parquet"))
+    return {**{path.stem: path for path in own}, **{f"{SHIPPED}{path.stem}": path for path in shipped}}
+
+
+def read_board(folder: Path) -> ShownBoard:
+    """A leaderboard, every measured number recomputed from its samples. EntryError when its manifest is broken."""
+    manifest = read_manifest(folder)
+    listed, problems = [], []
+    for id in manifest.ids:
+        where = f"{folder.name}/entries/{id[:SHORT_ID]}…json"
+        try:
+            entry = read_entry(folder, id)
+            mismatches, outcomes = compare_entry(folder, id, entry)
+        except EntryError as error:
+            problems.append(Problem(where, one_line(str(error).replace(str(folder), folder.name))))
+            continue
+        if mismatches:
+            problems.append(Problem(where, f"{entry.name}: {mismatches[0].sentence}"))
+        else:
+            listed.append(Listed(id, entry, outcomes))
+    board = Board(manifest, tuple(listed))
+    return ShownBoard(board, standings(board), tuple(problems))
+
+
+def manifest_path(folder: Path) -> Path:
+    """The file by which a changed leaderboard is known."""
+    return folder / MANIFEST

@@ -1,0 +1,38 @@
+"""What every command that trains is told, in one value that its worker processes get too."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.processes.channel import Channel
+from benchmarks.results_folder import ResultsFolder
+from runners.engine import LocalEngine
+from runners.scenarios.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class RunConfiguration:
+    """Which scenario is trained, where results lie, and how the work is done."""
+
+    scenario: str
+    """A built-in scenario's name, or a YAML file."""
+    results: Path
+    mix_versions: bool = False
+    """Whether blocks that other library versions or another GPU trained may be reused."""
+    workers: int = 1
+    max_store_bytes: int | None = None
+    """The store is kept within this size; None: everything is kept."""
+    quiet: bool = False
+
+    @property
+    def folder(self) -> ResultsFolder:
+        """The results folder's paths."""
+        return ResultsFolder(self.results)
+
+    def load_scenario(self) -> Scenario:
+        """The scenario; ScenarioError where it cannot be loaded."""
+        return Scenario.load(self.scenario)
+
+    def open_engine(self, scenario: Scenario, channel: Channel) -> closing[LocalEngine]:
+        """An engine for the scenario, or for another form of it, closed at the end of a `with`."""
+        return closing(LocalEngine(scenario, self.results, channel.hear, self.mix_versions))

@@ -1,0 +1,349 @@
+"""`tuition record`: about 150 routes of a scenario, trained for real with several seeds, into one table for replay.
+
+Every route is run by the engine like any other, scored on both suites and written down at once, in
+`<results>/recorded/<scenario>/<seed>/<allocation>.json`: blocks may then be evicted. The table is written anew after
+every seed, and when the recording stops. The same command goes on: what the table or these files hold is not run again.
+
+`direct-compute` is chosen from a chain of replay blocks on direct GRPO, which must reach the compute of the paper's
+rule. Its length is foreseen, and made longer after a seed where the measured seconds ask for it.
+
+Simplified: one recording of a scenario at a time in a results folder. Two that write one table from two results
+folders may each lose rows of the other from the table, never their own files.
+"""
+
+import logging
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from app.processes.channel import Channel, logged
+from app.processes.interrupts import Interrupts
+from app.processes.progress import Reporter
+from app.processes.run_configuration import RunConfiguration
+from app.processes.workers import Remote, run_workers
+from app.recordings.recording_plan import (
+    RecordRequest,
+    chosen_allocations,
+    existing_table,
+    header_of,
+    read_rows,
+    scenario_label,
+    training_order,
+)
+from app.recordings.table_summary import describe_table
+from app.storage.store_upkeep import limit_store
+from app.studies.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
+from app.studies.evaluation import outcomes_of
+from benchmarks.artefacts import write_json
+from benchmarks.baselines import UPSTREAM
+from benchmarks.provenance import CODE_VERSION, command_line
+from benchmarks.results_folder import RecordingFolder
+from benchmarks.suites.loading import SuiteKind
+from benchmarks.tables.recorded_table import (
+    RecordedBlock,
+    RecordedRun,
+    RecordedTable,
+    recorded_seeds,
+    role_of,
+    with_first_prices,
+    write_table,
+)
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.engine import LocalEngine, RouteRun, Scored
+from runners.events import PhaseBegan, RunDone
+from runners.scenarios.scenario import Scenario
+from runners.store.eviction import gpu_seconds_at_stake
+from runners.training.meter import accelerator_name
+
+MAX_FAILURES_IN_A_ROW = 3
+
+logger = logging.getLogger(__name__)
+
+Run = tuple[Allocation, int]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Runs that are handed out together, and how far the recording is when they begin."""
+
+    runs: tuple[tuple[str, int], ...]
+    """Allocation and seed of each."""
+    recorded: int
+    done_before: int
+    """Of the recorded runs, those that were there when the command began."""
+    total: int
+
+
+class RecordingError(RuntimeError):
+    """A recording that could not be completed, or is going on elsewhere; one line with the fix."""
+
+
+def run_recording(request: RecordRequest) -> dict[str, Any]:
+    """Record what is missing, and describe the table."""
+    scenario = request.run.load_scenario()
+    path = request.table_path(scenario)
+    folder = request.run.folder.recording(scenario.sha256)
+    before = existing_table(path, scenario)
+    allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder), Reporter(request.run.quiet) as reporter, logged(folder.log, reporter):
+        recording = _Recording(request, scenario, path, before, reporter)
+        recording.record(allocations)
+    return describe_table(path)
+
+
+@contextmanager
+def _only_one(folder: RecordingFolder) -> Iterator[None]:
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RecordingError(f"a recording is going on in {folder.path}: wait for it, or stop it first") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Recording:
+    """One call of the command."""
+
+    def __init__(
+        self, request: RecordRequest, scenario: Scenario, path: Path, before: RecordedTable | None, reporter: Reporter
+    ):
+        self.run = request.run
+        self.scenario = scenario
+        self.path = path
+        self.before = before
+        self.reporter = reporter
+        self.header = header_of(scenario)
+        self.folder = self.run.folder.recording(scenario.sha256)
+        self.seeds = recorded_seeds(request.num_seeds)
+
+    def record(self, allocations: Sequence[Allocation]) -> None:
+        """All allocations with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
+        self.wanted = {(allocation, seed) for seed in self.seeds for allocation in allocations}
+        self.done_before = len(self.done() & self.wanted)
+        title = f"record {scenario_label(self.scenario)}"
+        self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
+        try:
+            for place, seed in enumerate(self.seeds):
+                self.train([(allocation, seed) for allocation in allocations])
+                self.extend_chain(self.seeds[: place + 1])
+                self.write()
+        except BaseException:
+            self.write()
+            raise
+        missing = self.wanted - self.done()
+        if missing:
+            allocation, seed = min(missing, key=lambda run: (run[1], str(run[0])))
+            raise RecordingError(
+                f"{len(missing)} of {len(self.wanted)} runs failed, '{allocation}' with seed {seed} among them: see "
+                f"{self.folder.log}; the same command tries them again"
+            )
+
+    def done(self) -> set[Run]:
+        """What is recorded, in the table or in files."""
+        return {(Allocation.parse(run.allocation), run.seed) for run in self.rows()}
+
+    def rows(self) -> list[RecordedRun]:
+        """The rows of the table that was there, then those of files, in the order in which they were made."""
+        before = list(self.before.runs) if self.before else []
+        known = {(run.allocation, run.seed) for run in before}
+        made = [run for run in read_rows(self.folder) if (run.allocation, run.seed) not in known]
+        return before + sorted(made, key=lambda run: (run.date, run.seed, run.allocation))
+
+    def write(self) -> None:
+        """Write the table anew, if there is anything to write."""
+        rows = self.rows()
+        if rows and (self.before is None or len(rows) > len(self.before.runs)):
+            self.before = write_table(self.path, self.header, rows)
+            size = self.path.stat().st_size
+            self.reporter.say(f"{self.path}: {len(rows)} rows, {size / 1e6:.2f} MB")
+
+    def train(self, runs: Sequence[Run]) -> None:
+        """Those of the runs that are not recorded."""
+        done = self.done()
+        self.wanted |= set(runs)
+        todo = [run for run in runs if run not in done]
+        if not todo:
+            return
+        workers = min(self.run.workers, len(todo))
+        routes = {
+            seed: training_order([compile_route(a, self.scenario.recipe, seed) for a, s in todo if s == seed], workers)
+            for seed in dict.fromkeys(seed for _, seed in todo)
+        }
+        ordered = tuple((str(route.allocation), route.seed) for several in routes.values() for route in several)
+        tasks = Tasks(ordered, len(done & self.wanted), self.done_before, len(self.wanted))
+        if workers > 1:
+            run_workers(workers, record_worker, (self.run, tasks), self.reporter, num_tasks=len(ordered))
+            return
+        with (
+            Interrupts(self.reporter.say) as interrupts,
+            self.run.open_engine(self.scenario, self.reporter) as engine,
+        ):
+            self.reporter.check = interrupts.check
+            _record_tasks(engine, self.run.max_store_bytes, tasks, range(len(ordered)), self.reporter)
+
+    def extend_chain(self, seeds: Sequence[int]) -> None:
+        """Replay blocks on direct GRPO until their mean cost over the seeds reaches that of the paper's rule."""
+        blocks = self.scenario.recipe.num_label_blocks
+        upstream = Allocation.parse(self.header.names[UPSTREAM])
+        while True:
+            # At the prices of the table, where a retrained block keeps its first.
+            rows = with_first_prices(self.rows())
+            full = {(Allocation.parse(run.allocation), run.seed): run.gpu_seconds_full for run in rows}
+            target = [full.get((upstream, seed)) for seed in seeds]
+            lengths = replays_of_direct((allocation for allocation, _ in full), blocks)
+            length = max(lengths, default=0)
+            reached = [full.get((extended(blocks, length), seed)) for seed in seeds]
+            if None in target or not lengths:
+                return  # a route of theirs has failed, and the recording says so at its end
+            if None not in reached:
+                mean_target, mean = (fmean(x for x in several if x is not None) for several in (target, reached))
+                if mean >= mean_target:
+                    return
+                price = max(mean / (blocks + length), CLOCK_SECONDS)
+                length += ceil((mean_target - mean) / price)
+            before = len(self.done())
+            chain = [(extended(blocks, replay), seed) for seed in seeds for replay in range(length + 1)]
+            self.reporter.say(f"direct-compute: its chain needs {length} replay blocks")
+            self.train(chain)
+            if len(self.done()) == before:
+                return
+
+
+def record_worker(run: RunConfiguration, tasks: Tasks, remote: Remote) -> None:
+    """One worker's part of the runs."""
+    scenario = run.load_scenario()
+    folder = run.folder.recording(scenario.sha256)
+    with logged(folder.log, remote), run.open_engine(scenario, remote) as engine:
+        _record_tasks(engine, run.max_store_bytes, tasks, remote.tasks(), remote)
+
+
+def _record_tasks(
+    engine: LocalEngine, max_store_bytes: int | None, tasks: Tasks, numbers: Iterator[int] | range, channel: Channel
+) -> None:
+    """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
+    recipe = engine.scenario.recipe
+    routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks.runs]
+    # A longer chain of direct-compute may be wanted after these tasks.
+    longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
+    tips = {route.final for route in routes if route.allocation == longest}
+    failures = 0
+    for number in numbers:
+        text, seed = tasks.runs[number]
+        channel.check()
+        try:
+            run = record_route(engine, routes[number])
+        except Exception as error:
+            failures += 1
+            logger.exception("%s with seed %d failed", text, seed)
+            if failures == MAX_FAILURES_IN_A_ROW:
+                raise
+            channel.say(f"{text} (seed {seed}) failed: {' '.join(str(error).split())}")
+            continue
+        failures = 0
+        score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
+        channel.hear(
+            RunDone(
+                name=f"{text} (seed {seed})",
+                result=f"validation {score:.1%}",
+                done=tasks.recorded + number + 1,
+                total=tasks.total,
+                done_before=tasks.done_before,
+            )
+        )
+        if max_store_bytes is not None:
+            needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
+            _limit_store(engine.results.path, max_store_bytes, needed, channel)
+
+
+def record_route(engine: LocalEngine, route: Route) -> RecordedRun:
+    """Run a route, score both suites, and write its row into the recording's folder."""
+    scenario = engine.scenario
+    study = f"record:{scenario.sha256[:12]}"
+    done = engine.run(route, study)
+    run = _row(engine, done, engine.score(route.final, "validation", study), engine.score(route.final, "test", study))
+    path = engine.results.recording(scenario.sha256).row(route.seed, route.allocation.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(run.model_dump(mode="json"), path)
+    return run
+
+
+def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) -> RecordedRun:
+    scenario, route = engine.scenario, done.route
+    return RecordedRun(
+        scenario=scenario_label(scenario),
+        allocation=str(route.allocation),
+        teacher=route.allocation.teacher,
+        seed=route.seed,
+        role=role_of(route.seed),
+        validation_correct=_counts(scenario, "validation", validation),
+        test_correct=_counts(scenario, "test", test),
+        blocks=tuple(
+            RecordedBlock(
+                key=use.key,
+                stage=use.stage,
+                gpu_seconds=use.price.gpu_seconds,
+                rollouts=use.price.rollouts,
+                rollouts_gpu_seconds=use.price.rollouts_gpu_seconds,
+            )
+            for use in done.blocks
+        ),
+        weights_sha256=done.weights_sha256,
+        validation_gpu_seconds=_score_price(engine, validation),
+        test_gpu_seconds=_score_price(engine, test),
+        labels_trained=done.labels.labels_trained,
+        labels_validation=done.labels.labels_validation,
+        labels_owned=done.labels.labels_owned,
+        host=platform.node(),
+        device=accelerator_name(scenario.device),
+        date=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        command=command_line(),
+        code_version=CODE_VERSION,
+        versions=engine.trainer.versions,
+    )
+
+
+def _counts(scenario: Scenario, suite: SuiteKind, scored: Scored) -> tuple[int, ...]:
+    """Correct samples of each problem, in the suite's order."""
+    ids = [problem.id for problem in (scenario.validation if suite == "validation" else scenario.test)]
+    counts = dict(zip(sorted(ids), outcomes_of(scored.table, sorted(ids)).sum(axis=1), strict=True))
+    return tuple(int(counts[i]) for i in ids)
+
+
+def _score_price(engine: LocalEngine, scored: Scored) -> float:
+    """What sampling a score cost, by whichever call made it."""
+    price = engine.ledger.price(f"score:{scored.key}")
+    if price is None:  # `tuition bench` made it
+        price = engine.scorer.store.read(scored.key).gpu_seconds
+    if price is None:
+        raise RecordingError(
+            f"score {scored.key[:12]} is stored and its price is not in the ledger: restore the results folder's "
+            "ledger.sqlite, or remove the score to sample it anew"
+        )
+    return price
+
+
+def _limit_store(results: Path, limit_bytes: int, needed: set[str], channel: Channel) -> None:
+    """Evict first what no later run needs, then, if that is not enough, what is cheapest to make again."""
+    for keep in (needed, set[str]()):
+        plan = limit_store(results, limit_bytes, keep)
+        if plan is None or not plan.evictions:
+            continue
+        freed = plan.store_bytes - plan.bytes_after
+        what = "no later run needs" if keep else "later runs may need again"
+        channel.say(
+            f"store: {plan.store_bytes / 1e6:.1f} MB; evicted {freed / 1e6:.1f} MB that {what}, worth "
+            f"{gpu_seconds_at_stake(plan.evictions):.0f} GPU-s"
+        )

@@ -1,0 +1,54 @@
+"""`tuition recorded`: what a recorded table holds."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables.recorded_table import RecordedTable, Role, read_table, role_of, validation_means
+from planner.cost import charge
+
+
+def describe_table(path: Path) -> dict[str, Any]:
+    """A recorded table in numbers: routes, seeds, hours, and the best validation score of each role."""
+    table = read_table(path)
+    header = table.header
+    prices = {block.key: block.price for run in table.runs for block in run.blocks}
+    scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.runs)
+    return {
+        "table": str(path),
+        "bytes": path.stat().st_size,
+        "scenario": header.scenario,
+        "scenario_sha256": header.scenario_sha256,
+        "validation": f"{header.validation.name}, {header.validation.samples} samples",
+        "test": f"{header.test.name}, {header.test.samples} samples",
+        "rows": len(table.runs),
+        "routes": len(table.allocations),
+        "seeds": [
+            {"seed": seed, "role": role_of(seed), "routes": sum(run.seed == seed for run in table.runs)}
+            for seed in table.seeds()
+        ],
+        "blocks_distinct": len(prices),
+        "gpu_seconds_training": round(sum(charge(prices.values())), 1),
+        "gpu_seconds_scoring": round(scoring, 1),
+        "gpu_seconds_if_nothing_were_shared": round(scoring + sum(run.gpu_seconds_full for run in table.runs), 1),
+        "best": {role: _best(table, role) for role in ("draw", "judge") if table.seeds(role)},
+        "hosts": sorted({run.host for run in table.runs}),
+        "devices": sorted({run.device for run in table.runs}),
+        "dates": [min(run.date for run in table.runs), max(run.date for run in table.runs)] if table.runs else [],
+        "code_versions": sorted({run.code_version for run in table.runs}),
+        "commands": sorted({run.command for run in table.runs}),
+        "names": dict(header.names),
+    }
+
+
+def _best(table: RecordedTable, role: Role) -> dict[str, Any] | None:
+    """The allocation with the best mean validation score over all seeds of a role; None when none has all of them."""
+    means = validation_means(table, role)
+    if not means:
+        return None
+    best = max(means, key=means.__getitem__)
+    return {
+        "allocation": str(best),
+        "validation": round(means[best], 4),
+        "seeds": len(table.seeds(role)),
+        "of": len(means),
+    }

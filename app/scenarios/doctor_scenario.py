@@ -1,0 +1,87 @@
+"""`tuition doctor --scenario`: whether a scenario fits this machine, before anything is trained.
+
+Predicted peak memory of every stage, hours and disk, each held against what is here, and what to change. Nothing is
+fetched: where models or data are only on the Hub, sizes come from the scenario's file.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from app.studies.search_plan import plan_search
+
+TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tuition search`
+
+
+def examine_scenario(name: str, results: Path) -> dict[str, Any]:
+    """Facts, problems and warnings, and a row for each stage, as JSON values. ScenarioError for a wrong scenario."""
+    from runners.scenarios.memory import what_helps
+    from runners.scenarios.outline import load_to_plan
+    from runners.training.launch import too_few_gpus
+
+    scenario = load_to_plan(name)
+    plan = plan_search(name, TRIALS, results, 0, TEST_SEEDS)
+    device, memory = device_memory(scenario.device)
+    folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    free, peak = shutil.disk_usage(folder).free, plan["peak_disk_bytes"]
+    facts = {
+        "scenario": f"{scenario.name}, planned from {plan['planned_from']}",
+        "device": f"{device}, {memory / 1e9:.0f} GB" if memory else device,
+        "hours": f"{plan['gpu_seconds'] / 3600:,.1f} of {plan['device']} for {TRIALS} trials and the test on "
+        f"{TEST_SEEDS} seed, {plan['basis']}",
+        "disk": f"{_gigabytes(peak)} at most for the store, {free / 1e9:,.1f} GB free on {folder}",
+    }
+    problems, warnings = [], []
+    if peak is not None and peak > free:
+        problems.append(
+            f"the store may grow to {_gigabytes(peak)} and {folder} has {free / 1e9:,.1f} GB free: name another "
+            "--results, keep it small with `tuition search --max-store`, or train adapters (lora)"
+        )
+    if (short := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
+        problems.append(short)
+    if memory is None:
+        warnings.append(f"{device}: the predicted memory cannot be compared with any")
+    elif not plan["memory"]:
+        warnings.append("the models' sizes are unknown here: give `shape` in the scenario, or fetch the models")
+    for stage, row in plan["memory"].items():
+        if memory is not None and row["bytes"] > memory:
+            helps = what_helps(scenario, stage)
+            told = "; ".join(
+                f"{words}: {_gigabytes(size)}{' fits' if size <= memory else ''}" for words, size in helps.items()
+            )
+            problems.append(
+                f"{stage} needs {_gigabytes(row['bytes'])} and {device} has {_gigabytes(memory)}: "
+                + (told or "use smaller models or a larger device")
+            )
+    return {"facts": facts, "memory": plan["memory"], "problems": problems, "warnings": warnings}
+
+
+def device_memory(device: str) -> tuple[str, int | None]:
+    """Name and bytes of what a scenario trains on; None where that is not here."""
+    import psutil
+    import torch
+
+    if device == "cpu":
+        return "this machine", psutil.virtual_memory().total
+    if not torch.cuda.is_available():
+        return "no GPU is here", None
+    return str(torch.cuda.get_device_name()), int(torch.cuda.get_device_properties(0).total_memory)
+
+
+def show_examined(document: dict[str, Any]) -> None:
+    """Print it."""
+    for name, value in document["facts"].items():
+        typer.echo(f"{name:>12}  {value}")
+    for stage, row in document["memory"].items():
+        largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:4]
+        parts = ", ".join(f"{name} {_gigabytes(size)}" for name, size in largest)
+        typer.echo(f"{stage:>12}  {_gigabytes(row['bytes'])} ({row['moment']}: {parts})")
+    for kind in ("warning", "problem"):
+        for line in document[f"{kind}s"]:
+            typer.echo(f"{kind}: {line}")
+
+
+def _gigabytes(number: int | None) -> str:
+    return "unknown" if number is None else f"{number / 1e9:,.1f} GB"

@@ -1,0 +1,213 @@
+"""`tuition scenarios new`: a commented scenario for a user's own models and problems, and what is wrong with either.
+
+One file of problems becomes labels, validation and test. Problems that the file has twice, and answers that the grader
+cannot read, are left out by name, so that the scenario loads; what else is found is reported, and nothing is changed.
+Simplified: of a model only the tokenizer and the configuration are read, so nothing large is fetched from the Hub.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from app.commands.options import DEFAULT_RESULTS
+from app.scenarios.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
+from app.scoring.suite_listing import find_contamination
+from benchmarks.grading.grader import Grader
+from benchmarks.one_line import one_line
+from benchmarks.scoring.decoding import SUFFIX
+from benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
+from benchmarks.suites.micro import Problem
+from planner.stages import BRIDGE, listed
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.scenario_file import ScenarioFile
+from runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ProblemSource
+from runners.training.checkpoint import first_differing_token, load_tokenizer
+
+FEWEST_PROBLEMS = 32
+SHOWN = 10  # ids that a line names
+
+
+class NewScenarioError(ValueError):
+    """A scenario that cannot be made; one line with the fix."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What is read of a model: how it turns prompts into tokens, and how many it can take."""
+
+    name: str
+    tokenizer: Any
+    vocab_size: int
+    max_positions: int | None
+
+
+def make_scenario(request: NewScenario) -> dict[str, Any]:
+    """Check models and problems, and write the scenario.
+
+    NewScenarioError (or ScenarioError) when it cannot be made; then nothing is written. In the
+    account, `problems` stop the scenario or a part of it, `notes` are worth knowing.
+    """
+    if request.out.exists():
+        raise NewScenarioError(f"{request.out} exists: name another file, or remove it first")
+    if request.out.suffix not in (".yaml", ".yml") or not request.out.parent.is_dir():
+        raise NewScenarioError(f"{request.out}: name a file that ends in .yaml, in a folder that exists")
+    problems = ProblemSource(jsonl=str(request.problems.resolve())).load(Path())
+    repeated, ungradable = find_repeats(problems), find_ungradable(problems)
+    without = sorted({*repeated, *ungradable})
+    num_good = len(problems) - len(without)
+    if num_good < FEWEST_PROBLEMS:
+        raise NewScenarioError(
+            f"{request.problems} has {num_good} problems that can be used ({len(repeated)} are repeats, "
+            f"{len(ungradable)} have answers that the grader cannot read{_named(ungradable)}): give "
+            f"{FEWEST_PROBLEMS} or more"
+        )
+    found: dict[str, list[str]] = {"problems": [], "notes": []}
+    if repeated:
+        found["notes"].append(f"{len(repeated)} problems are repeats and left out{_named(repeated)}")
+    if ungradable:
+        found["notes"].append(
+            f"{len(ungradable)} answers cannot be read by the grader and are left out{_named(ungradable)}"
+        )
+    good = [problem for problem in problems if problem.id not in without]
+    student, teacher = _reader("student", request.student), _reader("teacher", request.teacher)
+    compare_tokenizers(student, teacher, [problem.problem for problem in good], found)
+    template = _template(student, teacher, found)
+    lengths = _lengths(student, good, template, request.max_tokens, found)
+    text = scenario_text(request, without, num_good, template)
+    scenario = Scenario(ScenarioFile.model_validate(yaml.safe_load(text)), request.out.parent)
+    contamination = _contamination(request, found)
+    request.out.write_text(text, encoding="utf-8")
+    return {
+        "file": str(request.out),
+        "labels": f"{len(scenario.labels)} in {LABEL_BLOCKS} blocks of {scenario.file.labels_per_block}",
+        "validation": len(scenario.validation),
+        "test": len(scenario.test),
+        "left_out": without,
+        "vocab_size": {"student": student.vocab_size, "teacher": teacher.vocab_size},
+        "chat_template": template is not None,
+        "prompt_tokens": lengths,
+        "contamination": contamination,
+        **found,
+    }
+
+
+def find_repeats(problems: Sequence[Problem]) -> list[str]:
+    """Ids of problems whose text, but for case and white space, an earlier one has."""
+    first: dict[str, str] = {}
+    for problem in problems:
+        first.setdefault("".join(problem.problem.lower().split()), problem.id)
+    kept = set(first.values())
+    return [problem.id for problem in problems if problem.id not in kept]
+
+
+def find_ungradable(problems: Sequence[Problem]) -> list[str]:
+    """Ids of problems whose answer the grader does not even take for itself, so that no completion could be right."""
+    answers = [problem.answer for problem in problems]
+    with closing(Grader()) as grader:
+        grades = grader.grade_many(answers, [f"\\boxed{{{answer.strip('$')}}}" for answer in answers])
+    return [problem.id for problem, grade in zip(problems, grades, strict=True) if not grade.correct]
+
+
+def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], found: dict[str, list[str]]) -> None:
+    """Say why a bridge cannot run: the first token that differs, or the sizes of the models' output."""
+    differing = first_differing_token(student.tokenizer, teacher.tokenizer)
+    if differing is not None:
+        index, ours, theirs = differing
+        found["problems"].append(
+            f"no bridge: token {index} is {ours!r} for the student and {theirs!r} for the teacher; {listed(BRIDGE)} "
+            "need models that share a tokenizer"
+        )
+        return
+    for text in texts:
+        if student.tokenizer(text)["input_ids"] != teacher.tokenizer(text)["input_ids"]:
+            found["problems"].append(
+                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} in two ways; "
+                f"{listed(BRIDGE)} need models that share a tokenizer"
+            )
+            return
+    if student.vocab_size != teacher.vocab_size:
+        found["problems"].append(
+            f"no bridge: vocab_size is {student.vocab_size} for the student and {teacher.vocab_size} for the teacher; "
+            f"{listed(BRIDGE)} compare both models' output token by token: give models of one size"
+        )
+
+
+def _reader(role: str, name: str) -> Reader:
+    from transformers import AutoConfig
+
+    folder = Path(name)
+    if not folder.is_dir():
+        if folder.is_absolute() or name.count("/") != 1:
+            raise NewScenarioError(f"{role} {name!r}: there is no such folder; give one, or a Hub id as owner/name")
+        folder = ModelSource(hub=name).fetch(TOKENIZER_FILES)
+    elif not list(folder.glob("*.safetensors")):
+        raise NewScenarioError(f"{role} {name!r}: the folder holds no safetensors weights: name a checkpoint's folder")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_text_config()
+        return Reader(role, load_tokenizer(folder), config.vocab_size, getattr(config, "max_position_embeddings", None))
+    except (OSError, ValueError) as error:
+        reason = one_line(error, 160)
+        raise NewScenarioError(f"{role} {name!r}: its configuration or tokenizer cannot be read ({reason})") from None
+
+
+def _template(student: Reader, teacher: Reader, found: dict[str, list[str]]) -> dict[str, bool] | None:
+    """Variables for the chat template, or None where prompts are plain text because a model has no template."""
+    templates = {reader.name: reader.tokenizer.chat_template for reader in (student, teacher)}
+    missing = [name for name, template in templates.items() if not template]
+    if missing:
+        found["notes"].append(f"no chat template ({' and '.join(missing)}): prompts are plain text")
+        return None
+    if templates["student"] != templates["teacher"]:
+        found["notes"].append("the chat templates differ: each model is asked in its own, the bridge in the student's")
+    thinks = any("enable_thinking" in str(template) for template in templates.values())
+    if thinks:
+        found["notes"].append("the chat template knows a thinking mode: it is switched off (`template` in the file)")
+    return {"enable_thinking": False} if thinks else {}
+
+
+def _lengths(
+    student: Reader,
+    problems: Sequence[Problem],
+    template: dict[str, bool] | None,
+    max_tokens: int,
+    found: dict[str, list[str]],
+) -> dict[str, float]:
+    """Tokens of the prompts as the student reads them, and whether prompt and completion fit its positions."""
+    decoding = Decoding("new", 1.0, 1.0, 0, max_tokens, prompt_suffix=SUFFIX, chat_template=template is not None)
+    prompts = [render_prompt(problem.problem, decoding) for problem in problems]
+    lengths = [len(ids) for ids in encode_prompts(student.tokenizer, prompts, template)]
+    longest = problems[lengths.index(max(lengths))].id
+    if student.max_positions is not None and max(lengths) + max_tokens > student.max_positions:
+        found["problems"].append(
+            f"problem {longest!r} has {max(lengths)} tokens: with {max_tokens} for the answer that is more than the "
+            f"student's {student.max_positions} positions; lower --max-tokens or take long problems out"
+        )
+    return {"shortest": min(lengths), "median": median(lengths), "longest": max(lengths)}
+
+
+def _contamination(request: NewScenario, found: dict[str, list[str]]) -> dict[str, str]:
+    """What the problems share with each suite that can be had."""
+    told = {}
+    for row in find_contamination(request.problems, [], request.data_dir, DEFAULT_RESULTS):
+        if row["exact"] is None:
+            told[row["suite"]] = "not at hand"
+            continue
+        told[row["suite"]] = f"{row['exact']} exact, {row['ngram']} by 13-gram"
+        if row["exact"]:
+            ids = sorted({pair["label"] for pair in row["pairs"] if pair["test"] == "exact"})
+            found["notes"].append(
+                f"{row['exact']} problems are in {row['suite']}{_named(ids)}: a score on it means nothing unless they "
+                "are in `without`"
+            )
+    return told
+
+
+def _named(ids: Sequence[str]) -> str:
+    if not ids:
+        return ""
+    return f" ({', '.join(ids[:SHOWN])}{', …' if len(ids) > SHOWN else ''})"

@@ -1,0 +1,76 @@
+"""`tuition store why`: which blocks of a route are reused, and for the others which field of the scenario differs."""
+
+from pathlib import Path
+from typing import Any
+
+from app.storage.store_upkeep import open_store
+from app.studies.single_run import find_allocation
+from app.studies.study_report import SearchReport, read_report
+from benchmarks.artefacts import FileError
+from benchmarks.results_folder import ResultsFolder, StudyFolder
+from planner.route import compile_route
+from runners.labels import Ledger
+from runners.reuse import Explained, explain_route
+from runners.scenarios.scenario import Scenario
+from runners.store.block_store import StoreError
+
+DEFAULT_SCENARIO = "micro"
+
+
+def explain_reuse(
+    results: Path, text: str, scenario_name: str | None, study: str | None, seed: int | None
+) -> dict[str, Any]:
+    """Why the blocks of a route are reused or not; a JSON-able account.
+
+    Args:
+        results: the results folder.
+        text: an allocation, or a route by its name, as `tuition run` takes.
+        scenario_name: the scenario; None for that of the study, or for micro.
+        study: a study of the results folder, whose own scenario and seed are taken where none are given.
+        seed: training seed; None for that of the study, or for 0.
+    """
+    folder, store = ResultsFolder(results), open_store(results)
+    if study is not None:
+        kept = folder.study(study)
+        scenario_name = scenario_name or _scenario_of(kept)
+        seed = _seed_of(kept) if seed is None else seed
+    scenario = Scenario.load(scenario_name or DEFAULT_SCENARIO)
+    route = compile_route(find_allocation(scenario, text), scenario.recipe, seed or 0)
+    ledger = Ledger(folder.ledger) if folder.ledger.exists() else None
+    blocks = explain_route(route, scenario, store, lambda key: ledger is not None and ledger.price(key) is not None)
+    return {
+        "scenario": scenario.name,
+        "allocation": str(route.allocation),
+        "seed": route.seed,
+        "study": study,
+        "blocks": [_described(one) for one in blocks],
+        "blocks_to_train": sum(one.trained for one in blocks),
+    }
+
+
+def _scenario_of(study: StudyFolder) -> str:
+    if not study.path.is_dir():
+        raise StoreError(f"there is no study {study.name!r} in {study.path.parent}: correct --study, or leave it out")
+    if not study.scenario.exists():
+        raise StoreError(f"study {study.name!r} was begun by a version that kept no scenario: name it with --scenario")
+    return str(study.scenario)
+
+
+def _seed_of(study: StudyFolder) -> int:
+    try:
+        report = read_report(study.report)
+    except (FileNotFoundError, FileError):
+        return 0
+    return report.seed if isinstance(report, SearchReport) else 0
+
+
+def _described(one: Explained) -> dict[str, Any]:
+    return {
+        "block": one.block.name,
+        "model": one.block.model,
+        "key": one.block.key,
+        "status": one.status,
+        "to_train": one.trained,
+        "reasons": list(one.reasons),
+        "nearest": one.nearest,
+    }

@@ -1,0 +1,229 @@
+"""`tuition baselines`: what people do today with the same labels, and with the same compute, on fresh seeds.
+
+Every baseline that the scenario can run, or those that are named; with --finalists-of, the finalists of a search that
+was tested and their replay controls as well. `direct-compute` comes last, because its length depends on the measured
+cost of the route that it is compared with. Results lie in `<results>/studies/<study>/`, as those of a search.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from app.processes.channel import logged
+from app.processes.interrupts import Interrupts
+from app.processes.progress import Reporter
+from app.processes.run_configuration import RunConfiguration
+from app.storage.store_upkeep import find_store
+from app.studies.accounts import block_costs
+from app.studies.direct_compute import extended, foreseen_replay, match_compute
+from app.studies.evaluation import (
+    Entry,
+    evaluate,
+    merge_entries,
+    ordinary,
+    test_seeds,
+    train_in_workers,
+)
+from app.studies.search_plan import block_states, scoring_seconds
+from app.studies.search_run import scenario_baselines
+from app.studies.study_report import BaselinesReport, SearchReport, read_report, write_report
+from benchmarks.artefacts import FileError, write_json
+from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
+from benchmarks.boards.ranked_rows import plot, to_json
+from planner.allocation import Allocation, AllocationError
+from planner.cost import missing_blocks
+from planner.route import Block, compile_route
+from planner.stages import STAGE, Role
+from planner.study import StudyError
+from runners.scenarios.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class BaselinesRequest:
+    """What the command line asks for."""
+
+    run: RunConfiguration
+    num_seeds: int
+    study: str | None
+    only: tuple[str, ...]
+    compute_of: str
+    finalists_of: str | None
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is to be tested on which seeds; `compared`: the entry that direct-compute, if wanted, is matched to."""
+
+    entries: tuple[Entry, ...]
+    compared: Entry | None
+    seeds: tuple[int, ...]
+
+
+def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
+    """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
+    scenario = request.run.load_scenario()
+    chosen = _choose(request, scenario)
+    name = _study_name(request, scenario)
+    folder = request.run.folder.study(name)
+    if folder.database.exists():
+        raise StudyError(f"{name!r} is a search in {request.run.results}: give the baselines another --study name")
+    scenario.keep(folder.scenario, request.run.scenario)
+    entries, seeds, match = list(chosen.entries), chosen.seeds, None
+    log = folder.log("baselines")
+    with Reporter(request.run.quiet) as reporter, logged(log, reporter):
+        if request.run.workers > 1:
+            train_in_workers(request.run, entries, seeds, name, log, reporter)
+        with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
+            reporter.check = interrupts.check
+            engine = engines.enter_context(request.run.open_engine(scenario, reporter))
+            if chosen.compared is not None:
+                match = match_compute(engine, request.run, folder, chosen.compared, seeds, log, reporter)
+                entries.insert(1, match.entry())
+            shuffled = None
+            if any(entry.shuffled for entry in entries):
+                shuffled = engines.enter_context(request.run.open_engine(ordinary(scenario), reporter))
+            ranked, meta, test = evaluate(engine, name, entries, seeds, reporter, shuffled)
+    document = {
+        **to_json(ranked, meta),
+        **test.model_dump(mode="json", include={"intervals", "pairwise"}),
+        "matched": _matched(scenario, entries),
+        "direct_compute": match.model_dump(mode="json") if match else None,
+        "notes": [match.sentence()] if match else [],
+    }
+    write_json(document, folder.leaderboard)
+    made = {"study": name, "scenario": scenario.name, "scenario_sha256": scenario.sha256, "command": test.command}
+    write_report(BaselinesReport(**made, leaderboard=document, test=test), folder.report)
+    plot(ranked, folder.figure)
+    return document
+
+
+def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:
+    return request.study or f"{request.finalists_of or scenario.name}-baselines"
+
+
+def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
+    """Entries of the request. Direct GRPO and the route that direct-compute is compared with are always among them."""
+    names = choose_baselines(request.only)
+    finalists, study_seed = _finalists(request, scenario)
+    chains = scenario_baselines(scenario)
+    comparable = {**chains, **{finalist.name: finalist.allocation for finalist in finalists}}
+    if request.compute_of not in comparable.keys() - {DIRECT}:
+        known = ", ".join(name for name in comparable if name != DIRECT)
+        raise BaselineError(f"--compute-of {request.compute_of!r}: choose from {known}")
+    wanted = {*names, *([request.compute_of] if DIRECT_COMPUTE in names else [])}
+    entries = merge_entries({name: row for name, row in chains.items() if name in wanted}, finalists)
+    # Direct GRPO first: what it costs is what all others are held against.
+    entries.sort(key=lambda entry: entry.name != DIRECT)
+    entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
+    compared = next((e for e in entries if e.allocation == comparable[request.compute_of] and not e.shuffled), None)
+    return _Chosen(
+        tuple(entries), compared if DIRECT_COMPUTE in names else None, test_seeds(study_seed, request.num_seeds)
+    )
+
+
+def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entry], int]:
+    """The finalists of the search that the request names, and its seed; none and 0 when it names none.
+
+    BaselineError when that search is not there, was of another scenario or was not tested.
+    """
+    if request.finalists_of is None:
+        return [], 0
+    path = request.run.folder.study(request.finalists_of).report
+    try:
+        report = read_report(path)
+        if not isinstance(report, SearchReport):
+            raise FileError(f"it is one of {report.kind}")
+        ranked, _ = report.ranked() or ([], None)
+        numbers = {t.allocation: t.number for t in reversed(report.trials) if t.score is not None}
+        finalists = [
+            Entry(
+                f"search #{numbers[ranked_row.row.allocation]}",
+                Allocation.parse(ranked_row.row.allocation),
+                finalist=True,
+                selected_validation=ranked_row.row.selected_validation,
+            )
+            for ranked_row in ranked
+            if ranked_row.row.kind == "finalist"
+        ]
+    except FileNotFoundError:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: no search of this name in {request.run.results}"
+        ) from None
+    except (FileError, AllocationError, KeyError) as error:
+        raise BaselineError(
+            f"{path} is no report of a search ({error}): repeat the search, it trains nothing"
+        ) from None
+    if report.scenario_sha256 != scenario.sha256:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: its scenario is not {request.run.scenario!r} as it is now"
+        )
+    if not finalists:
+        raise BaselineError(
+            f"--finalists-of {request.finalists_of!r}: it was not tested; repeat the search with --test-seeds 1"
+        )
+    return finalists, report.seed
+
+
+def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """What each entry is matched by, and its updates: optimizer steps of the teacher and of the student."""
+    matched = {}
+    for entry in entries:
+        route = compile_route(entry.allocation, scenario.recipe, 0)
+        steps: dict[Role, int] = {"teacher": 0, "student": 0}
+        for block in route.blocks:
+            steps[STAGE[block.stage].model] += int(scenario.recipe.stages[block.stage]["steps"])
+        matched[entry.name] = {
+            # The first word of a name is the baseline's, whatever it is compared with or a finalist of.
+            "by": MATCHED.get(entry.name.split()[0], f"{len(route.labels_trained)} labels"),
+            "updates_teacher": steps["teacher"],
+            "updates_student": steps["student"],
+        }
+    return matched
+
+
+def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
+    """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
+    scenario = request.run.load_scenario()
+    chosen = _choose(request, scenario)
+    store = find_store(request.run.results)
+    costs, state = block_costs(scenario, store), block_states(store)
+    blocks = scenario.recipe.num_label_blocks
+    one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
+
+    def seconds(block: Block, entry: Entry) -> float:
+        longer = blocks if entry.shuffled and STAGE[block.stage].is_rl else 1
+        return longer * costs.seconds(block.stage, block.model)
+
+    entries = list(chosen.entries)
+    if chosen.compared is not None:
+        replay = foreseen_replay(scenario, costs, chosen.compared.allocation)
+        entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
+    counted: set[str] = set()
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        recipe = one_block.recipe if entry.shuffled else scenario.recipe
+        routes = [entry.route(recipe, seed) for seed in chosen.seeds]
+        missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
+        counted |= missing.keys()
+        rows.append(
+            {
+                "name": entry.name,
+                "allocation": str(entry.allocation),
+                "gpu_seconds_full": round(sum(seconds(block, entry) for block in routes[0].blocks), 1),
+                "blocks_to_train": len(missing),
+                "gpu_seconds_to_train": round(sum(seconds(block, entry) for block in missing.values()), 1),
+            }
+        )
+    scorings = len(entries) * len(chosen.seeds) * scoring_seconds(scenario, "test")
+    if chosen.compared is not None:
+        scorings += (entries[1].allocation.replay + 1) * len(chosen.seeds) * scoring_seconds(scenario, "validation")
+    return {
+        "scenario": scenario.name,
+        "study": _study_name(request, scenario),
+        "seeds": list(chosen.seeds),
+        "rows": rows,
+        "gpu_seconds_scoring": round(scorings, 1),
+        "gpu_seconds": round(scorings + sum(row["gpu_seconds_to_train"] for row in rows), 1),
+        "basis": "blocks measured in this results folder" if store and store.records() else "the scenario's prior",
+    }

@@ -1,0 +1,302 @@
+"""The test protocol: finalists and baselines, retrained on seeds that the search never used, scored on the test suite.
+
+Test scores exist only here, after a search has stopped; nothing of them flows back into the study.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from app.processes.channel import logged
+from app.processes.progress import Reporter
+from app.processes.run_configuration import RunConfiguration
+from app.processes.workers import Remote, run_workers
+from app.studies.study_report import (
+    EvaluatedBlocks,
+    EvaluatedRun,
+    EvaluatedScenario,
+    Evaluation,
+    Pair,
+)
+from benchmarks.artefacts import RecordError, correct_PK
+from benchmarks.boards.ranked_rows import Meta, RankedRow, Row, pairwise_differences, rank_rows
+from benchmarks.provenance import CODE_VERSION, command_line
+from benchmarks.statistics.intervals import (
+    Difference,
+    paired_difference,
+    score_interval,
+    score_over_seeds,
+    seed_interval,
+)
+from benchmarks.statistics.multiplicity import holm, sign_flip
+from planner.allocation import Allocation, replay_control
+from planner.route import Recipe, Route, compile_route
+from planner.stages import STAGES
+from runners.engine import LocalEngine, RouteRun
+from runners.events import PhaseBegan, RunDone
+from runners.scenarios.scenario import Scenario
+from runners.training.meter import accelerator_name
+
+REFERENCE = "direct"
+FIRST_TEST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be retrained and tested."""
+
+    name: str
+    allocation: Allocation
+    finalist: bool = False
+    selected_validation: float | None = None
+    shuffled: bool = False
+    """Its labels are trained by one ordinary shuffled run, in the scenario's `ordinary` form."""
+    charged_gpu_seconds: tuple[float, ...] | None = None
+    """What is charged for each seed, where it is more than the route: a longer chain was trained to choose it."""
+
+    def route(self, recipe: Recipe, seed: int) -> Route:
+        """Its route for one seed; `recipe` is of the `ordinary` scenario when the entry is shuffled."""
+        counts = self.allocation.model_dump()
+        if self.shuffled:
+            counts |= {stage.name: min(1, counts[stage.name]) for stage in STAGES if stage.is_rl}
+        return compile_route(Allocation(**counts), recipe, seed)
+
+
+def ordinary(scenario: Scenario) -> Scenario:
+    """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
+    blocks = scenario.recipe.num_label_blocks
+    stages = scenario.file.stages
+    for stage, settings in stages.present.items():
+        if stage.is_rl:
+            stages = stages.changed(stage.name, steps=settings.steps * blocks)
+    changes = {"labels_per_block": len(scenario.labels), "stages": stages}
+    return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
+
+
+def test_seeds(study_seed: int, count: int) -> tuple[int, ...]:
+    """Training seeds for the test: never the study's own."""
+    return tuple(FIRST_TEST_SEED * (i + 1) + study_seed for i in range(count))
+
+
+def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry]) -> list[Entry]:
+    """Finalists, baselines and the finalists' replay controls, one entry per allocation.
+
+    A finalist that is a baseline carries both names. Only a finalist that trains on labels of both has a control.
+    """
+    by_allocation = {allocation: name for name, allocation in baselines.items()}
+    chosen = {entry.allocation for entry in finalists}
+    named = [
+        Entry(
+            f"{by_allocation[e.allocation]} = {e.name}"
+            if e.allocation in by_allocation and by_allocation[e.allocation] != REFERENCE
+            else (REFERENCE if e.allocation in by_allocation else e.name),
+            e.allocation,
+            finalist=True,
+            selected_validation=e.selected_validation,
+        )
+        for e in finalists
+    ]
+    controls = {
+        replay_control(e.allocation): f"replay of {e.name}"
+        for e in finalists
+        if e.allocation.teacher_label_blocks and e.allocation.student_rl and not e.allocation.replay
+    }
+    return (
+        named
+        + [Entry(name, a) for name, a in baselines.items() if a not in chosen]
+        + [Entry(name, a) for a, name in controls.items() if a not in chosen | by_allocation.keys()]
+    )
+
+
+def train_in_workers(
+    run: RunConfiguration, entries: Sequence[Entry], seeds: Sequence[int], study: str, log: Path, reporter: Reporter
+) -> None:
+    """Train and score all entries on all seeds in worker processes; `evaluate` then finds everything in the store.
+
+    The workers write to `log`, and their events beside it.
+    """
+    # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
+    tasks = [(entry, seed) for entry in entries for seed in seeds]
+    reporter.hear(PhaseBegan(title=f"test in {run.workers} workers", done=0, total=len(tasks)))
+    run_workers(run.workers, test_worker, (run, tasks, study, log), reporter, num_tasks=len(tasks))
+
+
+def test_worker(
+    run: RunConfiguration, tasks: Sequence[tuple[Entry, int]], study: str, log: Path, remote: Remote
+) -> None:
+    """One worker's part of a test."""
+    scenario = run.load_scenario()
+    with logged(log, remote), ExitStack() as stack:
+        engine = stack.enter_context(run.open_engine(scenario, remote))
+        shuffled = None
+        if any(entry.shuffled for entry, _ in tasks):
+            shuffled = stack.enter_context(run.open_engine(ordinary(scenario), remote))
+        for number in remote.tasks():
+            entry, seed = tasks[number]
+            used = _engine_of(entry, engine, shuffled)
+            done = used.run(entry.route(used.scenario.recipe, seed), study)
+            used.score(done.route.final, "test", study)
+            name, result = f"{entry.name} (seed {seed})", "trained and scored"
+            remote.hear(RunDone(name=name, result=result, done=number + 1, total=len(tasks)))
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """An entry's training runs, seed by seed, with their score keys and their outcomes (problems, samples)."""
+
+    entry: Entry
+    runs: list[RouteRun] = field(default_factory=list)
+    scores: list[str] = field(default_factory=list)
+    outcomes: list[Any] = field(default_factory=list)
+
+
+def evaluate(
+    engine: LocalEngine,
+    study: str,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    reporter: Reporter,
+    shuffled: LocalEngine | None = None,
+) -> tuple[list[RankedRow], Meta, Evaluation]:
+    """Train every entry on every seed, score the test suite, compare each with direct GRPO.
+
+    `shuffled` is an engine of the `ordinary` scenario, for the entries that need one.
+    Returns the ranked rows, what they share, and an account of the runs.
+    """
+    scenario = engine.scenario
+    tested = _train_and_score(engine, study, entries, seeds, reporter, shuffled)
+    outcomes = {one.entry.name: one.outcomes for one in tested}
+    pairwise = pairwise_differences(outcomes)
+    meta = Meta(
+        study=study,
+        suite=scenario.suite_name("test"),
+        decoding=scenario.decoding.name,
+        labels_validation=len(scenario.validation),
+        labels_owned=engine.ledger.owned(study) + len(scenario.validation),
+    )
+    evaluation = Evaluation(
+        blocks=_evaluated_blocks(tested, reporter.trained_keys),
+        runs={one.entry.name: _evaluated_runs(one) for one in tested},
+        command=command_line(),
+        code_version=CODE_VERSION,
+        versions=engine.trainer.versions,
+        scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
+        accelerator=_accelerators(scenario, tested),
+        intervals={name: score_interval(several) for name, several in outcomes.items()},
+        pairwise=_pairs(outcomes, pairwise),
+    )
+    return rank_rows([_row(one, outcomes[REFERENCE]) for one in tested], pairwise), meta, evaluation
+
+
+def _train_and_score(
+    engine: LocalEngine,
+    study: str,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    reporter: Reporter,
+    shuffled: LocalEngine | None,
+) -> list[_Tested]:
+    suite, expected_ids = engine.scenario.suite_name("test"), sorted(problem.id for problem in engine.scenario.test)
+    tested = [_Tested(entry) for entry in entries]
+    total, done = len(entries) * len(seeds), 0
+    reporter.hear(PhaseBegan(title=f"test on {suite}", done=0, total=total))
+    for seed in seeds:
+        for one in tested:
+            used = _engine_of(one.entry, engine, shuffled)
+            run = used.run(one.entry.route(used.scenario.recipe, seed), study)
+            scored = used.score(run.route.final, "test", study)
+            one.runs.append(run)
+            one.scores.append(scored.key)
+            one.outcomes.append(outcomes_of(scored.table, expected_ids))
+            done += 1
+            name, result = f"{one.entry.name} (seed {seed})", f"test {scored.table['correct'].mean():.1%}"
+            reporter.hear(RunDone(name=name, result=result, done=done, total=total))
+            reporter.check()
+    return tested
+
+
+def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
+    """A row of the leaderboard; `reference` holds the outcomes of direct GRPO."""
+    entry = tested.entry
+    return Row(
+        name=entry.name,
+        allocation=str(entry.allocation),
+        kind="finalist" if entry.finalist else "baseline",
+        score=score_over_seeds(tested.outcomes),
+        difference=None if entry.name == REFERENCE else paired_difference(tested.outcomes, reference),
+        selected_validation=entry.selected_validation,
+        labels_trained=tested.runs[0].labels.labels_trained,
+        gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in tested.runs]),
+        seeds=tuple(run.route.seed for run in tested.runs),
+        shuffled=entry.shuffled,
+    )
+
+
+def _pairs(outcomes: Mapping[str, Sequence[Any]], pairwise: Mapping[tuple[str, str], Difference]) -> tuple[Pair, ...]:
+    """Every pair of rows with its difference, corrected for the number of pairs."""
+    adjusted = holm([difference.p_value for difference in pairwise.values()])
+    return tuple(
+        Pair(
+            a=a,
+            b=b,
+            difference=difference,
+            p_value_holm=p_value,
+            sign_flip=sign_flip(outcomes[a], outcomes[b]),
+            these_problems=seed_interval(outcomes[a], outcomes[b]) if len(outcomes[a]) > 1 else None,
+        )
+        for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
+    )
+
+
+def _accelerators(scenario: Scenario, tested: Sequence[_Tested]) -> str:
+    """The devices that trained the runs' blocks, as the records of those that were still in the store name them."""
+    uses = [use for one in tested for run in one.runs for use in run.blocks]
+    names = {use.record.accelerator for use in uses if use.record is not None}
+    return ", ".join(sorted(names)) or accelerator_name(scenario.device)
+
+
+def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:
+    if not entry.shuffled:
+        return blocked
+    if shuffled is None:
+        raise ValueError(f"{entry.name!r} is to be shuffled: give an engine of the ordinary scenario")
+    return shuffled
+
+
+def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
+    """Outcomes (problems, samples) in the order of the ids; RecordError when the table is of other problems."""
+    ids, outcomes_PK = correct_PK(table)
+    if ids != expected_ids:
+        raise RecordError(
+            f"a stored score has the problems {ids[0]}..{ids[-1]} and the suite {expected_ids[0]}..{expected_ids[-1]}: "
+            "the suite's ids were changed; use another --results folder"
+        )
+    return outcomes_PK
+
+
+def _evaluated_blocks(tested: Sequence[_Tested], trained_now: Sequence[str]) -> EvaluatedBlocks:
+    """Blocks of tested runs; `trained_now` are the keys of those that this call has trained."""
+    every = [use.key for one in tested for run in one.runs for use in run.blocks]
+    distinct = set(every)
+    executed = sum(key in distinct for key in trained_now)
+    return EvaluatedBlocks(requested=len(every), executed=executed, distinct=len(distinct))
+
+
+def _evaluated_runs(tested: _Tested) -> tuple[EvaluatedRun, ...]:
+    """The runs of an entry, with the score keys from which a leaderboard entry finds its samples."""
+    return tuple(
+        EvaluatedRun(
+            seed=run.route.seed,
+            blocks=tuple(use.key for use in run.blocks),
+            weights_sha256=run.weights_sha256,
+            score=score,
+            gpu_seconds_full=round(run.gpu_seconds_full, 3),
+            labels_trained=run.labels.labels_trained,
+        )
+        for run, score in zip(tested.runs, tested.scores, strict=True)
+    )

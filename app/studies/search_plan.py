@@ -1,0 +1,119 @@
+"""`tuition plan`: what a search would need, before anything is trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.storage.store_upkeep import find_store
+from app.studies.accounts import block_costs
+from app.studies.evaluation import test_seeds
+from app.studies.search_run import enqueued, search_baselines
+from planner.cost import BlockCosts, CheckpointState, missing_blocks
+from planner.route import Block, Route, compile_route
+from runners.scenarios.memory import predict_stage
+from runners.scenarios.outline import Outline, load_to_plan
+from runners.scenarios.scenario import Scenario
+from runners.store.block_store import BlockStore
+
+ADAM_STATES = 2  # AdamW keeps two moments per weight
+
+
+def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_test_seeds: int) -> dict[str, Any]:
+    """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
+
+    Nothing is fetched: where models or data sets of the Hub are not on this machine, the file alone is read.
+    """
+    scenario = load_to_plan(scenario_name)
+    first = enqueued(scenario)[:trials]
+    proposals = first + scenario.space.random_allocations(trials - len(first), seed)
+    search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
+    tested = [*search_baselines(scenario).values(), *proposals[-2:]]
+    test_routes = [compile_route(a, scenario.recipe, s) for s in test_seeds(seed, num_test_seeds) for a in tested]
+    store = find_store(results)
+    costs = block_costs(scenario, store)
+    search = _price(scenario, search_routes, costs, store, "validation")
+    test = _price(scenario, test_routes, costs, store, "test")
+    return {
+        "scenario": scenario.name,
+        "trials": trials,
+        "search": search,
+        "test": test,
+        "gpu_seconds": search["gpu_seconds"] + test["gpu_seconds"],
+        "devices": scenario.file.hardware.processes,
+        "device": "processor time" if scenario.device == "cpu" else "GPU time",
+        "basis": "from blocks measured in this results folder"
+        if store and store.records()
+        else "from the scenario's prior",
+        "planned_from": "the file alone: models and data sets of the Hub are not here, none was fetched or checked"
+        if isinstance(scenario, Outline)
+        else "models and data",
+        "peak_disk_bytes": peak_disk(scenario, [*search_routes, *test_routes]),
+        "memory": stage_memory(scenario, [*search_routes, *test_routes]),
+        "commands": [
+            f"tuition doctor --scenario {scenario_name}",
+            f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "
+            f"--results {results}",
+            f"tuition baselines --scenario {scenario_name} --results {results}",
+        ],
+        "labels": {
+            "labels_budget": len(scenario.labels),
+            "labels_validation": len(scenario.validation),
+            "labels_owned": len(scenario.labels) + len(scenario.validation),
+        },
+    }
+
+
+def _price(
+    scenario: Scenario, routes: list[Route], costs: BlockCosts, store: BlockStore | None, suite: str
+) -> dict[str, Any]:
+    """Blocks that are wanted, there and missing, and the predicted seconds of training and of scoring."""
+    blocks = [block for route in routes for block in route.blocks]
+    missing: dict[str, Block] = {}
+    for route in routes:
+        missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
+    distinct = {block.key for block in blocks}
+    training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
+    scoring = len({route.final for route in routes}) * scoring_seconds(scenario, suite)
+    return {
+        "requested": len(blocks),
+        "distinct": len(distinct),
+        "stored": len(distinct - missing.keys()),
+        "to_train": len(missing),
+        "gpu_seconds": round(training + scoring, 1),
+    }
+
+
+def block_states(store: BlockStore | None) -> Callable[[str], CheckpointState]:
+    """What a store holds of a block; nothing of any where there is no store."""
+    return store.state if store is not None else lambda key: CheckpointState.absent
+
+
+def scoring_seconds(scenario: Scenario, suite: str) -> float:
+    """Predicted seconds to score one checkpoint: the scenario's prior for 1,000 samples, times the suite's samples."""
+    problems = scenario.validation if suite == "validation" else scenario.test
+    source = scenario.file.validation if suite == "validation" else scenario.file.test
+    return scenario.file.prior_seconds.get("score", 0.0) * len(problems) * source.samples / 1000
+
+
+def stage_memory(scenario: Scenario, routes: list[Route]) -> dict[str, dict[str, Any]]:
+    """Predicted peak bytes of each stage that the routes have, when it comes, and of what; none of unknown shapes."""
+    told = {}
+    for stage in dict.fromkeys(block.stage for route in routes for block in route.blocks):
+        if (predicted := predict_stage(scenario, stage)) is not None:
+            told[stage] = {"bytes": predicted.total, "moment": predicted.moment, "parts": predicted.parts}
+    return told
+
+
+def peak_disk(scenario: Scenario, routes: list[Route]) -> int | None:
+    """Weights of every distinct block, and optimizer state where the scenario keeps it; None for unknown shapes."""
+    distinct = {block.key: block for route in routes for block in route.blocks}
+    continued = {block.parent for block in distinct.values() if block.index > 0}
+    total = 0
+    for key, block in distinct.items():
+        shape, lora = scenario.shape(block.model), scenario.source(block.model).lora
+        if shape is None:
+            return None
+        weights = 4 * (shape.adapter(lora.rank) if lora else shape.parameters)
+        keeps = scenario.file.keep_optimizer == "all" or key not in continued
+        total += weights * (1 + ADAM_STATES * keeps)
+    return total

@@ -1,0 +1,290 @@
+"""`tuition search`: study, blocks, scores, then the test protocol, and one report of all of it.
+
+Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `logs/` (one per run, with its events
+beside it), `report.json`, `leaderboard.json` and `leaderboard.png`. Blocks and scores are shared by all studies of a
+results folder.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import optuna
+from filelock import FileLock
+from optuna.trial import FrozenTrial, TrialState
+
+from app.processes.channel import Channel, logged
+from app.processes.interrupts import Interrupts
+from app.processes.liveness import alive, is_alive
+from app.processes.progress import Reporter
+from app.processes.run_configuration import RunConfiguration
+from app.processes.workers import Remote, run_workers
+from app.storage.store_upkeep import limit_store
+from app.studies.accounts import make_report
+from app.studies.evaluation import (
+    Entry,
+    evaluate,
+    merge_entries,
+    test_seeds,
+    train_in_workers,
+)
+from app.studies.study_report import SearchReport, write_report
+from benchmarks.artefacts import correct_PK, finite, write_json
+from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
+from benchmarks.boards.ranked_rows import plot, to_json
+from benchmarks.results_folder import StudyFolder
+from benchmarks.statistics.intervals import avg_at_k
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from planner.sampler import SAMPLERS
+from planner.study import (
+    Outcome,
+    StudyError,
+    StudyLimits,
+    enqueue,
+    finalists,
+    open_study,
+    release_dead_trials,
+    search,
+)
+from runners.engine import LocalEngine
+from runners.events import PhaseBegan, RunDone
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.scenario_file import ScenarioFile
+from runners.store.eviction import gpu_seconds_at_stake
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What the command line asks for."""
+
+    run: RunConfiguration
+    study: str | None
+    seed: int
+    limits: StudyLimits
+    sampler: str
+    storage: str | None
+    num_test_seeds: int
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The report, and the folder of the study."""
+
+    report: SearchReport
+    folder: StudyFolder
+
+
+def run_search(request: SearchRequest) -> SearchResult:
+    """Search, then test. Everything that was done before is reused; a second call trains nothing."""
+    started = time.monotonic()
+    scenario = request.run.load_scenario()
+    name = request.study or f"{scenario.name}-seed{request.seed}"
+    folder = request.run.folder.study(name)
+    study = _open(request, scenario, name, folder)
+    study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
+    scenario.keep(folder.scenario, request.run.scenario)
+    with Reporter(request.run.quiet) as reporter:
+        _announce(scenario, reporter)
+        _search(study, scenario, request, folder, reporter)
+        entries = _entries(study, scenario)
+        seeds, log = test_seeds(request.seed, request.num_test_seeds), folder.log("test")
+        if seeds and request.run.workers > 1:
+            with logged(log, reporter):
+                train_in_workers(request.run, entries, seeds, name, log, reporter)
+        with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
+            reporter.check = interrupts.check
+            seconds = time.monotonic() - started
+            report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
+            # Written before the test as well: a baseline that fails must not cost the search its report.
+            write_report(report, folder.report)
+            if seeds:
+                with logged(log, reporter):
+                    ranked, meta, test = evaluate(engine, name, entries, seeds, reporter)
+                leaderboard = to_json(ranked, meta)
+                report = report.model_copy(update={"leaderboard": leaderboard, "test": test})
+                write_json(leaderboard, folder.leaderboard)
+                plot(ranked, folder.figure)
+        report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+        write_report(report, folder.report)
+    return SearchResult(report, folder)
+
+
+def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:
+    """Open the study; what can be wrong is found before a folder is made."""
+    if request.sampler not in SAMPLERS:
+        raise StudyError(f"--sampler {request.sampler!r}: choose from {', '.join(SAMPLERS)}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    belongs = (scenario.sha256, request.seed, request.sampler, scenario.fields)
+    enqueued(scenario)  # space and baselines are checked by making them
+    url = request.storage or f"sqlite:///{folder.database}"
+    if request.storage is not None:
+        study = open_study(name, url, *belongs)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return study
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
+        return open_study(name, url, *belongs)
+
+
+def _announce(scenario: Scenario, reporter: Reporter) -> None:
+    reporter.say(
+        f"scenario {scenario.name}: {len(scenario.labels)} labels in {scenario.recipe.num_label_blocks} blocks, "
+        f"teachers {', '.join(scenario.file.teachers)}; a search needs these labels "
+        f"and {len(scenario.validation)} for validation"
+    )
+    for overlap in scenario.overlaps:
+        if overlap.ngram:
+            reporter.say(f"contamination: {overlap}")
+
+
+def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:
+    """The baselines that are plain chains of blocks, with the scenario's default teacher and bridge."""
+    return file_baselines(scenario.file, scenario.num_label_blocks)
+
+
+def file_baselines(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:
+    """The same for a scenario of which only the file was read."""
+    search = file.search
+    return baseline_allocations(
+        file.default_teacher, num_label_blocks, search.bridge_warmup, search.bridge_opd, search.prompts
+    )
+
+
+def search_baselines(scenario: Scenario) -> dict[str, Allocation]:
+    """The few of them that a search tests at its end."""
+    every = scenario_baselines(scenario)
+    return {name: every[name] for name in TESTED_BY_SEARCH}
+
+
+def _search(
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: StudyFolder, reporter: Reporter
+) -> None:
+    """The search, in this process or in workers; several commands may work on one study at once."""
+    title = f"search {study.study_name}"
+    reporter.hear(PhaseBegan(title=title, done=_finished(study), total=request.limits.trials))
+    with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
+        enqueue(study, scenario.space, _compile(scenario, request), enqueued(scenario))
+    if request.run.workers > 1:
+        run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
+        return
+    with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
+        reporter.check = interrupts.check
+        _work_on(study, scenario, engine, request, folder, reporter)
+
+
+def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation], Route]:
+    return lambda allocation: compile_route(allocation, scenario.recipe, request.seed)
+
+
+def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
+    """One worker's part of a search: trials of the shared study until its limit is reached."""
+    scenario = request.run.load_scenario()
+    folder = request.run.folder.study(name)
+    study = _open(request, scenario, name, folder)
+    with request.run.open_engine(scenario, remote) as engine:
+        _work_on(study, scenario, engine, request, folder, remote)
+
+
+def _work_on(
+    study: optuna.Study,
+    scenario: Scenario,
+    engine: LocalEngine,
+    request: SearchRequest,
+    folder: StudyFolder,
+    channel: Channel,
+) -> None:
+    done_before = _finished(study)
+    total = request.limits.trials
+
+    def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
+        log_path = folder.trial_log(number)
+        with logged(log_path, channel):
+            try:
+                return evaluate_on_validation(engine, route, study.study_name, log_path)
+            except Exception as error:
+                logging.getLogger(__name__).exception("trial %d failed", number)
+                error.log_path = log_path  # type: ignore[attr-defined]
+                raise
+
+    def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
+        name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
+        channel.hear(
+            RunDone(name=name, result=_result(trial), done=_finished(study), total=total, done_before=done_before)
+        )
+        if request.run.max_store_bytes is not None:
+            _limit_store(study, scenario, request, request.run.max_store_bytes, channel)
+        channel.check()
+
+    locks = folder.workers
+    with alive(locks) as worker:
+        release_dead_trials(study, lambda other: is_alive(locks, other))
+        limits = replace(request.limits, spent=lambda: sum(s for _, s in engine.ledger.trainings(study.study_name)))
+        search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, on_trial, worker)
+
+
+def _limit_store(
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, limit_bytes: int, channel: Channel
+) -> None:
+    """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
+    compile_it = _compile(scenario, request)
+    leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in finalists(study)]
+    plan = limit_store(request.run.results, limit_bytes, {block.key for route in leading for block in route.blocks})
+    if plan is None:
+        return
+    freed = plan.store_bytes - plan.bytes_after
+    over = "" if plan.bytes_after <= limit_bytes else "; what is left is in use, or behind a finalist"
+    channel.say(
+        f"store: {plan.store_bytes / 1e6:.1f} MB, over --max-store {limit_bytes / 1e6:.1f} MB; evicted "
+        f"{freed / 1e6:.1f} MB worth {gpu_seconds_at_stake(plan.evictions):.0f} GPU-s{over}"
+    )
+
+
+def enqueued(scenario: Scenario) -> list[Allocation]:
+    """Baselines and the paper's rule first, as far as the scenario's space holds them."""
+    # The raw bridge and the replay control are no proposals; the test has them.
+    return [allocation for allocation in search_baselines(scenario).values() if scenario.space.holds(allocation)]
+
+
+def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_path: Path) -> Outcome:
+    """Run a route, score it on the validation suite, and say what both cost."""
+    run = engine.run(route, study)
+    scored = engine.score(route.final, "validation", study)
+    score = avg_at_k(correct_PK(scored.table)[1])
+    return Outcome(
+        score.mean,
+        {
+            "se_problems": finite(score.se_problems),
+            "se_samples": finite(score.se_samples),
+            "labels_trained": run.labels.labels_trained,
+            "gpu_seconds": round(run.gpu_seconds_marginal + scored.gpu_seconds, 3),
+            "gpu_seconds_full": round(run.gpu_seconds_full, 3),
+            "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
+            "blocks_requested": len(run.blocks),
+            "blocks_executed": sum(use.executed for use in run.blocks),
+            "weights_sha256": run.weights_sha256,
+            "log": str(log_path),
+        },
+    )
+
+
+def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
+    """What is to be tested: the finalists of the search, their replay controls and the baselines."""
+    chosen = [
+        Entry(f"search #{trial.number}", Allocation.parse(trial.user_attrs["allocation"]), True, trial.value)
+        for trial in finalists(study)
+    ]
+    return merge_entries(search_baselines(scenario), chosen)
+
+
+def _finished(study: optuna.Study) -> int:
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+
+
+def _result(trial: FrozenTrial) -> str:
+    if trial.state is not TrialState.COMPLETE:
+        return str(trial.user_attrs.get("error", "infeasible" if trial.state is TrialState.PRUNED else "failed"))
+    repeat = f", repeats #{trial.user_attrs['repeat_of']}" if "repeat_of" in trial.user_attrs else ""
+    return f"validation {trial.value:.1%} ± {trial.user_attrs['se_problems']:.1%} over problems{repeat}"

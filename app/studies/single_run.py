@@ -1,0 +1,81 @@
+"""`tuition run`: one route."""
+
+from typing import Any
+
+from app.processes.channel import logged
+from app.processes.interrupts import Interrupts
+from app.processes.progress import Reporter
+from app.processes.run_configuration import RunConfiguration
+from app.studies.search_run import file_baselines
+from benchmarks.artefacts import correct_PK, finite_fields
+from benchmarks.statistics.intervals import avg_at_k
+from benchmarks.suites.loading import SuiteKind
+from planner.allocation import Allocation, named_allocations
+from planner.route import compile_route
+from runners.engine import BlockUse
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.scenario_file import ScenarioFile
+
+
+def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:
+    """The paper's routes and the baselines, for the scenario's default teacher and bridge."""
+    search = file.search
+    paper = named_allocations(file.default_teacher, num_label_blocks, search.bridge_warmup, search.bridge_opd)
+    return {**paper, **file_baselines(file, num_label_blocks)}
+
+
+def find_allocation(scenario: Scenario, text: str) -> Allocation:
+    """The allocation that a text says, or a route by its name; AllocationError for what is neither."""
+    named = allocations_by_name(scenario.file, scenario.num_label_blocks)
+    return named[text] if text in named else Allocation.parse(text)
+
+
+def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool) -> dict[str, Any]:
+    """Train one allocation (or a route by its name) and score it; a JSON-able account."""
+    scenario = configuration.load_scenario()
+    allocation = find_allocation(scenario, text)
+    route = compile_route(allocation, scenario.recipe, seed)
+    suites: tuple[SuiteKind, ...] = ("validation", "test") if test else ("validation",)
+    log_path = configuration.folder.log(f"run-{allocation.id}-seed{seed}")
+    with Reporter(configuration.quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
+        reporter.check = interrupts.check
+        study = f"run:{scenario.sha256[:12]}"
+        with configuration.open_engine(scenario, reporter) as engine:
+            run = engine.run(route, study)
+            scores = {}
+            for suite in suites:
+                scored = engine.score(route.final, suite, study)
+                score = avg_at_k(correct_PK(scored.table)[1])
+                scores[scored.suite] = finite_fields(score)
+    return {
+        "scenario": scenario.name,
+        "allocation": str(allocation),
+        "allocation_id": allocation.id,
+        "seed": seed,
+        "blocks": [_described(use) for use in run.blocks],
+        "labels": run.labels.__dict__,
+        "gpu_seconds_full": round(run.gpu_seconds_full, 3),
+        "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
+        "scores": scores,
+        "weights_sha256": run.weights_sha256,
+        "model": str(run.model),
+        "log": str(log_path),
+    }
+
+
+def _described(use: BlockUse) -> dict[str, Any]:
+    """A block as JSON values.
+
+    Groups of GRPO, those whose completions all had one reward, and labels that its filter left out are None for other
+    and for older blocks.
+    """
+    counted = ("groups", "groups_zero_variance", "labels_filtered")
+    return {
+        "key": use.key,
+        "stage": use.stage,
+        "index": use.index,
+        "executed": use.executed,
+        "gpu_seconds": use.gpu_seconds,
+        "gpu_seconds_spent": use.gpu_seconds_spent,
+        **{name: getattr(use.record, name, None) for name in counted},
+    }

@@ -1,0 +1,302 @@
+"""A study's report: the type of `report.json`, its one reader and its one writer.
+
+A search, a comparison of baselines and `tuition shuffled` each leave one in the study's folder. Format 1, which earlier
+versions wrote, names neither its format nor its kind; `read_report` makes it a report of today.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic import model_serializer as serializer
+
+from benchmarks.artefacts import FileError, finite_fields, read_json, write_json
+from benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
+from benchmarks.one_line import first_complaint, one_line
+from benchmarks.statistics.intervals import Difference, Interval
+from benchmarks.statistics.multiplicity import SignFlip
+
+FORMAT = 2
+_ROWS, _META = TypeAdapter(list[RankedRow]), TypeAdapter(Meta)
+
+T = TypeVar("T")
+
+
+def _numbers(stated: object) -> object:
+    """JSON has no nan: such a number is null there."""
+    if not isinstance(stated, dict):
+        return stated
+    return {name: math.nan if value is None else value for name, value in stated.items()}
+
+
+Stated = Annotated[T, BeforeValidator(_numbers), PlainSerializer(finite_fields)]
+"""A dataclass of the statistics, in JSON as its fields."""
+
+
+class Frozen(BaseModel):
+    """What is read is not changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ExpectedReuse(Frozen):
+    """Distinct over requested, in blocks and in predicted seconds, for as many random allocations. None for none."""
+
+    distinct_over_requested_blocks: float | None
+    distinct_over_requested_seconds: float | None
+
+
+class BlockAccount(Frozen):
+    """Blocks that a study's routes asked for, distinct ones among them, and those that were trained."""
+
+    requested: int
+    distinct: int
+    executed: int
+    executed_by_this_call: int
+    predicted_gpu_seconds_requested: float
+    predicted_gpu_seconds_distinct: float
+    gpu_seconds_requested: float
+    gpu_seconds_executed: float
+    expected_of_random_allocations: ExpectedReuse
+
+
+class LabelAccount(Frozen):
+    """The scenario's budget of labels, and the study's three counts."""
+
+    labels_budget: int
+    labels_trained: int
+    labels_validation: int
+    labels_owned: int
+
+
+class ValidationScore(Frozen):
+    """What a trial scored: fractions."""
+
+    mean: float
+    se_problems: float | None = None
+    se_samples: float | None = None
+
+
+class TrialReport(Frozen):
+    """A trial, with all attributes of its Optuna trial. `score` is None for one that is not complete."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    number: int
+    state: str
+    score: ValidationScore | None
+    allocation: str = ""
+    repeat_of: int | None = None
+    error: str | None = None
+    labels_trained: int = 0
+    gpu_seconds_full: float = 0.0
+    gpu_seconds_marginal: float = 0.0
+
+
+class EvaluatedRun(Frozen):
+    """One training run of a tested row: its block keys, first to last, and its score's key."""
+
+    seed: int
+    blocks: tuple[str, ...]
+    weights_sha256: str
+    score: str
+    gpu_seconds_full: float
+    labels_trained: int
+
+
+class EvaluatedBlocks(Frozen):
+    """Blocks of all tested runs; `executed` are those that the call has trained."""
+
+    requested: int
+    executed: int
+    distinct: int
+
+
+class Pair(Frozen):
+    """Two tested rows compared, a - b. `these_problems` needs two seeds or more."""
+
+    a: str
+    b: str
+    difference: Difference
+    p_value_holm: float
+    sign_flip: Stated[SignFlip]
+    these_problems: Stated[Difference] | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, stated: object) -> object:
+        """In JSON the difference's fields stand beside the others."""
+        if not isinstance(stated, dict) or "difference" in stated:
+            return stated
+        own = {field.name for field in fields(Difference)}
+        difference = _numbers({name: value for name, value in stated.items() if name in own})
+        return {**{name: value for name, value in stated.items() if name not in own}, "difference": difference}
+
+    @serializer
+    def _spread(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            **finite_fields(self.difference),
+            "p_value_holm": self.p_value_holm,
+            "sign_flip": finite_fields(self.sign_flip),
+            "these_problems": None if self.these_problems is None else finite_fields(self.these_problems),
+        }
+
+
+class EvaluatedScenario(Frozen):
+    """The scenario of a test."""
+
+    name: str
+    sha256: str
+
+
+class Evaluation(Frozen):
+    """The test of finalists and baselines: their runs by row, and the intervals of rows and of pairs."""
+
+    blocks: EvaluatedBlocks
+    runs: dict[str, tuple[EvaluatedRun, ...]]
+    command: str
+    code_version: str
+    versions: dict[str, str]
+    scenario: EvaluatedScenario
+    accelerator: str
+    intervals: dict[str, Stated[Interval]]
+    pairwise: tuple[Pair, ...]
+
+
+class StudyReport(Frozen):
+    """What all kinds of reports share.
+
+    `leaderboard` is the document of `benchmarks.boards.ranked_rows.to_json`, None before the test, and so is `test`.
+    `scenario_sha256` and `command` are None where an earlier version did not write them down.
+    """
+
+    kind: ClassVar[str]
+
+    study: str
+    scenario: str
+    scenario_sha256: str | None
+    command: str | None
+    leaderboard: dict[str, Any] | None = None
+    test: Evaluation | None = None
+
+    def ranked(self) -> tuple[list[RankedRow], Meta] | None:
+        """The tested rows and what they share; None before the test. FileError for rows that cannot be read."""
+        return None if self.leaderboard is None else ranked_rows(self.leaderboard)
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {"format": FORMAT, "kind": self.kind, **self.model_dump(mode="json", exclude_unset=True)}
+
+
+class SearchReport(StudyReport):
+    """Of a search: its blocks, labels, seconds and trials, and its test if there was one."""
+
+    kind = "search"
+
+    seed: int
+    versions: dict[str, str]
+    overlaps: tuple[str, ...]
+    blocks: BlockAccount
+    labels: LabelAccount
+    seconds: float
+    gpu_seconds: float
+    trials: tuple[TrialReport, ...]
+
+
+class BaselinesReport(StudyReport):
+    """Of a comparison of baselines: nothing but a test."""
+
+    kind = "baselines"
+
+
+class ShuffledComparison(Frozen):
+    """Blocked less shuffled training of one model. Scores are fractions."""
+
+    blocked: float
+    shuffled: float
+    difference: Stated[Difference]
+
+
+class ShuffledReport(StudyReport):
+    """Of `tuition shuffled`: the price of prefix sharing, by model."""
+
+    kind = "shuffled"
+
+    suite: str
+    seeds: tuple[int, ...]
+    blocked_minus_shuffled: dict[str, ShuffledComparison]
+
+
+KINDS: dict[str, type[StudyReport]] = {kind.kind: kind for kind in (SearchReport, BaselinesReport, ShuffledReport)}
+
+
+class _Header(Frozen):
+    """What tells how to read the rest."""
+
+    format: int
+    kind: Literal["search", "baselines", "shuffled"]
+
+
+def write_report(report: StudyReport, path: Path) -> None:
+    """Write a report, which appears whole."""
+    write_json(report.document(), path)
+
+
+def read_report(path: Path) -> StudyReport:
+    """Read a report of this or an earlier version.
+
+    FileNotFoundError where there is none; FileError, whose message is the reason without the path, for one that is
+    damaged or of a newer version.
+    """
+    document = read_json(path)
+    try:
+        stated = document if "format" in document else _of_format_1(document)
+    except (KeyError, TypeError) as error:
+        raise FileError(f"is no report of a study ({one_line(repr(error), 80)})") from None
+    try:
+        header = _Header.model_validate(stated)
+        if header.format > FORMAT:
+            raise FileError(f"was written by a newer version (format {header.format} > {FORMAT}): update Tuition")
+        return KINDS[header.kind].model_validate(stated)
+    except ValidationError as error:
+        raise FileError(first_complaint(error)) from None
+
+
+def _of_format_1(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Such a report with what it leaves out. KeyError or TypeError for what is none."""
+    if "blocked_minus_shuffled" in document:
+        study = f"{document['scenario']}-shuffled"
+        added = {"kind": ShuffledReport.kind, "study": study, "scenario_sha256": None, "command": None}
+    elif "trials" in document:
+        added = {"kind": SearchReport.kind}
+    else:
+        test, scenario = document["test"], document["test"]["scenario"]
+        named = {"study": document["leaderboard"]["study"], "scenario": scenario["name"], "command": test["command"]}
+        added = {"kind": BaselinesReport.kind, "scenario_sha256": scenario["sha256"], **named}
+    return {**document, **added, "format": 1}
+
+
+def ranked_rows(leaderboard: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
+    """The rows of a leaderboard's document and what they share; FileError, with the reason, for one that is damaged."""
+    try:
+        ranked, meta = from_json(leaderboard)
+        _ROWS.validate_python([asdict(row) for row in ranked])  # a dataclass takes any type
+        _META.validate_python(asdict(meta))
+    except ValidationError as error:
+        raise FileError(first_complaint(error)) from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FileError(one_line(repr(error), 200)) from None
+    return ranked, meta

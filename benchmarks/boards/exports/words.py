@@ -1,0 +1,85 @@
+"""Words that the exports share: numbers with their units, and what a row tells beside its score."""
+
+from benchmarks.boards.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
+from benchmarks.boards.manifest import Manifest
+from benchmarks.boards.ranked_rows import SHUFFLED
+from benchmarks.boards.standings import MeasuredTable
+from benchmarks.statistics.intervals import Difference
+
+CAPTION = (
+    "Scores in percent, errors named by what they are over. Rank: the interval that the pairwise paired differences "
+    "leave open after Holm's correction over all pairs of the table; = marks ties. Intervals of differences stand each "
+    "for itself, not corrected for their number. GPU-seconds: full training cost of one run, whatever a store held; "
+    "processor time on a CPU."
+)
+REPORTED = "Reported by their sources and not recomputed: never ranked among measured entries."
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent with one digit."""
+    return f"{100 * fraction:.1f}"
+
+
+def errors(score: MeasuredScore) -> list[tuple[str, str]]:
+    """(error in percent, what it is over), for every error that is defined."""
+    named = {"problems": score.se_problems, "samples": score.se_samples, "seeds": score.se_seeds}
+    return [(percent(error), name) for name, error in named.items() if error is not None]
+
+
+def points(difference: Difference | None, reference: bool) -> str:
+    """A difference in points with its interval."""
+    if difference is None:
+        return "reference" if reference else "not compared"
+    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def labels(entry: LeaderboardEntry) -> str:
+    """The three label counts, each with its name."""
+    counts = {
+        "trained": entry.labels_trained,
+        "validation": entry.labels_validation,
+        "owned": entry.labels_owned,
+    }
+    known = [f"{count:,} {name}" for name, count in counts.items() if count is not None]
+    return ", ".join(known) or "not stated"
+
+
+def cost(entry: LeaderboardEntry) -> str:
+    """Full GPU-seconds of one training run."""
+    return "not stated" if entry.gpu_seconds is None else f"{entry.gpu_seconds:,.0f}"
+
+
+def seeds(entry: MeasuredEntry) -> str:
+    """The training seeds."""
+    return ", ".join(map(str, entry.seeds)) or "one checkpoint, seed unknown"
+
+
+def subject(entry: LeaderboardEntry) -> str:
+    """Model and allocation, as far as they are stated and not the name itself."""
+    shuffled = isinstance(entry, MeasuredEntry) and entry.shuffled
+    allocation = f"{entry.allocation}{SHUFFLED}" if shuffled else entry.allocation
+    return "; ".join(text for text in (entry.model, allocation) if text is not None and text != entry.name)
+
+
+def protocol(table: MeasuredTable) -> str:
+    """How often and on what the rows were scored."""
+    shapes = sorted({(row.entry.num_samples, row.entry.num_problems) for row in table.rows})
+    return "; ".join(f"avg@{samples} over {problems} problems" for samples, problems in shapes)
+
+
+def level(table: MeasuredTable) -> str:
+    """The level of the intervals."""
+    levels = sorted({row.difference.level for row in table.rows if row.difference is not None})
+    return ", ".join(f"{100 * level:g} %" for level in levels)
+
+
+def cite(manifest: Manifest) -> str:
+    """The leaderboard's citation on one line."""
+    last = manifest.changelog[-1]
+    where = f" {manifest.url}" if manifest.url else ""
+    return f"{manifest.title}, version {manifest.version} ({last.date}), made with Tuition.{where}"
+
+
+def short(id: str) -> str:
+    """The id as it is shown."""
+    return id[:SHORT_ID]

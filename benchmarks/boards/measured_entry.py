@@ -1,0 +1,92 @@
+"""From stored scores to a leaderboard entry: every number is computed from the samples, none is copied.
+
+What: `entry_of_scores` makes a measured entry of one score for each training run.
+
+Simplified: the library versions are those of the first run's record.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.artefacts import RecordError
+from benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
+from benchmarks.boards.entries import (
+    EntryError,
+    MeasuredEntry,
+    ids_sha256,
+    measured_score,
+    validate_entry,
+)
+from benchmarks.boards.outcomes import read_outcomes
+from benchmarks.scoring.score_store import ScoreStore
+from benchmarks.statistics.intervals import Score
+
+
+def entry_of_scores(
+    scores: Path, runs: Sequence[tuple[int | None, str]], fields: Mapping[str, Any]
+) -> tuple[MeasuredEntry, list[Path], Score]:
+    """An entry of scores, one for each training run (training seed, score key), its sample files, and its score.
+
+    Args:
+        scores: the folder of a ScoreStore.
+        runs: training seed (None where it is unknown) and score key of each training run.
+        fields: what the samples do not tell: name, model or allocation, labels, cost, command, code version.
+
+    Raises EntryError when a score is missing or damaged, and when the runs were not scored alike.
+    """
+    name = fields["name"]
+    store = ScoreStore(scores)
+    try:
+        records = [store.read(key) for _, key in runs]
+    except RecordError as error:
+        raise EntryError(f"{name}: {error}") from None
+    paths = [store.samples_file(record.key) for record in records]
+    outcomes = []
+    for (seed, key), path in zip(runs, paths, strict=True):
+        with open_regular(path, MAX_SAMPLES_BYTES) as file:
+            try:
+                outcomes.append(read_outcomes(file, seed))
+            except EntryError as error:
+                raise EntryError(f"{name}: score {key[:12]}: {error}") from None
+    shared = records[0].score_key
+    if any(replace(record.score_key, weights_sha256=shared.weights_sha256) != shared for record in records):
+        raise EntryError(f"{name}: its training runs were not scored alike (suite, decoding, samples or engine)")
+    if len({outcome.problem_ids for outcome in outcomes}) > 1:
+        raise EntryError(f"{name}: its training runs were scored on different problems")
+    entry_score, score = measured_score([outcome.correct_PK for outcome in outcomes])
+    document = {
+        **fields,
+        "kind": "measured",
+        "suite": shared.suite,
+        "preset": {
+            "name": shared.decoding.get("name"),
+            "fields": {n: v for n, v in shared.decoding.items() if n != "name"},
+        },
+        "score": entry_score.model_dump(),
+        "num_problems": score.num_problems,
+        "num_samples": score.num_samples,
+        "problem_ids_sha256": ids_sha256(outcomes[0].problem_ids),
+        "samples": [
+            {
+                "training_seed": seed,
+                "sha256": record.samples_sha256,
+                "weights_sha256": _weights(record.score_key.weights_sha256),
+            }
+            for (seed, _), record in zip(runs, records, strict=True)
+        ],
+        "sampling_seed": shared.sampling_seed,
+        "engine": shared.engine,
+        "grader": shared.grader,
+        "versions": records[0].versions,
+    }
+    entry = validate_entry(document, name)
+    assert isinstance(entry, MeasuredEntry), entry
+    return entry, paths, score
+
+
+def _weights(stated: str) -> str | None:
+    """The hash of the weights; None for a served model, whose key names the server and not its content."""
+    return stated if re.fullmatch(r"[0-9a-f]{64}", stated) else None

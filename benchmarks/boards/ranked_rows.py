@@ -1,0 +1,271 @@
+"""Leaderboard: a study's finalists and baselines on one suite, in the terminal, as JSON and as a figure.
+
+What: `rank_rows` orders rows and gives each a rank interval, `render` makes a table of 100 columns, `to_json` a
+document, `plot` a forest plot. Rows are compared by paired differences; each row is charged its full cost.
+
+Simplified: ranks are corrected for the number of pairs, the intervals of differences are not. Rows from papers are not
+here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmarks.artefacts import finite
+from benchmarks.boards.forest_plot import tidy, write_figure
+from benchmarks.statistics.intervals import Array, Difference, Score, paired_difference
+from benchmarks.statistics.multiplicity import rank_intervals
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ONE_RUN = "one training run: excludes training variance"
+RANK_CORRECTION = "holm"
+SHUFFLED = " (shuffled, no blocks)"
+
+# Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
+_STYLES = {"finalist": ("#0072B2", "o"), "baseline": ("#D55E00", "s")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry: a finalist of the search or a baseline, with its test score.
+
+    `difference` is this row less the reference row (None on the reference row itself); `selected_validation` the
+    validation score that won the search (a fraction, None for baselines); `gpu_seconds` the route's full cost,
+    whatever the store held; `seeds` the training seeds; `shuffled` that its label stage was one ordinary run over all
+    labels, without blocks.
+    """
+
+    name: str
+    allocation: str
+    kind: Literal["finalist", "baseline"]
+    score: Score
+    difference: Difference | None
+    selected_validation: float | None
+    labels_trained: int
+    gpu_seconds: float
+    seeds: tuple[int, ...]
+    shuffled: bool = False
+
+
+@dataclass(frozen=True)
+class RankedRow:
+    """A row and the interval of ranks that the pairwise differences leave open (1 is first)."""
+
+    row: Row
+    rank_first: int
+    rank_last: int
+
+    @property
+    def rank(self) -> str:
+        """The interval as text: "2" or "2-4"."""
+        return str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What all rows share: the study, the suite with its version, the decoding, and the study's label counts."""
+
+    study: str
+    suite: str
+    decoding: str
+    labels_validation: int
+    labels_owned: int
+
+
+Pairwise = Mapping[tuple[str, str], Difference]
+
+
+def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[str, str], Difference]:
+    """The paired difference of every two entries, keyed (a, b) for a - b.
+
+    `outcomes` holds for each name one (problems, samples) array per training seed, as `paired_difference` wants them.
+    """
+    return {(a, b): paired_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
+
+
+def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
+    """Rows by falling score (ties by name), each with its rank interval by `rank_intervals`.
+
+    ValueError for a repeated name, a pair that is missing, or other than one reference row.
+    """
+    names = [row.name for row in rows]
+    if len(set(names)) != len(names):
+        raise ValueError(
+            f"row {next(name for name in names if names.count(name) > 1)!r} is there twice; name rows apart"
+        )
+    _reference(rows)
+    ranks = rank_intervals(names, pairwise)
+    return [RankedRow(row, *ranks[row.name]) for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))]
+
+
+def _reference(rows: Sequence[Row]) -> str:
+    names = [row.name for row in rows if row.difference is None]
+    if len(names) != 1:
+        raise ValueError(f"rows without a difference: {names}; exactly one row is the reference")
+    return names[0]
+
+
+def _heading(rows: Sequence[RankedRow]) -> str | None:
+    return ONE_RUN if any(ranked.row.score.num_seeds == 1 for ranked in rows) else None
+
+
+def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
+    """The leaderboard as plain JSON values: fractions, seconds, and None where a number does not exist."""
+    document = {
+        **asdict(meta),
+        "heading": _heading(rows),
+        "reference": _reference([ranked.row for ranked in rows]),
+        "rank_correction": RANK_CORRECTION,
+        "rows": [
+            {"rank_first": ranked.rank_first, "rank_last": ranked.rank_last, **asdict(ranked.row)} for ranked in rows
+        ],
+    }
+    plain: dict[str, Any] = _without_nan(document)
+    return plain
+
+
+def from_json(document: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
+    """The inverse of `to_json`. KeyError, TypeError or ValueError for a document of another shape.
+
+    So it is for a document of an earlier version, whose ranks were not corrected for the number of pairs.
+    """
+    if (correction := document.get("rank_correction")) != RANK_CORRECTION:
+        raise ValueError(f"its ranks are corrected by {correction!r:.40}, not by {RANK_CORRECTION!r}")
+
+    def numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: math.nan if value is None else value for name, value in fields.items()}
+
+    ranked = []
+    for entry in document["rows"]:
+        fields = {name: value for name, value in entry.items() if name not in ("rank_first", "rank_last")}
+        fields["score"] = Score(**numbers(fields["score"]))
+        fields["difference"] = Difference(**numbers(fields["difference"])) if fields["difference"] else None
+        fields["seeds"] = tuple(fields["seeds"])
+        ranked.append(RankedRow(Row(**fields), int(entry["rank_first"]), int(entry["rank_last"])))
+    _reference([row.row for row in ranked])
+    return ranked, Meta(**{field.name: document[field.name] for field in dataclass_fields(Meta)})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(entry) for entry in value]
+    return finite(value) if isinstance(value, float) else value
+
+
+def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
+    """The leaderboard as a table for a terminal of 100 columns; percentages, differences in points."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    reference = _reference([ranked.row for ranked in rows])
+    heading = _heading(rows)
+    title = f"{meta.study} on {meta.suite} ({meta.decoding})" + (f"\n{heading}" if heading else "")
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.caption, table.caption_justify = Text(_caption(rows, meta), style="dim"), "left"
+    table.add_column("rank", no_wrap=True)
+    table.add_column("entry", min_width=24)
+    table.add_column("score, % ± s.e. over", no_wrap=True)
+    table.add_column(Text(f"minus {reference},\npoints [{_level(rows)}]"), min_width=14)
+    table.add_column("selected,\n%", justify="right", no_wrap=True)
+    table.add_column("labels\ntrained", justify="right", no_wrap=True)
+    table.add_column("GPU-s,\nfull", justify="right", no_wrap=True)
+    for ranked in rows:
+        row = ranked.row
+        entry = Text(row.name, style="bold" if row.kind == "finalist" else "").append(
+            f"\n{row.allocation}{SHUFFLED if row.shuffled else ''}", style="not bold dim"
+        )
+        selected = "-" if row.selected_validation is None else f"{100 * row.selected_validation:.1f}"
+        table.add_row(
+            ranked.rank, entry, _score(row.score), _points(row.difference), selected, str(row.labels_trained),
+            f"{row.gpu_seconds:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _level(rows: Sequence[RankedRow]) -> str:
+    levels = sorted({ranked.row.difference.level for ranked in rows if ranked.row.difference is not None})
+    return ", ".join(f"{100 * level:g} %" for level in levels) or "interval"
+
+
+def _score(score: Score) -> str:
+    errors = {"problems": score.se_problems, "samples": score.se_samples, "seeds": score.se_seeds}
+    lines = [f"±{100 * error:.1f} {source}" for source, error in errors.items() if math.isfinite(error)]
+    return f"{100 * score.mean:5.1f} " + "\n      ".join(lines)
+
+
+def _points(difference: Difference | None) -> str:
+    if difference is None:
+        return "reference"
+    return f"{100 * difference.mean:+.1f}\n[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
+    score = rows[0].row.score
+    seeds = sorted({seed for ranked in rows for seed in ranked.row.seeds})
+    return "\n".join(
+        [
+            f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
+            "rank: the interval that the paired differences leave open, after Holm's correction over all pairs.",
+            "Intervals of differences stand each for itself, not corrected for their number.",
+            "selected: the validation score by which the entry was chosen.",
+            f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
+            "GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
+        ]
+    )
+
+
+def plot(rows: Sequence[RankedRow], path: Path) -> None:
+    """A forest plot: scores on the left, paired differences to the reference row on the right.
+
+    The format follows the path's ending (.png, .pdf, .svg). The file appears whole.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    reference = _reference([ranked.row for ranked in rows])
+    figure = Figure(figsize=(7.2, 1.5 + 0.34 * len(rows)), layout="constrained")
+    scores, differences = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1])
+    for height, ranked in enumerate(reversed(rows)):
+        row = ranked.row
+        colour, marker = _STYLES[row.kind]
+        mean, problems = 100 * row.score.mean, 100 * row.score.se_problems
+        scores.hlines(height, mean - problems, mean + problems, color=colour, linewidth=1.2)
+        if math.isfinite(row.score.se_seeds):
+            seeds = 100 * row.score.se_seeds
+            scores.hlines(height, mean - seeds, mean + seeds, color=colour, linewidth=3.5, alpha=0.45)
+        scores.plot(mean, height, marker, color=colour, markersize=5)
+        if row.difference is None:
+            differences.plot(0, height, marker, color="white", markeredgecolor=colour, markersize=5)
+            continue
+        low, middle, high = (100 * x for x in (row.difference.low, row.difference.mean, row.difference.high))
+        differences.hlines(height, low, high, color=colour, linewidth=1.2)
+        differences.plot(middle, height, marker, color=colour, markersize=5)
+    differences.axvline(0, color="#666666", linewidth=0.8, linestyle=":")
+    labels = [f"{ranked.row.name} (rank {ranked.rank})" for ranked in reversed(rows)]
+    scores.set_yticks(range(len(rows)), labels, fontsize=8)
+    scores.set_ylim(-0.6, len(rows) - 0.4)
+    several = any(ranked.row.score.num_seeds > 1 for ranked in rows)
+    errors = "thin: ± s.e. over problems,\nthick: over training seeds" if several else "± s.e. over problems"
+    scores.set_xlabel(f"score, % ({errors})", fontsize=8)
+    differences.set_xlabel(f"difference to {reference}, points\n({_level(rows)} interval, paired)", fontsize=8)
+    for axes in (scores, differences):
+        tidy(axes)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linewidth=1.2, markersize=5, label=kind)
+        for kind, (colour, marker) in _STYLES.items()
+        if any(ranked.row.kind == kind for ranked in rows)
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    heading = _heading(rows)
+    if heading:
+        figure.suptitle(heading, fontsize=8, x=0.01, ha="left")
+    write_figure(figure, path)

@@ -1,0 +1,212 @@
+"""Standings of a leaderboard: which entries may share a table, in which order, with which interval of ranks.
+
+What: `tables` puts measured entries of one suite, one preset and the same problems into one table and ranks them by
+paired differences; reported entries get sections of their own and no ranks.
+
+Simplified: entries that were trained with other seeds are paired in the order of their seeds, as far as both have some;
+the shorter list decides; a checkpoint without a training seed is paired with each of them. Ranks are corrected for
+the number of pairs (Holm), the intervals of differences are not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from benchmarks.boards.board_folder import Board, Listed
+from benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
+from benchmarks.boards.outcomes import Outcomes
+from benchmarks.boards.ranked_rows import ONE_RUN
+from benchmarks.statistics.intervals import Array, Difference, paired_difference
+from benchmarks.statistics.multiplicity import ranks_left_open, told_apart
+
+REFERENCE = "direct"  # direct GRPO, where it is in the table
+
+# The difference of two entries that have no problems in common: it may be anything.
+OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training_variance=True, p_value=1.0)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row of a table. `tied`: another row shares the rank interval, and the two are not told apart.
+
+    `difference` is this row less the reference row: None on the reference itself, and where the two cannot be compared
+    (fewer than two common problems).
+    """
+
+    listed: Listed
+    entry: MeasuredEntry
+    rank_first: int
+    rank_last: int
+    tied: bool
+    difference: Difference | None
+    reference: bool
+
+    @property
+    def rank(self) -> str:
+        """The interval as text: "2", "2-4", and "=2-4" for a tie."""
+        ranks = str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
+        return f"={ranks}" if self.tied else ranks
+
+
+@dataclass(frozen=True)
+class MeasuredTable:
+    """Entries that are ranked together. `notes` are what must be read with it: one training run, partial, mixed."""
+
+    suite: str
+    presets: tuple[str, ...]
+    rows: tuple[Standing, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Suite and decoding."""
+        return f"{self.suite} ({', '.join(self.presets)})"
+
+    @property
+    def reference(self) -> str:
+        """Name of the row to which the differences are taken."""
+        return next(row.entry.name for row in self.rows if row.reference)
+
+
+@dataclass(frozen=True)
+class ReportedTable:
+    """Numbers of one table of one source; one row per subject, with its entries by suite."""
+
+    citation: str
+    url: str
+    table: str
+    suites: tuple[str, ...]
+    rows: tuple[tuple[str, dict[str, tuple[Listed, ReportedEntry]]], ...]
+    error_meaning: str
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Everything that a leaderboard shows."""
+
+    measured: tuple[MeasuredTable, ...]
+    reported: tuple[ReportedTable, ...]
+
+
+def standings(board: Board, mix_presets: bool = False) -> Standings:
+    """The tables of a leaderboard. With `mix_presets`, presets and parts of a suite share a table, and it says so."""
+    groups: dict[tuple[str, ...], list[tuple[Listed, MeasuredEntry]]] = {}
+    for listed in board.entries:
+        entry = listed.entry
+        if isinstance(entry, MeasuredEntry):
+            whole = entry.suite.partition(PARTIAL)[0]
+            apart = (entry.suite, entry.problem_ids_sha256, entry.preset.name, entry.preset.text())
+            groups.setdefault((whole,) if mix_presets else apart, []).append((listed, entry))
+    measured = [_table(group) for group in groups.values()]
+    return Standings(tuple(sorted(measured, key=lambda table: table.title)), _reported(board))
+
+
+def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
+    group = sorted(group, key=lambda pair: (-pair[1].score.mean, pair[1].name, pair[0].id))
+    pairwise = {(a[0].id, b[0].id): compare(a[0], b[0]) for a, b in combinations(group, 2)}
+    known = {pair: difference for pair, difference in pairwise.items() if difference is not None}
+    ids, all_pairs = [listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise}
+    apart = told_apart(ids, all_pairs)
+    ranks = ranks_left_open(ids, apart)
+
+    def tied(a: str, b: str) -> bool:
+        return a != b and ranks[a] == ranks[b] and not {(a, b), (b, a)} & apart
+
+    direct = [listed.id for listed, entry in group if entry.name == REFERENCE]
+    reference = direct[0] if len(direct) == 1 else group[0][0].id
+
+    def against(a: str, b: str) -> Difference | None:
+        return known[a, b] if (a, b) in known else known[b, a].reversed() if (b, a) in known else None
+
+    rows = [
+        Standing(
+            listed, entry, *ranks[listed.id],
+            tied=any(tied(listed.id, other) for other in ids),
+            difference=None if listed.id == reference else against(listed.id, reference),
+            reference=listed.id == reference,
+        )
+        for listed, entry in group
+    ]  # fmt: skip
+    suites = sorted({entry.suite for _, entry in group})
+    presets = tuple(sorted({entry.preset.name for _, entry in group}))
+    return MeasuredTable(" and ".join(suites), presets, tuple(rows), _notes([entry for _, entry in group], rows))
+
+
+def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[str, ...]:
+    notes = []
+    if single := sum(len(entry.samples) == 1 for entry in entries):
+        notes.append(ONE_RUN if single == len(entries) else f"{ONE_RUN}, in {single} of {len(entries)} rows")
+    if any(entry.partial for entry in entries):
+        notes.append("partial suite: the first problems only, not a score of the suite")
+    if not all(entry.suite_verified for entry in entries):
+        notes.append("unverified suite: its problems could not be checked against a known copy")
+    if len({entry.preset.text() for entry in entries}) > 1:
+        notes.append("mixed decoding presets: differences are of presets as well as of models")
+    if len({entry.suite for entry in entries}) > 1:
+        notes.append("mixed parts of the suite: rows are compared on the problems that both have")
+    if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
+        notes.append(
+            "training seeds differ: rows are compared on the seeds that both have, or in the seeds' order; "
+            "one checkpoint with all runs of the other"
+        )
+    if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
+        notes.append(f"GPU-seconds are of different devices ({'; '.join(devices)})")
+    if any(row.difference is None and not row.reference for row in rows):
+        notes.append("rows without two common problems are not compared: their ranks are left open")
+    return tuple(notes)
+
+
+def compare(a: Listed, b: Listed) -> Difference | None:
+    """The paired difference a - b on the problems that both have; None with fewer than two of them.
+
+    Training seeds that both have are paired with each other; without any, the runs are paired in the order of their
+    seeds (they are independent draws), as many as the shorter list has. A checkpoint without a training seed is
+    fixed: it is paired with every run of the other, and the interval holds for other seeds of that one alone.
+    """
+    if not a.outcomes or not b.outcomes:
+        raise EntryError(f"{a.short} and {b.short} cannot be compared: a reported entry has no samples")
+    return compare_runs(a.outcomes, b.outcomes)
+
+
+def compare_runs(a: Sequence[Outcomes], b: Sequence[Outcomes]) -> Difference | None:
+    """`compare` for the runs of two entries, one or more each."""
+    common = sorted(set(a[0].problem_ids) & set(b[0].problem_ids))
+    if len(common) < 2:
+        return None
+    seeds = [{run.seed: run for run in runs if run.seed is not None} for runs in (a, b)]
+    both = sorted(seeds[0].keys() & seeds[1].keys())
+    if both:
+        pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
+    else:
+        pairs = list(zip(_as_many_as(a, b), _as_many_as(b, a), strict=False))
+
+    def chosen(run: Outcomes) -> Array:
+        places = {id: place for place, id in enumerate(run.problem_ids)}
+        outcomes_PK: Array = run.correct_PK[[places[id] for id in common]]
+        return outcomes_PK
+
+    return paired_difference([chosen(run) for run, _ in pairs], [chosen(run) for _, run in pairs])
+
+
+def _as_many_as(one: Sequence[Outcomes], other: Sequence[Outcomes]) -> Sequence[Outcomes]:
+    """The runs of one entry; a checkpoint without a training seed stands for as many as the other has."""
+    checkpoint = len(one) == 1 and one[0].seed is None
+    return tuple(one) * len(other) if checkpoint else one
+
+
+def _reported(board: Board) -> tuple[ReportedTable, ...]:
+    groups: dict[tuple[str, str, str, str], list[tuple[Listed, ReportedEntry]]] = {}
+    for listed in board.entries:
+        entry = listed.entry
+        if isinstance(entry, ReportedEntry):
+            meaning = entry.score.error_meaning or "no ± is stated"
+            key = (entry.source.citation, entry.source.url, entry.source.table, meaning)
+            groups.setdefault(key, []).append((listed, entry))
+    tables = []
+    for (citation, url, table, meaning), group in groups.items():
+        rows: dict[str, dict[str, tuple[Listed, ReportedEntry]]] = {}
+        for listed, entry in group:
+            rows.setdefault(entry.name, {})[entry.suite] = (listed, entry)
+        suites = tuple(dict.fromkeys(entry.suite for _, entry in group))
+        tables.append(ReportedTable(citation, url, table, suites, tuple(rows.items()), meaning))
+    return tuple(tables)

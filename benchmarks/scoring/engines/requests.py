@@ -1,0 +1,80 @@
+"""Requests: what an engine is asked for and gives back, and where its random numbers come from.
+
+An engine that runs here with transformers draws all batches of a score from one random stream; after each batch it says
+where the stream stands, so that the next batch can be drawn by another process. Other engines take a seed for each
+request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from benchmarks.scoring.decoding import Preset
+from benchmarks.scoring.sampling import Prompt, Stream
+from planner.route import derive_seed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Encoded = TypeVar("Encoded")
+"""A prompt as an engine takes it: token ids, or the text or messages that a server encodes."""
+
+
+class EngineError(RuntimeError):
+    """An engine that cannot start or gives no completions; one line with the fix."""
+
+
+class EngineSettingError(ValueError):
+    """An engine that was asked for with settings it cannot have; one line with the fix."""
+
+
+@dataclass(frozen=True)
+class Request(Generic[Encoded]):
+    """One completion that is wanted. `seed` is its own."""
+
+    prompt: Encoded
+    seed: int
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One completion. `num_tokens` counts generated tokens with the end token; `truncated` means without it."""
+
+    text: str
+    num_tokens: int
+    truncated: bool
+
+
+def decoded(tokenizer: "PreTrainedTokenizerBase", ids: list[int], ends: Sequence[int]) -> Generated:
+    """A completion from its token ids."""
+    return Generated(str(tokenizer.decode(ids, skip_special_tokens=True)), len(ids), ids[-1] not in ends)
+
+
+class Engine(Protocol[Encoded]):
+    """Draws completions of one model, which is loaded. `device`: "cpu", "cuda", or None for somebody else's."""
+
+    @property
+    def device(self) -> str | None:
+        """Where it draws."""
+
+    def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
+        """EngineSettingError or EngineError when the engine cannot draw for these prompts under this preset."""
+
+    def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[Encoded]:
+        """Prompts as requests hold them. Batches are made of the longest first."""
+
+    def generate(
+        self, requests: Sequence[Request[Encoded]], preset: Preset, stream: Stream
+    ) -> tuple[list[Generated], Stream]:
+        """One completion for each request, in order, and where the random stream then stands.
+
+        EngineError when that cannot be done.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+def row_seed(seed: int, row: int) -> int:
+    """The seed of one of the rows that are drawn with `seed`, for engines without one stream for all."""
+    return derive_seed("draw", seed, row)

@@ -1,0 +1,72 @@
+"""The transformers engine: completions by `generate`, in this process.
+
+Deterministic: the same batches from the same stream give the same completions, bit for bit, on the same device and
+library versions. All batches of a score share one random stream, so draws depend on the batches' size, which the
+identity names.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.scoring.decoding import Preset
+from benchmarks.scoring.engines.requests import (
+    EngineError,
+    EngineSettingError,
+    Generated,
+    Request,
+    decoded,
+)
+from benchmarks.scoring.sampling import Prompt, Stream, draw_batch, encode_prompts, end_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def transformers_identity(dtype: str, batch_size: int) -> str:
+    """What decides a draw besides weights and decoding: library versions, type, and how many share a batch."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("transformers", "torch"))
+    return f"{versions}, {dtype}, batches of {batch_size}"
+
+
+class TransformersEngine:
+    """Draws from a model that is loaded already."""
+
+    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = model.device.type
+        if self.device == "cpu":
+            import torch
+
+            torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
+
+    def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
+        """EngineSettingError for a chat without a template, EngineError for what the tokenizer cannot express."""
+        if preset.decoding.chat_template and self.tokenizer.chat_template is None:
+            raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+        # The tokenizers of `micro` know some sixty characters and write their end token for any other.
+        strangers = {self.tokenizer.unk_token_id, self.tokenizer.eos_token_id} - {self.tokenizer.bos_token_id, None}
+        for prompt, ids in zip(prompts, self.encode(prompts, preset), strict=True):
+            if isinstance(prompt, str) and strangers & set(ids):
+                raise EngineError(
+                    f"the model's tokenizer has no token for a character of the prompt {prompt[:60]!r}: this "
+                    "model cannot be asked this suite"
+                )
+
+    def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[list[int]]:
+        """Prompts as token ids."""
+        return encode_prompts(self.tokenizer, prompts, preset.template)
+
+    def generate(
+        self, requests: Sequence[Request[list[int]]], preset: Preset, stream: Stream
+    ) -> tuple[list[Generated], Stream]:
+        """Completions of one batch, and where the random stream then stands."""
+        prompts = [request.prompt for request in requests]
+        drawn, stream = draw_batch(self.model, self.tokenizer, prompts, preset.decoding, stream)
+        ends = end_ids(self.model, self.tokenizer)
+        return [decoded(self.tokenizer, ids, ends) for ids in drawn], stream
+
+    def close(self) -> None:
+        """Drop the model."""
+        del self.model

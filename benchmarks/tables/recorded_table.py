@@ -1,0 +1,380 @@
+"""Recorded tables: every allocation of a scenario that was trained, with every seed, in one Parquet file.
+
+What: `RecordedRun` is one row (one allocation trained with one seed and scored on both suites), `Header` what all rows
+share; `write_table` writes a file that appears whole, `read_table` reads one with suspicion. The header holds the
+scenario's recipe, so that every row's route is compiled again and must have the recorded keys.
+
+Seeds: FIRST_RECORDED_SEED and those after it, and no others. Tuning uses 0 to 99, a search the seed that it is given
+(0 if none), tests and baselines 1000, 2000, ... plus a search's seed; so evidence uses seeds that nothing was tuned or
+searched on. A seed's role follows from the seed (`role_of`): a planner may draw from one half, the other only judges.
+
+Simplified: a block that was trained again, after an eviction say, keeps the price of its first recorded training.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmarks.artefacts import write_bytes
+from benchmarks.one_line import one_line
+from benchmarks.statistics.intervals import Array
+from benchmarks.suites.loading import SuiteKind
+from planner.allocation import Allocation
+from planner.cost import Price, charge
+from planner.route import Label, Recipe, Route, compile_route
+from planner.space import SearchSpace
+
+FIRST_RECORDED_SEED = 1_000_001
+MAX_BYTES = 64 << 20
+MAX_ROWS = 100_000
+METADATA_KEY = b"tuition"
+
+Role = Literal["draw", "judge"]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=10_000)]
+
+
+class RecordedError(ValueError):
+    """A recorded table that cannot be used, or a question that it does not answer; one line with value and fix."""
+
+
+def recorded_seeds(count: int) -> tuple[int, ...]:
+    """The first `count` seeds of a recording."""
+    return tuple(range(FIRST_RECORDED_SEED, FIRST_RECORDED_SEED + count))
+
+
+def role_of(seed: int) -> Role:
+    """A recorded seed's role: the first judges, the second is for planners to draw from, and so on in turn.
+
+    The first and the fifth judge, so that a fifth seed, on which only the named routes are trained, is one that judges.
+    """
+    return "judge" if (seed - FIRST_RECORDED_SEED) % 2 == 0 else "draw"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordedBlock(_Frozen):
+    """A block of a route. Its rollouts are an artefact of their own, charged to the first that needs them."""
+
+    key: Sha256
+    stage: Text
+    gpu_seconds: Seconds
+    """Without rollouts."""
+    rollouts: Sha256 | None = None
+    rollouts_gpu_seconds: Seconds = 0.0
+
+    @property
+    def price(self) -> Price:
+        """What it cost."""
+        return Price(self.gpu_seconds, self.rollouts, self.rollouts_gpu_seconds)
+
+
+class RecordedRun(_Frozen):
+    """One allocation trained with one seed: a row.
+
+    `validation_correct` and `test_correct` count the correct samples of each problem, in the order of the header's
+    problem ids. GPU-seconds of the two scores are what sampling them cost. `date` is ISO 8601, UTC.
+    """
+
+    scenario: Text
+    allocation: Text
+    teacher: Text | None
+    seed: int
+    role: Role
+    validation_correct: tuple[int, ...]
+    test_correct: tuple[int, ...]
+    blocks: tuple[RecordedBlock, ...]
+    weights_sha256: Sha256
+    validation_gpu_seconds: Seconds
+    test_gpu_seconds: Seconds
+    labels_trained: int
+    labels_validation: int
+    labels_owned: int
+    host: Text
+    device: Text
+    date: Text
+    command: Text
+    code_version: Text
+    versions: dict[str, str]
+
+    @property
+    def gpu_seconds_full(self) -> float:
+        """What the route costs from nothing, without scores."""
+        return sum(charge(block.price for block in self.blocks))
+
+
+class RecordedSuite(_Frozen):
+    """A suite: its name and version, samples of each problem, and the problems' ids in order."""
+
+    name: Text
+    samples: int = Field(ge=1, le=60_000)
+    problem_ids: tuple[Text, ...] = Field(min_length=2, max_length=100_000)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.problem_ids)) < len(self.problem_ids):
+            raise ValueError(f"suite {self.name} has a problem id twice")
+        return self
+
+
+class RecordedRecipe(_Frozen):
+    """`planner.route.Recipe` as JSON; a label is (id, SHA-256 of its problem, SHA-256 of problem and answer)."""
+
+    student: Text
+    teachers: dict[str, Text]
+    labels: tuple[tuple[Text, Text, Text], ...] = Field(max_length=100_000)
+    labels_per_block: int
+    prompts_sha256: Text
+    stages: dict[str, dict[str, Any]]
+    environment: dict[str, str]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """The JSON form of a recipe."""
+        return cls(
+            student=recipe.student,
+            teachers=dict(recipe.teachers),
+            labels=tuple((label.id, label.problem_sha256, label.content_sha256) for label in recipe.labels),
+            labels_per_block=recipe.labels_per_block,
+            prompts_sha256=recipe.prompts_sha256,
+            stages={stage: dict(settings) for stage, settings in recipe.stages.items()},
+            environment=dict(recipe.environment),
+        )
+
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return Recipe(**{**dict(self), "labels": tuple(Label(*label) for label in self.labels)})
+
+
+class Header(_Frozen):
+    """What all rows of a table share.
+
+    `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
+    the others only the tip does, so a fork inside one trains again).
+    """
+
+    format: Literal[1] = 1
+    scenario: Text
+    scenario_sha256: Sha256
+    recipe: RecordedRecipe
+    space: SearchSpace
+    names: dict[str, Text]
+    states_kept: tuple[Text, ...]
+    validation: RecordedSuite
+    test: RecordedSuite
+    decoding: dict[str, Any]
+
+
+_BLOCK = pyarrow.struct(
+    [
+        ("key", pyarrow.string()), ("stage", pyarrow.string()), ("gpu_seconds", pyarrow.float64()),
+        ("rollouts", pyarrow.string()), ("rollouts_gpu_seconds", pyarrow.float64()),
+    ]
+)  # fmt: skip
+_TYPES = {
+    "seed": pyarrow.int64(),
+    "validation_correct": pyarrow.list_(pyarrow.uint16()),
+    "test_correct": pyarrow.list_(pyarrow.uint16()),
+    "blocks": pyarrow.list_(_BLOCK),
+    "validation_gpu_seconds": pyarrow.float64(),
+    "test_gpu_seconds": pyarrow.float64(),
+    "labels_trained": pyarrow.int64(),
+    "labels_validation": pyarrow.int64(),
+    "labels_owned": pyarrow.int64(),
+}
+SCHEMA = pyarrow.schema([(name, _TYPES.get(name, pyarrow.string())) for name in RecordedRun.model_fields])
+"""Columns of the file. `versions` is JSON text."""
+
+
+@dataclass(frozen=True)
+class RecordedTable:
+    """A table whose rows agree with each other and with the header; made by `checked_table`."""
+
+    header: Header
+    runs: tuple[RecordedRun, ...]
+    routes: tuple[Route, ...]
+    """The route of each run."""
+
+    @cached_property
+    def index(self) -> Mapping[tuple[Allocation, int], int]:
+        """Where an (allocation, seed) stands in `runs`."""
+        return {(route.allocation, route.seed): number for number, route in enumerate(self.routes)}
+
+    @property
+    def allocations(self) -> tuple[Allocation, ...]:
+        """All recorded allocations, in the order of the file."""
+        return tuple(dict.fromkeys(route.allocation for route in self.routes))
+
+    def seeds(self, role: Role | None = None, allocation: Allocation | None = None) -> tuple[int, ...]:
+        """Recorded seeds, of one role if given, and of one allocation if given."""
+        found = {seed for recorded, seed in self.index if allocation in (None, recorded)}
+        return tuple(sorted(seed for seed in found if role in (None, role_of(seed))))
+
+    def run(self, allocation: Allocation, seed: int) -> RecordedRun:
+        """One row; RecordedError with the seeds that there are, when it is not recorded."""
+        number = self.index.get((allocation, seed))
+        if number is None:
+            seeds = ", ".join(map(str, self.seeds(allocation=allocation)))
+            known = f"with seeds {seeds} only" if seeds else f"with no seed; {len(self.allocations)} others are"
+            raise RecordedError(
+                f"'{allocation}' with seed {seed} is not recorded ({known}): `tuition recorded FILE` lists all"
+            )
+        return self.runs[number]
+
+    def correct_PK(self, allocation: Allocation, seed: int, suite: SuiteKind) -> Array:
+        """Outcomes (problems, samples) of 0 and 1: the correct ones of each problem first, as order is not recorded."""
+        run = self.run(allocation, seed)
+        counts_P = np.array(run.validation_correct if suite == "validation" else run.test_correct)
+        samples = (self.header.validation if suite == "validation" else self.header.test).samples
+        return (np.arange(samples)[None, :] < counts_P[:, None]).astype(np.int8)
+
+
+def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float]:
+    """The mean validation score over the seeds of a role, of each allocation that is recorded with all of them."""
+    seeds = table.seeds(role)
+    return {
+        allocation: fmean(table.correct_PK(allocation, seed, "validation").mean() for seed in seeds)
+        for allocation in table.allocations
+        if seeds and table.seeds(role, allocation) == seeds
+    }
+
+
+def split_means(table: RecordedTable) -> dict[Allocation, float]:
+    """Mean validation scores over the draw seeds, of the allocations of the search space that every draw seed has."""
+    means = validation_means(table, "draw")
+    return {allocation: mean for allocation, mean in means.items() if table.header.space.holds(allocation)}
+
+
+def selected_split(table: RecordedTable) -> Allocation | None:
+    """The allocation with the best of `split_means`, the first in the file among equals; None without any.
+
+    No test score and no judge seed has a part in it.
+    """
+    means = split_means(table)
+    return max(means, key=means.__getitem__, default=None)
+
+
+def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
+    """The table, by seed and then in the order given; RecordedError where a row contradicts header, seed or other rows.
+
+    A block's price must be the same in all rows; `with_first_prices` makes it so.
+    """
+    ordered = sorted(runs, key=lambda run: run.seed)
+    recipe = header.recipe.recipe()
+    routes = []
+    prices: dict[str, RecordedBlock] = {}
+    weights: dict[str, str] = {}
+    seen: set[tuple[str, int]] = set()
+    for number, run in enumerate(ordered):
+        where = f"row {number} ({run.allocation[:80]!r}, seed {run.seed})"
+        if (run.allocation, run.seed) in seen:
+            raise RecordedError(f"{where} is there twice")
+        seen.add((run.allocation, run.seed))
+        routes.append(_checked_route(header, recipe, run, where))
+        for block in run.blocks:
+            if prices.setdefault(block.key, block) != block:
+                raise RecordedError(f"{where} gives block {block.key[:12]} another price than a row before it")
+        if weights.setdefault(routes[-1].final, run.weights_sha256) != run.weights_sha256:
+            raise RecordedError(f"{where} ends in other weights than another row of the same route")
+    return RecordedTable(header, tuple(ordered), tuple(routes))
+
+
+def _checked_route(header: Header, recipe: Recipe, run: RecordedRun, where: str) -> Route:
+    """The route of a row; RecordedError where the row is not what the header's recipe makes of its allocation."""
+    route = compile_route(Allocation.parse(run.allocation), recipe, run.seed)
+    facts: list[tuple[str, object, object]] = [
+        ("scenario", run.scenario, header.scenario),
+        ("allocation", run.allocation, str(route.allocation)),
+        ("teacher", run.teacher, route.allocation.teacher),
+        ("role", run.role, role_of(run.seed)),
+        ("blocks", [(b.key, b.stage) for b in run.blocks], [(b.key, b.stage) for b in route.blocks]),
+        ("labels_trained", run.labels_trained, len(route.labels_trained)),
+    ]
+    for name, stated, wanted in facts:
+        if stated != wanted:
+            raise RecordedError(f"{where}: its {name} is {stated!r:.80}, and the header's recipe gives {wanted!r:.80}")
+    if run.seed < FIRST_RECORDED_SEED:
+        raise RecordedError(f"{where}: recorded seeds begin at {FIRST_RECORDED_SEED}; others may have been tuned on")
+    for suite, counts in ((header.validation, run.validation_correct), (header.test, run.test_correct)):
+        if len(counts) != len(suite.problem_ids) or not all(0 <= count <= suite.samples for count in counts):
+            raise RecordedError(
+                f"{where}: it has counts of {len(counts)} problems on {suite.name}, from {min(counts, default=0)} to "
+                f"{max(counts, default=0)}; wanted are {len(suite.problem_ids)}, from 0 to {suite.samples}"
+            )
+    return route
+
+
+def with_first_prices(runs: Iterable[RecordedRun]) -> list[RecordedRun]:
+    """The runs, each block with the price of the first run that has it: a retraining never costs quite the same."""
+    first: dict[str, RecordedBlock] = {}
+    return [
+        run.model_copy(update={"blocks": tuple(first.setdefault(block.key, block) for block in run.blocks)})
+        for run in runs
+    ]
+
+
+def table_bytes(header: Header, runs: Sequence[RecordedRun]) -> bytes:
+    """The file's content."""
+    rows = [{**run.model_dump(), "versions": json.dumps(run.versions, sort_keys=True)} for run in runs]
+    buffer = io.BytesIO()
+    with pyarrow.parquet.ParquetWriter(buffer, SCHEMA, compression="zstd", store_schema=False) as writer:
+        writer.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA))
+        writer.add_key_value_metadata({METADATA_KEY: header.model_dump_json().encode()})
+    return buffer.getvalue()
+
+
+def write_table(path: Path, header: Header, runs: Sequence[RecordedRun]) -> RecordedTable:
+    """Check the table and write it to a file, which appears whole. RecordedError as `checked_table`."""
+    table = checked_table(header, with_first_prices(sorted(runs, key=lambda run: run.seed)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, table_bytes(header, table.runs))
+    return table
+
+
+def read_table(path: Path) -> RecordedTable:
+    """A recorded table; RecordedError for a file that is missing, damaged, too large or contradicts itself.
+
+    The Parquet decoder itself is trusted.
+    """
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise RecordedError(f"it has {size:,} bytes, the limit is {MAX_BYTES:,}")
+        parquet = pyarrow.parquet.ParquetFile(path)
+        metadata = parquet.metadata
+        if metadata.num_rows > MAX_ROWS:
+            raise RecordedError(f"it has {metadata.num_rows:,} rows, the limit is {MAX_ROWS:,}")
+        expanded = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        if expanded > 16 * MAX_BYTES:
+            raise RecordedError(f"it expands to {expanded:,} bytes, the limit is {16 * MAX_BYTES:,}")
+        if METADATA_KEY not in (metadata.metadata or {}):
+            raise RecordedError("it has no header of a recorded table")
+        if not parquet.schema_arrow.remove_metadata().equals(SCHEMA):
+            raise RecordedError(
+                f"its columns are {', '.join(parquet.schema_arrow.names)[:160]}, not a recorded table's"
+            )
+        header = Header.model_validate_json(metadata.metadata[METADATA_KEY])
+        rows = parquet.read(use_threads=False).to_pylist()
+        runs = [RecordedRun.model_validate({**row, "versions": json.loads(row["versions"])}) for row in rows]
+        return checked_table(header, runs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except FileNotFoundError:
+        raise RecordedError(f"no recorded table {str(path)!r}: `tuition record --out {path}` makes one") from None
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        # Also the planner's errors, of a recipe or an allocation that cannot be.
+        reason = one_line(error)
+    raise RecordedError(f"{path} is no recorded table ({reason[:300]}): restore it, or record anew") from None

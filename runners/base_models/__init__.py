@@ -1,0 +1,1 @@
+"""TODO runners/base_models."""

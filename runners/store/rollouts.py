@@ -1,0 +1,143 @@
+"""Cached rollouts of a frozen checkpoint: an artefact of their own, made and charged once.
+
+The key covers the sampling checkpoint, the prompts as token ids, the decoding and the seed. Temperature 1 and top-p 1,
+as in all training rollouts.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmarks.artefacts import (
+    RECORD_FILE,
+    RecordFormatError,
+    artefact_folder,
+    file_sha256,
+    move_aside,
+    publish_folder,
+    refuse_newer,
+)
+from benchmarks.one_line import first_complaint
+from benchmarks.scoring.sampling import Decoding
+from runners.store.block_record import RolloutsUsed
+from runners.training.meter import Clock
+
+REVISION = 1
+FORMAT = 1
+ROLLOUTS_FILE = "rollouts.parquet"
+
+
+class RolloutsRecord(BaseModel):
+    """The `record.json` of an artefact: from what its rollouts were drawn, their table's SHA-256, and the cost."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = Field(FORMAT, ge=1, le=FORMAT)  # not written before
+    checkpoint: str
+    sha256: str
+    seed: int
+    gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
+def read_rollouts_record(folder: Path) -> RolloutsRecord:
+    """The record of an artefact whose table is as it was written.
+
+    Raises:
+        RecordFormatError: a newer version wrote it.
+        ValueError, OSError: the record or the table is damaged or missing.
+    """
+    content = (folder / RECORD_FILE).read_bytes()
+    try:
+        record = RolloutsRecord.model_validate_json(content)
+    except ValidationError as error:
+        try:
+            refuse_newer(content, FORMAT)
+        except RecordFormatError as newer:
+            raise RecordFormatError(f"{folder / RECORD_FILE} {newer}") from None
+        raise ValueError(f"{RECORD_FILE}: {first_complaint(error)}") from None
+    if file_sha256(folder / ROLLOUTS_FILE) != record.sha256:
+        raise ValueError(f"{ROLLOUTS_FILE} does not match its checksum")
+    return record
+
+
+class Rollouts:
+    """Rollout artefacts by key, beside the blocks.
+
+    Args:
+        folder: of the artefacts.
+        generation_batch: sequences that are drawn together.
+        versions: of the libraries that draw.
+        environment: of the scenario's recipe; its device is the one that is charged.
+    """
+
+    def __init__(
+        self, folder: Path, generation_batch: int, versions: Mapping[str, str], environment: Mapping[str, str]
+    ):
+        self.folder = folder
+        self.generation_batch = generation_batch
+        self.versions = versions
+        self.environment = environment
+
+    def get_or_make(
+        self,
+        *,
+        checkpoint: str,
+        weights_sha256: str,
+        draw: Callable[[list[list[int]], Decoding, int], list[list[int]]],
+        prompt_ids: list[list[int]],
+        max_new_tokens: int,
+        seed: int,
+    ) -> tuple[list[list[int]], bool, RolloutsUsed]:
+        """Completions (token ids, one per prompt), whether they were made now, and what drawing them cost."""
+        clock = Clock(self.environment["device"])
+        content = json.dumps(
+            [
+                REVISION,
+                self.generation_batch,
+                dict(self.versions),
+                checkpoint,
+                weights_sha256,
+                prompt_ids,
+                max_new_tokens,
+                seed,
+                dict(self.environment),
+            ],
+            sort_keys=True,
+        )
+        key = hashlib.sha256(content.encode()).hexdigest()
+        folder = artefact_folder(self.folder, key)
+        stored = self._read(folder)
+        if stored is not None:
+            completions, record = stored
+            return completions, False, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
+        decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
+        completions = draw(prompt_ids, decoding, seed)
+        gpu_seconds = round(clock.gpu_seconds(), 3)
+        with publish_folder(folder) as partial:
+            table = partial / ROLLOUTS_FILE
+            pd.DataFrame({"prompt_ids": prompt_ids, "completion_ids": completions}).to_parquet(table, index=False)
+            record = RolloutsRecord(
+                checkpoint=checkpoint, sha256=file_sha256(table), seed=seed, gpu_seconds=gpu_seconds
+            )
+            (partial / RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
+        return completions, True, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)
+
+    def _read(self, folder: Path) -> tuple[list[list[int]], RolloutsRecord] | None:
+        try:
+            record = read_rollouts_record(folder)
+            completions = [list(map(int, ids)) for ids in pd.read_parquet(folder / ROLLOUTS_FILE)["completion_ids"]]
+            return completions, record
+        except RecordFormatError:
+            raise
+        except FileNotFoundError:
+            if not folder.exists():
+                return None
+            reason = "a file is missing"
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        move_aside(folder, reason)
+        return None

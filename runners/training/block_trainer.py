@@ -1,0 +1,405 @@
+"""A block: from its key to a finished folder in the store.
+
+Loads the parent checkpoint and, inside a stage, its optimizer state; draws the block's rows; lets the stage train;
+publishes the folder. What was computed, from what, by which versions and at what cost stands in `record.json`.
+"""
+
+import gc
+import logging
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from benchmarks.grading.grader import Grader
+from benchmarks.one_line import one_line
+from benchmarks.results_folder import ResultsFolder
+from benchmarks.scoring.engines.requests import row_seed
+from benchmarks.scoring.engines.transformers_engine import TransformersEngine
+from benchmarks.scoring.engines.vllm_engine import VllmEngine, draw_with_vllm, load_vllm, vllm_version
+from benchmarks.scoring.sampling import Decoding, draw_ids
+from planner.cost import CheckpointState
+from planner.route import Block, derive_seed
+from planner.stages import STAGE
+from runners.events import Listener, ignore
+from runners.labels import LabelPool
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings
+from runners.scenarios.sources import ScenarioError
+from runners.store.block_record import BlockRecord, PoolContent
+from runners.store.block_store import BlockStore
+from runners.store.rollouts import Rollouts
+from runners.training.checkpoint import (
+    end_tokens,
+    first_differing_token,
+    hash_weights,
+    load_tokenizer,
+)
+from runners.training.execution import carry_out, save_result
+from runners.training.launch import OUT, too_few_gpus, train_in_processes
+from runners.training.meter import Clock, accelerator_name, peak_memory_bytes
+from runners.training.rows import BlockError, Drawn, RowMaker
+from runners.training.teacher_server import DIVERGENCES, serve
+from runners.training.versions import library_versions, other_versions
+from runners.training.work_order import ModelFiles, WorkOrder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
+
+    write: Callable[[Path], object]
+    curves: pd.DataFrame
+    peak_memory_bytes: int
+
+
+class BlockTrainer:
+    """Trains the blocks of one scenario into one store."""
+
+    def __init__(
+        self, scenario: Scenario, results: ResultsFolder, pool: LabelPool, grader: Grader, mix_versions: bool = False
+    ):
+        if (trouble := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
+            raise ScenarioError(trouble)
+        self.scenario = scenario
+        self.results = results
+        self.store = BlockStore(results.store)
+        self.pool = pool
+        self.grader = grader
+        self.mix_versions = mix_versions
+        self.versions = library_versions(scenario)
+        recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
+        rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
+        self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)
+        self._contents = {"student": recipe.student, **recipe.teachers}
+        self._bases = {content: name for name, content in reversed(self._contents.items())}
+
+    def checkpoint(self, reference: str) -> Path:
+        """Folder of a checkpoint named by a block's key or a base model's content hash."""
+        return (
+            self.scenario.base_folder(self._bases[reference])
+            if reference in self._bases
+            else self.store.model(reference)
+        )
+
+    def weights_sha256(self, reference: str) -> str:
+        """Hash of the weights of a checkpoint; a base model's content hash stands for itself."""
+        if reference in self._bases:
+            return reference
+        record = self.store.record(reference)
+        if record is None:
+            raise BlockError(f"block {reference[:12]} is not in the store: it was removed while a route needed it")
+        return record.weights_sha256
+
+    def usable(self, key: str) -> BlockRecord | None:
+        """The record of a stored block; BlockError when other library versions or another GPU trained it."""
+        record = self.store.record(key)
+        if record is None or self.mix_versions:
+            return record
+        if differing := other_versions(record, self.versions, accelerator_name(self.scenario.device)):
+            raise BlockError(
+                f"stored block {key[:12]} was trained with {', '.join(differing)}; results would mix versions: "
+                "use another --results folder, or --mix-versions if you accept it"
+            )
+        return record
+
+    def ensure(
+        self,
+        block: Block,
+        answers: Mapping[str, str],
+        hear: Listener = ignore,
+        on_trained: Callable[[float], None] | None = None,
+        *,
+        resumable: bool = False,
+    ) -> tuple[BlockRecord, bool]:
+        """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
+
+        With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
+        `hear` is told each step. `on_trained` is told the GPU-seconds, rollouts that were drawn for it included, before
+        the block is published: what was spent is written down even where a kill or a full disk then loses the block.
+        """
+        with self.store.lock(block.key):
+            record = self.usable(block.key)
+            if record is not None and not (resumable and self.store.state(block.key) is not CheckpointState.resumable):
+                return record, False
+            return self._train(block, answers, hear, on_trained), True
+
+    def _train(
+        self,
+        block: Block,
+        answers: Mapping[str, str],
+        hear: Listener,
+        on_trained: Callable[[float], None] | None,
+    ) -> BlockRecord:
+        logger.info("training block %s: %s[%d] of %s", block.key[:12], block.stage, block.index, block.model)
+        import torch
+
+        if self.scenario.device == "cpu":
+            torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
+        clock = Clock(self.scenario.device, self.scenario.file.hardware.processes)
+        if self.scenario.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
+            order = self._order(block)
+            rows, drawn = self.rows.make(block, answers)
+            rollout_seconds = drawn.rollouts.gpu_seconds if drawn.rollouts is not None and drawn.rollouts_made else 0.0
+            leave = self._taught(order, rows, Path(scratch), hear)
+            gpu_seconds = clock.gpu_seconds()
+            if on_trained is not None:
+                on_trained(round(gpu_seconds, 3))
+            record = self._publish(block, leave, drawn, clock, gpu_seconds - rollout_seconds)
+            del leave
+        if self.scenario.device == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
+        if block.index > 0 and block.stage not in self.scenario.stages_keeping_states:
+            with self.store.lock(block.parent):
+                self.store.drop_optimizer(block.parent)
+        return record
+
+    def _settings(self, stage: str) -> AnySettings:
+        return self.scenario.file.stages.of(stage)
+
+    def _prompts_drawn(self, stage: str) -> int | None:
+        """Prompts that a block of a stage draws, repeats counted; None for a teacher's SFT on its own samples."""
+        settings = self._settings(stage)
+        return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
+
+    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
+        """Train a block; where its teacher is behind a server, that lasts as long as the training."""
+        settings = self.scenario.file.hardware.teacher_server
+        teacher = order.block.teacher
+        if settings is None or teacher is None or not STAGE[order.block.stage].is_dense:
+            return self._carry_out(order, rows, scratch, hear)
+        folder = self._plain_folder(teacher, scratch / "teacher")
+        top_k = settings.compared_tokens(STAGE[order.block.stage].objective)
+        log = self.results.log(f"teacher-of-{order.block.key[:12]}")
+        with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
+            served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
+            return self._carry_out(served, rows, scratch, hear)
+
+    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
+        """Train a block in this process, or in others."""
+        import torch
+
+        self._check_engine(order)
+        if order.apart:
+            gc.collect()
+            torch.cuda.empty_cache()  # what this process keeps, they cannot have
+            log = self.results.log(f"block-{order.block.key[:12]}")
+            account = train_in_processes(order, rows, scratch, log, hear)
+            return Left(
+                lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
+                pd.read_parquet(scratch / OUT / "train.parquet"),
+                account["peak_memory_bytes"],
+            )
+        try:
+            result = carry_out(order, rows, scratch, self.grader, hear)
+        except torch.OutOfMemoryError as error:
+            raise BlockError(
+                f"{order.block.stage} ran out of memory ({one_line(error, 120)}): "
+                f"`tuition doctor --scenario {self.scenario.name}` says what each stage needs and what makes it smaller"
+            ) from error
+        return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
+
+    def _check_engine(self, order: WorkOrder) -> None:
+        """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
+        if order.engine != "vllm":
+            return
+        if vllm_version() is None:
+            raise BlockError(
+                "the scenario asks for hardware.engine: vllm, and vLLM is not installed: pip install vllm==0.31.0, or "
+                "set transformers"
+            )
+        if (url := order.vllm.rollout_server) is not None:
+            try:
+                httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
+            except httpx.HTTPError as error:
+                raise BlockError(
+                    f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
+                    "correct the URL, or leave it out"
+                ) from None
+
+    def _plain_folder(self, reference: str, scratch: Path) -> Path:
+        """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""
+        folder = self.checkpoint(reference)
+        if not (folder / "adapter_config.json").exists():
+            return folder
+        self.frozen(reference).save_pretrained(scratch)
+        load_tokenizer(folder).save_pretrained(scratch)
+        return scratch
+
+    def draw(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> list[list[int]]:
+        """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
+        with self.opened(reference) as engine:
+            if isinstance(engine, TransformersEngine):
+                batch = self.scenario.file.hardware.generation_batch
+                return draw_ids(engine.model, engine.tokenizer, prompt_ids, decoding, seed, batch)
+            seeds = [row_seed(seed, row) for row in range(len(prompt_ids))]
+            return draw_with_vllm(engine.model, prompt_ids, seeds, decoding, engine.ends)
+
+    @contextmanager
+    def opened(self, reference: str) -> Iterator[TransformersEngine | VllmEngine]:
+        """A checkpoint, loaded to draw from, in the scenario's engine."""
+        device, tokenizer = self.scenario.device, load_tokenizer(self.scenario.base_folder(self.base_name(reference)))
+        if self.scenario.engine == "transformers":
+            with closing(TransformersEngine(self.frozen(reference), tokenizer)) as engine:
+                yield engine
+            return
+        with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
+            folder = self._plain_folder(reference, Path(scratch) / "model")
+            model = load_vllm(folder, self.scenario.file.hardware.dtype, self._trusts(reference))
+            with closing(VllmEngine(model, tokenizer, self.ends(reference), device)) as served:
+                del model
+                yield served
+        gc.collect()
+
+    def ends(self, reference: str) -> list[int]:
+        """Token ids that end a completion of a checkpoint."""
+        base = self.scenario.base_folder(self.base_name(reference))
+        return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
+
+    def _order(self, block: Block) -> WorkOrder:
+        """What training a block needs, as files and numbers."""
+        hardware = self.scenario.file.hardware
+        lora = self.scenario.source(block.model).lora
+        bridge = STAGE[block.stage].is_dense
+        if bridge:
+            self._check_tokenizers(block)
+        taught = bridge and hardware.teacher_server is None
+        # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
+        # would round to nothing in bfloat16.
+        dtype = "float32" if lora is None else hardware.dtype
+        new_adapter = lora is not None and block.parent in self._bases
+        return WorkOrder(
+            block=block,
+            settings=self._settings(block.stage),
+            model=ModelFiles(
+                self.checkpoint(block.parent),
+                self.scenario.base_folder(block.model),
+                dtype,
+                self._trusts(block.parent),
+            ),
+            adapter=lora,
+            adapter_seed=derive_seed(block.run_seed, "adapter", block.parent) if new_adapter else None,
+            teacher=self._files(block.teacher) if taught else None,
+            carried=self.store.path(block.parent) if block.index > 0 else None,
+            reference=None if lora and block.stage_start in self._bases else self.checkpoint(block.stage_start),
+            device=self.scenario.device,
+            dtype=hardware.dtype,
+            engine=self.scenario.engine,
+            vllm=hardware.vllm,
+            template=self.scenario.file.template,
+            offload_teacher=hardware.offload_teacher,
+            processes=hardware.processes,
+            sharded=hardware.sharding == "fsdp2",
+        )
+
+    def _check_tokenizers(self, block: Block) -> None:
+        """BlockError where student and teacher do not share a tokenizer: their distributions cannot be compared."""
+        teacher = self.base_name(str(block.teacher))
+        bases = [self.scenario.base_folder(name) for name in (block.model, teacher)]
+        differing = first_differing_token(*map(load_tokenizer, bases))
+        if differing is not None:
+            index, ours, theirs = differing
+            raise BlockError(
+                f"{block.stage} needs models that share a tokenizer: token {index} is {ours!r} for the student and "
+                f"{theirs!r} for teacher {teacher}: choose models of one family, or routes without a bridge"
+            )
+
+    def _files(self, reference: str | None) -> ModelFiles:
+        """A checkpoint (block key or base hash) that is not trained."""
+        if reference is None:
+            raise BlockError("a transfer block has no teacher")
+        base = self.scenario.base_folder(self.base_name(reference))
+        dtype = self.scenario.file.hardware.dtype
+        return ModelFiles(self.checkpoint(reference), base, dtype, self._trusts(reference))
+
+    def _trusts(self, reference: str) -> bool:
+        """Whether code that a checkpoint's base model brings along may run; the recipe had it confirmed."""
+        return self.scenario.source(self.base_name(reference)).trust_remote_code
+
+    def frozen(self, reference: str | None) -> Any:
+        """A checkpoint (block key or base hash) for inference only: to be scored, to sample training data."""
+        return self._files(reference).load(self.scenario.device, trainable=False)
+
+    def base_name(self, reference: str) -> str:
+        """Name of the base model that a checkpoint grew from: "student" or a teacher's."""
+        record = None if reference in self._bases else self.store.record(reference)
+        content = reference if record is None else str(record.base)
+        if content not in self._bases:
+            raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
+        return self._bases[content]
+
+    def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:
+        """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
+        settings = self._settings(stage)
+        if not isinstance(settings, RLSettings):
+            return None, None
+        without = round(float((curves["zero_variance_share"] * settings.prompts_per_step).sum()))
+        return settings.steps * settings.prompts_per_step, without
+
+    def _divergence(self, stage: str) -> str | None:
+        """What a bridge block minimises, in words."""
+        server = self.scenario.file.hardware.teacher_server
+        words = DIVERGENCES.get((STAGE[stage].objective, server is not None))
+        return words.format(top_k=server.top_k if server else 0) if words else None
+
+    def _publish(self, block: Block, left: Left, drawn: Drawn, clock: Clock, training_seconds: float) -> BlockRecord:
+        settings, curves, seconds = self._settings(block.stage), left.curves, round(clock.seconds(), 3)
+        groups, groups_zero_variance = self._groups(block.stage, curves)
+
+        def write(folder: Path) -> BlockRecord:
+            left.write(folder)
+            return BlockRecord(
+                key=block.key,
+                stage=block.stage,
+                index=block.index,
+                model=block.model,
+                base=self._contents[block.model],
+                parent=block.parent,
+                parent_weights_sha256=self.weights_sha256(block.parent),
+                stage_start=block.stage_start,
+                teacher=block.teacher,
+                teacher_weights_sha256=self.weights_sha256(block.teacher) if block.teacher else None,
+                seed=block.seed,
+                run_seed=block.run_seed,
+                settings=dict(self.scenario.recipe.stages[block.stage]),
+                environment=dict(self.scenario.recipe.environment),
+                pool=PoolContent.of(block, self.scenario.recipe),
+                weights_sha256=hash_weights(folder / "model"),
+                versions=self.versions,
+                accelerator=accelerator_name(self.scenario.device),
+                host=platform.node(),
+                python=platform.python_version(),
+                divergence=self._divergence(block.stage),
+                labels_new=len(block.new_labels),
+                labels_pool=len(block.pool),
+                labels_filtered=drawn.labels_filtered,
+                samples_drawn=drawn.samples_drawn,
+                samples_kept=drawn.samples_kept,
+                prompts=self._prompts_drawn(block.stage),
+                sequences=settings.steps * settings.sequences_per_step,
+                steps=len(curves),
+                tokens=int(curves["tokens_seen"].max()) if curves["tokens_seen"].notna().any() else None,
+                groups=groups,
+                groups_zero_variance=groups_zero_variance,
+                gpu_seconds=round(training_seconds, 3),
+                seconds=seconds,
+                peak_memory_bytes=left.peak_memory_bytes,
+                rollouts=drawn.rollouts,
+                rollouts_made=drawn.rollouts_made,
+                finished=time.time(),
+            )
+
+        return self.store.publish(block.key, write)

@@ -1,0 +1,71 @@
+"""A process that trains a block, alone or with others: python -m runners.training.child FOLDER, started by `runners.training.launch`."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
+from runners.training.sharding import ENVIRONMENT, allow_on_a_cpu
+
+
+def main(folder: Path) -> None:
+    """Carry out the order in `folder`; the first process writes what the block leaves."""
+    _end_when_orphaned()
+    ordered = json.loads((folder / ORDER).read_text())
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")  # what is printed here is the block's log; TRL would hush it
+    os.environ["ACCELERATE_USE_CPU"] = str(ordered["device"] == "cpu")
+    if ordered["sharded"]:
+        os.environ.update(ENVIRONMENT)
+        if ordered["device"] == "cpu":
+            allow_on_a_cpu()
+    import torch
+    from accelerate import PartialState
+
+    from benchmarks.grading.grader import Grader
+    from runners.events import EventLog, ignore
+    from runners.training.execution import carry_out, save_result
+    from runners.training.meter import peak_memory_bytes
+    from runners.training.work_order import WorkOrder
+
+    order = WorkOrder.model_validate_json((folder / ORDER).read_text(encoding="utf-8"))
+    state = PartialState(cpu=order.device == "cpu")
+    torch.set_num_threads(1)
+    rows = [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
+    scratch = folder / f"scratch-{state.process_index}"
+    scratch.mkdir()
+
+    grader, told = Grader(), EventLog(folder / EVENTS)
+    try:
+        result = carry_out(order, rows, scratch, grader, told.write if state.is_main_process else ignore)
+    finally:
+        told.close()
+        grader.close()
+    peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
+    if order.processes > 1:
+        torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
+    if state.is_main_process:
+        (folder / OUT).mkdir()
+        save_result(order, result, folder / OUT)
+        # Last: a folder with it is whole.
+        (folder / META).write_text(json.dumps({"peak_memory_bytes": int(peaks.item())}), encoding="utf-8")
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+def _end_when_orphaned() -> None:
+    """The launcher may be killed outright; its processes then end by themselves instead of training on."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

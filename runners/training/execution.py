@@ -1,0 +1,82 @@
+"""How a work order is carried out: load what it names, train the block by its objective, write what it leaves."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.grading.grader import Grader
+from planner.stages import STAGE, Objective
+from runners.events import Listener, ignore
+from runners.training.checkpoint import load_carried, load_tokenizer, save_carried
+from runners.training.stages import forward_kl, grpo, reverse_kl, sft
+from runners.training.stages.harness import StageResult, StageWork
+from runners.training.work_order import WorkOrder
+
+RENDEZVOUS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+TRAINERS: Mapping[Objective, Callable[[StageWork], StageResult]] = {
+    "grpo": grpo.train,
+    "sft": sft.train,
+    "forward_kl": forward_kl.train,
+    "reverse_kl": reverse_kl.train,
+}
+"""What trains a block, by its stage's objective."""
+
+
+def carry_out(
+    order: WorkOrder,
+    rows: list[dict[str, Any]],
+    scratch: Path,
+    grader: Grader,
+    hear: Listener = ignore,
+) -> StageResult:
+    """Load what an order names and train its block in this process."""
+    before = {name: os.environ.get(name) for name in RENDEZVOUS}
+    try:
+        work = StageWork(
+            order=order,
+            model=_model_to_train(order),
+            tokenizer=load_tokenizer(order.model.base),
+            rows=rows,
+            scratch=scratch,
+            grader=grader,
+            carried=load_carried(order.carried) if order.carried else None,
+            teacher=_teacher(order),
+            hear=hear,
+        )
+        return TRAINERS[STAGE[order.block.stage].objective](work)
+    finally:  # colocated vLLM sets them, and what is started later in this process must not inherit them
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _teacher(order: WorkOrder) -> Any:
+    device = "cpu" if order.offload_teacher else order.device
+    return order.teacher.load(device, trainable=False) if order.teacher else None
+
+
+def _model_to_train(order: WorkOrder) -> Any:
+    # A model that is to be sharded need not fit one device.
+    model = order.model.load("cpu" if order.sharded else order.device, trainable=True)
+    if order.adapter is None or order.adapter_seed is None:
+        return model
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(order.adapter_seed)
+    lora = order.adapter
+    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    return get_peft_model(
+        model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
+    )
+
+
+def save_result(order: WorkOrder, result: StageResult, folder: Path) -> None:
+    """Write what a block leaves: its model, tokenizer, optimizer state and curves."""
+    # An adapter with a KL also holds the frozen "ref" adapter, which is not part of the result.
+    only = {"selected_adapters": ["default"]} if order.adapter else {}
+    result.model.save_pretrained(folder / "model", state_dict=result.weights, **only)
+    load_tokenizer(order.model.base).save_pretrained(folder / "model")
+    save_carried(result.carried, folder)
+    result.curves.to_parquet(folder / "train.parquet", index=False)

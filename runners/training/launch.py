@@ -1,0 +1,134 @@
+"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
+
+The parent hands over a work order and rows as JSON and gets back a folder; meanwhile it passes on the events that the
+child logs. Gradients are averaged over processes (DDP). A child that dies is a failed block with its log; a parent that
+stops or dies takes the children with it.
+
+Simplified: one machine. Sharding is FSDP2's (`runners.training.sharding`).
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from runners.events import Listener, read_events
+from runners.training.work_order import WorkOrder
+
+STOP_SECONDS = 30
+ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"
+
+
+class LaunchError(RuntimeError):
+    """The processes that trained a block ended without it; one line with their log and the fix."""
+
+
+def too_few_gpus(device: str, processes: int) -> str | None:
+    """What to change where so many processes have fewer GPUs; None where they have enough, or none is here at all."""
+    import torch
+
+    here = torch.cuda.device_count() if device == "cuda" else 0
+    if not here or processes <= here:
+        return None
+    return (
+        f"hardware.processes={processes} and {here} GPU{'s are' if here > 1 else ' is'} here, and each process needs "
+        f"one of its own: set it to {here} or less, or see CUDA_VISIBLE_DEVICES"
+    )
+
+
+def train_in_processes(
+    order: WorkOrder,
+    rows: list[dict[str, Any]],
+    folder: Path,
+    log: Path,
+    hear: Listener,
+) -> dict[str, Any]:
+    """Train a block in `order.processes` processes besides this one; what it leaves is in `folder`/out.
+
+    Returns {"peak_memory_bytes": of the largest process}. LaunchError when a process died.
+    """
+    (folder / ORDER).write_text(order.model_dump_json(), encoding="utf-8")
+    with (folder / ROWS).open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        # A session of its own: Ctrl-C asks the parent, which lets the block in flight finish.
+        process = subprocess.Popen(
+            _command(order, folder),
+            cwd=Path(__file__).parent.parent,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+    try:
+        _watch(process, folder / EVENTS, hear)
+    finally:
+        end_session(process)
+    if process.returncode or not (folder / META).exists():
+        many = f"{order.processes} processes" if order.processes > 1 else "a process of its own"
+        raise LaunchError(
+            f"training in {many} ended with {how_it_ended(process.returncode)} ({last_error(log)}): read {log}, and "
+            "run the same command again; where memory was short, `tuition doctor --scenario` says what needs less"
+        )
+    document: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+    return document
+
+
+def _command(order: WorkOrder, folder: Path) -> list[str]:
+    child = ["-m", "runners.training.child", str(folder)]
+    if order.processes == 1:
+        return [sys.executable, *child]
+    if order.device == "cpu":
+        # `accelerate launch` starts several processes on a CPU by mpirun only; on GPUs it starts them as this does.
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
+        return [sys.executable, *torchrun, *child]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    command += ["--num_processes", str(order.processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    return [*command, "--main_process_port", "0", *child]
+
+
+def _watch(process: "subprocess.Popen[bytes]", events: Path, hear: Listener) -> None:
+    """Wait for the end, and pass on what the child tells."""
+    ended, position = False, 0
+    while not ended:
+        ended = process.poll() is not None
+        logged, position = read_events(events, position)
+        for line in logged:
+            hear(line.event)
+        time.sleep(0.0 if ended else 0.2)
+
+
+def end_session(process: "subprocess.Popen[bytes]") -> None:
+    """End a child and all that it started: politely, then at once."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(STOP_SECONDS)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def end_with_parent() -> None:
+    """In a child before it runs: be ended when the parent is, however it is. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit status in words."""
+    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def last_error(log: Path) -> str:
+    """The last line of a log that names an error, or else its last."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line and not line.startswith("raise ")]
+    return (errors or lines or ["its log is empty"])[-1][-200:]

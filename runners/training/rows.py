@@ -1,0 +1,188 @@
+"""The rows that a block trains on: its problems, teacher rollouts, correct samples, in their order.
+
+Samples that are drawn for them (teacher rollouts, rejection sampling, pass rates) are cached artefacts; their device
+time is charged to the block, and they spend no label.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from benchmarks.grading.grader import Grader, Verdict
+from benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
+from planner.route import Block, derive_seed
+from planner.stages import STAGE
+from runners.labels import LabelPool
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
+from runners.store.block_record import RolloutsUsed
+from runners.store.rollouts import Rollouts
+from runners.training.checkpoint import load_tokenizer
+
+Drawing = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
+
+
+class BlockError(RuntimeError):
+    """A block that could not be trained, or must not be used; one line with the reason and the fix."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a block's record says of the samples that were drawn for its rows; see `BlockRecord`."""
+
+    rollouts: RolloutsUsed | None = None
+    rollouts_made: bool = False
+    labels_filtered: int | None = None
+    samples_drawn: int | None = None
+    samples_kept: int | None = None
+
+
+Rows = tuple[list[dict[str, Any]], Drawn]
+
+
+def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """Draw `count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
+    rng = random.Random(seed)
+    drawn: list[Any] = []
+    while len(drawn) < count:
+        drawn += rng.sample(pool, len(pool))
+    return drawn[:count]
+
+
+class RowMaker:
+    """Makes the rows of a scenario's blocks.
+
+    Args:
+        scenario: whose settings and prompts they follow.
+        pool: of labelled problems.
+        grader: decides what is correct.
+        rollouts: the cache of drawn samples.
+        drawing: one completion of a checkpoint (by reference) for each prompt.
+        weights_sha256: hash of a checkpoint's weights, by reference.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        pool: LabelPool,
+        grader: Grader,
+        rollouts: Rollouts,
+        drawing: Drawing,
+        weights_sha256: Callable[[str], str],
+    ):
+        self.scenario, self.pool, self.grader = scenario, pool, grader
+        self.rollouts, self.drawing, self.weights_sha256 = rollouts, drawing, weights_sha256
+
+    def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
+        """The rows of a block. BlockError where there is nothing to train on."""
+        settings = self.scenario.file.stages.of(block.stage)
+        if isinstance(settings, RLSettings):
+            return self._labelled(block, settings, answers)
+        if isinstance(settings, RejectionSettings):
+            return self._correct_samples(block, settings, answers)
+        return self._prompted(block, settings)
+
+    def _labelled(self, block: Block, settings: RLSettings, answers: Mapping[str, str]) -> Rows:
+        """Problems with their answers: those bought so far, or those of them that the stage's filter keeps."""
+        ids, drawn = list(block.pool), Drawn()
+        if settings.filter is not None:
+            ids, drawn = self._of_use(block, settings.filter, settings, answers)
+        ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
+        texts = self._render(self.pool.problems(ids))
+        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], drawn
+
+    def _prompted(self, block: Block, settings: TransferSettings) -> Rows:
+        """Prompts, and the teacher's completions unless the student writes its own while it trains."""
+        pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
+        prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
+        prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
+        if STAGE[block.stage].generates:
+            return [{"prompt": prompt} for prompt in prompts], Drawn()
+        prompt_ids = self._encode(block, prompts)
+        completions, drawn = self._sample(
+            block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
+        )
+        rows = [
+            {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
+            for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
+        ]
+        return rows, drawn
+
+    def _render(self, problems: Sequence[str]) -> list[Any]:
+        return [render_prompt(problem, self.scenario.decoding) for problem in problems]
+
+    def _encode(self, block: Block, prompts: list[Any]) -> list[list[int]]:
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
+        return encode_prompts(tokenizer, prompts, self.scenario.file.template)
+
+    def _sample(
+        self, block: Block, reference: str, prompt_ids: list[list[int]], max_new_tokens: int, purpose: str
+    ) -> tuple[list[list[int]], Drawn]:
+        """Completions of a checkpoint, drawn now or before."""
+        completions, made, rollouts = self.rollouts.get_or_make(
+            checkpoint=reference,
+            weights_sha256=self.weights_sha256(reference),
+            draw=partial(self.drawing, reference),
+            prompt_ids=prompt_ids,
+            max_new_tokens=max_new_tokens,
+            seed=derive_seed(block.run_seed, purpose, block.index, reference),
+        )
+        return completions, Drawn(rollouts, made)
+
+    def _graded(
+        self,
+        block: Block,
+        ids: list[str],
+        reference: str,
+        max_new_tokens: int,
+        answers: Mapping[str, str],
+        purpose: str,
+    ) -> tuple[list[list[int]], list[list[int]], list[bool], Drawn]:
+        """Prompts, completions and whether each is correct, of a checkpoint on labelled problems."""
+        prompt_ids = self._encode(block, self._render(self.pool.problems(ids)))
+        completions, drawn = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
+        tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
+        texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
+        grades = self.grader.grade_many([answers[i] for i in ids], texts)
+        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], drawn
+
+    def _of_use(
+        self, block: Block, rates: PassRate, settings: RLSettings, answers: Mapping[str, str]
+    ) -> tuple[list[str], Drawn]:
+        """The problems of a block's pool that its model solves neither too seldom nor too often when the block begins.
+
+        Those nearest to the range are added while they would not fill a step.
+        """
+        ids = [i for i in block.pool for _ in range(rates.samples)]
+        *_, correct, drawn = self._graded(
+            block, ids, block.parent, settings.max_completion_tokens, answers, "pass rates"
+        )
+        counts = [sum(correct[at : at + rates.samples]) for at in range(0, len(correct), rates.samples)]
+        outside = {i: rates.distance(count / rates.samples) for i, count in zip(block.pool, counts, strict=True)}
+        within = sum(distance == 0 for distance in outside.values())
+        # Stable: those equally far keep the pool's order.
+        ordered = sorted(outside, key=outside.__getitem__)
+        kept = set(ordered[: max(within, min(settings.prompts_per_step, len(ordered)))])
+        drawn = replace(drawn, labels_filtered=len(outside) - len(kept), samples_drawn=len(ids))
+        return [i for i in block.pool if i in kept], drawn
+
+    def _correct_samples(self, block: Block, settings: RejectionSettings, answers: Mapping[str, str]) -> Rows:
+        """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
+        ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
+        prompt_ids, completions, correct, drawn = self._graded(
+            block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
+        )
+        kept = [
+            {"prompt_ids": prompt, "completion_ids": completion}
+            for prompt, completion, right in zip(prompt_ids, completions, correct, strict=True)
+            if right
+        ]
+        if not kept:
+            raise BlockError(
+                f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
+                f"stages.{block.stage}.samples_per_problem or use teacher_rl"
+            )
+        drawn = replace(drawn, samples_drawn=len(ids), samples_kept=len(kept))
+        return draw(kept, settings.steps * settings.sequences, block.seed), drawn

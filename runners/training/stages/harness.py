@@ -1,0 +1,265 @@
+"""What all stages share: TRL arguments, carried optimizer state, per-step curves.
+
+A block's trainer starts with the model its parent left, takes over the parent's optimizer and scheduler when it
+continues a stage, trains a fixed list of rows in their order, and hands back model, state and curves. Sequences of
+four such blocks equal one process that keeps everything in memory, bit for bit on a CPU.
+"""
+
+import gc
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from transformers import TrainerCallback, set_seed
+
+from benchmarks.grading.grader import Grader
+from benchmarks.scoring.sampling import encode_prompts
+from runners.events import Listener, StepDone, ignore
+from runners.training.checkpoint import CarriedState
+from runners.training.sharding import gather_model, gather_optimizer, shard_optimizer
+from runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
+from runners.training.work_order import WorkOrder
+
+logger = logging.getLogger(__name__)
+
+# What TRL calls a curve, and what the tables call it. A curve that a stage does not have stays empty.
+CURVES = {
+    "loss": "loss",
+    "reward": "reward",
+    "frac_reward_zero_std": "zero_variance_share",
+    "entropy": "entropy",
+    "kl": "kl",
+    "completions/mean_length": "mean_tokens",
+    "completions/clipped_ratio": "truncated_share",
+    "num_tokens": "tokens_seen",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+}
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """A work order, and what was loaded for it."""
+
+    order: WorkOrder
+    model: Any
+    tokenizer: Any
+    rows: list[dict[str, Any]]
+    """Training rows in their order, `steps` × prompts a step; a row has `prompt` and what its stage adds."""
+    scratch: Path
+    grader: Grader
+    carried: CarriedState | None = None
+    teacher: Any = None
+    hear: Listener = ignore
+    """Is told each step."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A trained block, still in memory."""
+
+    model: Any
+    carried: CarriedState
+    curves: pd.DataFrame
+    weights: dict[str, Any] | None = None
+    """Of a sharded model, gathered."""
+
+
+class CarryState(TrainerCallback):
+    """Load optimizer and scheduler state when training begins, after the trainer has made its own."""
+
+    def __init__(self, carried: CarriedState | None):
+        self.carried = carried
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take over what the parent block left."""
+        if self.carried is not None:
+            optimizer = kwargs["optimizer"]
+            optimizer.load_state_dict(shard_optimizer(self.carried.optimizer, optimizer.param_groups))
+            kwargs["lr_scheduler"].load_state_dict(self.carried.scheduler)
+
+
+class SeedRollouts(TrainerCallback):
+    """Seed vLLM's draws with the block's seed: it draws from the process's stream, which its start has reset."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin the block's stream."""
+        set_seed(args.seed)
+
+
+class RecordCurves(TrainerCallback):
+    """Collect one row of curves per optimizer step of a block, and tell each."""
+
+    def __init__(self, key: str, steps: int, hear: Listener):
+        self.key = key
+        self.steps = steps
+        self.hear = hear
+        self.rows: list[dict[str, Any]] = []
+        self._began = time.perf_counter()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the step's clock."""
+        self._began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Keep the step's curves."""
+        if not logs or "loss" not in logs:
+            return  # the summary that the trainer logs at its end
+        row = {"step": state.global_step, "seconds": time.perf_counter() - self._began}
+        row |= {ours: logs.get(theirs) for theirs, ours in CURVES.items()}
+        self.rows.append(row)
+        logger.info("step %d/%d %s", state.global_step, self.steps, {k: v for k, v in row.items() if v is not None})
+        curves = {name: float(value) for name, value in row.items() if name != "step" and value is not None}
+        self.hear(StepDone(key=self.key, step=state.global_step, steps=self.steps, curves=curves))
+
+
+def trainer_arguments(work: StageWork) -> dict[str, Any]:
+    """Arguments that every TRL config of this project shares."""
+    order, settings = work.order, work.order.settings
+    return {
+        "output_dir": str(work.scratch),
+        "max_steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        # One warm-up per stage, then constant: a block's length must not change what the next one computes.
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": settings.lr_warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "per_device_train_batch_size": min(settings.micro_batch, settings.sequences_per_step // order.processes),
+        "gradient_accumulation_steps": settings.accumulation(order.processes),
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "seed": order.block.seed,
+        "bf16": order.dtype == "bfloat16",
+        "use_cpu": order.device == "cpu",
+        "dataloader_pin_memory": order.device != "cpu",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "trust_remote_code": order.model.trust,
+        "report_to": "none",  # trackers come as callbacks, one run a block
+        "run_name": run_name(order.block),
+        "project": PROJECT,
+        "disable_tqdm": True,
+    }
+
+
+def rollout_arguments(work: StageWork) -> dict[str, Any]:
+    """Arguments of the trainers that generate: temperature 1 and top-p 1, whatever the model's own defaults are."""
+    order, max_tokens = work.order, work.order.settings.max_completion_tokens
+    arguments: dict[str, Any] = {
+        "max_completion_length": max_tokens,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "shuffle_dataset": False,
+        "use_vllm": order.rollout_engine == "vllm",
+        "chat_template_kwargs": dict(order.template),
+    }
+    if order.rollout_engine == "vllm":
+        server = order.vllm.rollout_server
+        arguments |= {
+            "vllm_mode": "server" if server else "colocate",
+            "vllm_server_base_url": server,
+            "vllm_max_model_length": _longest(work) + max_tokens,
+            "vllm_gpu_memory_utilization": order.vllm.gpu_memory_utilization,
+            "vllm_tensor_parallel_size": order.vllm.tensor_parallel,
+            # Gives the rollouts' memory back to training; a CPU has nothing to give.
+            "vllm_enable_sleep_mode": order.device == "cuda" and server is None,
+        }
+    return arguments
+
+
+def _longest(work: StageWork) -> int:
+    """Tokens of the longest prompt: vLLM would else reserve memory for all that the model can take."""
+    return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.order.template)))
+
+
+def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
+    """TRL's distillation with the teacher in this process or behind a server: trainer, its teacher, configuration."""
+    from trl import DistillationConfig, DistillationTrainer
+    from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
+
+    if work.order.teacher_url is None:
+        return _autocast(DistillationTrainer), {"teacher_model": work.teacher}, DistillationConfig
+    configuration = partial(
+        ServerDistillationConfig,
+        teacher_model_server_url=work.order.teacher_url,
+        loss_top_k=work.order.teacher_top_k,
+        loss_add_tail=True,
+    )
+    return _autocast(ServerDistillationTrainer), {}, configuration
+
+
+def _autocast(trainer: Any) -> Any:
+    """A trainer whose loss is computed in the type of the scenario.
+
+    Accelerate casts in the model's forward pass, which TRL 1.16's distillation goes round: without this, a bridge in
+    bfloat16 trains in float32.
+    """
+
+    class Autocast(trainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            with self.accelerator.autocast():
+                return super().compute_loss(*args, **kwargs)
+
+    return Autocast
+
+
+def offload_teacher(trainer: Any, work: StageWork) -> None:
+    """Leave the teacher in the processor's memory; each layer comes to the device for its part of a forward pass.
+
+    The output matrix stays on the device: the divergence multiplies with it in the forward and the backward pass.
+    """
+    if not work.order.offload_teacher or work.teacher is None:
+        return
+    from accelerate import cpu_offload
+
+    device, backbone = trainer.accelerator.device, work.teacher.base_model
+    weights = {name: tensor.cpu() for name, tensor in backbone.state_dict().items()}
+    if device.type == "cuda":  # several times faster to copy from
+        weights = {name: tensor.pin_memory() for name, tensor in weights.items()}
+    cpu_offload(backbone, execution_device=device, state_dict=weights)
+
+
+def callbacks(work: StageWork) -> list[TrainerCallback]:
+    """The callbacks of every stage."""
+    seeding = [SeedRollouts()] if work.order.engine == "vllm" else []
+    recording = RecordCurves(work.order.block.key, work.order.settings.steps, work.hear)
+    return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.order.block)]
+
+
+def run(trainer: Any) -> StageResult:
+    """Train and collect what the block keeps."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    try:
+        trainer.train()
+    finally:
+        end_run()
+    recorder = next(c for c in trainer.callback_handler.callbacks if isinstance(c, RecordCurves))
+    if len(recorder.rows) != trainer.args.max_steps:
+        raise RuntimeError(
+            f"the block trained {len(recorder.rows)} of {trainer.args.max_steps} steps: its rows do not fill them"
+        )
+    _free_vllm(trainer)
+    optimizer = gather_optimizer(trainer.optimizer.state_dict())
+    weights = gather_model(trainer)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    carried = CarriedState(optimizer, trainer.lr_scheduler.state_dict())
+    return StageResult(model, carried, pd.DataFrame(recorder.rows), weights)
+
+
+def _free_vllm(trainer: Any) -> None:
+    """Give back the memory of colocated vLLM, so that the next block's has room."""
+    generation = getattr(trainer, "vllm_generation", None)
+    # On a GPU its process ends with the block, and what sleeps cannot be taken apart.
+    if generation is not None and hasattr(generation, "llm") and trainer.accelerator.device.type == "cpu":
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        del generation.llm
+        gc.collect()
+        cleanup_dist_env_and_memory()

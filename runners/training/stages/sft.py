@@ -1,0 +1,41 @@
+"""Next-token cross-entropy on completions, by TRL's SFTTrainer.
+
+A teacher is trained on its own correct samples (rejection sampling: our choice, the paper does not give its recipe), a
+student on the teacher's samples, right or wrong: the hard-label control of the bridge. Prompts are masked out of the
+loss.
+"""
+
+from typing import Any
+
+from runners.training.stages.harness import StageResult, StageWork, callbacks, run, trainer_arguments
+
+
+def make_trainer(work: StageWork) -> Any:
+    """The SFT trainer of one block; rows have `prompt_ids` and `completion_ids`."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [
+        {
+            "input_ids": row["prompt_ids"] + row["completion_ids"],
+            "labels": [-100] * len(row["prompt_ids"]) + row["completion_ids"],
+        }
+        for row in work.rows
+    ]
+    return SFTTrainer(
+        model=work.model,
+        args=SFTConfig(
+            **trainer_arguments(work),
+            train_sampling_strategy="sequential",
+            dataset_kwargs={"skip_prepare_dataset": True},
+            max_length=None,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=work.tokenizer,
+        callbacks=callbacks(work),
+    )
+
+
+def train(work: StageWork) -> StageResult:
+    """Train one SFT block."""
+    return run(make_trainer(work))

@@ -1,0 +1,254 @@
+"""`tuition leaderboard` as a user meets it: rows added, verified, shown and exported, and a flipped verdict found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks.artefacts import correct_PK
+from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from planner.allocation import Allocation
+from tests.app.conftest import Command
+from tests.app.studies.made_report import evaluation, write_tested
+from tests.benchmarks.made_scores import sample_table, save_score
+
+ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
+SEEDS = (1000, 2000)
+SCENARIO = {"name": "small", "sha256": "5" * 64}
+MADE = {
+    "command": "tuition baselines --scenario small --seeds 2", "code_version": "0.1.0+g0123456789ab",
+    "scenario": SCENARIO, "accelerator": "cpu x86_64",
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder with a tested study, as `tuition baselines` leaves it."""
+    folder = tmp_path / "results"
+    tables = {
+        name: [sample_table(accuracy, seed + sum(name.encode()), num_problems=24) for seed in SEEDS]
+        for name, accuracy in ROWS.items()
+    }
+    outcomes = {name: [correct_PK(table)[1] for table in several] for name, several in tables.items()}
+    rows = [
+        Row(
+            name=name,
+            allocation="student_rl=8" if name == "direct" else "teacher=large teacher_rl=4 opd=2",
+            kind="baseline",
+            score=score_over_seeds(runs),
+            difference=None if name == "direct" else paired_difference(runs, outcomes["direct"]),
+            selected_validation=None,
+            labels_trained=64,
+            gpu_seconds=20.25,
+            seeds=SEEDS,
+        )
+        for name, runs in outcomes.items()
+    ]
+    meta = Meta("small-baselines", "toy@1", "sampled", labels_validation=64, labels_owned=128)
+    document = to_json(rank_rows(rows, pairwise_differences(outcomes)), meta)
+    runs = {
+        name: [
+            {"seed": seed, "score": save_score(folder, table, f"{name} {seed}")}
+            for seed, table in zip(SEEDS, several, strict=True)
+        ]
+        for name, several in tables.items()
+    }
+    study = folder / "studies" / "small-baselines"
+    study.mkdir(parents=True)
+    (study / "leaderboard.json").write_text(json.dumps(document))
+    write_tested(study / "report.json", evaluation(runs, **MADE), document)
+    return folder
+
+
+def add(tuition: Command, *arguments: str) -> dict[str, Any]:
+    result = tuition("leaderboard", "add", "board", "--json", *arguments)
+    assert result.returncode == 0, result.stderr
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_a_study_goes_the_whole_way(results: Path, tmp_path: Path, tuition: Command) -> None:
+    added = add(tuition, "--study", "small-baselines", "--reported", "arxiv-2605.12483", "--title", "Small board")
+    assert (len(added["added"]), added["known"], added["version"]) == (3 + 117, [], "1.0")
+    again = add(tuition, "--study", "small-baselines")
+    assert (again["added"], len(again["known"]), again["version"]) == ([], 3, "1.0")
+
+    verified = tuition("leaderboard", "verify", "board", "--json")
+    assert verified.returncode == 0 and json.loads(verified.stdout)["leaderboards"] == [
+        {
+            "leaderboard": "board", "folder": "board", "version": "1.0", "measured": 3, "reported": 117,
+            "mismatches": [], "notes": [], "regraded": [], "suites_not_regraded": ["toy@1"],
+        }
+    ]  # fmt: skip
+
+    shown = tuition("leaderboard", "show", "board/")
+    assert shown.returncode == 0
+    for part in (
+        "Small board, version 1.0",
+        "toy@1 (sampled)",
+        "teacher-upstream",
+        "teacher_rl=4 opd=2",
+        "64 trained",
+        "128 owned",
+        "Table 8",
+    ):
+        assert part in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 110
+
+    document = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)
+    (table,) = document["measured"]
+    rows = {row["entry"]["name"]: row for row in table["rows"]}
+    study = json.loads((results / "studies" / "small-baselines" / "leaderboard.json").read_text())
+    for row in study["rows"]:
+        ours = rows[row["name"]]
+        assert (ours["rank_first"], ours["rank_last"]) == (row["rank_first"], row["rank_last"])
+        assert ours["entry"]["score"]["mean"] == row["score"]["mean"] and ours["difference"] == row["difference"]
+        assert ours["entry"]["command"] == MADE["command"] and ours["entry"]["gpu_seconds"] == 20.25
+        assert [sample["training_seed"] for sample in ours["entry"]["samples"]] == list(SEEDS)
+    assert len(document["reported"]) == 117
+
+    for format in ("md", "html", "csv", "json", "latex", "bibtex"):
+        written = tuition("leaderboard", "export", "board", "--format", format, "--out", f"board.{format}")
+        assert written.returncode == 0 and written.stdout == ""
+        printed = tuition("leaderboard", "export", "board", "--format", format)
+        assert printed.stdout == (tmp_path / f"board.{format}").read_text() and "teacher-upstream" in printed.stdout
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_show_and_export_refuse_what_verify_fails(results: Path, tmp_path: Path, tuition: Command) -> None:
+    add(tuition, "--study", "small-baselines")
+    path = sorted((tmp_path / "board" / "samples").glob("*.parquet"))[0]
+    table = pd.read_parquet(path)
+    table.loc[5, "correct"] = not table.loc[5, "correct"]
+    table.loc[5, "verdict"] = "correct" if table.loc[5, "correct"] else "wrong"
+    table.to_parquet(path, index=False)
+    assert tuition("leaderboard", "verify", "board").returncode == 1
+    for command in (["show", "board"], ["export", "board"]):
+        refused = tuition("leaderboard", *command)
+        assert refused.returncode == 2 and "tuition leaderboard verify" in refused.stderr and refused.stdout == ""
+    # It does not touch what is there.
+    assert tuition("leaderboard", "add", "board", "--reported", "arxiv-2605.12483").returncode == 0
+
+
+def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tuition: Command) -> None:
+    record = {
+        "model": {"label": "/somewhere/Qwen3-1.7B"}, "command": "tuition bench --model Qwen3-1.7B",
+        "suite_verified": False,
+        "versions": {"tuition": "0.1.0"}, "gpu_seconds": 3.0,
+    }  # fmt: skip
+    table = sample_table(0.4, 3)
+    key = save_score(tmp_path / "results", table, "w", suite="math500@1[:20]", record=record)
+    assert len(add(tuition, "--score", key[:10])["added"]) == 1
+    document = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)
+    (row,) = document["measured"][0]["rows"]
+    assert (row["entry"]["model"], row["entry"]["gpu_seconds"], row["entry"]["labels_trained"]) == (
+        "Qwen3-1.7B",
+        None,
+        None,
+    )
+    notes = " ".join(document["measured"][0]["notes"])
+    for note in ("one training run: excludes training variance", "partial suite", "unverified suite"):
+        assert note in notes
+    assert row["entry"]["code_version"] == "0.1.0"
+
+    plain = save_score(tmp_path / "results", table, "v")
+    refused = tuition("leaderboard", "add", "board", "--score", plain)
+    assert refused.returncode == 2 and "scores of a study are added by --study" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["add", "board"], "nothing to add"),
+        (["add", "board", "--study", "absent"], "no report of study 'absent'"),
+        (["add", "board", "--study", "../x"], "study name '../x'"),
+        (["add", "board", "--study", "small-baselines", "--row", "best"], "row 'best' is in none of the studies"),
+        (["add", "board", "--score", "../../x"], "score '../../x'"),
+        (["add", "board", "--score", "abcd"], "0 scores in results begin so"),
+        (["add", "board", "--reported", "arxiv-0000.00000"], "does not ship"),
+        (["add", "board", "--entry", "absent.json"], "absent.json is missing"),
+        (["add", "results", "--reported", "arxiv-2605.12483"], "holds other things"),
+        (["show", "nowhere/"], "leaderboard.json is missing"),
+        (["verify", "nowhere/"], "leaderboard.json is missing"),
+        (["verify", "nowhere"], "'nowhere' is no folder here, and no leaderboard of this name ships"),
+        (["verify", "results", "--data-dir", "."], "give --regrade as well"),
+        (["verify", "results", "--regrade", "--problems", "absent.jsonl"], "absent.jsonl cannot be read"),
+        (["export", "nowhere"], "no leaderboard of this name ships"),
+        (["export", "nowhere", "--format", "docx"], "docx"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(
+    results: Path, tmp_path: Path, tuition: Command, arguments: list[str], message: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = tuition("leaderboard", *arguments)
+    assert result.returncode == 2 and message in result.stderr and result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1 and "Traceback" not in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_that_names_no_scores_says_how_to_mend_it(results: Path, tuition: Command) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    for run in report["test"]["runs"]["half"]:
+        del run["score"]
+    path.write_text(json.dumps(report))
+    result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
+    assert result.returncode == 2 and "give its command again" in result.stderr
+
+
+def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(results: Path, tuition: Command) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    row = next(row for row in report["leaderboard"]["rows"] if row["name"] == "half")
+    row["shuffled"] = True
+    path.write_text(json.dumps(report))
+    add(tuition, "--study", "small-baselines", "--row", "half")
+    (shown,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"][0]["rows"]
+    assert (shown["entry"]["shuffled"], shown["entry"]["scenario"]) == (True, SCENARIO)
+    assert str(Allocation.parse(shown["entry"]["allocation"])) == row["allocation"]
+    assert "opd=2 (shuffled, no blocks)" in tuition("leaderboard", "export", "board", "--format", "html").stdout
+
+    # As earlier versions wrote it.
+    row["allocation"] += " (shuffled, no blocks)"
+    path.write_text(json.dumps(report))
+    refused = tuition("leaderboard", "add", "other", "--study", "small-baselines")
+    assert refused.returncode == 2 and "'(shuffled,' is not name=value" in refused.stderr
+    assert "add the row again, from its study" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["scenario", "accelerator"])
+def test_a_report_that_does_not_say_what_was_trained_on_what_is_refused(
+    results: Path, tuition: Command, name: str
+) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    del report["test"][name]
+    path.write_text(json.dumps(report))
+    result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
+    assert result.returncode == 2 and f"test.{name} is missing" in result.stderr
+    assert "give its command again, it trains nothing" in result.stderr
+
+
+def test_a_report_whose_scores_are_not_its_samples_is_refused(results: Path, tuition: Command) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    report["leaderboard"]["rows"][0]["score"]["mean"] += 0.01
+    path.write_text(json.dumps(report))
+    result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
+    assert result.returncode == 2 and "its samples" in result.stderr
+
+
+def test_reported_entries_come_from_files_too_but_measured_ones_do_not(
+    results: Path, tmp_path: Path, tuition: Command
+) -> None:
+    add(tuition, "--study", "small-baselines", "--reported", "arxiv-2605.12483")
+    files = sorted((tmp_path / "board" / "entries").glob("*.json"))
+    kinds = {json.loads(path.read_text())["kind"]: path for path in files}
+    other = tuition("leaderboard", "add", "other", "--entry", str(kinds["reported"]))
+    assert other.returncode == 0 and kinds["reported"].stem in other.stdout
+    refused = tuition("leaderboard", "add", "other", "--entry", str(kinds["measured"]))
+    assert refused.returncode == 2 and "made from their samples" in refused.stderr

@@ -1,0 +1,115 @@
+"""`tuition evidence`: the best split is found on draw seeds and judged on others; compute is matched as elsewhere."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.recordings.evidence_report import BEST, COMPARISONS, gather
+from benchmarks.tables.evidence import Entry, Evidence
+from benchmarks.tables.recorded_table import RecordedRun, checked_table, role_of, write_table
+from tests.app.conftest import Command
+from tests.benchmarks.made_table import SEEDS, made_header, made_run
+
+HEADER = made_header(num_problems=20)
+CHAIN = [f"student_rl=4 replay={replay}" for replay in range(1, 13)]
+NAMED = list(HEADER.names.values())
+
+
+def run(text: str, seed: int, validation: int, test: int, **changes: Any) -> RecordedRun:
+    counts = {"validation_correct": (validation,) * 20, "test_correct": (test,) * 20}
+    return made_run(HEADER, text, seed, **{**counts, **changes})
+
+
+def runs(texts: Sequence[str] = (*NAMED, *CHAIN)) -> list[RecordedRun]:
+    """All routes alike, but for the validation score of four replay blocks."""
+    return [run(text, seed, 3 if text == CHAIN[3] else 1, 2 + seed % 2) for seed in SEEDS for text in texts]
+
+
+def entries(evidence: Evidence) -> dict[str, Entry]:
+    return {entry.name: entry for entry in evidence.entries}
+
+
+def test_every_comparison_of_the_issue_is_made() -> None:
+    evidence = gather(checked_table(HEADER, [*runs(), *(run("student_rl=3", seed, 4, 4) for seed in SEEDS)]))
+    assert [compared.comparison for compared in evidence.compared] == list(COMPARISONS)
+    assert [compared.seeds for compared in evidence.compared] == [SEEDS] * 6 + [SEEDS[::2]] * 2
+
+
+def test_compute_is_matched_by_full_seconds_and_chosen_by_validation() -> None:
+    found = entries(gather(checked_table(HEADER, runs())))["direct-compute"]
+    # The paper's rule costs 4 * 5 + 3 + 1 + 3.5 = 27.5 seconds, a block of the student 2: 14 blocks, 10 of them replay.
+    assert "direct-compute" not in entries(gather(checked_table(HEADER, runs([*NAMED, *CHAIN[:6]]))))
+    assert found.allocation == CHAIN[3] and set(found.gpu_seconds.values()) == {28.0}
+
+
+def test_the_best_split_is_selected_without_judges_and_scored_without_draws() -> None:
+    upstream, lucky, sound = HEADER.names["teacher-upstream"], "student_rl=3", "student_rl=2"
+    planted = []
+    for seed in SEEDS:
+        draws = role_of(seed) == "draw"
+        planted.append(run(sound, seed, 4 if draws else 0, 0 if draws else 3))
+        planted.append(run(lucky, seed, 0 if draws else 4, 4))
+    evidence = gather(checked_table(HEADER, [*runs(), *planted]))
+    best = entries(evidence)[BEST]
+    assert best.allocation == sound and set(best.outcomes) == set(SEEDS[::2]) and best.score.mean == 0.75
+    assert "100.0 %, too high by being the best of many" in best.note
+    compared = {(c.comparison.a, c.comparison.b): c for c in evidence.compared}[BEST, "teacher-upstream"]
+    upstream_mean = sum(entries(evidence)["teacher-upstream"].outcomes[seed].mean() for seed in SEEDS[::2]) / 2
+    assert compared.difference.mean == pytest.approx(0.75 - upstream_mean) and upstream in NAMED
+
+
+def test_a_table_of_the_first_seed_says_what_cannot_be_answered_yet() -> None:
+    evidence = gather(checked_table(HEADER, [r for r in runs(NAMED) if r.seed == SEEDS[0]]))
+    assert len(evidence.compared) == 5
+    assert {reason for _, reason in evidence.left_out} == {
+        "direct-compute is not recorded",
+        "best-split is not recorded",
+    }
+    assert "the recorded chain is too short" in evidence.notes[0]
+
+
+def test_the_command_prints_markdown_or_json_and_writes_the_figure(tmp_path: Path, tuition: Command) -> None:
+    write_table(tmp_path / "made.parquet", HEADER, runs())
+    shown = tuition("evidence", "--table", "made.parquet", "--figure", "figure.svg")
+    assert shown.returncode == 0, shown.stderr
+    assert "| raw-teacher bridge against direct GRPO: raw-bridge - direct | 4 |" in shown.stdout
+    assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
+    document = json.loads(tuition("evidence", "--table", "made.parquet", "--json").stdout)
+    assert len(document["comparisons"]) + len(document["left_out"]) == len(COMPARISONS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "absent.parquet"], "no recorded table 'absent.parquet'"),
+        (["--table", "made.parquet", "--figure", "nowhere/f.png"], "there is no folder nowhere"),
+        (["--table", "made.parquet", "--figure", "f.txt"], "ends in .png, .pdf or .svg"),
+    ],
+)
+def test_wrong_input_is_one_line(tmp_path: Path, tuition: Command, arguments: list[str], message: str) -> None:
+    write_table(tmp_path / "made.parquet", HEADER, runs())
+    result = tuition("evidence", *arguments)
+    assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["made.parquet"]
+
+
+def test_planners_are_ranked_and_written_for_the_dashboard(tmp_path: Path, tuition: Command) -> None:
+    write_table(tmp_path / "made.parquet", HEADER, runs())
+    arguments = ("planners", "--table", "made.parquet", "--searches", "2")
+    result = tuition(*arguments, "--figure", "planners.png")
+    assert result.returncode == 0, result.stderr
+    assert "# Planners on made@" in result.stdout and "tpe, no named routes" in result.stdout
+    assert (tmp_path / "planners.png").stat().st_size > 10_000
+    document = json.loads(tuition(*arguments, "--json").stdout)
+    assert (tmp_path / document["rows"]).exists() and len(document["budgets"]) == 4
+    assert document["budgets"][0]["standings"][0]["searches"] == 4
+
+
+def test_planners_of_something_else_are_refused(tmp_path: Path, tuition: Command) -> None:
+    (tmp_path / "made.parquet").write_text("no table")
+    result = tuition("planners", "--table", "made.parquet")
+    assert result.returncode == 2 and "made.parquet" in result.stderr and len(result.stderr.splitlines()) <= 2
+    assert "--figure" in tuition("planners", "--table", "made.parquet", "--figure", "x.txt").stderr

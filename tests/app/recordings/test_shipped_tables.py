@@ -1,0 +1,67 @@
+"""The frozen test benches and the recorded tables that ship with them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import benchmarks
+from app.studies.search_run import scenario_baselines
+from benchmarks.artefacts import file_sha256
+from benchmarks.tables.race import measure, read_planners
+from benchmarks.tables.recorded_table import read_table
+from benchmarks.tables.replay import Replay
+from runners.scenarios.scenario import Scenario
+
+# A bench is frozen: whoever changes what decides its results makes another bench, with another version.
+FROZEN = {
+    "micro": "de7f722a219f044e0e00880b96ae8e4d82d1277d4f8e1ec1fcee09f12eba645e",
+    "micro-b": "c77e5bd18ae44558b4b4db5bf9944fd85e94fdb2f8e7620aaf0723ac25344dd1",
+}
+TABLES = Path(benchmarks.__file__).parent / "recorded_tables"
+PLANNERS = Path(benchmarks.__file__).parent / "measured_planners"
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_bench_is_frozen(name: str) -> None:
+    assert Scenario.load(name).sha256 == FROZEN[name]
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_table_is_of_the_frozen_bench_and_has_the_named_routes_on_five_seeds(name: str) -> None:
+    path = TABLES / f"{name}@1.parquet"
+    table = read_table(path)
+    scenario = Scenario.load(name)
+    assert table.header.scenario_sha256 == scenario.sha256
+    assert path.stat().st_size < 2_000_000
+    for allocation in scenario_baselines(scenario).values():
+        assert len(table.seeds(allocation=allocation)) >= 5
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_planner_can_draw_from_the_table(name: str) -> None:
+    table = read_table(TABLES / f"{name}@1.parquet")
+    replay = Replay(table, table.seeds("draw")[0])
+    best = max(replay.allocations, key=lambda allocation: replay.validation(allocation).mean)
+    assert replay.marginal_cost(best).gpu_seconds > 0
+    replay.run(best)
+    assert replay.marginal_cost(best).gpu_seconds == 0
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_the_shipped_planners_were_measured_on_the_shipped_table(name: str) -> None:
+    measured = read_planners(PLANNERS / f"{name}@1.parquet")
+    assert set(measured["table_sha256"]) == {file_sha256(TABLES / f"{name}@1.parquet")}
+    assert measured.groupby("planner")["search"].nunique().max() == 50
+
+
+@pytest.mark.slow
+def test_their_first_searches_are_repeated() -> None:
+    path = TABLES / "micro@1.parquet"
+    again = measure(path, read_table(path), searches=1)
+    shipped = read_planners(PLANNERS / path.name)
+    if again["optuna"].iloc[0] != shipped["optuna"].iloc[0]:
+        pytest.skip("another Optuna draws other proposals")
+    # TPE's proposals may hang on a processor's last digit; random ones do not.
+    first, now = (rows[(rows["search"] == 0) & ~rows["planner"].str.startswith("tpe")] for rows in (shipped, again))
+    pd.testing.assert_frame_equal(now[list(first.columns)].reset_index(drop=True), first.reset_index(drop=True))

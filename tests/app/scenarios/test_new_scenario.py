@@ -1,0 +1,160 @@
+"""A user's own models and problems: micro's checkpoints in a folder of theirs."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.suites.catalog import SUITES
+from benchmarks.suites.micro import make_problems
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.scenario_file import BUILT_IN
+from tests.app.conftest import Command
+
+NEW = ("scenarios", "new", "mine.yaml", "--student", "small", "--teacher", "big", "--problems", "mine.jsonl")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a user's two models and forty problems."""
+    for name, model in (("small", "student"), ("big", "teacher")):
+        shutil.copytree(BUILT_IN / "micro" / model, tmp_path / name)
+    write(tmp_path, [{"id": f"p{i}", "problem": p.problem, "answer": p.answer} for i, p in enumerate(problems())])
+    return tmp_path
+
+
+def problems() -> list[Any]:
+    return list(make_problems("labels", 40, "micro"))
+
+
+def write(folder: Path, rows: list[dict[str, str]]) -> None:
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "mine.jsonl").read_text().splitlines()]
+
+
+def change(path: Path, **fields: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_it_writes_a_scenario_that_loads_and_can_be_planned(folder: Path, tuition: Command) -> None:
+    result = tuition(*NEW, "--max-tokens", "8", "--json")
+    assert result.returncode == 1, "micro's 48 positions cannot hold the sentence that asks for a box"
+    document = json.loads(result.stdout)
+    assert [line.split(" has ")[0] for line in document["problems"]] == ["problem 'p0'"]
+    assert document["labels"] == "24 in 8 blocks of 3" and document["left_out"] == []
+    assert (document["validation"], document["test"]) == (5, 10)
+    assert document["vocab_size"] == {"student": 164, "teacher": 164}
+    assert set(document["contamination"].values()) == {"not at hand"}
+    text = (folder / "mine.yaml").read_text()
+    assert str(folder) not in text and text.count("#") > 10
+    scenario = Scenario.load(str(folder / "mine.yaml"))
+    ids = [p.id for p in (*scenario.labels, *scenario.validation, *scenario.test)]
+    assert len(set(ids)) == len(ids) == 39
+    shown = tuition("scenarios", "mine.yaml")
+    assert shown.returncode == 0 and "24 in blocks of 3" in shown.stdout
+    assert tuition("plan", "--scenario", "mine.yaml").returncode == 0
+
+
+def test_it_never_overwrites(folder: Path, tuition: Command) -> None:
+    (folder / "mine.yaml").write_text("mine")
+    result = tuition(*NEW)
+    assert result.returncode == 2 and "mine.yaml exists" in result.stderr
+    assert (folder / "mine.yaml").read_text() == "mine"
+
+
+def test_repeats_and_answers_that_cannot_be_graded_are_left_out_by_name(folder: Path, tuition: Command) -> None:
+    given = rows(folder)
+    extra = [{**given[0], "id": "again"}, {"id": "odd", "problem": "99z=", "answer": "\\frac{"}]
+    write(folder, [*given, *extra])
+    document = json.loads(tuition(*NEW, "--json").stdout)
+    assert document["left_out"] == ["again", "odd"]
+    assert "1 problems are repeats and left out (again)" in document["notes"]
+    assert "1 answers cannot be read by the grader and are left out (odd)" in document["notes"]
+    assert yaml.safe_load((folder / "mine.yaml").read_text())["labels"]["without"] == ["again", "odd"]
+    assert len(Scenario.load(str(folder / "mine.yaml")).labels) == 24
+
+
+def test_problems_of_a_suite_are_found(folder: Path, tuition: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SUITES, "aime24", replace(SUITES["aime24"], checksum=None))
+    (folder / "data").mkdir()
+    suite = [{"problem": f"How much is {i}?", "answer": "1"} for i in range(30)]
+    (folder / "data" / "aime24.jsonl").write_text("".join(json.dumps(row) + "\n" for row in suite))
+    write(folder, [*rows(folder), {"id": "leak", "problem": "how  much is 3?", "answer": "1"}])
+    document = json.loads(tuition(*NEW, "--data-dir", "data", "--json").stdout)
+    assert document["contamination"]["aime24@1"] == "1 exact, 0 by 13-gram"
+    assert document["contamination"]["math500"] == "not at hand"
+    assert any(note.startswith("1 problems are in aime24@1 (leak)") for note in document["notes"])
+
+
+@pytest.mark.parametrize(
+    ("file", "fields", "message"),
+    [
+        ("config.json", {"vocab_size": 170}, "no bridge: vocab_size is 164 for the student and 170 for the teacher"),
+        ("config.json", {"max_position_embeddings": 4096}, None),
+    ],
+)
+def test_models_that_a_bridge_cannot_join(
+    folder: Path, tuition: Command, file: str, fields: dict[str, Any], message: str | None
+) -> None:
+    change(folder / "small" / "config.json", max_position_embeddings=4096)
+    change(folder / "big" / file, **fields)
+    result = tuition(*NEW, "--json")
+    found = json.loads(result.stdout)["problems"]
+    assert result.returncode == (1 if message else 0)
+    assert [line.split(";")[0].split(": warmup")[0] for line in found] == ([message] if message else [])
+
+
+def test_the_first_token_that_differs_is_named(folder: Path, tuition: Command) -> None:
+    path = folder / "big" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    vocab = content["model"]["vocab"]
+    first, second = (next(t for t, i in vocab.items() if i == wanted) for wanted in (20, 21))
+    vocab[first], vocab[second] = 21, 20
+    path.write_text(json.dumps(content))
+    result = tuition(*NEW)
+    assert result.returncode == 1 and (folder / "mine.yaml").is_file()
+    assert f"problem: no bridge: token 20 is {first!r} for the student and {second!r} for the teacher" in result.stdout
+
+
+def test_a_thinking_mode_is_switched_off(folder: Path, tuition: Command) -> None:
+    for model in ("small", "big"):
+        template = "{% if enable_thinking %}{% endif %}{{ messages[0].content }}"
+        (folder / model / "chat_template.jinja").write_text(template)
+    assert json.loads(tuition(*NEW, "--json").stdout)["chat_template"]
+    file = Scenario.load(str(folder / "mine.yaml")).file
+    assert file.chat_template and file.template == {"enable_thinking": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--student", "nowhere"], "student 'nowhere': there is no such folder"),
+        (["--student", "an/owner"], "model an/owner is not to be had from the Hub"),
+        (["--teacher", "."], "holds no safetensors weights"),
+        (["--problems", "few.jsonl"], "few.jsonl has 1 problems that can be used (0 are repeats, 1 have answers"),
+        (["--problems", "absent.jsonl"], "no problem file"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    folder: Path, tuition: Command, arguments: list[str], message: str
+) -> None:
+    few = [{"id": "a", "problem": "1+1", "answer": "2"}, {"id": "b", "problem": "1+2", "answer": "\\frac{"}]
+    (folder / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in few))
+    result = tuition(*NEW, *arguments)
+    assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert not (folder / "mine.yaml").exists()
+
+
+def test_the_list_and_show_stay_what_they_were(tmp_path: Path, tuition: Command) -> None:
+    assert "qwen3-8b-to-1.7b" in tuition("scenarios").stdout.splitlines()
+    assert "micro" in json.loads(tuition("scenarios", "--json").stdout)["scenarios"]
+    assert tuition("scenarios", "show", "micro").stdout == tuition("scenarios", "micro").stdout != ""
+    absent = tuition("scenarios", "absent")
+    assert absent.returncode == 2 and "no scenario 'absent'" in absent.stderr

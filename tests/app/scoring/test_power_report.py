@@ -1,0 +1,162 @@
+"""`tuition power`: the answer, the number left out, components of a tested study, and wrong input."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.studies.study_report import read_report
+from benchmarks.artefacts import SAMPLE_COLUMNS
+from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from benchmarks.statistics.power import estimate_components
+from tests.app.conftest import Command
+from tests.app.studies.made_report import evaluation, write_tested
+
+
+def test_the_number_left_out_is_solved_for(tuition: Command) -> None:
+    sizes = {"difference": "3", "problems": "500", "samples": "16", "seeds": "5"}
+    power = json.loads(tuition("power", *options(sizes), "--json").stdout)
+    assert power["asked"] == "power" and 0.9 < power["answer"]["power"] < 1
+    assert [row["seeds"] for row in power["by_seeds"]] == [1, 2, 3, 5, 10]
+    for name in sizes:
+        rest = {key: value for key, value in sizes.items() if key != name}
+        solved = json.loads(tuition("power", *options(rest), "--json").stdout)
+        assert solved["asked"] == name
+        assert 0.8 - 1e-3 <= solved["answer"]["power"] < 0.97
+        found = 100 * solved["answer"][name] if name == "difference" else solved["answer"][name]
+        assert found <= float(sizes[name])  # 0.8 takes less than what has 0.9
+
+
+def options(sizes: dict[str, str]) -> list[str]:
+    return [part for name, value in sizes.items() for part in (f"--{name}", value)]
+
+
+def test_the_table_names_what_one_seed_leaves_out(tuition: Command) -> None:
+    result = tuition("power", "--difference", "2", "--problems", "500", "--samples", "16", "--seeds", "1")
+    assert result.returncode == 0
+    assert "excludes training variance" in result.stdout and "assumed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--problems", "30"], "--difference and --samples and --seeds are left out"),
+        (["--difference", "300", "--problems", "30", "--samples", "4", "--seeds", "3"], "the difference is 3"),
+        (["--difference", "1", "--samples", "1", "--seeds", "3"], "the others limit it"),
+        (["--problems", "1", "--samples", "1", "--seeds", "3"], "--problems"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--accuracy", "101"], "accuracy is 101"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--level", "95"], "level is 95"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--seed-sd", "nan"], "seed_sd is nan"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--from", "../x"], "no tested study '../x'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(tuition: Command, arguments: list[str], message: str) -> None:
+    result = tuition("power", *arguments)
+    assert result.returncode == 2 and message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and result.stdout == ""
+
+
+SUITE = "a-suite@1"
+
+
+@pytest.fixture
+def tested_study(tmp_path: Path) -> Path:
+    """A results folder with a study of two entries on three seeds: leaderboard, report and real score folders."""
+    rng = np.random.default_rng(0)
+    results = tmp_path / "results"
+    rate_P = rng.beta(1, 1, 20)
+    outcomes = {
+        name: [rng.binomial(1, np.clip(rate_P[:, None] + gain, 0, 1), (20, 4)) for _ in range(3)]
+        for name, gain in (("direct", 0.0), ("half", 0.1))
+    }
+    runs = {}
+    for name, arrays in outcomes.items():
+        runs[name] = []
+        for seed, outcomes_PK in enumerate(arrays):
+            weights = f"{name}-{seed}"
+            decoding = {"name": "sampled", "temperature": 1.0}
+            store = ScoreStore(results / "scores")
+            key = ScoreKey(weights, SUITE, decoding, 4, 0, "an engine", "a grader")
+            runs[name].append({"seed": seed, "score": store.save(key, table(outcomes_PK), Making()).key})
+            # The same weights may have other scores as well, of a bench.
+            store.save(replace(key, sampling_seed=1), table(outcomes_PK[:, :2]), Making())
+    rows = [
+        Row(
+            name, "student_rl=1", "baseline", score_over_seeds(arrays),
+            None if name == "direct" else paired_difference(arrays, outcomes["direct"]), None, 8, 1.0, (0, 1, 2),
+        )
+        for name, arrays in outcomes.items()
+    ]  # fmt: skip
+    folder = results / "studies" / "s"
+    folder.mkdir(parents=True)
+    meta = Meta("s", SUITE, "sampled", labels_validation=8, labels_owned=16)
+    document = to_json(rank_rows(rows, pairwise_differences(outcomes)), meta)
+    (folder / "leaderboard.json").write_text(json.dumps(document))
+    write_tested(folder / "report.json", evaluation(runs), document)
+    expected = estimate_components(outcomes["half"], outcomes["direct"])
+    (tmp_path / "expected.json").write_text(json.dumps(vars(expected)))
+    return results
+
+
+def table(outcomes_PK: np.ndarray) -> pd.DataFrame:
+    rows = [
+        {
+            "problem_id": f"problem {p:02}",
+            "sample": k,
+            "correct": bool(correct),
+            "verdict": "correct" if correct else "wrong",
+            "extracted": "1",
+            "completion": "\\boxed{1}",
+            "num_tokens": 3,
+            "truncated": False,
+            "level": None,
+            "subject": None,
+        }
+        for (p, k), correct in np.ndenumerate(outcomes_PK)
+    ]
+    return pd.DataFrame(rows)[list(SAMPLE_COLUMNS)]
+
+
+QUESTION = ["power", "--from", "s", "--problems", "20", "--samples", "4", "--seeds", "3"]
+
+
+def test_components_come_from_a_tested_study(tested_study: Path, tuition: Command) -> None:
+    document = json.loads(tuition(*QUESTION, "--a", "half", "--json").stdout)
+    assert document["components_from"] == "measured: half - direct of study s"
+    expected = json.loads(tested_study.with_name("expected.json").read_text())
+    assert document["components"] == pytest.approx(expected) and expected["sample_sd"] > 0.3
+
+
+def test_an_entry_that_is_not_there_is_named(tested_study: Path, tuition: Command) -> None:
+    unknown = tuition(*QUESTION, "--a", "nobody")
+    assert unknown.returncode == 2 and "no entry 'nobody'; it has 'direct', 'half'" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "samples.parquet").write_bytes(b"PAR1"), "is damaged"),
+        (lambda folder: (folder / "record.json").write_text("{"), "is damaged"),
+        (lambda folder: (folder / "record.json").unlink(), "is damaged (record.json is missing)"),
+    ],
+)
+def test_damaged_and_missing_scores_are_named(
+    tested_study: Path, tuition: Command, damage: Callable[[Path], object], message: str
+) -> None:
+    run = read_report(tested_study / "studies" / "s" / "report.json").test.runs["half"][0]  # type: ignore[union-attr]
+    damage(tested_study / "scores" / run.score[:2] / run.score)
+    result = tuition(*QUESTION, "--a", "half")
+    assert result.returncode == 2 and message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_report_without_tested_runs_is_named(tested_study: Path, tuition: Command) -> None:
+    (tested_study / "studies" / "s" / "report.json").write_text("{}")
+    result = tuition(*QUESTION, "--a", "half")
+    assert result.returncode == 2 and "names no tested runs" in result.stderr

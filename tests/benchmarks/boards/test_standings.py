@@ -1,0 +1,187 @@
+"""Standings: who shares a table, rank intervals from paired differences, ties, seeds and partial suites."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
+from benchmarks.boards.entries import EntryError
+from benchmarks.boards.manifest import Change, Manifest
+from benchmarks.boards.outcomes import Outcomes
+from benchmarks.boards.ranked_rows import ONE_RUN
+from benchmarks.boards.standings import compare, standings
+from benchmarks.reported import reported_entries
+from benchmarks.statistics.intervals import paired_difference
+from tests.benchmarks.made_scores import made_entry
+
+GREEDY = {"name": "greedy", "temperature": 0.0}
+
+
+def board_of(tmp_path: Path, *rows: dict[str, Any]) -> Board:
+    add_entries(tmp_path / "board", [made_entry(tmp_path, **row) for row in rows])
+    return load_board(tmp_path / "board")
+
+
+def test_rows_are_ranked_by_what_paired_differences_leave_open(tmp_path: Path) -> None:
+    wide = {"num_problems": 60, "num_samples": 8}
+    board = board_of(
+        tmp_path, {"name": "direct", "accuracy": 0.2, **wide}, {"name": "a", "accuracy": 0.5, **wide},
+        {"name": "b", "accuracy": 0.505, **wide}, {"name": "top", "accuracy": 0.9, **wide},
+    )  # fmt: skip
+    (table,) = standings(board).measured
+    assert table.rows[0].entry.name == "top" and table.rows[-1].entry.name == "direct"
+    assert [row.rank for row in table.rows] == ["1", "=2-3", "=2-3", "4"]
+    assert table.reference == "direct" and [row.difference is None for row in table.rows] == [False] * 3 + [True]
+    assert table.notes == ()
+    top, direct = table.rows[0].listed, table.rows[-1].listed
+    expected = paired_difference([run.correct_PK for run in top.outcomes], [run.correct_PK for run in direct.outcomes])
+    assert table.rows[0].difference == expected
+
+
+def test_without_direct_the_first_row_is_the_reference_and_one_row_is_first(tmp_path: Path) -> None:
+    (table,) = standings(board_of(tmp_path, {"name": "only", "seeds": (4,)})).measured
+    assert (table.rows[0].rank, table.rows[0].reference, table.reference) == ("1", True, "only")
+    assert table.notes == (ONE_RUN,)
+
+
+def test_a_table_says_how_many_of_its_rows_are_of_one_run(tmp_path: Path) -> None:
+    board = board_of(tmp_path, {"name": "direct", "seeds": (1, 2)}, {"name": "half", "seeds": (1,)})
+    assert f"{ONE_RUN}, in 1 of 2 rows" in standings(board).measured[0].notes
+
+
+def test_presets_and_parts_never_share_a_table_unless_asked_and_then_it_says_so(tmp_path: Path) -> None:
+    board = board_of(
+        tmp_path, {"name": "whole"}, {"name": "greedy", "decoding": GREEDY},
+        {"name": "part", "suite": "toy@1[:5]", "num_problems": 5}, {"name": "other suite", "suite": "tiny@1"},
+        {"name": "other version", "suite": "toy@2"}, {"name": "other problems", "num_problems": 11},
+    )  # fmt: skip
+    tables = standings(board).measured
+    assert sorted(len(table.rows) for table in tables) == [1] * 6
+    notes = {table.rows[0].entry.name: table.notes for table in tables}
+    assert any("partial suite" in note for note in notes["part"]) and notes["whole"] == ()
+    mixed = {
+        table.rows[0].entry.suite.partition("[")[0]: table for table in standings(board, mix_presets=True).measured
+    }
+    assert {suite: len(table.rows) for suite, table in mixed.items()} == {"toy@1": 4, "toy@2": 1, "tiny@1": 1}
+    text = " ".join(mixed["toy@1"].notes)
+    assert "mixed decoding presets" in text and "mixed parts" in text and "partial suite" in text
+    by_name = {row.entry.name: row for row in mixed["toy@1"].rows}
+    numbers = {name: row.difference.num_problems for name, row in by_name.items() if row.difference is not None}
+    assert all(count in (5, 11, 12) for count in numbers.values()) and len(numbers) == 3
+
+
+def test_presets_of_one_name_and_other_fields_are_other_presets(tmp_path: Path) -> None:
+    board = board_of(
+        tmp_path, {"name": "a", "decoding": GREEDY}, {"name": "b", "decoding": {**GREEDY, "max_new_tokens": 9}}
+    )
+    assert len(standings(board).measured) == 2
+
+
+def test_costs_on_different_devices_are_marked(tmp_path: Path) -> None:
+    board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": "NVIDIA H100"})
+    (table,) = standings(board).measured
+    assert table.notes == ("GPU-seconds are of different devices (NVIDIA H100; cpu x86_64)",)
+
+
+def test_rows_without_common_problems_are_left_open(tmp_path: Path) -> None:
+    a, b = listed("a", [1]), listed("b", [1], prefix="other")
+    assert compare(a, b) is None
+
+
+def listed(name: str, seeds: list[int | None], prefix: str = "p", shift: float = 0.0) -> Listed:
+    """An entry with outcomes of its own (the entry's document does not matter here)."""
+    runs = []
+    for place, seed in enumerate(seeds):
+        rng = np.random.default_rng(1000 * sum(name.encode()) + (place if seed is None else seed))
+        correct_PK = (rng.random((20, 4)) < 0.5 + shift).astype(np.int8)
+        runs.append(Outcomes(seed, tuple(f"{prefix}{i:02}" for i in range(20)), correct_PK))
+    return Listed(name.ljust(64, "0"), reported_entries("arxiv-2605.12483")[0], tuple(runs))
+
+
+def test_common_seeds_are_paired_with_each_other(tmp_path: Path) -> None:
+    a, b = listed("a", [1, 2, 3]), listed("b", [3, 2, 7])
+    by_seed = {run.seed: run.correct_PK for run in b.outcomes}
+    expected = paired_difference([a.outcomes[1].correct_PK, a.outcomes[2].correct_PK], [by_seed[2], by_seed[3]])
+    assert compare(a, b) == expected and expected.num_seeds == 2
+
+
+@pytest.mark.parametrize(("a", "b", "num_seeds"), [([1, 2], [5, 6, 7], 2), ([None], [None], 1)])
+def test_other_seeds_are_paired_in_their_order(a: list[int | None], b: list[int | None], num_seeds: int) -> None:
+    difference = compare(listed("a", a), listed("b", b))
+    assert difference is not None and difference.num_seeds == num_seeds
+    assert difference.excludes_training_variance == (num_seeds == 1)
+
+
+def test_a_checkpoint_is_paired_with_every_run_of_the_other() -> None:
+    checkpoint, trained = listed("a", [None]), listed("b", [5, 6, 7])
+    difference = compare(trained, checkpoint)
+    assert difference is not None and difference.num_seeds == 3 and not difference.excludes_training_variance
+    means = [np.mean([run.correct_PK.mean() for run in x.outcomes]) for x in (trained, checkpoint)]
+    assert difference.mean == pytest.approx(means[0] - means[1])
+    assert compare(checkpoint, trained) == difference.reversed()
+
+
+def test_reported_numbers_are_never_ranked(tmp_path: Path) -> None:
+    reported = reported_entries("arxiv-2605.12483")
+    add_entries(tmp_path / "board", [made_entry(tmp_path, "direct"), *((entry, []) for entry in reported)])
+    shown = standings(load_board(tmp_path / "board"), mix_presets=True)
+    assert [len(table.rows) for table in shown.measured] == [1]
+    assert [len(table.rows) for table in shown.reported] == [4, 14, 6, 6, 6, 3]
+    assert sum(len(by_suite) for table in shown.reported for _, by_suite in table.rows) == len(reported) == 117
+    with pytest.raises(EntryError, match="cannot be compared"):
+        compare(Listed("0" * 64, reported[0]), listed("a", [1]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(1, 3))
+def test_ranks_hold_the_place_and_ties_are_mutual(shifts: list[float], num_seeds: int) -> None:
+    manifest = Manifest(
+        name="x", title="X", version="1.0", changelog=(Change(version="1.0", date="2026-01-01", change="x"),)
+    )
+    board = Board(manifest, tuple(_measured(i, shift, num_seeds) for i, shift in enumerate(shifts)))
+    (table,) = standings(board).measured
+    for place, row in enumerate(table.rows, 1):
+        assert 1 <= row.rank_first <= place <= row.rank_last <= len(table.rows)
+    tied = [(row.rank_first, row.rank_last) for row in table.rows if row.tied]
+    assert all(tied.count(ranks) >= 2 for ranks in tied)
+
+
+def test_one_interval_without_zero_among_six_pairs_is_still_a_tie() -> None:
+    manifest = Manifest(
+        name="x", title="X", version="1.0", changelog=(Change(version="1.0", date="2026-01-01", change="x"),)
+    )
+    listed = [_measured(number, shift, 2) for number, shift in enumerate((0.25, 0.45, 0.5, 0.65))]
+    (table,) = standings(Board(manifest, tuple(listed))).measured
+    differences = [compare(a, b) for a, b in combinations(listed, 2)]
+    assert len([d for d in differences if d is not None and (d.low > 0 or d.high < 0)]) == 1
+    assert [row.rank for row in table.rows] == ["=1-4"] * 4
+
+
+def _measured(number: int, shift: float, num_seeds: int) -> Listed:
+    from benchmarks.boards.entries import (
+        MeasuredEntry,
+        MeasuredScore,
+        Preset,
+        SampleFile,
+        ids_sha256,
+        measured_score,
+    )
+
+    rng = np.random.default_rng(number)
+    ids = tuple(f"p{i}" for i in range(8))
+    runs = tuple(Outcomes(s, ids, (rng.random((8, 2)) < shift).astype(np.int8)) for s in range(num_seeds))
+    score, _ = measured_score([run.correct_PK for run in runs])
+    assert isinstance(score, MeasuredScore)
+    entry = MeasuredEntry(
+        name=f"row {number}", preset=Preset(name="p", fields={}), model="m", suite="toy@1", score=score, num_problems=8,
+        num_samples=2, problem_ids_sha256=ids_sha256(ids), sampling_seed=0, engine="e", grader="g", command="tuition x",
+        code_version="0", versions={},
+        samples=tuple(
+            SampleFile(training_seed=s, sha256=f"{s:064x}", weights_sha256=f"{s:064x}") for s in range(num_seeds)
+        ),
+    )  # fmt: skip
+    return Listed(f"{number:064x}", entry, runs)

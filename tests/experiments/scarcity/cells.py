@@ -1,0 +1,112 @@
+"""Training one cell of a table that the test benches were tuned by: a scenario with some settings changed, one seed.
+
+Only validation problems are scored, and seeds are 0 to 2: no test suite, no seed of any evidence.
+"""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from app.processes.silence import silence_libraries
+from app.studies.evaluation import ordinary, outcomes_of
+from planner.allocation import Allocation
+from planner.route import Route, compile_route
+from runners.engine import LocalEngine
+from runners.scenarios.scenario import Scenario
+from runners.scenarios.settings import AnySettings
+
+SEEDS = (0, 1, 2)
+STUDY = "scarcity"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: an allocation, the settings that differ from the scenario's by stage, and who is scored.
+
+    With `num_labels` the labels are the first so many that the seed would buy, trained in one ordinary shuffled run of
+    as many updates as all label blocks together have.
+    """
+
+    scenario: str
+    allocation: str
+    seed: int
+    settings: tuple[tuple[str, str, float], ...] = ()
+    num_labels: int | None = None
+    scored: Literal["student", "teacher"] = "student"
+
+
+def cell_scenario(cell: Cell, folder: Path) -> Scenario:
+    """The scenario with the cell's changes; `folder` keeps the chosen labels."""
+    scenario = Scenario.load(cell.scenario)
+    stages = scenario.file.stages
+    for stage, field, value in cell.settings:
+        stages = stages.changed(stage, **{field: value})
+    scenario = Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+    if cell.num_labels is None:
+        return scenario
+    by_id = {problem.id: problem for problem in scenario.labels}
+    bought = [by_id[label.id] for label in scenario.recipe.label_order(cell.seed)[: cell.num_labels]]
+    rows = [{name: getattr(problem, name) for name in ("id", "problem", "answer", "subject")} for problem in bought]
+    path = folder.absolute() / f"labels-{cell.scenario}-{cell.num_labels}-{cell.seed}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    one_block = ordinary(scenario).file
+    stages = one_block.stages
+    for stage, settings in stages.present.items():
+        if stage.is_rl:
+            stages = stages.changed(stage.name, **_fewer_prompts(settings, cell.num_labels))
+    one_block = one_block.model_copy(update={"stages": stages})
+    labels = one_block.labels.model_copy(update={"micro": None, "count": None, "jsonl": str(path)})
+    return Scenario(
+        one_block.model_copy(update={"labels": labels, "labels_per_block": cell.num_labels}), scenario.folder
+    )
+
+
+def _fewer_prompts(settings: AnySettings, num_labels: int) -> dict[str, int]:
+    """As many sequences a step, of fewer prompts, where there are fewer labels than a step takes prompts."""
+    prompts = settings.prompts_needed
+    while prompts > num_labels:
+        prompts //= 2
+    return {"prompts_per_step": prompts, "generations": settings.sequences_per_step // prompts}
+
+
+def cell_route(cell: Cell, scenario: Scenario) -> Route:
+    """The route to the model that is scored."""
+    route = compile_route(Allocation.parse(cell.allocation), scenario.recipe, cell.seed)
+    if cell.scored == "student":
+        return route
+    trained = tuple(block for block in route.blocks if block.model != "student")
+    return replace(route, blocks=trained, final=trained[-1].key)
+
+
+def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
+    """Train and score a cell. `outcomes` (problems, samples), and the problems' and the trained labels' families."""
+    cell, results = job
+    silence_libraries()
+    results.mkdir(parents=True, exist_ok=True)
+    scenario = cell_scenario(cell, results)
+    route = cell_route(cell, scenario)
+    problems = {problem.id: str(problem.subject) for problem in scenario.validation}
+    families = {problem.id: str(problem.subject) for problem in scenario.labels}
+    with closing(LocalEngine(scenario, results)) as engine:
+        engine.run(route, STUDY)
+        table = engine.score(route.final, "validation", STUDY).table
+    ids = sorted(problems)
+    return {
+        "outcomes": outcomes_of(table, ids),
+        "families": [problems[i] for i in ids],
+        "labelled": {families[i] for i in route.labels_trained},
+    }
+
+
+def run_cells(cells: Iterable[Cell], results: Path, workers: int) -> Mapping[Cell, dict[str, Any]]:
+    """Train cells in worker processes of one thread each. What is in the results folder is not trained again."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    wanted = list(dict.fromkeys(cells))
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=8) as pool:
+        found = pool.imap(run_cell, [(cell, results) for cell in wanted])
+        return dict(zip(wanted, found, strict=True))

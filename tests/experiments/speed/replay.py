@@ -1,0 +1,110 @@
+"""How fast a replay is, and how large a table: evaluations, marginal costs, a study, and the file.
+
+Run: `python tests/experiments/speed/replay.py [TABLE]`. Without a table, one of 150 routes and 4 seeds of `micro` is made up by the
+real writer, from the routes that `tuition record` would train and drawn counts, in a temporary folder. Nothing is
+trained. Machines are noisy: each time is a median of passes over all routes. Not a test.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import optuna
+
+from app.processes.silence import silence_libraries
+from app.recordings.recording_plan import chosen_allocations, header_of, made_up_run
+from app.studies.accounts import block_costs
+from benchmarks.tables.recorded_table import RecordedTable, read_table, recorded_seeds, write_table
+from benchmarks.tables.replay import Replay
+from planner.allocation import Allocation
+from planner.route import compile_route
+from planner.sampler import SeededSampler
+from planner.study import StudyLimits, open_study, search
+from runners.scenarios.scenario import Scenario
+
+PASSES = 20
+TRIALS = 20
+
+
+def make_table(path: Path) -> None:
+    """A made-up table as large as a real one."""
+    scenario = Scenario.load("micro")
+    costs = block_costs(scenario, None)
+    routes = [
+        compile_route(allocation, scenario.recipe, seed)
+        for seed in recorded_seeds(4)
+        for allocation in chosen_allocations(scenario, 150, False, None)
+    ]
+    write_table(path, header_of(scenario), [made_up_run(scenario, route, costs) for route in routes])
+
+
+def microseconds(action: Callable[[Allocation], object], allocations: tuple[Allocation, ...]) -> float:
+    """Median over passes of the mean wall time of one call."""
+    passes = []
+    for _ in range(PASSES):
+        started = time.perf_counter()
+        for allocation in allocations:
+            action(allocation)
+        passes.append((time.perf_counter() - started) / len(allocations))
+    return 1e6 * statistics.median(passes)
+
+
+def study_seconds(table: RecordedTable, sampler: str, folder: Path | None) -> float:
+    """Wall time of a study of `TRIALS` trials; its database lies in a file, or in memory without a folder."""
+    replay = Replay(table, table.seeds("draw")[0])
+    if folder is None:
+        study = optuna.create_study(sampler=SeededSampler(sampler, 0), direction="maximize")
+    else:
+        url = f"sqlite:///{folder / f'{sampler}.db'}"
+        study = open_study(sampler, url, table.header.scenario_sha256, 0, sampler)
+    started = time.perf_counter()
+    search(study, table.header.space, replay.nearest_route, replay.evaluate, StudyLimits(trials=TRIALS))
+    return time.perf_counter() - started
+
+
+def evaluate_all(table: RecordedTable) -> float:
+    """Microseconds of one evaluation in a replay that begins with an empty store."""
+    passes = []
+    for _ in range(PASSES):
+        replay = Replay(table, table.seeds("draw")[0])
+        routes = [(replay.route(allocation), allocation) for allocation in replay.allocations]
+        started = time.perf_counter()
+        for number, (route, allocation) in enumerate(routes):
+            replay.evaluate(number, allocation, route)
+        passes.append((time.perf_counter() - started) / len(routes))
+    return 1e6 * statistics.median(passes)
+
+
+def main() -> None:
+    """Print one line per thing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path, nargs="?")
+    path = parser.parse_args().table
+    silence_libraries()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        if path is None:
+            path = Path(folder) / "made-up.parquet"
+            make_table(path)
+        started = time.perf_counter()
+        table = read_table(path)
+        seconds = time.perf_counter() - started
+        print(f"{len(table.runs)} rows, {path.stat().st_size / 1e6:.2f} MB, read and checked in {seconds:.2f} s")
+        replay = Replay(table, table.seeds("draw")[0])
+        print(f"validation score: {microseconds(replay.validation, replay.allocations):.1f} µs")
+        print(f"marginal cost, empty store: {microseconds(replay.marginal_cost, replay.allocations):.1f} µs")
+        print(f"evaluation of a whole seed, charged: {evaluate_all(table):.1f} µs each")
+        for sampler in ("random", "tpe"):
+            in_memory = study_seconds(table, sampler, None)
+            in_a_file = study_seconds(table, sampler, Path(folder))
+            print(f"study of {TRIALS} trials, {sampler}: {in_memory:.2f} s, its database in a file {in_a_file:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

