@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands import grade as grade_command
-from app.commands.bench import bench, suites_app
-from app.commands.dashboard import dashboard
-from app.commands.leaderboard import leaderboard_app
-from app.commands.options import (
+from tuition.app.commands import grade as grade_command
+from tuition.app.commands.bench import bench, suites_app
+from tuition.app.commands.dashboard import dashboard
+from tuition.app.commands.leaderboard import leaderboard_app
+from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     DryRunOption,
     JsonOption,
@@ -28,13 +28,13 @@ from app.commands.options import (
     WorkersOption,
     study_name,
 )
-from app.commands.power import power
-from app.commands.record import evidence, planners, record, recorded
-from app.commands.scenarios import scenarios_app
-from app.commands.smol import smol_app
-from app.commands.store import export, store_app
-from app.processes.silence import silence_libraries
-from benchmarks.results_folder import ResultsFolder
+from tuition.app.commands.power import power
+from tuition.app.commands.record import evidence, planners, record, recorded
+from tuition.app.commands.scenarios import scenarios_app
+from tuition.app.commands.smol import smol_app
+from tuition.app.commands.store import export, store_app
+from tuition.app.processes.silence import silence_libraries
+from tuition.benchmarks.results_folder import ResultsFolder
 
 # Before torch is imported: small models run best on one thread a process, and a search does not phone home.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -110,19 +110,19 @@ def search(
 
     Stopped or killed, the same command goes on where it was; done, it trains nothing again.
     """
-    from runners.scenarios.sources import confirm_trust
+    from tuition.runners.scenarios.sources import confirm_trust
 
     confirm_trust(trust_remote_code)
     if dry_run:
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
-    from app.processes.progress import print_json
-    from app.processes.run_configuration import RunConfiguration
-    from app.storage.store_upkeep import parse_size
-    from app.studies.search_run import SearchRequest, run_search
-    from app.terminal_tables import show_search
-    from planner.study import StudyLimits
-    from runners.training.tracking import start_tracking
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.storage.store_upkeep import parse_size
+    from tuition.app.studies.search_run import SearchRequest, run_search
+    from tuition.app.terminal_tables import show_search
+    from tuition.planner.study import StudyLimits
+    from tuition.runners.training.tracking import start_tracking
 
     silence_libraries()
     start_tracking(track, ResultsFolder(results).tracking)
@@ -159,12 +159,12 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Train one allocation with one seed and score it."""
-    from app.processes.progress import print_json
-    from app.processes.run_configuration import RunConfiguration
-    from app.studies.single_run import run_single
-    from app.terminal_tables import show_run
-    from runners.scenarios.sources import confirm_trust
-    from runners.training.tracking import start_tracking
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.single_run import run_single
+    from tuition.app.terminal_tables import show_run
+    from tuition.runners.scenarios.sources import confirm_trust
+    from tuition.runners.training.tracking import start_tracking
 
     silence_libraries()
     confirm_trust(trust_remote_code)
@@ -202,12 +202,12 @@ def baselines(
 
     All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
     """
-    from app.processes.progress import print_json
-    from app.processes.run_configuration import RunConfiguration
-    from app.studies.baseline_runs import BaselinesRequest, plan_baselines, run_baselines
-    from app.terminal_tables import show_baselines_plan, show_leaderboard
-    from runners.scenarios.sources import confirm_trust
-    from runners.training.tracking import start_tracking
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines, run_baselines
+    from tuition.app.terminal_tables import show_baselines_plan, show_leaderboard
+    from tuition.runners.scenarios.sources import confirm_trust
+    from tuition.runners.training.tracking import start_tracking
 
     silence_libraries()
     request = BaselinesRequest(
@@ -239,10 +239,10 @@ def shuffled(
     quiet: QuietOption = False,
 ) -> None:
     """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
-    from app.processes.progress import print_json
-    from app.processes.run_configuration import RunConfiguration
-    from app.studies.shuffled_runs import compare_shuffled
-    from app.terminal_tables import show_shuffled
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.shuffled_runs import compare_shuffled
+    from tuition.app.terminal_tables import show_shuffled
 
     silence_libraries()
     document = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)
@@ -259,9 +259,9 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """Price a search before it runs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
-    from app.processes.progress import print_json
-    from app.studies.search_plan import plan_search
-    from app.terminal_tables import show_plan
+    from tuition.app.processes.progress import print_json
+    from tuition.app.studies.search_plan import plan_search
+    from tuition.app.terminal_tables import show_plan
 
     document = plan_search(scenario, trials, results, seed, test_seeds)
     print_json(document) if json else show_plan(document)
@@ -276,7 +276,7 @@ def micro_build(
     model: Annotated[list[str] | None, typer.Option(help="Only these, as micro/student or micro-b/teacher.")] = None,
 ) -> None:
     """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 3 minutes on 2 cores)."""
-    from runners.base_models.micro_build import build
+    from tuition.runners.base_models.micro_build import build
 
     silence_libraries()
     build(out, model)
@@ -304,10 +304,10 @@ def doctor(
     """
     from json import dumps
 
-    from app.scenarios.doctor_installation import examine, show
+    from tuition.app.scenarios.doctor_installation import examine, show
 
     if scenario is not None:
-        from app.scenarios.doctor_scenario import examine_scenario, show_examined
+        from tuition.app.scenarios.doctor_scenario import examine_scenario, show_examined
 
         silence_libraries()
         document, show = examine_scenario(scenario, results), show_examined
@@ -370,7 +370,7 @@ def main() -> None:
         sys.exit(1)
     except (ValueError, RuntimeError, OSError) as error:
         # Our own errors say in one line what is wrong and how to mend it. Anything else is our fault: show it all.
-        ours = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
+        ours = type(error).__module__.partition(".")[0] == "tuition"
         if not ours and not isinstance(error, OSError):
             raise
         print(f"error: {error if ours else _disk_trouble(error)}", file=sys.stderr)

@@ -9,11 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from app.studies.study_report import SearchReport, ranked_rows
-from benchmarks.artefacts import read_json
-from benchmarks.boards.ranked_rows import from_json, render
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder, StudyFolder
+from tuition.app.studies.study_report import SearchReport, ranked_rows
+from tuition.benchmarks.artefacts import read_json
+from tuition.benchmarks.boards.ranked_rows import from_json, render
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
 
 
 class ReportError(ValueError):

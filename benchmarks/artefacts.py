@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from benchmarks.one_line import one_line
+from tuition.benchmarks.one_line import one_line
 
 logger = logging.getLogger(__name__)
 

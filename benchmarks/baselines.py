@@ -4,13 +4,14 @@ What: `baseline_allocations` writes every baseline that is a plain chain of bloc
 says what each baseline shares with the route that it is compared with; `choose_baselines` reads names.
 
 Simplified: tuned learning rates are not here. Three baselines are no plain row: `direct-compute`, whose length depends
-on measured seconds, and the two ordinary runs without blocks (`SHUFFLED`); `app.studies.baseline_runs` makes them.
+on measured seconds, and the two ordinary runs without blocks (`SHUFFLED`); `tuition.app.studies.baseline_runs` makes
+them.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
-from planner.allocation import Allocation, replay_control
+from tuition.planner.allocation import Allocation, replay_control
 
 DIRECT = "direct"
 UPSTREAM = "teacher-upstream"

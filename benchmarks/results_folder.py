@@ -1,8 +1,8 @@
 """Where everything lies in a results folder: the one place that joins its paths.
 
     results/
-        store/            blocks by key, and what `runners.store.block_store` keeps beside them; store/rollouts, store/leases
-        scores/           scores by key
+        store/            blocks by key, and what `tuition.runners.store.block_store` keeps beside them;
+        store/rollouts, store/leases scores/           scores by key
         statements/       what was asked in each scored suite
         studies/<study>/  what one study keeps for itself (`StudyFolder`)
         recorded/         tables of recorded scenarios, and each recording's own files (`RecordingFolder`)

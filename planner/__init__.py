@@ -1,11 +1,11 @@
 """What to spend: allocations, their routes and cost, and the search over them. Imports no sibling package."""
 
-from planner.allocation import Allocation, AllocationError, named_allocations, replay_control
-from planner.cost import BlockCosts, CheckpointState, missing_blocks
-from planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
-from planner.sampler import SAMPLERS, SamplerError, SeededSampler
-from planner.space import SearchSpace, SpaceError
-from planner.study import (
+from tuition.planner.allocation import Allocation, AllocationError, named_allocations, replay_control
+from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
+from tuition.planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
+from tuition.planner.sampler import SAMPLERS, SamplerError, SeededSampler
+from tuition.planner.space import SearchSpace, SpaceError
+from tuition.planner.study import (
     Outcome,
     SearchError,
     StudyError,

@@ -1,8 +1,8 @@
 """An allocation: which teacher, and how many blocks each stage gets.
 
 An allocation is a row of block counts and nothing else: it does not know how many labels a block holds, what a block
-trains or what it costs (see `planner.route` and `planner.cost`). Every route of the paper, and every control, is one
-such row (`named_allocations`). It is written and read as one line of text:
+trains or what it costs (see `tuition.planner.route` and `tuition.planner.cost`). Every route of the paper, and every
+control, is one such row (`named_allocations`). It is written and read as one line of text:
 
     teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2
 """
@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from planner.error_lines import all_complaints
-from planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
+from tuition.planner.error_lines import all_complaints
+from tuition.planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
 
 MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory
 
@@ -42,7 +42,7 @@ class Allocation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     teacher: str | None = Field(default=None, description="name of the teacher in the scenario")
-    # One count for each row of `planner.stages`, in its order, which is also that of the text.
+    # One count for each row of `tuition.planner.stages`, in its order, which is also that of the text.
     teacher_rl: Blocks = 0
     teacher_sft: Blocks = 0
     warmup: Blocks = 0

@@ -14,7 +14,7 @@ from enum import StrEnum
 from statistics import fmean, median
 from types import MappingProxyType
 
-from planner.route import Block, Route
+from tuition.planner.route import Block, Route
 
 # Our choice, where nothing was measured and the caller has no prior: only the ratio between routes matters then.
 UNKNOWN_BLOCK_SECONDS = 60.0

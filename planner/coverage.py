@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.allocation import Allocation
-from planner.route import Block, Route
-from planner.space import SearchSpace
-from planner.stages import LABEL_STAGES, TRANSFER_STAGES
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, Route
+from tuition.planner.space import SearchSpace
+from tuition.planner.stages import LABEL_STAGES, TRANSFER_STAGES
 
 MAX_CANDIDATES = 1500  # our choice: their distances fill 9 MB, and the choice takes seconds
 MAX_DRAWS = 30_000

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from planner.allocation import Allocation, AllocationError
-from planner.stages import STAGE, STAGES, STUDENT, STUDENT_RL, Role, Stage
+from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.stages import STAGE, STAGES, STUDENT, STUDENT_RL, Role, Stage
 
 
 class RecipeError(ValueError):

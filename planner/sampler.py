@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from planner.route import derive_seed
+from tuition.planner.route import derive_seed
 
 SAMPLERS = ("tpe", "random")
 

@@ -19,9 +19,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from planner.allocation import Allocation
-from planner.error_lines import all_complaints
-from planner.stages import Stage
+from tuition.planner.allocation import Allocation
+from tuition.planner.error_lines import all_complaints
+from tuition.planner.stages import Stage
 
 NO_TEACHER = "none"
 

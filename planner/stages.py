@@ -1,9 +1,10 @@
 """The stages: what each trains, on what, and by which objective. The one place that says what a stage is.
 
 A stage is a row of `STAGES`. Everything else asks the table instead of naming stages: how routes are compiled, what a
-block needs and costs, what tables say. A new stage is a row here, a block count in `planner.allocation`, and a field in
-`runners.scenarios.settings` (None by default, so that scenarios without it stay what they are). One with a new objective also
-needs a trainer in `runners/training/stages`. Its golden curves are pinned by `python -m tests.runners.training.pin_golden_curves`.
+block needs and costs, what tables say. A new stage is a row here, a block count in `tuition.planner.allocation`, and a
+field in `tuition.runners.scenarios.settings` (None by default, so that scenarios without it stay what they are). One
+with a new objective also needs a trainer in `runners/training/stages`. Its golden curves are pinned by `python -m
+tests.runners.training.pin_golden_curves`.
 """
 
 from __future__ import annotations

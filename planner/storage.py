@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from planner.error_lines import named_line
+from tuition.planner.error_lines import named_line
 
 HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180

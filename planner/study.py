@@ -24,13 +24,13 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from planner.allocation import Allocation
-from planner.error_lines import named_line
-from planner.route import Route
-from planner.sampler import SeededSampler, retry_history
-from planner.space import SearchSpace
-from planner.storage import StudyError, open_storage
-from planner.study_identity import hold_to_scenario, hold_to_space
+from tuition.planner.allocation import Allocation
+from tuition.planner.error_lines import named_line
+from tuition.planner.route import Route
+from tuition.planner.sampler import SeededSampler, retry_history
+from tuition.planner.space import SearchSpace
+from tuition.planner.storage import StudyError, open_storage
+from tuition.planner.study_identity import hold_to_scenario, hold_to_space
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"

@@ -7,9 +7,9 @@ from typing import Any
 
 import optuna
 
-from planner.drift import describe_drift
-from planner.space import SearchSpace
-from planner.storage import StudyError
+from tuition.planner.drift import describe_drift
+from tuition.planner.space import SearchSpace
+from tuition.planner.storage import StudyError
 
 SHA256, SEED, FIELDS, SPACE = "scenario_sha256", "seed", "scenario", "space"  # attributes of the Optuna study
 FIX = "give this one another --study name"

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.grading.grader import Grader
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.engines.transformers_engine import transformers_identity
-from benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_identity
-from benchmarks.scoring.score_store import ScoredModel
-from benchmarks.scoring.scorer import Scorer, Task
-from benchmarks.suites.loading import SuiteKind
-from planner.cost import Price, charge, missing_blocks
-from planner.route import Block, Route
-from runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
-from runners.labels import LabelCounts, LabelPool, Ledger
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord
-from runners.store.leases import Leases
-from runners.training.block_trainer import BlockError, BlockTrainer
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.engines.transformers_engine import transformers_identity
+from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_identity
+from tuition.benchmarks.scoring.score_store import ScoredModel
+from tuition.benchmarks.scoring.scorer import Scorer, Task
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.cost import Price, charge, missing_blocks
+from tuition.planner.route import Block, Route
+from tuition.runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
+from tuition.runners.labels import LabelCounts, LabelPool, Ledger
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.leases import Leases
+from tuition.runners.training.block_trainer import BlockError, BlockTrainer
 
 logger = logging.getLogger(__name__)
 

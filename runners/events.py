@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from planner.route import Block
+from tuition.planner.route import Block
 
 MAX_READ_BYTES = 64 << 20  # our choice: some 200,000 steps
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.cost import missing_blocks
-from planner.drift import describe_drift
-from planner.route import Block, Route
-from planner.stages import STUDENT
-from runners.scenarios.recipe_words import in_words
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord, PoolContent
-from runners.store.block_store import BlockStore
-from runners.training.meter import accelerator_name
-from runners.training.versions import library_versions, other_versions
+from tuition.planner.cost import missing_blocks
+from tuition.planner.drift import describe_drift
+from tuition.planner.route import Block, Route
+from tuition.planner.stages import STUDENT
+from tuition.runners.scenarios.recipe_words import in_words
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord, PoolContent
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.meter import accelerator_name
+from tuition.runners.training.versions import library_versions, other_versions
 
 Status = Literal["stored", "refused", "missing", "not needed"]
 

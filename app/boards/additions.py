@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.studies.study_report import read_report
-from benchmarks.artefacts import FileError, RecordError
-from benchmarks.boards.board_folder import Added, add_entries, open_regular, read_manifest
-from benchmarks.boards.entries import (
+from tuition.app.studies.study_report import read_report
+from tuition.benchmarks.artefacts import FileError, RecordError
+from tuition.benchmarks.boards.board_folder import Added, add_entries, open_regular, read_manifest
+from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
     EntryError,
     LeaderboardEntry,
     MeasuredEntry,
     parse_entry,
 )
-from benchmarks.boards.measured_entry import entry_of_scores
-from benchmarks.boards.outcomes import TOLERANCE
-from benchmarks.one_line import one_line
-from benchmarks.reported import reported_entries
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.boards.outcomes import TOLERANCE
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.reported import reported_entries
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import ScoreStore
 
 Addition = tuple[LeaderboardEntry, list[Path]]
 

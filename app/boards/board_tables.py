@@ -7,11 +7,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from app.terminal_tables import terminal
-from benchmarks.boards.board_folder import load_board
-from benchmarks.boards.exports import words
-from benchmarks.boards.exports.plain import document
-from benchmarks.boards.standings import MeasuredTable, ReportedTable, standings
+from tuition.app.terminal_tables import terminal
+from tuition.benchmarks.boards.board_folder import load_board
+from tuition.benchmarks.boards.exports import words
+from tuition.benchmarks.boards.exports.plain import document
+from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, standings
 
 
 def board_document(folder: Path, mix_presets: bool) -> dict[str, Any]:

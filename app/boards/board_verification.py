@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.terminal_tables import terminal
-from benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256
-from benchmarks.boards.outcomes import Answers
-from benchmarks.boards.verification import Regrading, verify_board
-from benchmarks.grading.grader import Grader
-from benchmarks.measured_boards import find_board, shipped_boards
-from benchmarks.one_line import one_line
-from benchmarks.suites.catalog import SUITES, generated, load_by_name
-from benchmarks.suites.loading import Loaded, read_lock
+from tuition.app.terminal_tables import terminal
+from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256
+from tuition.benchmarks.boards.outcomes import Answers
+from tuition.benchmarks.boards.verification import Regrading, verify_board
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.measured_boards import find_board, shipped_boards
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.suites.catalog import SUITES, generated, load_by_name
+from tuition.benchmarks.suites.loading import Loaded, read_lock
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The commands `tuition bench` and `tuition suites`, for `app.cli`. Heavy imports wait inside, as there."""
+"""The commands `tuition bench` and `tuition suites`, for `tuition.app.cli`. Heavy imports wait inside, as there."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
+from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
 
 NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites; without them, all.")]
 
@@ -81,10 +81,10 @@ def bench(
 
     Stopped or killed, the same command goes on where it was; done, it draws nothing again.
     """
-    from app.processes.progress import print_json
-    from app.processes.silence import silence_libraries
-    from app.scoring.bench_scores import run_bench, show_bench
-    from app.scoring.bench_tasks import BenchRequest
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.silence import silence_libraries
+    from tuition.app.scoring.bench_scores import run_bench, show_bench
+    from tuition.app.scoring.bench_tasks import BenchRequest
 
     silence_libraries()
     document = run_bench(
@@ -114,8 +114,8 @@ def bench(
 @suites_app.command("list", epilog="Example: tuition suites list")
 def suites_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """List the suites: version, number of problems, whether their rows are verified, where they come from."""
-    from app.processes.progress import print_json
-    from app.scoring.suite_listing import list_suites, show_rows
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scoring.suite_listing import list_suites, show_rows
 
     rows = list_suites(results)
     if json:
@@ -132,8 +132,8 @@ def suites_check(
     json: JsonOption = False,
 ) -> None:
     """Check local copies against the checksums; the exit code is 1 when one is wrong."""
-    from app.processes.progress import print_json
-    from app.scoring.suite_listing import check_suites, show_rows
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scoring.suite_listing import check_suites, show_rows
 
     rows = check_suites(data_dir, names or [], results)
     print_json({"suites": rows}) if json else show_rows(rows, ("suite", "status", "detail"))
@@ -146,9 +146,9 @@ def suites_lock(
     names: NamesArgument = None, results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False
 ) -> None:
     """Go online, pin the newest revision of each data set whose rows are right, in the results folder's lock file."""
-    from app.processes.progress import print_json
-    from app.processes.silence import silence_libraries
-    from app.scoring.suite_listing import lock_suites, show_rows
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.silence import silence_libraries
+    from tuition.app.scoring.suite_listing import lock_suites, show_rows
 
     silence_libraries()
     path, rows = lock_suites(names or [], results)
@@ -170,9 +170,9 @@ def suites_contamination(
     json: JsonOption = False,
 ) -> None:
     """Find problems of a label pool in the suites: equal text, or a run of 13 words in common."""
-    from app.processes.progress import print_json
-    from app.processes.silence import silence_libraries
-    from app.scoring.suite_listing import find_contamination, show_rows
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.silence import silence_libraries
+    from tuition.app.scoring.suite_listing import find_contamination, show_rows
 
     silence_libraries()
     rows = find_contamination(labels, names or [], data_dir, results)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import DEFAULT_RESULTS
+from tuition.app.commands.options import DEFAULT_RESULTS
 
 LOCALHOST = "localhost"
 
@@ -28,10 +28,10 @@ def serve(results: Path, port: int, host: str) -> None:
     """Serve until interrupted. Anybody who reaches the port can read the results."""
     from streamlit.web import bootstrap
 
-    import app.dashboard.main  # noqa: F401  (now, and not while the first reader waits)
-    from app.dashboard.prepare import prepare
+    import tuition.app.dashboard.main  # noqa: F401  (now, and not while the first reader waits)
+    from tuition.app.dashboard.prepare import prepare
 
-    entry = Path(__file__).with_name("dashboard") / "entry.py"
+    entry = Path(__file__).parents[1] / "dashboard" / "entry.py"
     options = {
         "server.address": host,
         "server.port": port,

@@ -1,4 +1,5 @@
-"""The command `tuition grade`, thin as those of `app.cli`; `app.scoring.graded_outputs` does the work."""
+"""The command `tuition grade`, thin as those of `tuition.app.cli`; `tuition.app.scoring.graded_outputs` does the
+work."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +33,8 @@ def grade(
 
     The summary goes to standard error. A bad line ends in one line and exit code 2, of a file before grading begins.
     """
-    from app.processes.progress import print_json
-    from app.scoring.graded_outputs import default_workers, grade_file, show_summary
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scoring.graded_outputs import default_workers, grade_file, show_summary
 
     if json and out is None:
         raise typer.BadParameter("--json needs --out: without it, standard output carries the graded lines")

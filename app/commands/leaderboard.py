@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.bench import DataOption
-from app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
+from tuition.app.commands.bench import DataOption
+from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
@@ -45,9 +45,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
-    from app.processes.progress import print_json
-    from app.terminal_tables import load_leaderboard, show_leaderboard, studies
-    from benchmarks.measured_boards import find_board, is_board, shipped_boards
+    from tuition.app.processes.progress import print_json
+    from tuition.app.terminal_tables import load_leaderboard, show_leaderboard, studies
+    from tuition.benchmarks.measured_boards import find_board, is_board, shipped_boards
 
     if what is None:
         names, shipped = studies(results), list(shipped_boards())
@@ -58,7 +58,7 @@ def show(
             typer.echo(f"ships with this version: {', '.join(shipped) or 'none'}")
         return
     if is_board(what):
-        from app.boards.board_tables import board_document, show_board
+        from tuition.app.boards.board_tables import board_document, show_board
 
         folder = find_board(what)
         print_json(board_document(folder, mix_presets)) if json else show_board(folder, mix_presets)
@@ -85,9 +85,9 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
-    from app.boards.additions import Sources
-    from app.boards.additions import add as add_to_leaderboard
-    from app.processes.progress import print_json
+    from tuition.app.boards.additions import Sources
+    from tuition.app.boards.additions import add as add_to_leaderboard
+    from tuition.app.processes.progress import print_json
 
     studies = [str(study_name(name)) for name in study or []]
     sources = Sources(studies, row or (), score or (), reported or (), entry or ())
@@ -128,9 +128,9 @@ def verify(
     Completions of generated suites (micro) are graded again. A verdict that comes out otherwise is a mismatch if the
     entry names today's grader, and is reported only if it names another version.
     """
-    from app.boards.board_verification import VerifyRequest, show_verified
-    from app.boards.board_verification import verify as verify_boards
-    from app.processes.progress import print_json
+    from tuition.app.boards.board_verification import VerifyRequest, show_verified
+    from tuition.app.boards.board_verification import verify as verify_boards
+    from tuition.app.processes.progress import print_json
 
     if (problems or data_dir is not None) and not regrade:
         raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")
@@ -148,10 +148,10 @@ def export(
     mix_presets: MixOption = False,
 ) -> None:
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
-    from benchmarks.artefacts import write_text
-    from benchmarks.boards.board_folder import load_board
-    from benchmarks.boards.exports import export as export_board
-    from benchmarks.measured_boards import find_board
+    from tuition.benchmarks.artefacts import write_text
+    from tuition.benchmarks.boards.board_folder import load_board
+    from tuition.benchmarks.boards.exports import export as export_board
+    from tuition.benchmarks.measured_boards import find_board
 
     text = export_board(load_board(find_board(what)), format.value, mix_presets)
     if out is None:

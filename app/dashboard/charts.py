@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from app.dashboard.data.files import records
+from tuition.app.dashboard.data.files import records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-from app.dashboard.main import run
+from tuition.app.dashboard.main import run
 
 run(Path(sys.argv[1]))

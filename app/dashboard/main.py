@@ -5,12 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.dashboard.data import caches
-from app.dashboard.data.files import Problem
-from app.dashboard.data.study_frames import Study, study_names
-from app.dashboard.show import View, choose, name_problems
-from app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
-from app.dashboard.views import run as run_page
+from tuition.app.dashboard.data import caches
+from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.study_frames import Study, study_names
+from tuition.app.dashboard.show import View, choose, name_problems
+from tuition.app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
+from tuition.app.dashboard.views import run as run_page
 
 # By the path in the URL; the first is shown where the URL names none.
 PAGES: dict[str, tuple[str, Callable[[View], None]]] = {

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from app.dashboard import charts
-from app.dashboard.data import caches, samples
-from app.dashboard.data.study_frames import Study, study_names
-from app.dashboard.show import draw_before
-from app.dashboard.views import allocations, compare, tree
-from benchmarks.artefacts import FileError
+from tuition.app.dashboard import charts
+from tuition.app.dashboard.data import caches, samples
+from tuition.app.dashboard.data.study_frames import Study, study_names
+from tuition.app.dashboard.show import draw_before
+from tuition.app.dashboard.views import allocations, compare, tree
+from tuition.benchmarks.artefacts import FileError
 
 
 def prepare(results: Path) -> None:

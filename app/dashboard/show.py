@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import charts, words
-from app.dashboard.data.files import Problem
-from app.dashboard.data.study_frames import Study
+from tuition.app.dashboard import charts, words
+from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.study_frames import Study
 
 MIME: dict[charts.Format, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 MAX_PROBLEMS_SHOWN = 20

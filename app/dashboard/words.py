@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from app.processes.progress import duration
-from benchmarks.boards.ranked_rows import ONE_RUN
-from benchmarks.statistics.intervals import Difference, Score
+from tuition.app.processes.progress import duration
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.statistics.intervals import Difference, Score
 
 __all__ = ["ONE_RUN", "code", "duration", "points", "score", "seconds", "value", "whole"]
 

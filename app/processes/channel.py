@@ -1,6 +1,7 @@
 """What a process tells while it works: kept in its log's events, then shown or sent on.
 
-The command's own process shows it (`app.processes.progress.Reporter`), a worker sends it there (`app.processes.workers.Remote`).
+The command's own process shows it (`tuition.app.processes.progress.Reporter`), a worker sends it there
+(`tuition.app.processes.workers.Remote`).
 """
 
 import logging
@@ -9,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from app.processes.liveness import alive, process_name
-from benchmarks.results_folder import events_beside, writers_beside
-from runners.events import BlockStarted, Event, EventLog, Said
+from tuition.app.processes.liveness import alive, process_name
+from tuition.benchmarks.results_folder import events_beside, writers_beside
+from tuition.runners.events import BlockStarted, Event, EventLog, Said
 
 
 class Channel(ABC):

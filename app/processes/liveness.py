@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from runners.locks import is_held
+from tuition.runners.locks import is_held
 
 
 def process_name() -> str:

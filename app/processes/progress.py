@@ -20,8 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.processes.channel import Channel
-from runners.events import BlockDone, BlockStarted, Event, PhaseBegan, RunDone, Said, Scoring, StepDone
+from tuition.app.processes.channel import Channel
+from tuition.runners.events import BlockDone, BlockStarted, Event, PhaseBegan, RunDone, Said, Scoring, StepDone
 
 SECONDS_BETWEEN_LINES = 10.0
 # What the bars' remaining time is predicted from; a run of a search may take minutes.

@@ -4,10 +4,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.processes.channel import Channel
-from benchmarks.results_folder import ResultsFolder
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
+from tuition.app.processes.channel import Channel
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from app.processes.channel import Channel
-from app.processes.interrupts import Interrupts, Stopped
-from app.processes.progress import Reporter
-from runners.events import Event
+from tuition.app.processes.channel import Channel
+from tuition.app.processes.interrupts import Interrupts, Stopped
+from tuition.app.processes.progress import Reporter
+from tuition.runners.events import Event
 
 MAX_RESTARTS = 3
 
@@ -71,7 +71,7 @@ def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connecti
         os._exit(1)
 
     threading.Thread(target=die_with_parent, daemon=True).start()
-    from app.processes.silence import silence_libraries
+    from tuition.app.processes.silence import silence_libraries
 
     silence_libraries()
     remote = Remote(pipe)

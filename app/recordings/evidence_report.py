@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from app.studies.direct_compute import choose_match, extended, replays_of_direct
-from app.studies.evaluation import Entry as TestEntry
-from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, UPSTREAM
-from benchmarks.tables.evidence import (
+from tuition.app.studies.direct_compute import choose_match, extended, replays_of_direct
+from tuition.app.studies.evaluation import Entry as TestEntry
+from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, UPSTREAM
+from tuition.benchmarks.tables.evidence import (
     Comparison,
     Entry,
     Evidence,
@@ -23,14 +23,14 @@ from benchmarks.tables.evidence import (
     plot,
     to_json,
 )
-from benchmarks.tables.recorded_table import (
+from tuition.benchmarks.tables.recorded_table import (
     RecordedError,
     RecordedTable,
     read_table,
     selected_split,
     split_means,
 )
-from planner.allocation import Allocation
+from tuition.planner.allocation import Allocation
 
 BEST = "best-split"
 

@@ -6,9 +6,9 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from app.processes.progress import Reporter
-from app.recordings.evidence_report import check_figure
-from benchmarks.tables.race import (
+from tuition.app.processes.progress import Reporter
+from tuition.app.recordings.evidence_report import check_figure
+from tuition.benchmarks.tables.race import (
     COMPARED_WITH,
     SHARES,
     Standing,
@@ -17,8 +17,8 @@ from benchmarks.tables.race import (
     standings,
     write_planners,
 )
-from benchmarks.tables.recorded_table import read_table
-from runners.events import PhaseBegan
+from tuition.benchmarks.tables.recorded_table import read_table
+from tuition.runners.events import PhaseBegan
 
 
 def measure_planners(
@@ -133,6 +133,6 @@ def chart_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw(frame: pd.DataFrame, figure: Path) -> None:
-    from app.dashboard import charts
+    from tuition.app.dashboard import charts
 
     figure.write_bytes(charts.render(charts.planners, chart_frame(frame), figure.suffix[1:]))  # type: ignore[arg-type]

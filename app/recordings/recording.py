@@ -24,12 +24,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from app.processes.channel import Channel, logged
-from app.processes.interrupts import Interrupts
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.processes.workers import Remote, run_workers
-from app.recordings.recording_plan import (
+from tuition.app.processes.channel import Channel, logged
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.workers import Remote, run_workers
+from tuition.app.recordings.recording_plan import (
     RecordRequest,
     chosen_allocations,
     existing_table,
@@ -38,16 +38,16 @@ from app.recordings.recording_plan import (
     scenario_label,
     training_order,
 )
-from app.recordings.table_summary import describe_table
-from app.storage.store_upkeep import limit_store
-from app.studies.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
-from app.studies.evaluation import outcomes_of
-from benchmarks.artefacts import write_json
-from benchmarks.baselines import UPSTREAM
-from benchmarks.provenance import CODE_VERSION, command_line
-from benchmarks.results_folder import RecordingFolder
-from benchmarks.suites.loading import SuiteKind
-from benchmarks.tables.recorded_table import (
+from tuition.app.recordings.table_summary import describe_table
+from tuition.app.storage.store_upkeep import limit_store
+from tuition.app.studies.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
+from tuition.app.studies.evaluation import outcomes_of
+from tuition.benchmarks.artefacts import write_json
+from tuition.benchmarks.baselines import UPSTREAM
+from tuition.benchmarks.provenance import CODE_VERSION, command_line
+from tuition.benchmarks.results_folder import RecordingFolder
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.benchmarks.tables.recorded_table import (
     RecordedBlock,
     RecordedRun,
     RecordedTable,
@@ -56,13 +56,13 @@ from benchmarks.tables.recorded_table import (
     with_first_prices,
     write_table,
 )
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine, RouteRun, Scored
-from runners.events import PhaseBegan, RunDone
-from runners.scenarios.scenario import Scenario
-from runners.store.eviction import gpu_seconds_at_stake
-from runners.training.meter import accelerator_name
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine, RouteRun, Scored
+from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.eviction import gpu_seconds_at_stake
+from tuition.runners.training.meter import accelerator_name
 
 MAX_FAILURES_IN_A_ROW = 3
 

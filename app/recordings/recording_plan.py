@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from app.processes.run_configuration import RunConfiguration
-from app.storage.store_upkeep import find_store
-from app.studies.accounts import block_costs
-from app.studies.direct_compute import extended, foreseen_replay, replays_of_direct
-from app.studies.search_plan import block_states, peak_disk, scoring_seconds
-from app.studies.search_run import scenario_baselines
-from benchmarks.baselines import UPSTREAM
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import RecordingFolder
-from benchmarks.tables.recorded_table import (
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.storage.store_upkeep import find_store
+from tuition.app.studies.accounts import block_costs
+from tuition.app.studies.direct_compute import extended, foreseen_replay, replays_of_direct
+from tuition.app.studies.search_plan import block_states, peak_disk, scoring_seconds
+from tuition.app.studies.search_run import scenario_baselines
+from tuition.benchmarks.baselines import UPSTREAM
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import RecordingFolder
+from tuition.benchmarks.tables.recorded_table import (
     FIRST_RECORDED_SEED,
     Header,
     RecordedBlock,
@@ -38,11 +38,11 @@ from benchmarks.tables.recorded_table import (
     selected_split,
     table_bytes,
 )
-from planner.allocation import Allocation
-from planner.cost import BlockCosts, missing_blocks
-from planner.coverage import candidates, cover
-from planner.route import Block, Route, compile_route
-from runners.scenarios.scenario import Scenario
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import BlockCosts, missing_blocks
+from tuition.planner.coverage import candidates, cover
+from tuition.planner.route import Block, Route, compile_route
+from tuition.runners.scenarios.scenario import Scenario
 
 logger = logging.getLogger(__name__)
 

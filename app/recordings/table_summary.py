@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.recorded_table import RecordedTable, Role, read_table, role_of, validation_means
-from planner.cost import charge
+from tuition.benchmarks.tables.recorded_table import RecordedTable, Role, read_table, role_of, validation_means
+from tuition.planner.cost import charge
 
 
 def describe_table(path: Path) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def _sqlite(found: Examination, probe: Path, another: str) -> None:
 
 
 def _grader(found: Examination) -> None:
-    from benchmarks.grading.grader import Grader
+    from tuition.benchmarks.grading.grader import Grader
 
     try:
         with closing(Grader()) as grader:
@@ -273,10 +273,10 @@ def _grader(found: Examination) -> None:
 
 def _scenarios(found: Examination) -> None:
     """Load the built-in scenarios that need nothing from the Hub, and read the files of the others."""
-    from benchmarks.suites.micro import MIXES
-    from runners.scenarios.scenario import Scenario, ScenarioError
-    from runners.scenarios.scenario_file import ScenarioFile, built_in_scenarios
-    from runners.scenarios.sources import MissingModelError
+    from tuition.benchmarks.suites.micro import MIXES
+    from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+    from tuition.runners.scenarios.scenario_file import ScenarioFile, built_in_scenarios
+    from tuition.runners.scenarios.sources import MissingModelError
 
     for name in built_in_scenarios():
         try:
@@ -295,6 +295,6 @@ def _scenarios(found: Examination) -> None:
 
 def _named(error: BaseException) -> str:
     """The error on one line."""
-    from planner.error_lines import named_line  # not before all packages are known to be there
+    from tuition.planner.error_lines import named_line  # not before all packages are known to be there
 
     return named_line(error)

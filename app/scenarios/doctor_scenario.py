@@ -10,16 +10,16 @@ from typing import Any
 
 import typer
 
-from app.studies.search_plan import plan_search
+from tuition.app.studies.search_plan import plan_search
 
 TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tuition search`
 
 
 def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     """Facts, problems and warnings, and a row for each stage, as JSON values. ScenarioError for a wrong scenario."""
-    from runners.scenarios.memory import what_helps
-    from runners.scenarios.outline import load_to_plan
-    from runners.training.launch import too_few_gpus
+    from tuition.runners.scenarios.memory import what_helps
+    from tuition.runners.scenarios.outline import load_to_plan
+    from tuition.runners.training.launch import too_few_gpus
 
     scenario = load_to_plan(name)
     plan = plan_search(name, TRIALS, results, 0, TEST_SEEDS)

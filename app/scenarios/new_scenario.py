@@ -14,19 +14,19 @@ from typing import Any
 
 import yaml
 
-from app.commands.options import DEFAULT_RESULTS
-from app.scenarios.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
-from app.scoring.suite_listing import find_contamination
-from benchmarks.grading.grader import Grader
-from benchmarks.one_line import one_line
-from benchmarks.scoring.decoding import SUFFIX
-from benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
-from benchmarks.suites.micro import Problem
-from planner.stages import BRIDGE, listed
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ProblemSource
-from runners.training.checkpoint import first_differing_token, load_tokenizer
+from tuition.app.commands.options import DEFAULT_RESULTS
+from tuition.app.scenarios.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
+from tuition.app.scoring.suite_listing import find_contamination
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.scoring.decoding import SUFFIX
+from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
+from tuition.benchmarks.suites.micro import Problem
+from tuition.planner.stages import BRIDGE, listed
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ProblemSource
+from tuition.runners.training.checkpoint import first_differing_token, load_tokenizer
 
 FEWEST_PROBLEMS = 32
 SHOWN = 10  # ids that a line names

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from app.studies.single_run import allocations_by_name
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.sources import HubError, ProblemSource, SuiteSource
+from tuition.app.studies.single_run import allocations_by_name
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.sources import HubError, ProblemSource, SuiteSource
 
 
 def describe_scenario(name: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.scoring.decoding import SUFFIX
-from planner.stages import STAGES
+from tuition.benchmarks.scoring.decoding import SUFFIX
+from tuition.planner.stages import STAGES
 
 LABEL_BLOCKS = 8
 VALIDATION_SHARE, TEST_SHARE = 1 / 8, 1 / 4

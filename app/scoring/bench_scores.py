@@ -11,18 +11,18 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from app.processes.interrupts import Interrupts
-from app.processes.progress import CountView, Reporter
-from app.scoring.bench_tasks import BenchRequest, open_engine, plan_bench
-from app.terminal_tables import terminal
-from benchmarks.artefacts import answers_PK, correct_PK, finite, finite_fields
-from benchmarks.grading.grader import Grader, Verdict
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.engines.requests import Engine
-from benchmarks.scoring.scorer import OpenEngine, Progress, Scorer, SuiteScore
-from benchmarks.statistics.intervals import Interval, Score, avg_at_k, bootstrap, score_interval
-from benchmarks.statistics.pass_at_k import ladder, maj_at_k_score, pass_at_k_score
-from benchmarks.suites.loading import Loaded
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.progress import CountView, Reporter
+from tuition.app.scoring.bench_tasks import BenchRequest, open_engine, plan_bench
+from tuition.app.terminal_tables import terminal
+from tuition.benchmarks.artefacts import answers_PK, correct_PK, finite, finite_fields
+from tuition.benchmarks.grading.grader import Grader, Verdict
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.engines.requests import Engine
+from tuition.benchmarks.scoring.scorer import OpenEngine, Progress, Scorer, SuiteScore
+from tuition.benchmarks.statistics.intervals import Interval, Score, avg_at_k, bootstrap, score_interval
+from tuition.benchmarks.statistics.pass_at_k import ladder, maj_at_k_score, pass_at_k_score
+from tuition.benchmarks.suites.loading import Loaded
 
 HEADING = "one checkpoint: excludes training variance"
 

@@ -11,19 +11,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from app.scoring.model_files import ModelFiles, find_model
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.scoring.decoding import PRESETS, Preset
-from benchmarks.scoring.engines.requests import Engine
-from benchmarks.scoring.engines.server import ServerEngine, server_identity
-from benchmarks.scoring.engines.transformers_engine import TransformersEngine, transformers_identity
-from benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, VllmEngine, load_vllm, vllm_identity
-from benchmarks.scoring.score_store import ScoredModel, ScoreKey
-from benchmarks.scoring.scorer import Task
-from benchmarks.suites.catalog import home_scenario, load_by_name
-from benchmarks.suites.loading import Loaded, SuiteKind, read_lock
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import built_in_scenarios
+from tuition.app.scoring.model_files import ModelFiles, find_model
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.scoring.decoding import PRESETS, Preset
+from tuition.benchmarks.scoring.engines.requests import Engine
+from tuition.benchmarks.scoring.engines.server import ServerEngine, server_identity
+from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine, transformers_identity
+from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, VllmEngine, load_vllm, vllm_identity
+from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreKey
+from tuition.benchmarks.scoring.scorer import Task
+from tuition.benchmarks.suites.catalog import home_scenario, load_by_name
+from tuition.benchmarks.suites.loading import Loaded, SuiteKind, read_lock
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
 EngineName = Literal["transformers", "vllm", "server"]
 # Sequences that are drawn and kept together where no scenario says how many.
@@ -197,7 +197,7 @@ def open_engine(request: BenchRequest, files: ModelFiles | None, device: str) ->
     """The engine that was asked for, its model loaded. `files` is None for a server's model."""
     if files is None:
         return ServerEngine(str(request.url), request.model, request.concurrency)
-    from runners.training.checkpoint import end_tokens, load_model, load_tokenizer
+    from tuition.runners.training.checkpoint import end_tokens, load_model, load_tokenizer
 
     # An adapter's folder has a tokenizer of its own.
     tokenizer = load_tokenizer(files.folder)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from app.processes.progress import Reporter
-from benchmarks.grading.grader import GRADER_VERSION, Grade, Grader, Verdict, as_formula
+from tuition.app.processes.progress import Reporter
+from tuition.benchmarks.grading.grader import GRADER_VERSION, Grade, Grader, Verdict, as_formula
 
 MAX_LINE_BYTES = 16 << 20
 ROWS_AHEAD = 4096

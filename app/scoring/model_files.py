@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from app.storage.exported_model import find_block
-from app.storage.store_upkeep import open_store
-from benchmarks.one_line import one_line
-from benchmarks.scoring.score_store import ScoredModel
-from runners.scenarios.scenario import Scenario
-from runners.training.checkpoint import hash_base, weight_files
+from tuition.app.storage.exported_model import find_block
+from tuition.app.storage.store_upkeep import open_store
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.scoring.score_store import ScoredModel
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.training.checkpoint import hash_base, weight_files
 
 WEIGHT_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 

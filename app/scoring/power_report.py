@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.studies.study_report import read_report
-from app.terminal_tables import ReportError, studies, terminal
-from benchmarks.artefacts import FileError, RecordError, correct_PK
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import ScoreStore
-from benchmarks.statistics.intervals import Array
-from benchmarks.statistics.power import (
+from tuition.app.studies.study_report import read_report
+from tuition.app.terminal_tables import ReportError, studies, terminal
+from tuition.benchmarks.artefacts import FileError, RecordError, correct_PK
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.statistics.intervals import Array
+from tuition.benchmarks.statistics.power import (
     Components,
     Experiment,
     Power,
@@ -24,7 +24,7 @@ from benchmarks.statistics.power import (
     estimate_components,
     smallest,
 )
-from benchmarks.statistics.power import power as power_of
+from tuition.benchmarks.statistics.power import power as power_of
 
 SEEDS_SHOWN = (1, 2, 3, 5, 10)  # the table beside the answer
 

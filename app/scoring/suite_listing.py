@@ -9,12 +9,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from app.terminal_tables import terminal
-from benchmarks.one_line import one_line
-from benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
-from benchmarks.suites.loading import Suite, SuiteError, load, read_lock, write_lock
-from runners.scenarios.contamination import find_overlap
-from runners.scenarios.sources import ProblemSource
+from tuition.app.terminal_tables import terminal
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
+from tuition.benchmarks.suites.loading import Suite, SuiteError, load, read_lock, write_lock
+from tuition.runners.scenarios.contamination import find_overlap
+from tuition.runners.scenarios.sources import ProblemSource
 
 
 def list_suites(results: Path) -> list[dict[str, Any]]:

@@ -7,17 +7,17 @@ from typing import Any
 
 from filelock import Timeout
 
-from app.storage.model_card import write_card
-from app.storage.store_upkeep import StoreBusyError, open_store
-from app.studies.single_run import allocations_by_name, find_allocation
-from app.studies.study_report import read_report
-from benchmarks.artefacts import FileError, publish_folder
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
-from planner.allocation import AllocationError
-from planner.route import compile_route
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore, StoreError
+from tuition.app.storage.model_card import write_card
+from tuition.app.storage.store_upkeep import StoreBusyError, open_store
+from tuition.app.studies.single_run import allocations_by_name, find_allocation
+from tuition.app.studies.study_report import read_report
+from tuition.benchmarks.artefacts import FileError, publish_folder
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.allocation import AllocationError
+from tuition.planner.route import compile_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore, StoreError
 
 
 def find_block(store: BlockStore, prefix: str) -> str:
@@ -146,7 +146,7 @@ def _write_model(model: Path, folder: Path, base: tuple[Path, str] | None) -> No
     if base is None:
         shutil.copytree(model, folder, dirs_exist_ok=True)
         return
-    from runners.training.checkpoint import load_model
+    from tuition.runners.training.checkpoint import load_model
 
     # What lies beside an adapter is the tokenizer, and a page about the adapter that the merged model has no use for.
     shutil.copytree(model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter_*", "README.md"))

@@ -5,13 +5,13 @@ Everything is read from the records of the store; what they do not say, the card
 
 from pathlib import Path
 
-from benchmarks.artefacts import RecordError, correct_PK
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import ScoreStore
-from benchmarks.statistics.intervals import avg_at_k
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
-from runners.store.chains import chain_of
+from tuition.benchmarks.artefacts import RecordError, correct_PK
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.store.chains import chain_of
 
 
 def write_card(store: BlockStore, record: BlockRecord, results: Path, folder: Path) -> None:

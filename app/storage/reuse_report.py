@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from app.storage.store_upkeep import open_store
-from app.studies.single_run import find_allocation
-from app.studies.study_report import SearchReport, read_report
-from benchmarks.artefacts import FileError
-from benchmarks.results_folder import ResultsFolder, StudyFolder
-from planner.route import compile_route
-from runners.labels import Ledger
-from runners.reuse import Explained, explain_route
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import StoreError
+from tuition.app.storage.store_upkeep import open_store
+from tuition.app.studies.single_run import find_allocation
+from tuition.app.studies.study_report import SearchReport, read_report
+from tuition.benchmarks.artefacts import FileError
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
+from tuition.planner.route import compile_route
+from tuition.runners.labels import Ledger
+from tuition.runners.reuse import Explained, explain_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import StoreError
 
 DEFAULT_SCENARIO = "micro"
 

@@ -20,25 +20,25 @@ import psutil
 import typer
 from filelock import Timeout
 
-from app.processes.progress import print_json
-from app.studies.study_report import read_report
-from app.terminal_tables import show_prune_plan
-from benchmarks.artefacts import FileError, RecordError, RecordFormatError, move_aside
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import ScoreStore
-from planner.cost import CheckpointState
-from runners.locks import is_held
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore, StoreError, bytes_under, scan
-from runners.store.eviction import (
+from tuition.app.processes.progress import print_json
+from tuition.app.studies.study_report import read_report
+from tuition.app.terminal_tables import show_prune_plan
+from tuition.benchmarks.artefacts import FileError, RecordError, RecordFormatError, move_aside
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.planner.cost import CheckpointState
+from tuition.runners.locks import is_held
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore, StoreError, bytes_under, scan
+from tuition.runners.store.eviction import (
     Eviction,
     Part,
     StoredBlock,
     choose_evictions,
     gpu_seconds_at_stake,
 )
-from runners.store.leases import Leases
-from runners.store.rollouts import read_rollouts_record
+from tuition.runners.store.leases import Leases
+from tuition.runners.store.rollouts import read_rollouts_record
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # What `publish_folder`, `move_aside` and `BlockStore.evict` leave when their process is killed.

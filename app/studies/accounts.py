@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from app.studies.study_report import (
+from tuition.app.studies.study_report import (
     BlockAccount,
     ExpectedReuse,
     LabelAccount,
@@ -15,14 +15,14 @@ from app.studies.study_report import (
     TrialReport,
     ValidationScore,
 )
-from benchmarks.provenance import command_line
-from planner.allocation import Allocation
-from planner.cost import BlockCosts, charge
-from planner.route import Route, compile_route
-from planner.stages import STAGES
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
+from tuition.benchmarks.provenance import command_line
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import BlockCosts, charge
+from tuition.planner.route import Route, compile_route
+from tuition.planner.stages import STAGES
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
 
 EXPECTED_REUSE_DRAWS = 20
 

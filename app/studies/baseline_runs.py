@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from app.processes.channel import logged
-from app.processes.interrupts import Interrupts
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.storage.store_upkeep import find_store
-from app.studies.accounts import block_costs
-from app.studies.direct_compute import extended, foreseen_replay, match_compute
-from app.studies.evaluation import (
+from tuition.app.processes.channel import logged
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.storage.store_upkeep import find_store
+from tuition.app.studies.accounts import block_costs
+from tuition.app.studies.direct_compute import extended, foreseen_replay, match_compute
+from tuition.app.studies.evaluation import (
     Entry,
     evaluate,
     merge_entries,
@@ -25,18 +25,18 @@ from app.studies.evaluation import (
     test_seeds,
     train_in_workers,
 )
-from app.studies.search_plan import block_states, scoring_seconds
-from app.studies.search_run import scenario_baselines
-from app.studies.study_report import BaselinesReport, SearchReport, read_report, write_report
-from benchmarks.artefacts import FileError, write_json
-from benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
-from benchmarks.boards.ranked_rows import plot, to_json
-from planner.allocation import Allocation, AllocationError
-from planner.cost import missing_blocks
-from planner.route import Block, compile_route
-from planner.stages import STAGE, Role
-from planner.study import StudyError
-from runners.scenarios.scenario import Scenario
+from tuition.app.studies.search_plan import block_states, scoring_seconds
+from tuition.app.studies.search_run import scenario_baselines
+from tuition.app.studies.study_report import BaselinesReport, SearchReport, read_report, write_report
+from tuition.benchmarks.artefacts import FileError, write_json
+from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
+from tuition.benchmarks.boards.ranked_rows import plot, to_json
+from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.cost import missing_blocks
+from tuition.planner.route import Block, compile_route
+from tuition.planner.stages import STAGE, Role
+from tuition.planner.study import StudyError
+from tuition.runners.scenarios.scenario import Scenario
 
 
 @dataclass(frozen=True)

@@ -16,23 +16,23 @@ from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.processes.channel import Channel, logged
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.processes.workers import Remote, run_workers
-from app.studies.evaluation import Entry
-from benchmarks.artefacts import correct_PK, write_json
-from benchmarks.baselines import DIRECT_COMPUTE
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import StudyFolder
-from benchmarks.statistics.intervals import avg_at_k
-from planner.allocation import Allocation
-from planner.cost import BlockCosts
-from planner.route import Route, compile_route
-from planner.stages import STUDENT, STUDENT_RL
-from runners.engine import LocalEngine
-from runners.events import RunDone
-from runners.scenarios.scenario import Scenario
+from tuition.app.processes.channel import Channel, logged
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.workers import Remote, run_workers
+from tuition.app.studies.evaluation import Entry
+from tuition.benchmarks.artefacts import correct_PK, write_json
+from tuition.benchmarks.baselines import DIRECT_COMPUTE
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import BlockCosts
+from tuition.planner.route import Route, compile_route
+from tuition.planner.stages import STUDENT, STUDENT_RL
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import RunDone
+from tuition.runners.scenarios.scenario import Scenario
 
 CLOCK_SECONDS = 0.001  # block costs are recorded in milliseconds
 

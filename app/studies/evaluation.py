@@ -12,35 +12,35 @@ from typing import Any
 
 import pandas as pd
 
-from app.processes.channel import logged
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.processes.workers import Remote, run_workers
-from app.studies.study_report import (
+from tuition.app.processes.channel import logged
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.workers import Remote, run_workers
+from tuition.app.studies.study_report import (
     EvaluatedBlocks,
     EvaluatedRun,
     EvaluatedScenario,
     Evaluation,
     Pair,
 )
-from benchmarks.artefacts import RecordError, correct_PK
-from benchmarks.boards.ranked_rows import Meta, RankedRow, Row, pairwise_differences, rank_rows
-from benchmarks.provenance import CODE_VERSION, command_line
-from benchmarks.statistics.intervals import (
+from tuition.benchmarks.artefacts import RecordError, correct_PK
+from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, Row, pairwise_differences, rank_rows
+from tuition.benchmarks.provenance import CODE_VERSION, command_line
+from tuition.benchmarks.statistics.intervals import (
     Difference,
     paired_difference,
     score_interval,
     score_over_seeds,
     seed_interval,
 )
-from benchmarks.statistics.multiplicity import holm, sign_flip
-from planner.allocation import Allocation, replay_control
-from planner.route import Recipe, Route, compile_route
-from planner.stages import STAGES
-from runners.engine import LocalEngine, RouteRun
-from runners.events import PhaseBegan, RunDone
-from runners.scenarios.scenario import Scenario
-from runners.training.meter import accelerator_name
+from tuition.benchmarks.statistics.multiplicity import holm, sign_flip
+from tuition.planner.allocation import Allocation, replay_control
+from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.stages import STAGES
+from tuition.runners.engine import LocalEngine, RouteRun
+from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.training.meter import accelerator_name
 
 REFERENCE = "direct"
 FIRST_TEST_SEED = 1000

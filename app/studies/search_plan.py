@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.storage.store_upkeep import find_store
-from app.studies.accounts import block_costs
-from app.studies.evaluation import test_seeds
-from app.studies.search_run import enqueued, search_baselines
-from planner.cost import BlockCosts, CheckpointState, missing_blocks
-from planner.route import Block, Route, compile_route
-from runners.scenarios.memory import predict_stage
-from runners.scenarios.outline import Outline, load_to_plan
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
+from tuition.app.storage.store_upkeep import find_store
+from tuition.app.studies.accounts import block_costs
+from tuition.app.studies.evaluation import test_seeds
+from tuition.app.studies.search_run import enqueued, search_baselines
+from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
+from tuition.planner.route import Block, Route, compile_route
+from tuition.runners.scenarios.memory import predict_stage
+from tuition.runners.scenarios.outline import Outline, load_to_plan
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
 
 ADAM_STATES = 2  # AdamW keeps two moments per weight
 

@@ -15,31 +15,31 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from app.processes.channel import Channel, logged
-from app.processes.interrupts import Interrupts
-from app.processes.liveness import alive, is_alive
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.processes.workers import Remote, run_workers
-from app.storage.store_upkeep import limit_store
-from app.studies.accounts import make_report
-from app.studies.evaluation import (
+from tuition.app.processes.channel import Channel, logged
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.liveness import alive, is_alive
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.workers import Remote, run_workers
+from tuition.app.storage.store_upkeep import limit_store
+from tuition.app.studies.accounts import make_report
+from tuition.app.studies.evaluation import (
     Entry,
     evaluate,
     merge_entries,
     test_seeds,
     train_in_workers,
 )
-from app.studies.study_report import SearchReport, write_report
-from benchmarks.artefacts import correct_PK, finite, write_json
-from benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
-from benchmarks.boards.ranked_rows import plot, to_json
-from benchmarks.results_folder import StudyFolder
-from benchmarks.statistics.intervals import avg_at_k
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from planner.sampler import SAMPLERS
-from planner.study import (
+from tuition.app.studies.study_report import SearchReport, write_report
+from tuition.benchmarks.artefacts import correct_PK, finite, write_json
+from tuition.benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
+from tuition.benchmarks.boards.ranked_rows import plot, to_json
+from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.planner.sampler import SAMPLERS
+from tuition.planner.study import (
     Outcome,
     StudyError,
     StudyLimits,
@@ -49,11 +49,11 @@ from planner.study import (
     release_dead_trials,
     search,
 )
-from runners.engine import LocalEngine
-from runners.events import PhaseBegan, RunDone
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.store.eviction import gpu_seconds_at_stake
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.store.eviction import gpu_seconds_at_stake
 
 
 @dataclass(frozen=True)

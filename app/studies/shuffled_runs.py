@@ -9,19 +9,19 @@ labels and all steps, so no other code trains it.
 from dataclasses import replace
 from typing import Any
 
-from app.processes.channel import logged
-from app.processes.interrupts import Interrupts
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.studies.evaluation import ordinary, outcomes_of, test_seeds
-from app.studies.study_report import ShuffledComparison, ShuffledReport, write_report
-from benchmarks.provenance import command_line
-from benchmarks.statistics.intervals import paired_difference, score_over_seeds
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from planner.stages import STAGE
-from runners.events import PhaseBegan, RunDone
-from runners.scenarios.scenario import Scenario
+from tuition.app.processes.channel import logged
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.studies.evaluation import ordinary, outcomes_of, test_seeds
+from tuition.app.studies.study_report import ShuffledComparison, ShuffledReport, write_report
+from tuition.benchmarks.provenance import command_line
+from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.planner.stages import STAGE
+from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.scenarios.scenario import Scenario
 
 
 def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from app.processes.channel import logged
-from app.processes.interrupts import Interrupts
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.studies.search_run import file_baselines
-from benchmarks.artefacts import correct_PK, finite_fields
-from benchmarks.statistics.intervals import avg_at_k
-from benchmarks.suites.loading import SuiteKind
-from planner.allocation import Allocation, named_allocations
-from planner.route import compile_route
-from runners.engine import BlockUse
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
+from tuition.app.processes.channel import logged
+from tuition.app.processes.interrupts import Interrupts
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.studies.search_run import file_baselines
+from tuition.benchmarks.artefacts import correct_PK, finite_fields
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.allocation import Allocation, named_allocations
+from tuition.planner.route import compile_route
+from tuition.runners.engine import BlockUse
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
 
 
 def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:

@@ -21,11 +21,11 @@ from pydantic import (
 )
 from pydantic import model_serializer as serializer
 
-from benchmarks.artefacts import FileError, finite_fields, read_json, write_json
-from benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
-from benchmarks.one_line import first_complaint, one_line
-from benchmarks.statistics.intervals import Difference, Interval
-from benchmarks.statistics.multiplicity import SignFlip
+from tuition.benchmarks.artefacts import FileError, finite_fields, read_json, write_json
+from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
+from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.statistics.intervals import Difference, Interval
+from tuition.benchmarks.statistics.multiplicity import SignFlip
 
 FORMAT = 2
 _ROWS, _META = TypeAdapter(list[RankedRow]), TypeAdapter(Meta)
@@ -179,8 +179,8 @@ class Evaluation(Frozen):
 class StudyReport(Frozen):
     """What all kinds of reports share.
 
-    `leaderboard` is the document of `benchmarks.boards.ranked_rows.to_json`, None before the test, and so is `test`.
-    `scenario_sha256` and `command` are None where an earlier version did not write them down.
+    `leaderboard` is the document of `tuition.benchmarks.boards.ranked_rows.to_json`, None before the test, and so is
+    `test`. `scenario_sha256` and `command` are None where an earlier version did not write them down.
     """
 
     kind: ClassVar[str]

@@ -1,7 +1,8 @@
 """Leaderboard folders: `leaderboard.json`, `entries/<id>.json` and `samples/<sha256>.parquet`, from untrusted disks.
 
 What: `add_entries` puts entries and their sample files in, atomically and safe against another writer; `load_board`
-reads a folder and refuses what does not recompute. `benchmarks.boards.verification` says everything that differs.
+reads a folder and refuses what does not recompute. `tuition.benchmarks.boards.verification` says everything that
+differs.
 
 Simplified: sample files are copied whole, never shared between folders. Nothing is deleted: an entry that is withdrawn
 stays on disk and is named under `removed` in the changelog. A folder is a leaderboard when it holds `leaderboard.json`.
@@ -22,8 +23,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from benchmarks.artefacts import write_text
-from benchmarks.boards.entries import (
+from tuition.benchmarks.artefacts import write_text
+from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
     SHORT_ID,
     EntryError,
@@ -35,9 +36,9 @@ from benchmarks.boards.entries import (
     parse_entry,
     parse_json,
 )
-from benchmarks.boards.manifest import Change, Manifest
-from benchmarks.boards.outcomes import Mismatch, Outcomes, compare_with_samples
-from benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.boards.outcomes import Mismatch, Outcomes, compare_with_samples
+from tuition.benchmarks.one_line import first_complaint, one_line
 
 MANIFEST = "leaderboard.json"
 OURS = (".lock", "entries", "samples", MANIFEST)

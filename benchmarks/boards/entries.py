@@ -25,9 +25,9 @@ from pydantic import (
     model_validator,
 )
 
-from benchmarks.one_line import first_complaint, one_line
-from benchmarks.statistics.intervals import Array, Score, score_over_seeds
-from planner.allocation import Allocation, AllocationError
+from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.statistics.intervals import Array, Score, score_over_seeds
+from tuition.planner.allocation import Allocation, AllocationError
 
 MAX_ENTRY_BYTES = 1 << 20
 SHORT_ID = 12  # hex digits; enough for any leaderboard that a person reads
@@ -107,7 +107,8 @@ class SampleFile(Strict):
 
 
 class MeasuredScore(Strict):
-    """avg@k and its standard errors by source, as `benchmarks.statistics.intervals.Score` defines them; null where undefined."""
+    """avg@k and its standard errors by source, as `tuition.benchmarks.statistics.intervals.Score` defines them; null
+    where undefined."""
 
     mean: Fraction
     se_problems: Fraction | None

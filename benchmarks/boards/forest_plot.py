@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.artefacts import write_bytes
+from tuition.benchmarks.artefacts import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmarks.boards.entries import (
+from tuition.benchmarks.boards.entries import (
     PARTIAL,
     EntryError,
     Hash,

@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.artefacts import RecordError
-from benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
-from benchmarks.boards.entries import (
+from tuition.benchmarks.artefacts import RecordError
+from tuition.benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
+from tuition.benchmarks.boards.entries import (
     EntryError,
     MeasuredEntry,
     ids_sha256,
     measured_score,
     validate_entry,
 )
-from benchmarks.boards.outcomes import read_outcomes
-from benchmarks.scoring.score_store import ScoreStore
-from benchmarks.statistics.intervals import Score
+from tuition.benchmarks.boards.outcomes import read_outcomes
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.statistics.intervals import Score
 
 
 def entry_of_scores(

@@ -20,11 +20,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from benchmarks.artefacts import SAMPLE_COLUMNS, RecordError, correct_PK
-from benchmarks.boards.entries import EntryError, MeasuredEntry, ids_sha256, measured_score
-from benchmarks.grading.grader import GRADER_VERSION, Grader, Verdict
-from benchmarks.one_line import one_line
-from benchmarks.statistics.intervals import Array
+from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, RecordError, correct_PK
+from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ids_sha256, measured_score
+from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader, Verdict
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.statistics.intervals import Array
 
 TOLERANCE = 1e-9  # absolute, of fractions: sums in another order differ far less, one verdict far more
 MAX_ROWS = 50_000_000

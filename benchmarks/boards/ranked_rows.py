@@ -15,10 +15,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.artefacts import finite
-from benchmarks.boards.forest_plot import tidy, write_figure
-from benchmarks.statistics.intervals import Array, Difference, Score, paired_difference
-from benchmarks.statistics.multiplicity import rank_intervals
+from tuition.benchmarks.artefacts import finite
+from tuition.benchmarks.boards.forest_plot import tidy, write_figure
+from tuition.benchmarks.statistics.intervals import Array, Difference, Score, paired_difference
+from tuition.benchmarks.statistics.multiplicity import rank_intervals
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from benchmarks.boards.board_folder import Board, Listed
-from benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
-from benchmarks.boards.outcomes import Outcomes
-from benchmarks.boards.ranked_rows import ONE_RUN
-from benchmarks.statistics.intervals import Array, Difference, paired_difference
-from benchmarks.statistics.multiplicity import ranks_left_open, told_apart
+from tuition.benchmarks.boards.board_folder import Board, Listed
+from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
+from tuition.benchmarks.boards.outcomes import Outcomes
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
+from tuition.benchmarks.statistics.multiplicity import ranks_left_open, told_apart
 
 REFERENCE = "direct"  # direct GRPO, where it is in the table
 

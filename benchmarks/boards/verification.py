@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.boards.board_folder import (
+from tuition.benchmarks.boards.board_folder import (
     MAX_SAMPLES_BYTES,
     compare_entry,
     open_regular,
@@ -16,9 +16,9 @@ from benchmarks.boards.board_folder import (
     read_manifest,
     subfolder,
 )
-from benchmarks.boards.entries import EntryError, MeasuredEntry
-from benchmarks.boards.outcomes import Answers, AnswersError, Mismatch, Regraded, regrade
-from benchmarks.grading.grader import Grader
+from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry
+from tuition.benchmarks.boards.outcomes import Answers, AnswersError, Mismatch, Regraded, regrade
+from tuition.benchmarks.grading.grader import Grader
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 What: a crew has some threads, each with a queue and one worker process. Equal golds go to the same queue, so that one
 worker parses each; a thread without work takes some from the longest queue. A thread sends its worker a few answers at
 a time, so that neither side waits for the other at every answer, and kills it when one takes longer than the limit;
-what was behind that one in the pipe goes to a new worker. `benchmarks.grading.grader` is the face of all this.
+what was behind that one in the pipe goes to a new worker. `tuition.benchmarks.grading.grader` is the face of all this.
 
 Simplified: an answer that kills its worker (memory, crash) counts as a timeout. Needs POSIX.
 """
@@ -82,7 +82,7 @@ class Worker:
     def __init__(self) -> None:
         # A plain script, not multiprocessing: that would import the caller's main module again, and daemonic
         # processes may not have multiprocessing children. -P keeps this folder's `statistics.py` off the script's path.
-        script = Path(__file__).with_name("grading_worker.py")
+        script = Path(__file__).with_name("worker.py")
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(script)],
             stdin=subprocess.PIPE,

@@ -24,8 +24,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from benchmarks.grading.crew import Crew, Grade, GraderClosed, Task, Verdict
-from benchmarks.grading.worker import as_formula
+from tuition.benchmarks.grading.crew import Crew, Grade, GraderClosed, Task, Verdict
+from tuition.benchmarks.grading.worker import as_formula
 
 __all__ = ["GRADER_REVISION", "GRADER_VERSION", "Grade", "Grader", "GraderClosed", "Verdict", "as_formula"]
 

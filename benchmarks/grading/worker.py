@@ -1,8 +1,8 @@
 """The process that runs math-verify: one JSON request per line in, one JSON answer per line out.
 
-What: started by `benchmarks.grading.grader` as a script (which imports only `as_formula` from here). A request is `[gold,
-completion, limit]`, an answer `[correct, extracted]`, where `extracted` is null when math-verify finds nothing. The
-first line out is "ready".
+What: started by `tuition.benchmarks.grading.grader` as a script (which imports only `as_formula` from here). A request
+is `[gold, completion, limit]`, an answer `[correct, extracted]`, where `extracted` is null when math-verify finds
+nothing. The first line out is "ready".
 
 Work is not done twice: golds, LaTeX that was parsed before (math-verify's own cache, made larger: what it parses is
 decided by the string alone) and comparisons of the very same parsed objects are kept.

@@ -9,7 +9,7 @@ Run `tuition leaderboard verify` to recompute them all.
 
 from pathlib import Path
 
-from benchmarks.boards.entries import EntryError
+from tuition.benchmarks.boards.entries import EntryError
 
 FOLDER = Path(__file__).parent
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.boards.entries import EntryError, ReportedEntry, validate_entry
+from tuition.benchmarks.boards.entries import EntryError, ReportedEntry, validate_entry
 
 FOLDER = Path(__file__).parent
 PRINTED = re.compile(r"([0-9]{1,3}\.[0-9]+)±([0-9]{1,2}\.[0-9]+)")

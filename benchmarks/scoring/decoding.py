@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from benchmarks.scoring.sampling import Decoding
+from tuition.benchmarks.scoring.sampling import Decoding
 
 SUFFIX = " Let's think step by step and output the final answer within \\boxed{}."
 

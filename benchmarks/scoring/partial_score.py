@@ -5,7 +5,7 @@ SHA-256 of its JSON, a space, and the JSON; a line is on disk before the next ba
 named in a warning and dropped, and its batch is drawn again, from where the batch before left the random stream. The
 first line holds the key, the number of batches and their device.
 
-Simplified: one process at a time may write (`benchmarks.scoring.scorer` holds a lock).
+Simplified: one process at a time may write (`tuition.benchmarks.scoring.scorer` holds a lock).
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scoring.engines.requests import Generated
-from benchmarks.scoring.sampling import Stream
+from tuition.benchmarks.scoring.engines.requests import Generated
+from tuition.benchmarks.scoring.sampling import Stream
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmarks.artefacts import (
+from tuition.benchmarks.artefacts import (
     RECORD_FILE,
     FileError,
     RecordError,
@@ -35,7 +35,7 @@ from benchmarks.artefacts import (
     refuse_newer,
     write_samples,
 )
-from benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.one_line import first_complaint, one_line
 
 SAMPLES_FILE = "samples.parquet"
 FORMAT = 2
@@ -147,7 +147,7 @@ def read_score(content: bytes, key: str) -> ScoreRecord:
 
 @dataclass(frozen=True)
 class StoredScore:
-    """A score in the store: its record, and its samples as `benchmarks.artefacts` describes them."""
+    """A score in the store: its record, and its samples as `tuition.benchmarks.artefacts` describes them."""
 
     record: ScoreRecord
     samples: pd.DataFrame

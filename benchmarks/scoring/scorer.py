@@ -23,19 +23,19 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from benchmarks.artefacts import checked_table
-from benchmarks.grading.grader import GRADER_VERSION, Grader
-from benchmarks.provenance import CODE_VERSION, command_line
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.engines.requests import Engine, Generated, Request, row_seed
-from benchmarks.scoring.partial_score import Batch, PartialScore
-from benchmarks.scoring.sampling import Prompt, Stream, in_batches, render_prompt
-from benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreRecord, ScoreStore
-from benchmarks.scoring.statements import keep_statements
-from benchmarks.suites.loading import Loaded, SuiteKind
-from benchmarks.suites.micro import Problem
-from planner.route import derive_seed
+from tuition.benchmarks.artefacts import checked_table
+from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
+from tuition.benchmarks.provenance import CODE_VERSION, command_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.requests import Engine, Generated, Request, row_seed
+from tuition.benchmarks.scoring.partial_score import Batch, PartialScore
+from tuition.benchmarks.scoring.sampling import Prompt, Stream, in_batches, render_prompt
+from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreRecord, ScoreStore
+from tuition.benchmarks.scoring.statements import keep_statements
+from tuition.benchmarks.suites.loading import Loaded, SuiteKind
+from tuition.benchmarks.suites.micro import Problem
+from tuition.planner.route import derive_seed
 
 VERSIONED = ("tuition", "torch", "transformers", "trl", "peft", "math-verify", "datasets")
 
@@ -247,7 +247,7 @@ class _Moment:
 def graded(
     problems: Sequence[Problem], num_samples: int, completions: Sequence[Generated], grader: Grader
 ) -> pd.DataFrame:
-    """The sample table (`benchmarks.artefacts`) of completions that are ordered by problem, then sample."""
+    """The sample table (`tuition.benchmarks.artefacts`) of completions that are ordered by problem, then sample."""
     asked = [problem for problem in problems for _ in range(num_samples)]
     grades = grader.grade_many([problem.answer for problem in asked], [one.text for one in completions])
     table = pd.DataFrame(

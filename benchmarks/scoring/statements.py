@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.artefacts import write_json
-from benchmarks.suites.micro import Problem
+from tuition.benchmarks.artefacts import write_json
+from tuition.benchmarks.suites.micro import Problem
 
 
 def statements_path(folder: Path, suite: str) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.statistics.variance import MeanSquares, mean_squares
+from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
 
 Array = NDArray[Any]
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.statistics.intervals import Array, Difference, FloatArray, differences
+from tuition.benchmarks.statistics.intervals import Array, Difference, FloatArray, differences
 
 MAX_EXACT_UNITS = 16  # 65,536 sign patterns
 NUM_FLIPS = 19_999  # a Monte Carlo p-value is then never below 1/20,000

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.statistics.intervals import Array, FloatArray, Score, standard_error
+from tuition.benchmarks.statistics.intervals import Array, FloatArray, Score, standard_error
 
 
 def ladder(num_samples: int) -> list[int]:

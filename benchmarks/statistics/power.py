@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from benchmarks.statistics.intervals import Array, differences
-from benchmarks.statistics.variance import MeanSquares, mean_squares
+from tuition.benchmarks.statistics.intervals import Array, differences
+from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
 
 Size = Literal["problems", "samples", "seeds"]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites import aime24, aime25, aime26, amc23, dapo_math, gsm8k, math500, olympiadbench
-from benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
-from benchmarks.suites.micro import SUITE_VERSION, make_problems, num_problems
+from tuition.benchmarks.suites import aime24, aime25, aime26, amc23, dapo_math, gsm8k, math500, olympiadbench
+from tuition.benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
+from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems, num_problems
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE for module in (math500, aime24, aime25, aime26, amc23, gsm8k, olympiadbench)

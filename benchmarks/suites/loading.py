@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.artefacts import write_json
-from benchmarks.one_line import one_line
-from benchmarks.suites.micro import Problem
+from tuition.benchmarks.artefacts import write_json
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.suites.micro import Problem
 
 LOCK_FILE = "suites.lock.json"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.artefacts import finite_fields
-from benchmarks.boards.forest_plot import tidy, write_figure
-from benchmarks.boards.ranked_rows import ONE_RUN
-from benchmarks.statistics.intervals import (
+from tuition.benchmarks.artefacts import finite_fields
+from tuition.benchmarks.boards.forest_plot import tidy, write_figure
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.statistics.intervals import (
     Array,
     Difference,
     Score,
@@ -26,7 +26,7 @@ from benchmarks.statistics.intervals import (
     score_over_seeds,
     seed_interval,
 )
-from benchmarks.statistics.multiplicity import SignFlip, holm, sign_flip
+from tuition.benchmarks.statistics.multiplicity import SignFlip, holm, sign_flip
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
 _STYLES = {False: ("#0072B2", "o", "all recorded seeds"), True: ("#D55E00", "s", "judge seeds only")}

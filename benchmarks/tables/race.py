@@ -22,16 +22,16 @@ import pyarrow
 import pyarrow.parquet
 from scipy import stats
 
-from benchmarks.artefacts import file_sha256, write_bytes
-from benchmarks.baselines import DIRECT, TESTED_BY_SEARCH
-from benchmarks.one_line import one_line
-from benchmarks.statistics.intervals import Difference, standard_error
-from benchmarks.statistics.multiplicity import rank_intervals
-from benchmarks.tables.recorded_table import RecordedError, RecordedTable
-from benchmarks.tables.replay import Replay
-from planner.allocation import Allocation
-from planner.sampler import SAMPLERS, SeededSampler
-from planner.study import StudyLimits, enqueue, search
+from tuition.benchmarks.artefacts import file_sha256, write_bytes
+from tuition.benchmarks.baselines import DIRECT, TESTED_BY_SEARCH
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.statistics.intervals import Difference, standard_error
+from tuition.benchmarks.statistics.multiplicity import rank_intervals
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable
+from tuition.benchmarks.tables.replay import Replay
+from tuition.planner.allocation import Allocation
+from tuition.planner.sampler import SAMPLERS, SeededSampler
+from tuition.planner.study import StudyLimits, enqueue, search
 
 COLD = ", no named routes"
 PLANNERS = tuple(name + end for end in ("", COLD) for name in SAMPLERS)

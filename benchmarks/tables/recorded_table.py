@@ -25,14 +25,14 @@ import pyarrow
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.artefacts import write_bytes
-from benchmarks.one_line import one_line
-from benchmarks.statistics.intervals import Array
-from benchmarks.suites.loading import SuiteKind
-from planner.allocation import Allocation
-from planner.cost import Price, charge
-from planner.route import Label, Recipe, Route, compile_route
-from planner.space import SearchSpace
+from tuition.benchmarks.artefacts import write_bytes
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.statistics.intervals import Array
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import Price, charge
+from tuition.planner.route import Label, Recipe, Route, compile_route
+from tuition.planner.space import SearchSpace
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -131,7 +131,8 @@ class RecordedSuite(_Frozen):
 
 
 class RecordedRecipe(_Frozen):
-    """`planner.route.Recipe` as JSON; a label is (id, SHA-256 of its problem, SHA-256 of problem and answer)."""
+    """`tuition.planner.route.Recipe` as JSON; a label is (id, SHA-256 of its problem, SHA-256 of problem and
+    answer)."""
 
     student: Text
     teachers: dict[str, Text]

@@ -1,11 +1,11 @@
 """Replay: a recorded seed in place of training, for planners to search in microseconds.
 
 What: `Replay` gives a recorded allocation's validation outcome and charges what the live store would have charged: it
-keeps which blocks "are in the store", with or without optimizer state, and asks `planner.cost.missing_blocks`, as the
-engine does. `Replay.evaluate` and `Replay.route` are what `planner.study.search` wants.
+keeps which blocks "are in the store", with or without optimizer state, and asks `tuition.planner.cost.missing_blocks`,
+as the engine does. `Replay.evaluate` and `Replay.route` are what `tuition.planner.study.search` wants.
 
 Only draw seeds can be replayed, and a replay knows no test score: planners are judged on the other seeds, by the
-table itself (`benchmarks.tables.evidence`).
+table itself (`tuition.benchmarks.tables.evidence`).
 
 Simplified: the store is never pruned; a block costs what it cost when it was recorded, each time that it is trained.
 """
@@ -13,14 +13,14 @@ Simplified: the store is never pruned; a block costs what it cost when it was re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.artefacts import finite
-from benchmarks.statistics.intervals import Score, avg_at_k
-from benchmarks.tables.recorded_table import RecordedError, RecordedRun, RecordedTable, role_of
-from planner.allocation import Allocation
-from planner.cost import CheckpointState, Price, charge, missing_blocks
-from planner.coverage import distances
-from planner.route import Block, Route
-from planner.study import Outcome
+from tuition.benchmarks.artefacts import finite
+from tuition.benchmarks.statistics.intervals import Score, avg_at_k
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedRun, RecordedTable, role_of
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
+from tuition.planner.coverage import distances
+from tuition.planner.route import Block, Route
+from tuition.planner.study import Outcome
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ class Replay:
         return self._look_up(allocation).route
 
     def nearest_route(self, allocation: Allocation) -> Route:
-        """The route of the recorded allocation that is nearest by `planner.coverage.distances`, itself if recorded.
+        """The route of the recorded allocation that is nearest by `tuition.planner.coverage.distances`, itself if
+        recorded.
 
         With it, a study can search the whole space of the scenario. Never a control, which no search could propose; the
         first in the file among equally near ones.
@@ -133,7 +134,7 @@ class Replay:
         recorded = self._recorded[allocation]
         for block in charge.blocks:
             self._store.states[block.key] = CheckpointState.resumable
-            # As `runners.training.block_trainer` does: only the tip of a stage keeps its optimizer state.
+            # As `tuition.runners.training.block_trainer` does: only the tip of a stage keeps its optimizer state.
             if block.continues_stage and block.stage not in self.table.header.states_kept:
                 self._store.states[block.parent] = CheckpointState.evaluable
             rollouts = recorded.prices[block.key].rollouts
@@ -143,7 +144,7 @@ class Replay:
         return charge
 
     def evaluate(self, number: int, allocation: Allocation, route: Route) -> Outcome:
-        """What `planner.study.search` wants of an evaluation, with the attributes of a live one.
+        """What `tuition.planner.study.search` wants of an evaluation, with the attributes of a live one.
 
         `route` may be that of the nearest recorded allocation; "allocation" is then what was evaluated, and "proposed"
         what was asked for.

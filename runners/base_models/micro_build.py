@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suites.micro import LETTERS, MIXES, candidates, is_hard, numbers
-from runners.training.checkpoint import hash_weights
+from tuition.benchmarks.suites.micro import LETTERS, MIXES, candidates, is_hard, numbers
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.training.checkpoint import hash_weights
 
 ALPHABET = "0123456789={}" + LETTERS
 BOXED = "\\boxed{"
@@ -120,7 +121,7 @@ def build_base(name: str, out: Path) -> None:
         if step % 100 == 0 or step == base.steps - 1:
             _say(f"{name}: step {step}/{base.steps}, loss {loss.item():.4f}, {time.perf_counter() - started:.0f} s")
     model.save_pretrained(folder)
-    shipped = Path(__file__).parent / "scenarios" / name
+    shipped = BUILT_IN / name
     same = (shipped / "model.safetensors").exists() and hash_weights(shipped) == hash_weights(folder)
     _say(f"{name}: {'equal to' if same else 'other weights than'} the shipped checkpoint")
 

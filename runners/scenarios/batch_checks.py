@@ -5,9 +5,9 @@ TRL silently drops an incomplete last batch, and paid labels would go untrained.
 
 from collections.abc import Sequence
 
-from benchmarks.suites.micro import Problem
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.sources import ScenarioError
+from tuition.benchmarks.suites.micro import Problem
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.sources import ScenarioError
 
 
 def check_pools(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.suites.micro import Problem
+from tuition.benchmarks.suites.micro import Problem
 
 NGRAM = 13
 

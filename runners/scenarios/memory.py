@@ -14,15 +14,15 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.scoring.sampling import encode_prompts, render_prompt
-from planner.stages import STAGE
-from runners.scenarios.batch_checks import check_batches
-from runners.scenarios.outline import Outline
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.settings import LoRASettings, TeacherServer
-from runners.scenarios.sources import ScenarioError, Shape
-from runners.training.checkpoint import load_tokenizer
+from tuition.benchmarks.scoring.sampling import encode_prompts, render_prompt
+from tuition.planner.stages import STAGE
+from tuition.runners.scenarios.batch_checks import check_batches
+from tuition.runners.scenarios.outline import Outline
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.settings import LoRASettings, TeacherServer
+from tuition.runners.scenarios.sources import ScenarioError, Shape
+from tuition.runners.training.checkpoint import load_tokenizer
 
 # Of TRL's fused losses: tokens and vocabulary entries of a tile. The buffers have the full width for any vocabulary.
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768

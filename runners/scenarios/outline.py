@@ -6,12 +6,12 @@ keys of its scenario's: nothing is ever trained or stored under them.
 
 from pathlib import Path
 
-from benchmarks.suites.catalog import POOLS, SUITES
-from benchmarks.suites.micro import Problem
-from runners.scenarios.batch_checks import check_batches, check_pools
-from runners.scenarios.scenario import Scenario, hash_texts
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.sources import HubError, ModelSource, ProblemSource
+from tuition.benchmarks.suites.catalog import POOLS, SUITES
+from tuition.benchmarks.suites.micro import Problem
+from tuition.runners.scenarios.batch_checks import check_batches, check_pools
+from tuition.runners.scenarios.scenario import Scenario, hash_texts
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.sources import HubError, ModelSource, ProblemSource
 
 
 class Outline(Scenario):

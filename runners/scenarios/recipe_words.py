@@ -7,7 +7,8 @@ from typing import Any
 def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
     """Settings of some stages of a recipe and its environment, as fields of the file. What stages share stands once.
 
-    Made for `planner.drift.describe_drift`: `stages.opd.steps`, `hardware.dtype`, `prompt_suffix`, `revision of opd`.
+    Made for `tuition.planner.drift.describe_drift`: `stages.opd.steps`, `hardware.dtype`, `prompt_suffix`, `revision
+    of opd`.
     """
     named: dict[str, Any] = {}
     own = {name: dict(settings) for name, settings in stages.items()}

@@ -12,22 +12,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from benchmarks.artefacts import file_sha256, write_text
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.engines.vllm_engine import vllm_version
-from benchmarks.scoring.sampling import Decoding
-from benchmarks.suites.loading import Loaded, SuiteKind, checksums
-from benchmarks.suites.micro import SUITE_VERSION, Problem
-from planner.route import Label, Recipe
-from planner.space import SearchSpace
-from planner.stages import STAGE, STUDENT_RL, Stage
-from runners.scenarios.batch_checks import check_batches, check_pools
-from runners.scenarios.contamination import Overlap, find_overlap
-from runners.scenarios.recipe_words import in_words
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.settings import AnySettings
-from runners.scenarios.sources import (
+from tuition.benchmarks.artefacts import file_sha256, write_text
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
+from tuition.benchmarks.scoring.sampling import Decoding
+from tuition.benchmarks.suites.loading import Loaded, SuiteKind, checksums
+from tuition.benchmarks.suites.micro import SUITE_VERSION, Problem
+from tuition.planner.route import Label, Recipe
+from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STAGE, STUDENT_RL, Stage
+from tuition.runners.scenarios.batch_checks import check_batches, check_pools
+from tuition.runners.scenarios.contamination import Overlap, find_overlap
+from tuition.runners.scenarios.recipe_words import in_words
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.settings import AnySettings
+from tuition.runners.scenarios.sources import (
     TRUST_VARIABLE,
     MissingModelError,
     ModelSource,
@@ -37,7 +37,7 @@ from runners.scenarios.sources import (
     SuiteSource,
     UntrustedError,
 )
-from runners.training.checkpoint import hash_base, refuse_own_code, weight_files
+from tuition.runners.training.checkpoint import hash_base, refuse_own_code, weight_files
 
 SHOWN_IDS = 20  # of problems that must leave a pool, in one line
 

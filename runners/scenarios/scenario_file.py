@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError
 
-from benchmarks.one_line import one_line
-from runners.scenarios.settings import StageSettings, TeacherServer, Vllm
-from runners.scenarios.sources import (
+from tuition.benchmarks.one_line import one_line
+from tuition.runners.scenarios.settings import StageSettings, TeacherServer, Vllm
+from tuition.runners.scenarios.sources import (
     Frozen,
     ModelSource,
     ProblemSource,
@@ -17,7 +17,7 @@ from runners.scenarios.sources import (
     SuiteSource,
 )
 
-BUILT_IN = Path(__file__).parent / "scenarios"
+BUILT_IN = Path(__file__).parent
 
 
 class Decode(Frozen):

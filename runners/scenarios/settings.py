@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from planner.stages import STAGE, STAGES, Objective, Stage
+from tuition.planner.stages import STAGE, STAGES, Objective, Stage
 
 
 class Settings(BaseModel):
@@ -138,8 +138,8 @@ AnySettings = RLSettings | TransferSettings | RejectionSettings
 class StageSettings(BaseModel):
     """The settings of every stage of a scenario.
 
-    There is one field for each row of `planner.stages`. The field of a row that is new has a default of None: scenarios
-    of before do not have the stage, and stay what they are.
+    There is one field for each row of `tuition.planner.stages`. The field of a row that is new has a default of None:
+    scenarios of before do not have the stage, and stay what they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

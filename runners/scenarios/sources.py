@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from benchmarks.one_line import one_line
-from benchmarks.suites.catalog import POOLS, SUITES
-from benchmarks.suites.loading import Suite, SuiteError, SuiteUnreachableError, load
-from benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
-from runners.scenarios.settings import LoRASettings
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.suites.catalog import POOLS, SUITES
+from tuition.benchmarks.suites.loading import Suite, SuiteError, SuiteUnreachableError, load
+from tuition.benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
+from tuition.runners.scenarios.settings import LoRASettings
 
 
 class ScenarioError(ValueError):

@@ -1,8 +1,8 @@
 """A block's record: what was computed, from what, by which versions and at what cost. Its type, reader and writer.
 
 A record is `record.json` in a block's folder, written last. It keeps all that the block's key covers, so that a block
-that is not reused can be compared with what is wanted field by field (`planner.drift`); of the pool's content, which
-may be 17,000 hashes, only their number and one hash over them.
+that is not reused can be compared with what is wanted field by field (`tuition.planner.drift`); of the pool's content,
+which may be 17,000 hashes, only their number and one hash over them.
 
 Format 1, which has no `pool`, is read as well. Fields with defaults were not written by every version.
 """
@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmarks.artefacts import refuse_newer
-from benchmarks.one_line import first_complaint
-from planner.cost import Price
-from planner.route import Block, Recipe, pool_content
+from tuition.benchmarks.artefacts import refuse_newer
+from tuition.benchmarks.one_line import first_complaint
+from tuition.planner.cost import Price
+from tuition.planner.route import Block, Recipe, pool_content
 
 FORMAT = 2
 CHECKSUM = "record_sha256"  # blocks of before it was introduced have none

@@ -17,17 +17,17 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from benchmarks.artefacts import (
+from tuition.benchmarks.artefacts import (
     RecordFormatError,
     artefact_folder,
     file_sha256,
     move_aside,
     publish_folder,
 )
-from planner.cost import CheckpointState
-from runners.locks import is_held
-from runners.store.block_record import BlockRecord, is_intact, read_record, record_text
-from runners.training.checkpoint import SCALARS, TENSORS
+from tuition.planner.cost import CheckpointState
+from tuition.runners.locks import is_held
+from tuition.runners.store.block_record import BlockRecord, is_intact, read_record, record_text
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
 RECORD = "record.json"
 LOCK = ".lock"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from benchmarks.artefacts import write_text
-from runners.locks import is_held
-from runners.store.block_store import StoreError
+from tuition.benchmarks.artefacts import write_text
+from tuition.runners.locks import is_held
+from tuition.runners.store.block_store import StoreError
 
 EVICTION_LOCK = "eviction.lock"
 

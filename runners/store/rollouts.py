@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmarks.artefacts import (
+from tuition.benchmarks.artefacts import (
     RECORD_FILE,
     RecordFormatError,
     artefact_folder,
@@ -21,10 +21,10 @@ from benchmarks.artefacts import (
     publish_folder,
     refuse_newer,
 )
-from benchmarks.one_line import first_complaint
-from benchmarks.scoring.sampling import Decoding
-from runners.store.block_record import RolloutsUsed
-from runners.training.meter import Clock
+from tuition.benchmarks.one_line import first_complaint
+from tuition.benchmarks.scoring.sampling import Decoding
+from tuition.runners.store.block_record import RolloutsUsed
+from tuition.runners.training.meter import Clock
 
 REVISION = 1
 FORMAT = 1

@@ -19,37 +19,37 @@ from typing import Any
 import httpx
 import pandas as pd
 
-from benchmarks.grading.grader import Grader
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.engines.requests import row_seed
-from benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from benchmarks.scoring.engines.vllm_engine import VllmEngine, draw_with_vllm, load_vllm, vllm_version
-from benchmarks.scoring.sampling import Decoding, draw_ids
-from planner.cost import CheckpointState
-from planner.route import Block, derive_seed
-from planner.stages import STAGE
-from runners.events import Listener, ignore
-from runners.labels import LabelPool
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings
-from runners.scenarios.sources import ScenarioError
-from runners.store.block_record import BlockRecord, PoolContent
-from runners.store.block_store import BlockStore
-from runners.store.rollouts import Rollouts
-from runners.training.checkpoint import (
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.engines.requests import row_seed
+from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
+from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, draw_with_vllm, load_vllm, vllm_version
+from tuition.benchmarks.scoring.sampling import Decoding, draw_ids
+from tuition.planner.cost import CheckpointState
+from tuition.planner.route import Block, derive_seed
+from tuition.planner.stages import STAGE
+from tuition.runners.events import Listener, ignore
+from tuition.runners.labels import LabelPool
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings
+from tuition.runners.scenarios.sources import ScenarioError
+from tuition.runners.store.block_record import BlockRecord, PoolContent
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.store.rollouts import Rollouts
+from tuition.runners.training.checkpoint import (
     end_tokens,
     first_differing_token,
     hash_weights,
     load_tokenizer,
 )
-from runners.training.execution import carry_out, save_result
-from runners.training.launch import OUT, too_few_gpus, train_in_processes
-from runners.training.meter import Clock, accelerator_name, peak_memory_bytes
-from runners.training.rows import BlockError, Drawn, RowMaker
-from runners.training.teacher_server import DIVERGENCES, serve
-from runners.training.versions import library_versions, other_versions
-from runners.training.work_order import ModelFiles, WorkOrder
+from tuition.runners.training.execution import carry_out, save_result
+from tuition.runners.training.launch import OUT, too_few_gpus, train_in_processes
+from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes
+from tuition.runners.training.rows import BlockError, Drawn, RowMaker
+from tuition.runners.training.teacher_server import DIVERGENCES, serve
+from tuition.runners.training.versions import library_versions, other_versions
+from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
 logger = logging.getLogger(__name__)
 

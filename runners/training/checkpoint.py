@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.artefacts import file_sha256
+from tuition.benchmarks.artefacts import file_sha256
 
 if TYPE_CHECKING:
     import torch

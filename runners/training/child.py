@@ -1,4 +1,5 @@
-"""A process that trains a block, alone or with others: python -m runners.training.child FOLDER, started by `runners.training.launch`."""
+"""A process that trains a block, alone or with others: python -m tuition.runners.training.child FOLDER, started by
+`tuition.runners.training.launch`."""
 
 import json
 import os
@@ -7,8 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-from runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
-from runners.training.sharding import ENVIRONMENT, allow_on_a_cpu
+from tuition.runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
+from tuition.runners.training.sharding import ENVIRONMENT, allow_on_a_cpu
 
 
 def main(folder: Path) -> None:
@@ -24,11 +25,11 @@ def main(folder: Path) -> None:
     import torch
     from accelerate import PartialState
 
-    from benchmarks.grading.grader import Grader
-    from runners.events import EventLog, ignore
-    from runners.training.execution import carry_out, save_result
-    from runners.training.meter import peak_memory_bytes
-    from runners.training.work_order import WorkOrder
+    from tuition.benchmarks.grading.grader import Grader
+    from tuition.runners.events import EventLog, ignore
+    from tuition.runners.training.execution import carry_out, save_result
+    from tuition.runners.training.meter import peak_memory_bytes
+    from tuition.runners.training.work_order import WorkOrder
 
     order = WorkOrder.model_validate_json((folder / ORDER).read_text(encoding="utf-8"))
     state = PartialState(cpu=order.device == "cpu")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grading.grader import Grader
-from planner.stages import STAGE, Objective
-from runners.events import Listener, ignore
-from runners.training.checkpoint import load_carried, load_tokenizer, save_carried
-from runners.training.stages import forward_kl, grpo, reverse_kl, sft
-from runners.training.stages.harness import StageResult, StageWork
-from runners.training.work_order import WorkOrder
+from tuition.benchmarks.grading.grader import Grader
+from tuition.planner.stages import STAGE, Objective
+from tuition.runners.events import Listener, ignore
+from tuition.runners.training.checkpoint import load_carried, load_tokenizer, save_carried
+from tuition.runners.training.stages import forward_kl, grpo, reverse_kl, sft
+from tuition.runners.training.stages.harness import StageResult, StageWork
+from tuition.runners.training.work_order import WorkOrder
 
 RENDEZVOUS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

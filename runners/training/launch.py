@@ -4,7 +4,7 @@ The parent hands over a work order and rows as JSON and gets back a folder; mean
 child logs. Gradients are averaged over processes (DDP). A child that dies is a failed block with its log; a parent that
 stops or dies takes the children with it.
 
-Simplified: one machine. Sharding is FSDP2's (`runners.training.sharding`).
+Simplified: one machine. Sharding is FSDP2's (`tuition.runners.training.sharding`).
 """
 
 import ctypes
@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runners.events import Listener, read_events
-from runners.training.work_order import WorkOrder
+from tuition.runners.events import Listener, read_events
+from tuition.runners.training.work_order import WorkOrder
 
 STOP_SECONDS = 30
 ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"
@@ -60,7 +60,7 @@ def train_in_processes(
         # A session of its own: Ctrl-C asks the parent, which lets the block in flight finish.
         process = subprocess.Popen(
             _command(order, folder),
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[3],  # that of the package `tuition`
             stdout=stream,
             stderr=stream,
             start_new_session=True,
@@ -81,7 +81,7 @@ def train_in_processes(
 
 
 def _command(order: WorkOrder, folder: Path) -> list[str]:
-    child = ["-m", "runners.training.child", str(folder)]
+    child = ["-m", "tuition.runners.training.child", str(folder)]
     if order.processes == 1:
         return [sys.executable, *child]
     if order.device == "cpu":

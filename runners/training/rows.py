@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from benchmarks.grading.grader import Grader, Verdict
-from benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
-from planner.route import Block, derive_seed
-from planner.stages import STAGE
-from runners.labels import LabelPool
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
-from runners.store.block_record import RolloutsUsed
-from runners.store.rollouts import Rollouts
-from runners.training.checkpoint import load_tokenizer
+from tuition.benchmarks.grading.grader import Grader, Verdict
+from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
+from tuition.planner.route import Block, derive_seed
+from tuition.planner.stages import STAGE
+from tuition.runners.labels import LabelPool
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
+from tuition.runners.store.block_record import RolloutsUsed
+from tuition.runners.store.rollouts import Rollouts
+from tuition.runners.training.checkpoint import load_tokenizer
 
 Drawing = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 

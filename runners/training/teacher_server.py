@@ -18,9 +18,9 @@ from pathlib import Path
 
 import httpx
 
-from planner.stages import Objective
-from runners.scenarios.settings import TeacherServer
-from runners.training.launch import end_session, end_with_parent, how_it_ended, last_error
+from tuition.planner.stages import Objective
+from tuition.runners.scenarios.settings import TeacherServer
+from tuition.runners.training.launch import end_session, end_with_parent, how_it_ended, last_error
 
 START_SECONDS = 900
 """A 70B checkpoint takes minutes to load."""

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from planner.route import Block
+from tuition.planner.route import Block
 
 VARIABLE = "TUITION_TRACK"
 PROJECT = "tuition"

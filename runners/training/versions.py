@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from benchmarks.scoring.engines.vllm_engine import vllm_version
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord
 
 VERSIONED = ("torch", "transformers", "trl", "peft")
 

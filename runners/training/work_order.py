@@ -1,6 +1,6 @@
 """A block's work order: what a process needs to train it, as files and numbers.
 
-The process that trains may be the engine's own, or one of several that `runners.training.launch` starts.
+The process that trains may be the engine's own, or one of several that `tuition.runners.training.launch` starts.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from planner.route import Block
-from planner.stages import STAGE
-from runners.scenarios.settings import AnySettings, LoRASettings, Vllm
-from runners.training.checkpoint import load_model
+from tuition.planner.route import Block
+from tuition.planner.stages import STAGE
+from tuition.runners.scenarios.settings import AnySettings, LoRASettings, Vllm
+from tuition.runners.training.checkpoint import load_model
 
 
 @dataclass(frozen=True)

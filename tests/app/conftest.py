@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.cli import main
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.made_records import made_record
+from tuition.app.cli import main
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from runners.scenarios.scenario import Scenario
 from tests.app.conftest import Command
 from tests.runners.conftest import small_scenario_file
+from tuition.runners.scenarios.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,11 +163,12 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
 
 def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys, app.cli; sys.exit(1 if {'torch', 'transformers', 'optuna', 'pandas'} & sys.modules.keys() else 0)"
+        "import sys, tuition.app.cli\n"
+        "sys.exit(1 if {'torch', 'transformers', 'optuna', 'pandas'} & sys.modules.keys() else 0)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
-    command = [sys.executable, "-m", "app.cli", "run", "colour=1"]
+    command = [sys.executable, "-m", "tuition.app.cli", "run", "colour=1"]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: unknown field 'colour'")
 

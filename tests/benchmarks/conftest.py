@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.boards.board_folder import add_entries
-from benchmarks.reported import reported_entries
 from tests.benchmarks.made_scores import NAMES, made_entry
+from tuition.benchmarks.boards.board_folder import add_entries
+from tuition.benchmarks.reported import reported_entries
 
 
 @pytest.fixture(scope="session")

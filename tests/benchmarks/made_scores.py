@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.boards.entries import MeasuredEntry
-from benchmarks.boards.measured_entry import entry_of_scores
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
-from benchmarks.suites.micro import SUITE_VERSION, make_problems
+from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 # Rows of the example leaderboard, with their accuracy.
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}

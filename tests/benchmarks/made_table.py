@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines import baseline_allocations
-from benchmarks.tables.recorded_table import (
+from tuition.benchmarks.baselines import baseline_allocations
+from tuition.benchmarks.tables.recorded_table import (
     Header,
     RecordedBlock,
     RecordedRecipe,
@@ -15,9 +15,9 @@ from benchmarks.tables.recorded_table import (
     recorded_seeds,
     role_of,
 )
-from planner.allocation import Allocation
-from planner.route import Label, Recipe, compile_route
-from planner.space import SearchSpace
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Label, Recipe, compile_route
+from tuition.planner.space import SearchSpace
 
 STAGES = ("teacher_rl", "teacher_sft", "warmup", "opd", "transfer_sft", "student_rl")
 SECONDS = {"teacher_rl": 5.0, "teacher_sft": 4.0, "warmup": 3.0, "opd": 3.5, "transfer_sft": 3.0, "student_rl": 2.0}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.artefacts import RecordError, answers_PK, correct_PK, publish_folder
 from tests.benchmarks.made_scores import two_by_two as sample_table
+from tuition.benchmarks.artefacts import RecordError, answers_PK, correct_PK, publish_folder
 
 
 def names(folder: Path) -> list[str]:

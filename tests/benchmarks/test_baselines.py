@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.baselines import MATCHED, SHUFFLED, TESTED_BY_SEARCH, baseline_allocations, choose_baselines
-from planner.allocation import AllocationError
+from tuition.benchmarks.baselines import MATCHED, SHUFFLED, TESTED_BY_SEARCH, baseline_allocations, choose_baselines
+from tuition.planner.allocation import AllocationError
 
 
 def test_the_rows_for_eight_blocks() -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.one_line import first_complaint, one_line
 
 
 class Part(BaseModel):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.boards.entries import EntryError
-from benchmarks.reported import reported_entries, reported_sources
+from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.reported import reported_entries, reported_sources
 
 PAPER = Path(__file__).parents[3] / "shared" / "paper.md"
 TABLES = (2, 3, 4, 5, 6, 8)

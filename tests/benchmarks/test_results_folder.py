@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.results_folder import ResultsFolder
 
 RESULTS = ResultsFolder(Path("r"))
 

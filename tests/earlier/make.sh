@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 import torch, yaml
 from transformers import Qwen3Config, Qwen3ForCausalLM
-from runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 def teach(model, source):
     """Enough for an answer to be right at times: a group of GRPO without variance would change no weight."""
-    from benchmarks.suites.micro import LETTERS, RIGHT, candidates, numbers
-    from runners.base_models.micro_build import solution
+    from tuition.benchmarks.suites.micro import LETTERS, RIGHT, candidates, numbers
+    from tuition.runners.base_models.micro_build import solution
     import random
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(source)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.dashboard.data import live_progress as live
-from app.dashboard.data.study_frames import read_study, study_names
 from tests.app.conftest import Command, Result
+from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data.study_frames import read_study, study_names
 
 ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
 SCENARIO = ("--scenario", "scenario.yaml")

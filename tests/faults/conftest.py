@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.made_records import made_record
+
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
 KEY, PARENT = "ab" + "0" * 62, "cd" + "0" * 62
 
 
 def is_ours(error: Exception) -> bool:
-    own = type(error).__module__.partition(".")[0] in ("planner", "benchmarks", "runners", "app")
+    own = type(error).__module__.partition(".")[0] == "tuition"
     return own and isinstance(error, (ValueError, RuntimeError))
 
 

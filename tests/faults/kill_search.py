@@ -1,8 +1,9 @@
 """Kill a search again and again, and compare what it finishes with a search that nobody disturbed.
 
 Run: `python -m tests.faults.kill_search --kills 100` (30 to 90 minutes of 2 cores; a short form is in
-tests/app/processes/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random process of
-theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the next begins.
+tests/app/processes/test_workers.py). Two workers search the small scenario of the tests; at a random moment a random
+process of theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the
+next begins.
 
 Checked at the end: every (allocation, seed) that both finished has identical scores; no route booked more labels than
 it trains; every block in the store is whole; no process outlived its parent.
@@ -23,14 +24,14 @@ from typing import Any
 
 import psutil
 import yaml
-
-from planner.allocation import Allocation
-from planner.cost import CheckpointState
-from planner.route import compile_route
-from runners.labels import Ledger
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
 from tests.runners.conftest import small_scenario_file
+
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import CheckpointState
+from tuition.planner.route import compile_route
+from tuition.runners.labels import Ledger
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 12
@@ -44,20 +45,20 @@ class Search:
         self.results = folder / results
         self.seed = seed
         options = ["--trials", str(TRIALS), "--seed", str(seed), "--test-seeds", "0", "--workers", "2", "--json"]
-        self.command = [sys.executable, "-m", "app.cli", "search", "--scenario", str(self.scenario), *options]
+        self.command = [sys.executable, "-m", "tuition.app.cli", "search", "--scenario", str(self.scenario), *options]
         self.command += ["--results", str(self.results), "--sampler", "random"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, in the background."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         self.process = subprocess.Popen(
             self.command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def finish(self) -> dict[str, Any]:
         """Run it to its end, undisturbed; its report."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         done = subprocess.run(self.command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"seed {self.seed} does not finish: {done.stderr[-2000:]}")

@@ -1,7 +1,8 @@
 """Damage on disk, full and read-only disks, a clock that jumps: nothing damaged is ever used, what can be made again is
 made again to the same weights, and every error names the file and the next step.
 
-What a store does with single damaged blocks is in tests/runners/store/test_block_store.py as well; here the block is a real one.
+What a store does with single damaged blocks is in tests/runners/store/test_block_store.py as well; here the block is a
+real one.
 """
 
 import errno
@@ -19,20 +20,20 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
-
-from app.cli import main
-from planner.allocation import Allocation
-from planner.cost import CheckpointState
-from planner.route import Route, compile_route
-from planner.study import StudyError, open_study
-from runners.engine import LocalEngine, RouteRun
-from runners.labels import Ledger, LedgerError
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS
 from tests.runners.conftest import small_scenario_file
 from tests.runners.made_records import made_record
+
+from tuition.app.cli import main
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import CheckpointState
+from tuition.planner.route import Route, compile_route
+from tuition.planner.study import StudyError, open_study
+from tuition.runners.engine import LocalEngine, RouteRun
+from tuition.runners.labels import Ledger, LedgerError
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
 pytestmark = pytest.mark.slow
 

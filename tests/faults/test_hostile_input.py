@@ -20,19 +20,19 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from app.storage.store_upkeep import list_store, verify_store
-from app.terminal_tables import load_leaderboard, show_leaderboard
-from benchmarks.boards.ranked_rows import Meta, RankedRow, Row, to_json
-from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
-from benchmarks.statistics.intervals import Difference, Score
-from planner.allocation import MAX_BLOCKS, Allocation, AllocationError
-from planner.cost import CheckpointState
-from runners.scenarios.scenario import Scenario, ScenarioError
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.conftest import small_scenario_file
+
+from tuition.app.storage.store_upkeep import list_store, verify_store
+from tuition.app.terminal_tables import load_leaderboard, show_leaderboard
+from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, Row, to_json
+from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from tuition.benchmarks.statistics.intervals import Difference, Score
+from tuition.planner.allocation import MAX_BLOCKS, Allocation, AllocationError
+from tuition.planner.cost import CheckpointState
+from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 
 EXAMPLES = {"scenario": 400, "allocation": 250, "block": 150, "score": 50, "optimizer": 50, "leaderboard": 100}
 assert sum(EXAMPLES.values()) == 1000

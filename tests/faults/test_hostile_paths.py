@@ -3,12 +3,12 @@
 import json
 
 import pytest
-
-from benchmarks.artefacts import RecordError
-from planner.cost import CheckpointState
-from runners.store.block_store import BlockStore
 from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.made_records import made_record
+
+from tuition.benchmarks.artefacts import RecordError
+from tuition.planner.cost import CheckpointState
+from tuition.runners.store.block_store import BlockStore
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "../../outside/bait", "/etc", "ab", "AB" + "0" * 62, KEY + "\n", "\0"])

@@ -18,14 +18,15 @@ from typing import Any
 
 import pytest
 import yaml
-
-from runners.scenarios.scenario_file import BUILT_IN
 from tests.runners.conftest import small_scenario_file
 
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("app", "benchmarks", "planner", "runners")
+SCENARIOS = ROOT / "runners" / "scenarios"
+PACKAGES = ("app", "benchmarks", "planner", "runners")  # folders of the repository, subpackages of `tuition`
 # Without what an earlier build has left in the checkout: setuptools would take it along.
-SOURCES = (*PACKAGES, "tests", "docs", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (*PACKAGES, "src", "tests", "docs", "pyproject.toml", "README.md", "LICENSE")
 
 
 def pip(*arguments: str | Path) -> None:
@@ -40,7 +41,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                source, folder / "source" / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(source, folder / "source" / name)
     pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, folder / "source")
@@ -52,16 +55,16 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
     with zipfile.ZipFile(wheel) as archive:
         held = {info.filename: info.file_size for info in archive.infolist()}
     expected = {
-        path.relative_to(ROOT).as_posix(): path.stat().st_size
+        f"tuition/{path.relative_to(ROOT).as_posix()}": path.stat().st_size
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and (path.suffix == ".py" or BUILT_IN in path.parents) and "__pycache__" not in path.parts
+        if path.is_file() and (path.suffix == ".py" or SCENARIOS in path.parents) and "__pycache__" not in path.parts
     } | {
-        path.relative_to(ROOT).as_posix(): path.stat().st_size
+        f"tuition/{path.relative_to(ROOT).as_posix()}": path.stat().st_size
         # The paper's rows, the HTML page, leaderboards, and recorded tables.
         for pattern in (
             "reported/*.yaml",
-            "exports/*.j2",
+            "boards/exports/*.j2",
             "measured_boards/*/leaderboard.json",
             "measured_boards/*/entries/*.json",
             "measured_boards/*/samples/*.parquet",
@@ -70,7 +73,11 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
         )
         for path in (ROOT / "benchmarks").glob(pattern)
     }
-    assert {"runners/scenarios/micro.yaml", "runners/scenarios/micro/teacher/model.safetensors"} <= expected.keys()
+    expected |= {
+        f"tuition/{name}": (ROOT / "src" / "tuition" / name).stat().st_size for name in ("__init__.py", "py.typed")
+    }
+    scenarios = "tuition/runners/scenarios"
+    assert {f"{scenarios}/micro.yaml", f"{scenarios}/micro/teacher/model.safetensors"} <= expected.keys()
     assert {name: size for name, size in held.items() if ".dist-info/" not in name} == expected
 
 
@@ -106,10 +113,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 @pytest.mark.slow
 def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -> None:
-    imported = f"import {', '.join(PACKAGES)}, runners.scenarios.scenario_file as s; "
-    files = installed.run(
-        "python", "-c", f"{imported}print({', '.join(f'{p}.__file__' for p in PACKAGES)}, s.BUILT_IN)"
-    )
+    program = "import tuition, tuition.runners.scenarios.scenario_file as file; print(tuition.__file__, file.BUILT_IN)"
+    files = installed.run("python", "-c", program)
     *_, built_in = places = [Path(file) for file in files.split()]
     assert all(place.is_relative_to(installed.folder.parent / "environment") for place in places)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from planner.route import Label, Recipe
-from planner.stages import STAGES
+from tuition.planner.route import Label, Recipe
+from tuition.planner.stages import STAGES
 
 # A machine that is busy with a training must not fail a test for being slow.
 settings.register_profile("no-deadline", deadline=None)

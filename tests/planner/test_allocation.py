@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.allocation import Allocation, AllocationError, named_allocations, replay_control
+from tuition.planner.allocation import Allocation, AllocationError, named_allocations, replay_control
 
 BLOCKS = st.integers(0, 12)
 

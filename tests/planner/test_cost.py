@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner import cost
-from planner.allocation import Allocation
-from planner.cost import UNKNOWN_BLOCK_SECONDS, BlockCosts, CheckpointState, Price, charge, missing_blocks
-from planner.route import Block, Recipe, Route, compile_route
+from tuition.planner import cost
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import UNKNOWN_BLOCK_SECONDS, BlockCosts, CheckpointState, Price, charge, missing_blocks
+from tuition.planner.route import Block, Recipe, Route, compile_route
 
 FULL = "teacher=large teacher_rl=3 warmup=2 opd=2 student_rl=3"
 NAMES = ["T0", "T1", "T2", "W0", "W1", "O0", "O1", "S0", "S1", "S2"]  # FULL's blocks

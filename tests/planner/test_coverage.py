@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.allocation import Allocation
-from planner.coverage import candidates, cover, distances
-from planner.route import Block, Recipe, Route, compile_route
-from planner.space import SearchSpace
+from tuition.planner.allocation import Allocation
+from tuition.planner.coverage import candidates, cover, distances
+from tuition.planner.route import Block, Recipe, Route, compile_route
+from tuition.planner.space import SearchSpace
 
 SPACE = SearchSpace(teachers=("large", "small"), num_label_blocks=4, max_warmup=1, max_opd=2)
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from planner import drift
-from planner.drift import describe_drift
+from tuition.planner import drift
+from tuition.planner.drift import describe_drift
 
 
 def test_the_example_of_the_docstring() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from planner.error_lines import named_line
-from planner.space import SearchSpace, SpaceError
+from tuition.planner.error_lines import named_line
+from tuition.planner.space import SearchSpace, SpaceError
 
 
 def test_an_error_is_named_on_one_line_and_cut() -> None:

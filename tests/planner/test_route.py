@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import planner
-from planner.allocation import Allocation, AllocationError, replay_control
-from planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
+import tuition.planner
+from tuition.planner.allocation import Allocation, AllocationError, replay_control
+from tuition.planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
 
 FULL = "teacher=large teacher_rl=3 warmup=2 opd=2 student_rl=3 replay=2"
 TEACHER_BLOCKS = st.integers(0, 4)
@@ -309,11 +309,13 @@ def test_keys_are_pinned(recipe: Recipe, text: str) -> None:
 def test_keys_do_not_depend_on_the_hash_seed_of_python(hash_seed: str) -> None:
     # The recipe comes from conftest.py by its path: under another hash seed its sets and dicts are laid out anew.
     program = (
-        "import runpy, sys; from planner.allocation import Allocation; from planner.route import compile_route\n"
+        "import runpy, sys\n"
+        "from tuition.planner.allocation import Allocation\n"
+        "from tuition.planner.route import compile_route\n"
         "recipe = runpy.run_path(sys.argv[1])['build_recipe']()\n"
         "for text in sys.argv[2:]: print(compile_route(Allocation.parse(text), recipe, 7).key)"
     )
-    root = Path(planner.__file__).parents[1]
+    root = Path(tuition.planner.__file__).parents[2]
     result = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).with_name("conftest.py")), *GOLDEN],
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},

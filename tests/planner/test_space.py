@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from planner.allocation import Allocation
-from planner.space import SearchSpace, SpaceError
+from tuition.planner.allocation import Allocation
+from tuition.planner.space import SearchSpace, SpaceError
 
 WIDE = SearchSpace(
     teachers=("large", "small"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from planner.allocation import Allocation
-from planner.route import Recipe, compile_route
-from planner.stages import BRIDGE, STAGE, STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Recipe, compile_route
+from tuition.planner.stages import BRIDGE, STAGE, STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
 
 
 def test_an_allocation_has_one_count_for_each_stage_in_the_tables_order() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import optuna
 
-from planner.storage import open_storage
+from tuition.planner.storage import open_storage
 
 # A process of its own each: SQLite's locks are between processes, and so was the fault.
 TAKE_TRIALS = """
 import json, sys
 import optuna
-from planner.storage import open_storage
+from tuition.planner.storage import open_storage
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.load_study(study_name="shared", storage=open_storage(sys.argv[1]))
 print("ready", flush=True)

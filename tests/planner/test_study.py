@@ -9,11 +9,11 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from planner.allocation import Allocation
-from planner.route import Recipe, Route, compile_route
-from planner.sampler import SamplerError
-from planner.space import SearchSpace, SpaceError
-from planner.study import (
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.sampler import SamplerError
+from tuition.planner.space import SearchSpace, SpaceError
+from tuition.planner.study import (
     MAX_IDLE_TRIALS,
     Outcome,
     SearchError,
@@ -292,7 +292,7 @@ def test_wall_clock_stops_the_search(
     compile_it: Callable[[Allocation], Route], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count(0.0, 10.0)  # each look at the clock is 10 seconds later
-    monkeypatch.setattr("planner.study.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("tuition.planner.study.time.monotonic", lambda: next(clock))
     study = new_study()
     search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=90, seconds=45.0))
     assert len(study.trials) == 4

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from planner.stages import STAGES, Stage
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.planner.stages import STAGES, Stage
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 
 SHORT = {"steps": 2, "learning_rate": 1e-3, "max_completion_tokens": 24, "micro_batch": 16}
 

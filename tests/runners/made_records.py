@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from planner.route import Route
-from planner.stages import STUDENT
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord, PoolContent
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS
-from runners.training.meter import accelerator_name
-from runners.training.versions import library_versions
+from tuition.planner.route import Route
+from tuition.planner.stages import STUDENT
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord, PoolContent
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
+from tuition.runners.training.meter import accelerator_name
+from tuition.runners.training.versions import library_versions
 
 BASE = "f" * 64
 

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.labels import LabelError
-from runners.reuse import explain_route
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import PoolContent
-from runners.training.block_trainer import BlockError
-from runners.training.execution import carry_out
-from runners.training.rows import draw
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.labels import LabelError
+from tuition.runners.reuse import explain_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import PoolContent
+from tuition.runners.training.block_trainer import BlockError
+from tuition.runners.training.execution import carry_out
+from tuition.runners.training.rows import draw
 
 MakeRoute = Callable[..., Route]
 
@@ -210,7 +210,7 @@ def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
         return carry_out(order, rows, *more)
 
     with closing(LocalEngine(scenario, tmp_path / "results")) as engine, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runners.training.block_trainer.carry_out", watched)
+        patch.setattr("tuition.runners.training.block_trainer.carry_out", watched)
         run = engine.run(route, "s")
         records = [record for block in route.blocks if (record := engine.store.record(block.key)) is not None]
     assert run.labels.labels_trained == 16  # bought is bought
@@ -242,7 +242,7 @@ def test_lora_runs_through_all_stages_and_stores_an_adapter(
 def test_vllm_that_is_not_installed_ends_in_one_line(
     scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.training.block_trainer.vllm_version", lambda: None)
+    monkeypatch.setattr("tuition.runners.training.block_trainer.vllm_version", lambda: None)
     scenario_file["hardware"] |= {"engine": "vllm"}
     engine = LocalEngine(load(scenario_file), tmp_path / "results")
     with pytest.raises(BlockError, match=r"hardware\.engine: vllm, and vLLM is not installed"):
@@ -254,7 +254,7 @@ def test_out_of_memory_ends_in_one_line(engine: LocalEngine, route: MakeRoute, m
     def carry_out(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate\n20 GiB")
 
-    monkeypatch.setattr("runners.training.block_trainer.carry_out", carry_out)
+    monkeypatch.setattr("tuition.runners.training.block_trainer.carry_out", carry_out)
     with pytest.raises(BlockError, match=r"student_rl ran out of memory \(tried to allocate 20 GiB\): `tuition doctor"):
         engine.run(route("student_rl=1"), "study")
 

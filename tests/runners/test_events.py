@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.events import (
+from tuition.runners.events import (
     BlockDone,
     BlockStarted,
     Event,

@@ -6,9 +6,9 @@ its blocks by its revision, and a change of the scenario's numbers changes them 
 
 import pytest
 
-from planner.allocation import named_allocations
-from planner.route import compile_route
-from runners.scenarios.scenario import Scenario
+from tuition.planner.allocation import named_allocations
+from tuition.planner.route import compile_route
+from tuition.runners.scenarios.scenario import Scenario
 
 FINALS = {
     ("R1", 0): "326b8586d7d788a1c46b4827fd7aff40c792eea9b4aac3751d3c8b1e9d1fed18",

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.suites.micro import Problem
-from runners.labels import LabelError, LabelPool, Ledger
+from tuition.benchmarks.suites.micro import Problem
+from tuition.runners.labels import LabelError, LabelPool, Ledger
 
 LABELS = [Problem(f"l{i}", f"{i}+1=", str(i + 1)) for i in range(8)]
 TEST = [Problem("t0", "100+1=", "101")]

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.reuse import Explained, explain_route
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
-from runners.store.block_record import CHECKSUM
-from runners.store.block_store import BlockStore
 from tests.runners.made_records import store_untrained
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.reuse import Explained, explain_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.store.block_record import CHECKSUM
+from tuition.runners.store.block_store import BlockStore
 
 WHOLE = "teacher=medium teacher_rl=2 warmup=1 opd=1 student_rl=1"
 NAMES = ["teacher_rl[0]", "teacher_rl[1]", "warmup[0]", "opd[0]", "student_rl[0]"]

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from app.dashboard.data.files import database
-from app.dashboard.data.record_index import Block
-from app.dashboard.data.samples import Item
-from benchmarks.artefacts import FileError, artefact_folder
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
-from planner.cost import charge
-from runners.store.chains import Chain, chain_of
+from tuition.app.dashboard.data.files import database
+from tuition.app.dashboard.data.record_index import Block
+from tuition.app.dashboard.data.samples import Item
+from tuition.benchmarks.artefacts import FileError, artefact_folder
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.cost import charge
+from tuition.runners.store.chains import Chain, chain_of
 
 CURVES = {
     "reward": "reward",

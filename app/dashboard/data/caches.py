@@ -9,25 +9,25 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     block_tree as chains,
 )
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     recomputed_boards as boards,
 )
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     record_index as index,
 )
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     samples,
 )
-from app.dashboard.data.files import Problem, stamp
-from app.dashboard.data.recomputed_boards import ShownBoard
-from app.dashboard.data.record_index import Block, Found, Index, Protocol, StoredScore
-from app.dashboard.data.samples import Item, Sampled
-from app.dashboard.data.study_frames import Study, read_study
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.tables.race import read_planners
+from tuition.app.dashboard.data.files import Problem, stamp
+from tuition.app.dashboard.data.recomputed_boards import ShownBoard
+from tuition.app.dashboard.data.record_index import Block, Found, Index, Protocol, StoredScore
+from tuition.app.dashboard.data.samples import Item, Sampled
+from tuition.app.dashboard.data.study_frames import Study, read_study
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.tables.race import read_planners
 
 Stamps = tuple[tuple[int, int], ...]
 

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from benchmarks.artefacts import FileError
-from benchmarks.one_line import one_line
+from tuition.benchmarks.artefacts import FileError
+from tuition.benchmarks.one_line import one_line
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY = re.compile(r"[0-9a-f]{64}")

@@ -11,11 +11,11 @@ from statistics import median
 
 import pandas as pd
 
-from app.dashboard.data.files import records, stamp
-from app.dashboard.data.study_frames import Study
-from app.processes.liveness import is_alive, is_here
-from benchmarks.results_folder import events_beside, writers_beside
-from runners.events import BlockStarted, LoggedEvent, RunDone, Scoring, StepDone, read_events
+from tuition.app.dashboard.data.files import records, stamp
+from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.processes.liveness import is_alive, is_here
+from tuition.benchmarks.results_folder import events_beside, writers_beside
+from tuition.runners.events import BlockStarted, LoggedEvent, RunDone, Scoring, StepDone, read_events
 
 QUIET_SECONDS = 60.0  # our choice: what comes after a trial has begun by then
 SILENT_SECONDS = 900.0  # our choice: a step of a large model may take minutes

@@ -6,9 +6,9 @@ An entry that cannot be read, or that its samples do not bear out, is named and 
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.dashboard.data.files import Problem, folders
-from benchmarks import measured_boards, measured_planners
-from benchmarks.boards.board_folder import (
+from tuition.app.dashboard.data.files import Problem, folders
+from tuition.benchmarks import measured_boards, measured_planners
+from tuition.benchmarks.boards.board_folder import (
     MANIFEST,
     Board,
     Listed,
@@ -17,10 +17,10 @@ from benchmarks.boards.board_folder import (
     read_entry,
     read_manifest,
 )
-from benchmarks.boards.entries import SHORT_ID, EntryError
-from benchmarks.boards.standings import Standings, standings
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.boards.entries import SHORT_ID, EntryError
+from tuition.benchmarks.boards.standings import Standings, standings
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
 
 SHIPPED = "shipped: "
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from app.dashboard.data.files import KEY, Problem, folders, stamp
-from benchmarks.artefacts import RECORD_FILE, artefact_folder, read_bytes
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import read_score
-from planner.cost import Price
-from runners.store.block_record import BlockRecord, read_record
+from tuition.app.dashboard.data.files import KEY, Problem, folders, stamp
+from tuition.benchmarks.artefacts import RECORD_FILE, artefact_folder, read_bytes
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import read_score
+from tuition.planner.cost import Price
+from tuition.runners.store.block_record import BlockRecord, read_record
 
 T = TypeVar("T")
 

@@ -15,17 +15,17 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from app.dashboard.data.record_index import Protocol, StoredScore
-from app.dashboard.data.study_frames import Study
-from benchmarks.artefacts import FileError, read_json
-from benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
-from benchmarks.boards.entries import EntryError
-from benchmarks.boards.outcomes import Outcomes, read_outcomes
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import SAMPLES_FILE, ScoreStore
-from benchmarks.scoring.statements import parse_statements, statements_path
-from benchmarks.statistics.intervals import Score, avg_at_k, score_over_seeds
+from tuition.app.dashboard.data.record_index import Protocol, StoredScore
+from tuition.app.dashboard.data.study_frames import Study
+from tuition.benchmarks.artefacts import FileError, read_json
+from tuition.benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
+from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.boards.outcomes import Outcomes, read_outcomes
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import SAMPLES_FILE, ScoreStore
+from tuition.benchmarks.scoring.statements import parse_statements, statements_path
+from tuition.benchmarks.statistics.intervals import Score, avg_at_k, score_over_seeds
 
 SHAPE = ("problem_id", "sample", "verdict", "correct", "extracted", "num_tokens", "truncated", "level", "subject")
 BATCH_ROWS = 4096

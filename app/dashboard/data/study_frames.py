@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from app.dashboard.data.files import Problem, database, folders, stamp
-from app.studies.study_report import (
+from tuition.app.dashboard.data.files import Problem, database, folders, stamp
+from tuition.app.studies.study_report import (
     EvaluatedRun,
     SearchReport,
     StudyReport,
@@ -22,15 +22,15 @@ from app.studies.study_report import (
     ranked_rows,
     read_report,
 )
-from benchmarks.artefacts import FileError, read_json
-from benchmarks.boards.ranked_rows import Meta, RankedRow
-from benchmarks.one_line import one_line
-from benchmarks.results_folder import ResultsFolder, StudyFolder
-from benchmarks.statistics.intervals import Difference
-from planner.allocation import Allocation, AllocationError
-from planner.stages import LABEL_STAGES, STAGE
-from runners.scenarios.scenario_file import ScenarioFile
-from runners.scenarios.sources import ScenarioError
+from tuition.benchmarks.artefacts import FileError, read_json
+from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
+from tuition.benchmarks.statistics.intervals import Difference
+from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.stages import LABEL_STAGES, STAGE
+from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.sources import ScenarioError
 
 NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",

@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import charts, words
-from app.dashboard.data.study_frames import COUNTS, PRUNED, Study
-from app.dashboard.show import View, chart, choose, no_study, search_text, switch, switch_on, table
+from tuition.app.dashboard import charts, words
+from tuition.app.dashboard.data.study_frames import COUNTS, PRUNED, Study
+from tuition.app.dashboard.show import View, chart, choose, no_study, search_text, switch, switch_on, table
 
 ALL = "all"
 SORTS = {

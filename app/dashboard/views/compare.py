@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import charts, latex, words
-from app.dashboard.data import caches, samples
-from app.dashboard.data.files import Problem
-from app.dashboard.data.record_index import Protocol, StoredScore
-from app.dashboard.data.samples import Item, Sampled
-from app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
-from benchmarks.artefacts import FileError
-from benchmarks.boards.standings import compare_runs
+from tuition.app.dashboard import charts, latex, words
+from tuition.app.dashboard.data import caches, samples
+from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.record_index import Protocol, StoredScore
+from tuition.app.dashboard.data.samples import Item, Sampled
+from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
+from tuition.benchmarks.artefacts import FileError
+from tuition.benchmarks.boards.standings import compare_runs
 
 MOST = 6
 OFFERED = 300  # our choice: of 10,000 trials the best are offered, and those that the URL or Allocations name

@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import advice, charts, words
-from app.dashboard.advice import Choice
-from app.dashboard.data.study_frames import Study
-from app.dashboard.show import View, chart, no_study
-from app.studies.study_report import SearchReport
+from tuition.app.dashboard import advice, charts, words
+from tuition.app.dashboard.advice import Choice
+from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.show import View, chart, no_study
+from tuition.app.studies.study_report import SearchReport
 
 
 def show(view: View) -> None:

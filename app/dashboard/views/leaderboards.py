@@ -5,20 +5,20 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import charts, latex, words
-from app.dashboard.data import caches
-from app.dashboard.data.files import Problem
-from app.dashboard.data.recomputed_boards import ShownBoard, board_folders, planner_files
-from app.dashboard.data.study_frames import Study
-from app.dashboard.show import View, chart, choose, name_problems, switch, table
-from app.recordings import race_report as planners
-from benchmarks.boards.entries import EntryError, MeasuredEntry, ReportedEntry
-from benchmarks.boards.exports import FORMATS
-from benchmarks.boards.exports import words as export_words
-from benchmarks.boards.exports.bibtex import board_record, entry_record
-from benchmarks.boards.standings import MeasuredTable, ReportedTable
-from benchmarks.one_line import one_line
-from benchmarks.tables.race import SHARES, PlannersError, standings
+from tuition.app.dashboard import charts, latex, words
+from tuition.app.dashboard.data import caches
+from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.recomputed_boards import ShownBoard, board_folders, planner_files
+from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.show import View, chart, choose, name_problems, switch, table
+from tuition.app.recordings import race_report as planners
+from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ReportedEntry
+from tuition.benchmarks.boards.exports import FORMATS
+from tuition.benchmarks.boards.exports import words as export_words
+from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
+from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.tables.race import SHARES, PlannersError, standings
 
 MIME = {"md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json"}
 ENDINGS = {"latex": "tex", "bibtex": "bib"}

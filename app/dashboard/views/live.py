@@ -3,13 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import words
-from app.dashboard.data import caches
-from app.dashboard.data import live_progress as live
-from app.dashboard.data.files import last_lines, records
-from app.dashboard.data.live_progress import Doing, Running, Training
-from app.dashboard.data.study_frames import Study
-from app.dashboard.show import View, no_study
+from tuition.app.dashboard import words
+from tuition.app.dashboard.data import caches
+from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data.files import last_lines, records
+from tuition.app.dashboard.data.live_progress import Doing, Running, Training
+from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.show import View, no_study
 
 REFRESH_SECONDS = 2.0
 LOG_LINES = 40

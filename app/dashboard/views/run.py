@@ -5,27 +5,27 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import charts, words
-from app.dashboard.data import (
+from tuition.app.dashboard import charts, words
+from tuition.app.dashboard.data import (
     block_tree as chains,
 )
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     caches,
     samples,
 )
-from app.dashboard.data import (
+from tuition.app.dashboard.data import (
     record_index as index,
 )
-from app.dashboard.data.block_tree import CURVES
-from app.dashboard.data.files import Problem, last_lines
-from app.dashboard.data.record_index import Block
-from app.dashboard.data.samples import Item
-from app.dashboard.data.study_frames import Study, parse
-from app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
-from app.dashboard.views.compare import OFFERED, asked, completion
-from benchmarks.artefacts import FileError
-from planner.cost import charge
-from runners.store.chains import Chain
+from tuition.app.dashboard.data.block_tree import CURVES
+from tuition.app.dashboard.data.files import Problem, last_lines
+from tuition.app.dashboard.data.record_index import Block
+from tuition.app.dashboard.data.samples import Item
+from tuition.app.dashboard.data.study_frames import Study, parse
+from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
+from tuition.app.dashboard.views.compare import OFFERED, asked, completion
+from tuition.benchmarks.artefacts import FileError
+from tuition.planner.cost import charge
+from tuition.runners.store.chains import Chain
 
 LOG_LINES = 200
 SAMPLES_SHOWN = 500

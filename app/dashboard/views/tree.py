@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from app.dashboard import advice, charts, words
-from app.dashboard.data import block_tree as chains
-from app.dashboard.data import caches
-from app.dashboard.show import View, chart, choose, name_problems, no_study, table
+from tuition.app.dashboard import advice, charts, words
+from tuition.app.dashboard.data import block_tree as chains
+from tuition.app.dashboard.data import caches
+from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, table
 
 DRAWN = 150  # our choice: more nodes than this nobody tells apart
 LISTED = 2000

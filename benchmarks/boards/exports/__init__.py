@@ -8,13 +8,13 @@ Run `tuition leaderboard export FOLDER --format html --out page.html`.
 
 from collections.abc import Callable
 
-from benchmarks.boards.board_folder import Board
-from benchmarks.boards.exports.bibtex import bibtex
-from benchmarks.boards.exports.html import html
-from benchmarks.boards.exports.latex import latex
-from benchmarks.boards.exports.markdown import markdown
-from benchmarks.boards.exports.plain import comma_separated, json_text
-from benchmarks.boards.standings import Standings, standings
+from tuition.benchmarks.boards.board_folder import Board
+from tuition.benchmarks.boards.exports.bibtex import bibtex
+from tuition.benchmarks.boards.exports.html import html
+from tuition.benchmarks.boards.exports.latex import latex
+from tuition.benchmarks.boards.exports.markdown import markdown
+from tuition.benchmarks.boards.exports.plain import comma_separated, json_text
+from tuition.benchmarks.boards.standings import Standings, standings
 
 FORMATS: dict[str, Callable[[Board, Standings], str]] = {
     "md": markdown,

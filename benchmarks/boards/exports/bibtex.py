@@ -1,10 +1,10 @@
 """BibTeX: one record for the leaderboard, one for each entry. A reported entry cites its source, not us."""
 
-from benchmarks.boards.board_folder import Board, Listed
-from benchmarks.boards.entries import MeasuredEntry
-from benchmarks.boards.exports.words import percent, short
-from benchmarks.boards.manifest import Manifest
-from benchmarks.boards.standings import Standings
+from tuition.benchmarks.boards.board_folder import Board, Listed
+from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.boards.exports.words import percent, short
+from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.standings import Standings
 
 TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "$": r"\$", "#": r"\#", "&": r"\&", "_": r"\_",

@@ -13,10 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.boards.board_folder import Board
-from benchmarks.boards.exports import words
-from benchmarks.boards.exports.bibtex import board_record, entry_record
-from benchmarks.boards.standings import MeasuredTable, Standing, Standings
+from tuition.benchmarks.boards.board_folder import Board
+from tuition.benchmarks.boards.exports import words
+from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
+from tuition.benchmarks.boards.standings import MeasuredTable, Standing, Standings
 
 WIDTH = 400.0  # of a plot, in SVG units; a phone shows about one unit as one pixel
 MARGIN = 14.0

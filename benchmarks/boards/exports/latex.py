@@ -1,8 +1,8 @@
 """LaTeX: booktabs tables, one for each suite and preset; reported numbers in tables of their own."""
 
-from benchmarks.boards.board_folder import Board
-from benchmarks.boards.exports.bibtex import escape
-from benchmarks.boards.exports.words import (
+from tuition.benchmarks.boards.board_folder import Board
+from tuition.benchmarks.boards.exports.bibtex import escape
+from tuition.benchmarks.boards.exports.words import (
     CAPTION,
     REPORTED,
     cite,
@@ -14,7 +14,7 @@ from benchmarks.boards.exports.words import (
     protocol,
     short,
 )
-from benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
+from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
 
 
 def latex(board: Board, shown: Standings) -> str:

@@ -2,9 +2,9 @@
 
 import re
 
-from benchmarks.boards.board_folder import Board
-from benchmarks.boards.exports.bibtex import board_record
-from benchmarks.boards.exports.words import (
+from tuition.benchmarks.boards.board_folder import Board
+from tuition.benchmarks.boards.exports.bibtex import board_record
+from tuition.benchmarks.boards.exports.words import (
     CAPTION,
     REPORTED,
     cite,
@@ -18,8 +18,8 @@ from benchmarks.boards.exports.words import (
     short,
     subject,
 )
-from benchmarks.boards.exports.words import seeds as training_seeds
-from benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
+from tuition.benchmarks.boards.exports.words import seeds as training_seeds
+from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
 
 
 def escape(text: object) -> str:

@@ -9,9 +9,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.boards.board_folder import Board
-from benchmarks.boards.entries import MeasuredEntry
-from benchmarks.boards.standings import MeasuredTable, Standing, Standings
+from tuition.benchmarks.boards.board_folder import Board
+from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.boards.standings import MeasuredTable, Standing, Standings
 
 COLUMNS = (
     "kind", "id", "name", "suite", "preset", "preset_fields", "rank_first", "rank_last", "tied", "mean", "se_problems",

@@ -1,10 +1,10 @@
 """Words that the exports share: numbers with their units, and what a row tells beside its score."""
 
-from benchmarks.boards.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
-from benchmarks.boards.manifest import Manifest
-from benchmarks.boards.ranked_rows import SHUFFLED
-from benchmarks.boards.standings import MeasuredTable
-from benchmarks.statistics.intervals import Difference
+from tuition.benchmarks.boards.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
+from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.ranked_rows import SHUFFLED
+from tuition.benchmarks.boards.standings import MeasuredTable
+from tuition.benchmarks.statistics.intervals import Difference
 
 CAPTION = (
     "Scores in percent, errors named by what they are over. Rank: the interval that the pairwise paired differences "

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.sampling import Prompt, Stream
-from planner.route import derive_seed
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.sampling import Prompt, Stream
+from tuition.planner.route import derive_seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.one_line import one_line
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
-from benchmarks.scoring.sampling import Prompt, Stream
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
+from tuition.benchmarks.scoring.sampling import Prompt, Stream
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 6

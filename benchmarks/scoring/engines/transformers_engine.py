@@ -9,15 +9,15 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.engines.requests import (
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
     Generated,
     Request,
     decoded,
 )
-from benchmarks.scoring.sampling import Prompt, Stream, draw_batch, encode_prompts, end_ids
+from tuition.benchmarks.scoring.sampling import Prompt, Stream, draw_batch, encode_prompts, end_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.one_line import one_line
-from benchmarks.scoring.decoding import Preset
-from benchmarks.scoring.engines.requests import (
+from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
     Generated,
     Request,
     decoded,
 )
-from benchmarks.scoring.sampling import Decoding, Prompt, Stream, encode_prompts
+from tuition.benchmarks.scoring.sampling import Decoding, Prompt, Stream, encode_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

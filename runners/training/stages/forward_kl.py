@@ -6,7 +6,7 @@ hands out the teacher's completions instead (row column `completion_ids`), and e
 
 from typing import Any
 
-from runners.training.stages.harness import (
+from tuition.runners.training.stages.harness import (
     StageResult,
     StageWork,
     callbacks,

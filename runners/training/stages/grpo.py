@@ -7,9 +7,9 @@ already paid for.
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grading.grader import Grader, Verdict
-from runners.scenarios.settings import RLSettings
-from runners.training.stages.harness import (
+from tuition.benchmarks.grading.grader import Grader, Verdict
+from tuition.runners.scenarios.settings import RLSettings
+from tuition.runners.training.stages.harness import (
     StageResult,
     StageWork,
     callbacks,

@@ -16,13 +16,13 @@ from typing import Any
 import pandas as pd
 from transformers import TrainerCallback, set_seed
 
-from benchmarks.grading.grader import Grader
-from benchmarks.scoring.sampling import encode_prompts
-from runners.events import Listener, StepDone, ignore
-from runners.training.checkpoint import CarriedState
-from runners.training.sharding import gather_model, gather_optimizer, shard_optimizer
-from runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
-from runners.training.work_order import WorkOrder
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.scoring.sampling import encode_prompts
+from tuition.runners.events import Listener, StepDone, ignore
+from tuition.runners.training.checkpoint import CarriedState
+from tuition.runners.training.sharding import gather_model, gather_optimizer, shard_optimizer
+from tuition.runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
+from tuition.runners.training.work_order import WorkOrder
 
 logger = logging.getLogger(__name__)
 

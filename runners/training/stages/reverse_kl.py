@@ -1,12 +1,13 @@
 """On-policy distillation. The student writes, the teacher's distribution over every token is the target.
 
 Reverse KL over the full vocabulary, by TRL's DistillationTrainer (beta = 1), which draws one completion per prompt:
-rows are repeated for more. With the teacher behind a server, `runners.training.teacher_server` says what is minimised instead.
+rows are repeated for more. With the teacher behind a server, `tuition.runners.training.teacher_server` says what is
+minimised instead.
 """
 
 from typing import Any
 
-from runners.training.stages.harness import (
+from tuition.runners.training.stages.harness import (
     StageResult,
     StageWork,
     callbacks,

@@ -7,7 +7,7 @@ loss.
 
 from typing import Any
 
-from runners.training.stages.harness import StageResult, StageWork, callbacks, run, trainer_arguments
+from tuition.runners.training.stages.harness import StageResult, StageWork, callbacks, run, trainer_arguments
 
 
 def make_trainer(work: StageWork) -> Any:

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks.artefacts import correct_PK
-from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from benchmarks.statistics.intervals import paired_difference, score_over_seeds
-from planner.allocation import Allocation
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, write_tested
 from tests.benchmarks.made_scores import sample_table, save_score
+from tuition.benchmarks.artefacts import correct_PK
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.planner.allocation import Allocation
 
 ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
 SEEDS = (1000, 2000)

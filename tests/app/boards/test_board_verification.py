@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks import measured_boards
-from benchmarks.boards.board_folder import MANIFEST, add_entries, read_entry, read_manifest
-from benchmarks.boards.entries import MeasuredEntry
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.measured_boards import shipped_boards
-from benchmarks.reported import reported_entries
-from benchmarks.suites.catalog import SUITES
-from benchmarks.suites.loading import load
 from tests.app.conftest import Command
 from tests.benchmarks.made_scores import made_entry, micro_entry
+from tuition.benchmarks import measured_boards
+from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_entry, read_manifest
+from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.measured_boards import shipped_boards
+from tuition.benchmarks.reported import reported_entries
+from tuition.benchmarks.suites.catalog import SUITES
+from tuition.benchmarks.suites.loading import load
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SHIPPED = shipped_boards()
 # What a clone and a wheel should have to carry for it.
 MAX_SHIPPED_BYTES = 2_500_000

@@ -51,7 +51,7 @@ def free_port() -> int:
 
 def command(*arguments: str) -> list[str]:
     """`tuition` with arguments, of this working tree."""
-    return [sys.executable, "-m", "app.cli", *arguments]
+    return [sys.executable, "-m", "tuition.app.cli", *arguments]
 
 
 @contextmanager

@@ -13,23 +13,23 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from streamlit.testing.v1 import AppTest
 
-from app.studies.study_report import Pair, write_report
-from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
-from benchmarks.scoring.statements import keep_statements
-from benchmarks.statistics.intervals import avg_at_k, paired_difference, score_over_seeds
-from benchmarks.statistics.multiplicity import sign_flip
-from benchmarks.suites.micro import Problem
-from planner.allocation import Allocation
-from planner.route import Block, compile_route
-from planner.study import open_study
-from runners.labels import Ledger
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
 from tests.app.studies.made_report import evaluation, search_report
 from tests.planner.conftest import build_recipe
 from tests.runners.made_records import made_record
+from tuition.app.studies.study_report import Pair, write_report
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from tuition.benchmarks.scoring.statements import keep_statements
+from tuition.benchmarks.statistics.intervals import avg_at_k, paired_difference, score_over_seeds
+from tuition.benchmarks.statistics.multiplicity import sign_flip
+from tuition.benchmarks.suites.micro import Problem
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, compile_route
+from tuition.planner.study import open_study
+from tuition.runners.labels import Ledger
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
 
 STUDY = "made-seed0"
 UPSTREAM = "teacher=large teacher_rl=8 warmup=1 opd=1"
@@ -189,10 +189,10 @@ def show() -> Open:
 
         import streamlit as st
 
-        from app.dashboard.data import caches
-        from app.dashboard.data.study_frames import study_names
-        from app.dashboard.main import PAGES
-        from app.dashboard.show import View, name_problems
+        from tuition.app.dashboard.data import caches
+        from tuition.app.dashboard.data.study_frames import study_names
+        from tuition.app.dashboard.main import PAGES
+        from tuition.app.dashboard.show import View, name_problems
 
         names = study_names(Path(results))
         study = caches.study(Path(results), names[0]) if names else None

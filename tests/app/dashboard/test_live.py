@@ -9,15 +9,25 @@ from pathlib import Path
 import optuna
 import pytest
 
-from app.dashboard.data import live_progress as live
-from app.dashboard.data.live_progress import Training
-from app.dashboard.data.study_frames import Study, read_study
-from app.processes.channel import Channel, logged
-from app.processes.liveness import process_name
-from benchmarks.results_folder import ResultsFolder, events_beside
-from runners.events import BlockDone, BlockStarted, Event, EventLog, LoggedEvent, PhaseBegan, RunDone, Scoring, StepDone
 from tests.app.dashboard.conftest import STUDY, Open
 from tests.app.dashboard.test_pages import text
+from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data.live_progress import Training
+from tuition.app.dashboard.data.study_frames import Study, read_study
+from tuition.app.processes.channel import Channel, logged
+from tuition.app.processes.liveness import process_name
+from tuition.benchmarks.results_folder import ResultsFolder, events_beside
+from tuition.runners.events import (
+    BlockDone,
+    BlockStarted,
+    Event,
+    EventLog,
+    LoggedEvent,
+    PhaseBegan,
+    RunDone,
+    Scoring,
+    StepDone,
+)
 
 KEY = "b321" * 16
 STARTED = BlockStarted(key=KEY, stage="student_rl", index=1, model="student", position=2, total=3, labels_new=4)
@@ -107,7 +117,7 @@ def test_a_running_block_is_shown(study: Study, show: Open) -> None:
 
 def test_a_study_without_events_shows_what_its_database_says(study: Study, show: Open) -> None:
     study.folder.trial_log(5).write_text(
-        "2026 INFO runners.training.block_trainer: training block b321047a50a3: opd[0] of student\n"
+        "2026 INFO tuition.runners.training.block_trainer: training block b321047a50a3: opd[0] of student\n"
     )
     page = show("live", study.folder.path.parent.parent)
     assert not page.exception

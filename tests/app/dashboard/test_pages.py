@@ -8,14 +8,14 @@ import pytest
 import streamlit as st
 from optuna.trial import TrialState, create_trial
 
-from app.dashboard import charts
-from app.dashboard.data.study_frames import read_study
-from app.dashboard.main import PAGES
-from app.dashboard.prepare import prepare
-from benchmarks.results_folder import ResultsFolder
-from planner.study import open_study
-from runners.scenarios.scenario_file import BUILT_IN
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
+from tuition.app.dashboard import charts
+from tuition.app.dashboard.data.study_frames import read_study
+from tuition.app.dashboard.main import PAGES
+from tuition.app.dashboard.prepare import prepare
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.study import open_study
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 
 
 @pytest.mark.parametrize("page", PAGES)

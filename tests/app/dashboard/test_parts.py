@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from app.dashboard import charts, latex, words
-from app.dashboard.advice import with_option
-from app.dashboard.data.block_tree import by_weights, chain, largest, subtree, tree
-from app.dashboard.data.record_index import Block, blocks
-from app.dashboard.data.samples import Item
-from app.dashboard.views.allocations import front
-from benchmarks.statistics.intervals import Difference, Score
-from planner.cost import Price
+from tuition.app.dashboard import charts, latex, words
+from tuition.app.dashboard.advice import with_option
+from tuition.app.dashboard.data.block_tree import by_weights, chain, largest, subtree, tree
+from tuition.app.dashboard.data.record_index import Block, blocks
+from tuition.app.dashboard.data.samples import Item
+from tuition.app.dashboard.views.allocations import front
+from tuition.benchmarks.statistics.intervals import Difference, Score
+from tuition.planner.cost import Price
 
 
 def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
@@ -109,8 +109,8 @@ def test_an_option_is_replaced_or_added() -> None:
 
 
 def test_the_index_sees_what_comes_and_goes(tmp_path: Path) -> None:
-    from runners.store.block_store import BlockStore
     from tests.app.conftest import put
+    from tuition.runners.store.block_store import BlockStore
 
     store, index = BlockStore(tmp_path / "store"), blocks(tmp_path)
     put(store, "a" * 64)

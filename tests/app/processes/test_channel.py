@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from app.processes.channel import Channel, logged
-from app.processes.interrupts import Stopped
-from app.processes.liveness import is_alive
-from benchmarks.results_folder import events_beside, writers_beside
-from runners.events import BlockStarted, Event, Said, Scoring, read_events
+from tuition.app.processes.channel import Channel, logged
+from tuition.app.processes.interrupts import Stopped
+from tuition.app.processes.liveness import is_alive
+from tuition.benchmarks.results_folder import events_beside, writers_beside
+from tuition.runners.events import BlockStarted, Event, Said, Scoring, read_events
 
 SCORING = Scoring(suite="math500@1", done=3, total=9)
 STARTED = BlockStarted(key="k", stage="opd", index=0, model="student", position=1, total=2, labels_new=0)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from app.dashboard.data.live_progress import last_events
-from benchmarks.results_folder import ResultsFolder, events_beside
-from runners.events import BlockDone, BlockStarted, PhaseBegan, RunDone, Scoring, StepDone
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
+from tuition.app.dashboard.data.live_progress import last_events
+from tuition.benchmarks.results_folder import ResultsFolder, events_beside
+from tuition.runners.events import BlockDone, BlockStarted, PhaseBegan, RunDone, Scoring, StepDone
 
 pytestmark = pytest.mark.slow
 ENGINE: set[type[Any]] = {BlockStarted, StepDone, BlockDone, Scoring}

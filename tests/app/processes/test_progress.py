@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.processes import progress
-from app.processes.progress import Reporter
+from tuition.app.processes import progress
+from tuition.app.processes.progress import Reporter
 
 
 class Clock:

@@ -13,12 +13,12 @@ import psutil
 import pytest
 import yaml
 
-from benchmarks.results_folder import ResultsFolder, StudyFolder, events_beside
-from runners.events import BlockDone, BlockStarted, LoggedEvent, Scoring, StepDone, read_events
 from tests.runners.conftest import small_scenario_file
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, events_beside
+from tuition.runners.events import BlockDone, BlockStarted, LoggedEvent, Scoring, StepDone, read_events
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 # One group: the undisturbed search is made once.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("workers")]
@@ -28,7 +28,7 @@ def command(folder: Path, results: str, trials: int, *more: str) -> list[str]:
     scenario = folder / "small.yaml"
     scenario.write_text(yaml.safe_dump(small_scenario_file()))
     arguments = ["search", "--scenario", str(scenario), "--results", str(folder / results), "--trials", str(trials)]
-    return [sys.executable, "-m", "app.cli", *arguments, "--sampler", "random", "--json", *more]
+    return [sys.executable, "-m", "tuition.app.cli", *arguments, "--sampler", "random", "--json", *more]
 
 
 def scores(report: dict[str, Any]) -> dict[str, float]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.recordings.evidence_report import BEST, COMPARISONS, gather
-from benchmarks.tables.evidence import Entry, Evidence
-from benchmarks.tables.recorded_table import RecordedRun, checked_table, role_of, write_table
 from tests.app.conftest import Command
 from tests.benchmarks.made_table import SEEDS, made_header, made_run
+from tuition.app.recordings.evidence_report import BEST, COMPARISONS, gather
+from tuition.benchmarks.tables.evidence import Entry, Evidence
+from tuition.benchmarks.tables.recorded_table import RecordedRun, checked_table, role_of, write_table
 
 HEADER = made_header(num_problems=20)
 CHAIN = [f"student_rl=4 replay={replay}" for replay in range(1, 13)]

@@ -10,46 +10,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import app.record
 import pytest
+import tuition.app.record
 import yaml
 from filelock import FileLock
 
-from app.processes.channel import Channel
-from app.processes.interrupts import Stopped
-from app.processes.run_configuration import RunConfiguration
-from app.recordings.recording import (
+from tests.app.conftest import Command
+from tests.runners.conftest import tiny_scenario_file
+from tuition.app.processes.channel import Channel
+from tuition.app.processes.interrupts import Stopped
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.recordings.recording import (
     RecordingError,
     Tasks,
     record_route,
     record_worker,
     run_recording,
 )
-from app.recordings.recording_plan import (
+from tuition.app.recordings.recording_plan import (
     RecordRequest,
     chosen_allocations,
     header_of,
     read_rows,
     training_order,
 )
-from benchmarks.artefacts import correct_PK
-from benchmarks.results_folder import RecordingFolder, ResultsFolder
-from benchmarks.tables.recorded_table import (
+from tuition.benchmarks.artefacts import correct_PK
+from tuition.benchmarks.results_folder import RecordingFolder, ResultsFolder
+from tuition.benchmarks.tables.recorded_table import (
     RecordedTable,
     checked_table,
     read_table,
     recorded_seeds,
     with_first_prices,
 )
-from benchmarks.tables.replay import Replay
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.events import BlockDone, Event, RunDone
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
-from tests.app.conftest import Command
-from tests.runners.conftest import tiny_scenario_file
+from tuition.benchmarks.tables.replay import Replay
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import BlockDone, Event, RunDone
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
 
 # One group: the recording that most of them read is made once.
 pytestmark = pytest.mark.xdist_group("record")
@@ -96,7 +96,7 @@ def stop_after(runs: int, request: RecordRequest) -> None:
         return record_route(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(app.recordings.recording, "record_route", run_or_stop)
+        patch.setattr(tuition.app.recordings.recording, "record_route", run_or_stop)
         run_recording(request)
 
 
@@ -270,7 +270,7 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
                 raise OSError(28, "No space left on device")
             return record_route(engine, route)
 
-        monkeypatch.setattr(app.recordings.recording, "record_route", run_or_fail)
+        monkeypatch.setattr(tuition.app.recordings.recording, "record_route", run_or_fail)
 
     fail_on(half)
     # How many there are besides the 12 that are asked for depends on what the chain of direct-compute has cost.

@@ -5,21 +5,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import benchmarks
-from app.studies.search_run import scenario_baselines
-from benchmarks.artefacts import file_sha256
-from benchmarks.tables.race import measure, read_planners
-from benchmarks.tables.recorded_table import read_table
-from benchmarks.tables.replay import Replay
-from runners.scenarios.scenario import Scenario
+import tuition.benchmarks
+from tuition.app.studies.search_run import scenario_baselines
+from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.tables.race import measure, read_planners
+from tuition.benchmarks.tables.recorded_table import read_table
+from tuition.benchmarks.tables.replay import Replay
+from tuition.runners.scenarios.scenario import Scenario
 
 # A bench is frozen: whoever changes what decides its results makes another bench, with another version.
 FROZEN = {
     "micro": "de7f722a219f044e0e00880b96ae8e4d82d1277d4f8e1ec1fcee09f12eba645e",
     "micro-b": "c77e5bd18ae44558b4b4db5bf9944fd85e94fdb2f8e7620aaf0723ac25344dd1",
 }
-TABLES = Path(benchmarks.__file__).parent / "recorded_tables"
-PLANNERS = Path(benchmarks.__file__).parent / "measured_planners"
+TABLES = Path(tuition.benchmarks.__file__).parent / "recorded_tables"
+PLANNERS = Path(tuition.benchmarks.__file__).parent / "measured_planners"
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -17,7 +17,7 @@ import torch
 
 from tests.app.conftest import Command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def examined(tuition: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -48,8 +48,8 @@ def test_it_is_written_for_a_person(tuition: Command) -> None:
 @pytest.fixture
 def broken(tuition: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """The command without its costly part, where only what comes before it is looked at."""
-    monkeypatch.setattr("app.scenarios.doctor_installation._libraries", lambda found: None)
-    monkeypatch.setattr("app.scenarios.doctor_installation._grader", lambda found: None)
+    monkeypatch.setattr("tuition.app.scenarios.doctor_installation._libraries", lambda found: None)
+    monkeypatch.setattr("tuition.app.scenarios.doctor_installation._grader", lambda found: None)
     yield tuition
 
 
@@ -114,7 +114,7 @@ def test_packages_of_other_versions(
             raise importlib.metadata.PackageNotFoundError(name)
         return claims
 
-    monkeypatch.setattr("app.scenarios.doctor_installation.version", version)
+    monkeypatch.setattr("tuition.app.scenarios.doctor_installation.version", version)
     code, document = examined(broken)
     [problem] = document["problems"]
     assert code == 1 and problem.startswith(message)
@@ -125,7 +125,7 @@ def test_packages_of_other_versions(
     [("3.10.4", "problems", "this is Python 3.10.4 and Tuition needs >=3.11"), ("3.14.0", "warnings", "has not been")],
 )
 def test_other_pythons(broken: Command, monkeypatch: pytest.MonkeyPatch, here: str, kind: str, message: str) -> None:
-    monkeypatch.setattr("app.scenarios.doctor_installation.platform.python_version", lambda: here)
+    monkeypatch.setattr("tuition.app.scenarios.doctor_installation.platform.python_version", lambda: here)
     code, document = examined(broken)
     assert code == (1 if kind == "problems" else 0) and message in document[kind][0]
 
@@ -163,7 +163,7 @@ def test_each_gpu_is_named_and_one_that_is_broken_is_a_warning(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Device("A GPU", 80 * 10**9))
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
-    monkeypatch.setattr("app.scenarios.doctor_installation._scenarios", lambda found: None)
+    monkeypatch.setattr("tuition.app.scenarios.doctor_installation._scenarios", lambda found: None)
     code, document = examined(tuition)
     assert code == 0 and document["facts"]["cuda:0"].startswith("A GPU, 60.0 GB free of 80.0 GB; PyTorch is built")
     [warning] = document["warnings"]
@@ -188,11 +188,11 @@ def test_it_runs_where_nothing_is_installed() -> None:
         "        if name.partition('.')[0] in ('torch', 'trl', 'numpy', 'psutil', 'packaging', 'yaml'):\n"
         "            raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Nothing())\n"
-        "from app.cli import main\n"
+        "from tuition.app.cli import main\n"
         "sys.argv = ['tuition', 'doctor']\n"
         "main()\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.returncode == 1 and "problem: the package packaging is not installed" in result.stdout
     assert "Traceback" not in result.stderr
@@ -200,7 +200,7 @@ def test_it_runs_where_nothing_is_installed() -> None:
 
 def test_more_processes_than_gpus_are_a_problem(tuition: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr("app.scenarios.doctor_scenario.device_memory", lambda device: ("a GPU", 80 * 10**9))
+    monkeypatch.setattr("tuition.app.scenarios.doctor_scenario.device_memory", lambda device: ("a GPU", 80 * 10**9))
     code, document = examined(tuition, "--scenario", "qwen3-8b-to-1.7b")
     problem = next(problem for problem in document["problems"] if "hardware.processes=" in problem)
     assert code == 1 and "processes=8 and 2 GPUs are here" in problem and "set it to 2" in problem

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.suites.catalog import SUITES
-from benchmarks.suites.micro import make_problems
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
 from tests.app.conftest import Command
+from tuition.benchmarks.suites.catalog import SUITES
+from tuition.benchmarks.suites.micro import make_problems
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 
 NEW = ("scenarios", "new", "mine.yaml", "--student", "small", "--teacher", "big", "--problems", "mine.jsonl")
 

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from app.scoring.bench_scores import tables
-from benchmarks.artefacts import file_sha256
-from benchmarks.provenance import CODE_VERSION
-from benchmarks.scoring.score_store import SAMPLES_FILE
-from benchmarks.suites.catalog import load_by_name
 from tests.app.conftest import Command
+from tuition.app.scoring.bench_scores import tables
+from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.provenance import CODE_VERSION
+from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
+from tuition.benchmarks.suites.catalog import load_by_name
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STUDENT = ROOT / "runners" / "scenarios" / "micro" / "student"
 DATA = ROOT.parent / "shared" / "data"
 BENCH = ["bench", "--model", "base:student", "--suite", "micro", "--limit", "6", "--samples", "2"]
@@ -175,8 +175,8 @@ def test_adapters_and_pickles_are_not_models(tuition: Command, tmp_path: Path) -
 
 KILLED = """
 import os, signal, sys
-from app.cli import main
-from benchmarks.scoring.partial_score import PartialScore
+from tuition.app.cli import main
+from tuition.benchmarks.scoring.partial_score import PartialScore
 
 keep = PartialScore.append
 
@@ -196,7 +196,7 @@ main()
 def test_a_killed_bench_goes_on_and_equals_an_undisturbed_one(tuition: Command, tmp_path: Path) -> None:
     (whole,) = bench(tuition, "--results", "whole", "--batch-size", "3")["scores"]
     arguments = [*BENCH, "--results", "parts", "--batch-size", "3", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", KILLED, *arguments]
     killed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=280, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from app.scoring.graded_outputs import MAX_LINE_BYTES, GradeInputError, parse_row, read_rows
 from tests.app.conftest import Command
+from tuition.app.scoring.graded_outputs import MAX_LINE_BYTES, GradeInputError, parse_row, read_rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOWER = "\\boxed{9^{9^{9^{9}}}}"
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "gold": "70", "completion": "12+58=70 \\boxed{70}", "nested": {"a": [1, None, "é\u2028"]}},
@@ -174,8 +174,8 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, tuition: C
 
 
 def start(folder: Path, *arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.cli", "grade", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tuition.app.cli", "grade", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     # A shell's background jobs, tests among them, may ignore Ctrl-C and hand that down.
     heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, preexec_fn=heed, **pipes)

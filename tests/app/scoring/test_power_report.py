@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.studies.study_report import read_report
-from benchmarks.artefacts import SAMPLE_COLUMNS
-from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
-from benchmarks.statistics.intervals import paired_difference, score_over_seeds
-from benchmarks.statistics.power import estimate_components
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, write_tested
+from tuition.app.studies.study_report import read_report
+from tuition.benchmarks.artefacts import SAMPLE_COLUMNS
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.benchmarks.statistics.power import estimate_components
 
 
 def test_the_number_left_out_is_solved_for(tuition: Command) -> None:

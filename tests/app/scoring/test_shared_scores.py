@@ -10,19 +10,19 @@ import pytest
 import torch
 import yaml
 
-from app.recordings.recording import record_route
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreStore
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
-from runners.training.checkpoint import hash_base
 from tests.app.conftest import Command
 from tests.benchmarks.made_scores import two_by_two
 from tests.runners.conftest import tiny_scenario_file
+from tuition.app.recordings.recording import record_route
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreStore
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.training.checkpoint import hash_base
 
 # The test and validation problems of the scenario, which are the first four of micro's.
 OURS = ("--scenario", "tiny.yaml", "--limit", "4", "--samples", "2")
@@ -54,7 +54,7 @@ def test_a_bench_finds_what_a_search_has_scored(
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     made = scores(tmp_path).score_keys()
-    monkeypatch.setattr("app.scoring.bench_scores.open_engine", lambda *_: pytest.fail("no model is loaded"))
+    monkeypatch.setattr("tuition.app.scoring.bench_scores.open_engine", lambda *_: pytest.fail("no model is loaded"))
     for (run,) in report["test"]["runs"].values():
         row = bench(tuition, run["blocks"][-1], "micro")
         assert (row["key"], row["samples_drawn_now"], row["suite"]) == (run["score"], 0, "micro-test@1/4")

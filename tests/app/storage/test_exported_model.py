@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
-from runners.store.block_store import BlockStore
 from tests.app.conftest import A, Command, put
 from tests.app.studies.made_report import evaluation, write_tested
 from tests.runners.conftest import small_scenario_file
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.store.block_store import BlockStore
 
 
 def test_export_copies_a_fully_trained_checkpoint(store: BlockStore, tuition: Command, tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from app.studies.study_report import write_report
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.labels import Ledger
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
 from tests.app.conftest import Command
 from tests.app.studies.made_report import search_report
 from tests.runners.conftest import small_scenario_file
 from tests.runners.made_records import store_untrained
+from tuition.app.studies.study_report import write_report
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.labels import Ledger
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
 
 BRIDGE = "teacher=medium warmup=1 opd=1"
 WHY = ("store", "why", BRIDGE, "--scenario", "scenario.yaml")

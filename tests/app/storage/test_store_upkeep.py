@@ -10,14 +10,14 @@ import pytest
 import typer
 from filelock import FileLock
 
-from app.storage.store_upkeep import carry_out, finalist_blocks, parse_size, plan_prune
-from app.studies.study_report import write_report
-from benchmarks.artefacts import file_sha256
-from benchmarks.scoring.score_store import ScoreStore
-from runners.store.block_store import BlockStore, StoreError
 from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
 from tests.app.studies.made_report import evaluation, search_report, write_tested
 from tests.benchmarks.made_scores import save_score, two_by_two
+from tuition.app.storage.store_upkeep import carry_out, finalist_blocks, parse_size, plan_prune
+from tuition.app.studies.study_report import write_report
+from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.runners.store.block_store import BlockStore, StoreError
 
 
 def state(store: BlockStore, key: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.studies.study_report import (
+from tuition.app.studies.study_report import (
     BaselinesReport,
     BlockAccount,
     EvaluatedBlocks,

@@ -14,28 +14,28 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.processes.channel import Channel
-from app.processes.progress import Reporter
-from app.processes.run_configuration import RunConfiguration
-from app.studies.direct_compute import ComputeMatch, chain_worker, match_compute
-from app.studies.evaluation import Entry, merge_entries, ordinary
-from app.studies.evaluation import test_worker as trial_worker
-from app.studies.search_run import scenario_baselines
-from app.studies.shuffled_runs import label_stage_only
-from app.studies.study_report import TrialReport, ValidationScore
-from benchmarks.artefacts import write_json
-from benchmarks.baselines import MATCHED
-from benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from benchmarks.results_folder import StudyFolder
-from benchmarks.statistics.intervals import paired_difference, score_over_seeds
-from planner.allocation import Allocation
-from planner.route import Route
-from runners.events import BlockStarted, Event, RunDone, Scoring
-from runners.scenarios.scenario import Scenario
-from runners.training.meter import accelerator_name
 from tests.app.conftest import Command
 from tests.app.studies.made_report import search_report
 from tests.runners.conftest import small_scenario_file
+from tuition.app.processes.channel import Channel
+from tuition.app.processes.progress import Reporter
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.studies.direct_compute import ComputeMatch, chain_worker, match_compute
+from tuition.app.studies.evaluation import Entry, merge_entries, ordinary
+from tuition.app.studies.evaluation import test_worker as trial_worker
+from tuition.app.studies.search_run import scenario_baselines
+from tuition.app.studies.shuffled_runs import label_stage_only
+from tuition.app.studies.study_report import TrialReport, ValidationScore
+from tuition.benchmarks.artefacts import write_json
+from tuition.benchmarks.baselines import MATCHED
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route
+from tuition.runners.events import BlockStarted, Event, RunDone, Scoring
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.training.meter import accelerator_name
 
 
 @pytest.fixture

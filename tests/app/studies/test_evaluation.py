@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from app.processes.progress import Reporter
-from app.studies.evaluation import Entry, evaluate
-from app.studies.search_run import scenario_baselines
-from benchmarks.statistics.intervals import paired_difference, score_interval, seed_interval
-from runners.scenarios.scenario import Scenario
 from tests.runners.conftest import small_scenario_file
+from tuition.app.processes.progress import Reporter
+from tuition.app.studies.evaluation import Entry, evaluate
+from tuition.app.studies.search_run import scenario_baselines
+from tuition.benchmarks.statistics.intervals import paired_difference, score_interval, seed_interval
+from tuition.runners.scenarios.scenario import Scenario
 
 ENTRIES = ("direct", "raw-bridge", "teacher-upstream")
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.studies.study_report import (
+from tests.app.studies.made_report import SHARED, evaluation, search_report
+from tuition.app.studies.study_report import (
     FORMAT,
     BaselinesReport,
     Pair,
@@ -20,12 +21,11 @@ from app.studies.study_report import (
     read_report,
     write_report,
 )
-from benchmarks.artefacts import FileError, write_json
-from benchmarks.statistics.intervals import Difference
-from benchmarks.statistics.multiplicity import SignFlip
-from tests.app.studies.made_report import SHARED, evaluation, search_report
+from tuition.benchmarks.artefacts import FileError, write_json
+from tuition.benchmarks.statistics.intervals import Difference
+from tuition.benchmarks.statistics.multiplicity import SignFlip
 
-EARLIER = Path(__file__).parents[1] / "earlier" / "results-e466b8e.tar.xz"
+EARLIER = Path(__file__).parents[2] / "earlier" / "results-e466b8e.tar.xz"
 DIFFERENCE = Difference(0.1, -0.2, math.nan, 4, 1, True, 0.5)
 PAIR = Pair(
     a="half",

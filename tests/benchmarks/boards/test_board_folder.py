@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from benchmarks.boards import board_folder as boards
-from benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
-from benchmarks.boards.entries import EntryError, entry_id
-from benchmarks.boards.manifest import Manifest
-from benchmarks.boards.measured_entry import entry_of_scores
-from benchmarks.boards.outcomes import Outcomes
-from benchmarks.boards.verification import verify_board
-from benchmarks.scoring.score_store import SAMPLES_FILE
 from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
+from tuition.benchmarks.boards import board_folder as boards
+from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
+from tuition.benchmarks.boards.entries import EntryError, entry_id
+from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.boards.outcomes import Outcomes
+from tuition.benchmarks.boards.verification import verify_board
+from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
 
 
 def test_what_was_added_is_there_and_recomputes(board: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.boards.entries import (
+from tests.benchmarks.made_scores import made_entry
+from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
     EntryError,
     MeasuredEntry,
@@ -19,8 +20,7 @@ from benchmarks.boards.entries import (
     parse_entry,
     validate_entry,
 )
-from benchmarks.reported import reported_entries
-from tests.benchmarks.made_scores import made_entry
+from tuition.benchmarks.reported import reported_entries
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
-from benchmarks.boards.entries import MeasuredEntry, entry_id
-from benchmarks.boards.exports import FORMATS, export
-from benchmarks.boards.exports.bibtex import escape as tex
-from benchmarks.boards.exports.markdown import escape as md
-from benchmarks.boards.manifest import Change, Manifest
-from benchmarks.reported import reported_entries
 from tests.benchmarks.made_scores import made_entry
+from tuition.benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
+from tuition.benchmarks.boards.entries import MeasuredEntry, entry_id
+from tuition.benchmarks.boards.exports import FORMATS, export
+from tuition.benchmarks.boards.exports.bibtex import escape as tex
+from tuition.benchmarks.boards.exports.markdown import escape as md
+from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.reported import reported_entries
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>|\\input{/etc/passwd} $x$ `y` [z](javascript:w)"
 
@@ -146,7 +146,7 @@ def test_csv_has_one_row_for_an_entry_at_full_precision(board: Board) -> None:
 
 
 def test_json_holds_the_entries_as_they_are(board: Board) -> None:
-    from benchmarks.boards.entries import validate_entry
+    from tuition.benchmarks.boards.entries import validate_entry
 
     document = json.loads(export(board, "json"))
     rows = [row for table in document["measured"] for row in table["rows"]] + document["reported"]

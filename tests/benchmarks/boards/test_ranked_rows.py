@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import norm
 
-from benchmarks.boards.ranked_rows import (
+from tuition.benchmarks.boards.ranked_rows import (
     ONE_RUN,
     Meta,
     RankedRow,
@@ -25,7 +25,7 @@ from benchmarks.boards.ranked_rows import (
     render,
     to_json,
 )
-from benchmarks.statistics.intervals import Difference, Score, score_over_seeds
+from tuition.benchmarks.statistics.intervals import Difference, Score, score_over_seeds
 
 META = Meta("my-study", "micro-test@1", "sampled", labels_validation=100, labels_owned=164)
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
-from benchmarks.boards.entries import EntryError
-from benchmarks.boards.manifest import Change, Manifest
-from benchmarks.boards.outcomes import Outcomes
-from benchmarks.boards.ranked_rows import ONE_RUN
-from benchmarks.boards.standings import compare, standings
-from benchmarks.reported import reported_entries
-from benchmarks.statistics.intervals import paired_difference
 from tests.benchmarks.made_scores import made_entry
+from tuition.benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
+from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.boards.outcomes import Outcomes
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.boards.standings import compare, standings
+from tuition.benchmarks.reported import reported_entries
+from tuition.benchmarks.statistics.intervals import paired_difference
 
 GREEDY = {"name": "greedy", "temperature": 0.0}
 
@@ -162,7 +162,7 @@ def test_one_interval_without_zero_among_six_pairs_is_still_a_tie() -> None:
 
 
 def _measured(number: int, shift: float, num_seeds: int) -> Listed:
-    from benchmarks.boards.entries import (
+    from tuition.benchmarks.boards.entries import (
         MeasuredEntry,
         MeasuredScore,
         Preset,

@@ -10,10 +10,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from benchmarks.artefacts import correct_PK, file_sha256
-from benchmarks.boards import board_folder as boards
-from benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
-from benchmarks.boards.entries import (
+from tests.benchmarks.made_scores import FIELDS, answered, micro_entry, sample_table, save_score
+from tuition.benchmarks.artefacts import correct_PK, file_sha256
+from tuition.benchmarks.boards import board_folder as boards
+from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
+from tuition.benchmarks.boards.entries import (
     EntryError,
     MeasuredEntry,
     entry_id,
@@ -21,12 +22,11 @@ from benchmarks.boards.entries import (
     ids_sha256,
     measured_score,
 )
-from benchmarks.boards.measured_entry import entry_of_scores
-from benchmarks.boards.outcomes import Answers, AnswersError
-from benchmarks.boards.verification import Regrading, Verified, verify_board
-from benchmarks.grading.grader import GRADER_VERSION, Grader
-from benchmarks.suites.micro import SUITE_VERSION, make_problems
-from tests.benchmarks.made_scores import FIELDS, answered, micro_entry, sample_table, save_score
+from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.boards.outcomes import Answers, AnswersError
+from tuition.benchmarks.boards.verification import Regrading, Verified, verify_board
+from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
+from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 
 def first(board: Path) -> tuple[str, MeasuredEntry]:
@@ -212,7 +212,7 @@ def test_hostile_sample_files_are_a_mismatch_in_one_line(board: Path, damage: Ca
 
 
 def test_a_table_of_too_many_rows_is_not_read(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.boards.outcomes.MAX_ROWS", 47)
+    monkeypatch.setattr("tuition.benchmarks.boards.outcomes.MAX_ROWS", 47)
     assert "it has 48 rows, the limit is 47" in str(verify_board(board).mismatches[0].recomputed)
 
 
@@ -222,7 +222,7 @@ def test_files_over_the_limit_are_not_read(board: Path, monkeypatch: pytest.Monk
 
 
 def test_files_that_expand_too_far_are_not_read(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.boards.outcomes.MAX_EXPANDED_BYTES", 100)
+    monkeypatch.setattr("tuition.benchmarks.boards.outcomes.MAX_EXPANDED_BYTES", 100)
     assert "it expands to" in str(verify_board(board).mismatches[0].recomputed)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from math_verify import parse, verify
 
-from benchmarks.grading.grader import Grade, Grader, as_formula
+from tuition.benchmarks.grading.grader import Grade, Grader, as_formula
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 FILES = ("grader_cases_handmade.jsonl", "grader_cases_model_outputs.jsonl.gz")
 
 

@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from math_verify import parse, verify
 
-from benchmarks.grading.crew import MAX_BATCH
-from benchmarks.grading.grader import (
+from tuition.benchmarks.grading.crew import MAX_BATCH
+from tuition.benchmarks.grading.grader import (
     GRADER_VERSION,
     MAX_CHARACTERS,
     Grader,
@@ -25,9 +25,9 @@ from benchmarks.grading.grader import (
     Verdict,
     as_formula,
 )
-from benchmarks.grading.worker import MEMORY_BYTES
+from tuition.benchmarks.grading.worker import MEMORY_BYTES
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOWER = "so it is \\boxed{9^{9^{9^{9}}}}"
 
 
@@ -300,7 +300,7 @@ def test_no_worker_outlives_a_killed_parent() -> None:
     # One of the two is idle, the other at work on an endless answer: the kernel ends that one soon after its limit.
     script = """
         import os, psutil, signal, time
-        from benchmarks.grading.grader import Grader
+        from tuition.benchmarks.grading.grader import Grader
         grader = Grader(timeout_seconds=3, workers=2)
         slow = grader.submit("5", "so it is \\\\boxed{9^{9^{9^{9}}}}")
         while len(psutil.Process().children()) < 2:

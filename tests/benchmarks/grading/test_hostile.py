@@ -7,7 +7,7 @@ Run: `python -m tests.benchmarks.grading.test_hostile` grades each alone with a 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.grading.grader import MAX_CHARACTERS, Grader, Verdict
+from tuition.benchmarks.grading.grader import MAX_CHARACTERS, Grader, Verdict
 
 HOSTILE = {
     "tower of powers": "\\boxed{9^{9^{9^{9}}}}",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.scoring.sampling import (
+from tuition.benchmarks.scoring.sampling import (
     Decoding,
     Stream,
     draw_batch,
@@ -18,8 +18,8 @@ from benchmarks.scoring.sampling import (
     in_batches,
     render_prompt,
 )
-from benchmarks.suites.micro import make_problems
-from runners.base_models.micro_build import make_tokenizer
+from tuition.benchmarks.suites.micro import make_problems
+from tuition.runners.base_models.micro_build import make_tokenizer
 
 DECODING = Decoding("test", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=6)
 GREEDY = Decoding("greedy", temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=6)

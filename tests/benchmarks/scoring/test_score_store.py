@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.artefacts import (
+from tests.benchmarks.made_scores import two_by_two
+from tuition.benchmarks.artefacts import (
     SAMPLE_COLUMNS,
     RecordError,
     RecordFormatError,
     checked_table,
 )
-from benchmarks.scoring.score_store import (
+from tuition.benchmarks.scoring.score_store import (
     FORMAT,
     Making,
     ScoredModel,
@@ -24,7 +25,6 @@ from benchmarks.scoring.score_store import (
     ScoreRecord,
     ScoreStore,
 )
-from tests.benchmarks.made_scores import two_by_two
 
 KEY = ScoreKey(
     weights_sha256="ab" * 32,

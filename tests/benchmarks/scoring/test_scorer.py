@@ -15,25 +15,25 @@ import torch
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.artefacts import file_sha256
-from benchmarks.grading.grader import Grader
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.decoding import GREEDY, PAPER, PRESETS, Preset
-from benchmarks.scoring.engines.requests import (
+from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.decoding import GREEDY, PAPER, PRESETS, Preset
+from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
     Generated,
     Request,
     row_seed,
 )
-from benchmarks.scoring.engines.transformers_engine import TransformersEngine, transformers_identity
-from benchmarks.scoring.sampling import Decoding, Prompt, Stream
-from benchmarks.scoring.score_store import SAMPLES_FILE, ScoredModel, ScoreStore
-from benchmarks.scoring.scorer import ScoreBusyError, Scorer, SuiteScore, Task
-from benchmarks.suites.catalog import load_by_name
+from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine, transformers_identity
+from tuition.benchmarks.scoring.sampling import Decoding, Prompt, Stream
+from tuition.benchmarks.scoring.score_store import SAMPLES_FILE, ScoredModel, ScoreStore
+from tuition.benchmarks.scoring.scorer import ScoreBusyError, Scorer, SuiteScore, Task
+from tuition.benchmarks.suites.catalog import load_by_name
 
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
-STUDENT = Path(__file__).parents[2] / "runners" / "scenarios" / "micro" / "student"
+STUDENT = Path(__file__).parents[3] / "runners" / "scenarios" / "micro" / "student"
 SUITE = load_by_name("micro").first(6)
 # What the engine of a search drew for these problems at commit e466b8e: 2 samples each, 5 sequences a batch, seed 0.
 DRAWN_BEFORE = [8046, 8085, 8245, 8245, 2080, 2080, 8912, 8945, 8281, 8243, 4928, 4928]
@@ -203,7 +203,7 @@ def test_a_batch_that_is_lost_is_drawn_again_from_where_the_one_before_left_the_
 
     whole = score(task(), engine, tmp_path / "whole", grader)
     with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr("benchmarks.scoring.scorer.graded", die)
+        patch.setattr("tuition.benchmarks.scoring.scorer.graded", die)
         score(task(), engine, tmp_path / "parts", grader)
     path = partial_file(tmp_path / "parts")
     lines = path.read_bytes().splitlines(keepends=True)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.statistics.intervals import avg_at_k, score_over_seeds
-from benchmarks.statistics.pass_at_k import maj_at_k, pass_at_k
+from tuition.benchmarks.statistics.intervals import avg_at_k, score_over_seeds
+from tuition.benchmarks.statistics.pass_at_k import maj_at_k, pass_at_k
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = Path(__file__).parents[3].parent / "shared" / "data"
 EXPECTED = DATA / "samples_expected.jsonl"
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.statistics.intervals import (
+from tuition.benchmarks.statistics.intervals import (
     Difference,
     avg_at_k,
     bootstrap,
@@ -22,7 +22,7 @@ from benchmarks.statistics.intervals import (
     score_over_seeds,
     seed_interval,
 )
-from benchmarks.statistics.variance import MeanSquares, mean_squares
+from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
 
 Array = NDArray[Any]
 

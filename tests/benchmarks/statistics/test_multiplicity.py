@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.statistics.intervals import Difference
-from benchmarks.statistics.multiplicity import (
+from tuition.benchmarks.statistics.intervals import Difference
+from tuition.benchmarks.statistics.multiplicity import (
     MAX_EXACT_UNITS,
     NUM_FLIPS,
     holm,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.statistics.intervals import avg_at_k
-from benchmarks.statistics.pass_at_k import (
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.benchmarks.statistics.pass_at_k import (
     ladder,
     maj_at_k,
     maj_at_k_score,

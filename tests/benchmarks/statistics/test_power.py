@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.statistics.intervals import Array, crossed_interval
-from benchmarks.statistics.power import (
+from tuition.benchmarks.statistics.intervals import Array, crossed_interval
+from tuition.benchmarks.statistics.power import (
     Components,
     Experiment,
     PowerError,

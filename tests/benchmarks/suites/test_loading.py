@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.suites import amc23, gsm8k, loading, math500, olympiadbench
-from benchmarks.suites.catalog import MICRO, SUITES, find_suite, generated, load_by_name
-from benchmarks.suites.loading import (
+from tuition.benchmarks.suites import amc23, gsm8k, loading, math500, olympiadbench
+from tuition.benchmarks.suites.catalog import MICRO, SUITES, find_suite, generated, load_by_name
+from tuition.benchmarks.suites.loading import (
     HubSource,
     Suite,
     SuiteError,
@@ -24,7 +24,7 @@ from benchmarks.suites.loading import (
     read_lock,
     write_lock,
 )
-from benchmarks.suites.micro import Problem, num_problems
+from tuition.benchmarks.suites.micro import Problem, num_problems
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 ROWS = [

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.suites.micro import (
+from tuition.benchmarks.suites.micro import (
     MIXES,
     NUM_CANDIDATES,
     NUMBERS,

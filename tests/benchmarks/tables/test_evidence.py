@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.boards.ranked_rows import ONE_RUN
-from benchmarks.statistics.intervals import paired_difference, seed_interval
-from benchmarks.statistics.multiplicity import holm
-from benchmarks.tables.evidence import Comparison, Entry, compare, markdown, plot, to_json
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.statistics.intervals import paired_difference, seed_interval
+from tuition.benchmarks.statistics.multiplicity import holm
+from tuition.benchmarks.tables.evidence import Comparison, Entry, compare, markdown, plot, to_json
 
 SEEDS = (1, 2, 3, 4)
 JUDGES = (1, 3)

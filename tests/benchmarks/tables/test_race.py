@@ -7,8 +7,9 @@ import optuna
 import pandas as pd
 import pytest
 
-from benchmarks.statistics.intervals import standard_error
-from benchmarks.tables.race import (
+from tests.benchmarks.made_table import SEEDS, SPACE, made_header, made_run
+from tuition.benchmarks.statistics.intervals import standard_error
+from tuition.benchmarks.tables.race import (
     COLD,
     EVERYTHING,
     PLANNERS,
@@ -20,8 +21,7 @@ from benchmarks.tables.race import (
     standings,
     write_planners,
 )
-from benchmarks.tables.recorded_table import checked_table, read_table, write_table
-from tests.benchmarks.made_table import SEEDS, SPACE, made_header, made_run
+from tuition.benchmarks.tables.recorded_table import checked_table, read_table, write_table
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TREASURE = "teacher=small teacher_rl=2 warmup=1 opd=1 student_rl=2"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.tables.recorded_table import (
+from tests.benchmarks.made_table import SEEDS, made_header, made_run, made_runs
+from tuition.benchmarks.tables.recorded_table import (
     FIRST_RECORDED_SEED,
     METADATA_KEY,
     RecordedError,
@@ -25,8 +26,7 @@ from benchmarks.tables.recorded_table import (
     with_first_prices,
     write_table,
 )
-from planner.allocation import Allocation
-from tests.benchmarks.made_table import SEEDS, made_header, made_run, made_runs
+from tuition.planner.allocation import Allocation
 
 HEADER = made_header()
 TEXTS = ["student_rl=4", "teacher=large teacher_rl=2 warmup=1 opd=1 student_rl=2", "teacher=small warmup=1", "base"]

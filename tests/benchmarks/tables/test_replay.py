@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.tables.recorded_table import RecordedError, RecordedTable, checked_table
-from benchmarks.tables.replay import Replay
-from planner.allocation import Allocation
-from planner.sampler import SeededSampler
-from planner.study import StudyLimits, finalists, search
 from tests.benchmarks.made_table import SEEDS, SPACE, made_header, made_run, made_runs
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, checked_table
+from tuition.benchmarks.tables.replay import Replay
+from tuition.planner.allocation import Allocation
+from tuition.planner.sampler import SeededSampler
+from tuition.planner.study import StudyLimits, finalists, search
 
 TEXTS = [str(a) for a in dict.fromkeys(SPACE.random_allocations(400, seed=0))][:40]
 BRIDGED = "teacher=large teacher_rl=2 warmup=1 opd=1"

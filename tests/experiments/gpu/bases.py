@@ -15,8 +15,8 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from benchmarks.suites.micro import MIXES, candidates, numbers
-from runners.base_models.micro_build import BaseModel, _make_model, make_tokenizer, solution
+from tuition.benchmarks.suites.micro import MIXES, candidates, numbers
+from tuition.runners.base_models.micro_build import BaseModel, _make_model, make_tokenizer, solution
 
 MIX = "micro"
 # The base models are right 4 times in 10.

@@ -1,8 +1,8 @@
 """The GPU checks: every stage in bfloat16, resumed against uninterrupted, speed, memory, and the ratio to bare TRL.
 
-Run: `make gpu-check`, or `python -m tests.experiments.gpu.check [--out gpu.md]`, on a machine with a GPU; nothing is fetched. It
-builds base models of about 10 M and 100 M parameters and a scenario on them in a temporary folder, takes some minutes,
-prints one section of Markdown and writes it to `--out` after every check, so that a stop loses nothing.
+Run: `make gpu-check`, or `python -m tests.experiments.gpu.check [--out gpu.md]`, on a machine with a GPU; nothing is
+fetched. It builds base models of about 10 M and 100 M parameters and a scenario on them in a temporary folder, takes
+some minutes, prints one section of Markdown and writes it to `--out` after every check, so that a stop loses nothing.
 Without a GPU it says so and ends well. `--device cpu --tiny` runs the same checks on a CPU at no size, for development.
 
 A check that fails says why in its row and stops no other; the exit status is then 1.
@@ -28,10 +28,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from app.processes.silence import silence_libraries
-from benchmarks.scoring.engines.vllm_engine import vllm_version
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
 from tests.experiments.gpu import variants
 from tests.experiments.gpu.bases import GPU, TINY, Size, make_scenario
 from tests.experiments.gpu.resume import check_in_memory, check_resume
@@ -44,6 +40,10 @@ from tests.experiments.gpu.stages import (
     sampling_rate,
 )
 from tests.experiments.speed.stage_overhead import CASES, measure
+from tuition.app.processes.silence import silence_libraries
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 VERSIONED = ("torch", "transformers", "trl", "accelerate", "peft")
 RESUMED = ("student_rl=2", "teacher=big warmup=2")

@@ -4,7 +4,8 @@ Two blocks of a stage. One run is never disturbed; one is killed (SIGKILL, in a 
 second block and goes on in this process from the stored parent and its optimizer. A third, undisturbed like the first,
 says how much two equal runs differ on this device.
 
-As a command (it is the process that is killed): `python -m tests.experiments.gpu.resume SCENARIO.yaml RESULTS ALLOCATION`.
+As a command (it is the process that is killed): `python -m tests.experiments.gpu.resume SCENARIO.yaml RESULTS
+ALLOCATION`.
 """
 
 import os
@@ -19,13 +20,13 @@ import torch
 from safetensors.torch import load_file
 from transformers.trainer_callback import PrinterCallback
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.events import Event, StepDone
-from runners.scenarios.scenario import Scenario
-from runners.training.checkpoint import hash_weights
-from runners.training.stages import grpo
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import Event, StepDone
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.training.checkpoint import hash_weights
+from tuition.runners.training.stages import grpo
 
 STUDY = "resume"
 
@@ -109,7 +110,7 @@ def check_resume(file: Path, folder: Path, text: str) -> tuple[str, bool]:
         text,
     ]
     with (folder / "killed.log").open("w", encoding="utf-8") as log:
-        killed = subprocess.run(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
+        killed = subprocess.run(command, stdout=log, stderr=log, cwd=Path(__file__).parents[3])
     if killed.returncode != -signal.SIGKILL:
         tail = (folder / "killed.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise RuntimeError(f"the process to be killed ended by itself with {killed.returncode}: {''.join(tail)[:300]}")

@@ -11,16 +11,16 @@ from unittest.mock import patch
 import pandas as pd
 import torch
 
-from benchmarks.grading.grader import Grader
-from benchmarks.scoring.sampling import draw_ids, encode_prompts, render_prompt
-from planner.allocation import Allocation
-from planner.route import Block, compile_route
-from runners.engine import LocalEngine
-from runners.events import BlockDone, BlockStarted, Event
-from runners.scenarios.memory import Load, Prediction, predict
-from runners.scenarios.settings import RLSettings
-from runners.store.block_record import BlockRecord
-from runners.training.checkpoint import load_tokenizer
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.scoring.sampling import draw_ids, encode_prompts, render_prompt
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import BlockDone, BlockStarted, Event
+from tuition.runners.scenarios.memory import Load, Prediction, predict
+from tuition.runners.scenarios.settings import RLSettings
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.training.checkpoint import load_tokenizer
 
 STUDY = "gpu-check"
 TEACHER = "teacher=big "

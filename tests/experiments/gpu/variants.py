@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmarks.scoring.engines.vllm_engine import vllm_version
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
 from tests.experiments.gpu.resume import compare
 from tests.experiments.gpu.stages import STUDY, TEACHER, StageFigures, Watch, run_route
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 GIB = 2**30
 GRPO, WARMUP, OPD = "student_rl=1", TEACHER + "warmup=1", TEACHER + "opd=1"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from app.processes.silence import silence_libraries
-from app.studies.evaluation import ordinary, outcomes_of
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.settings import AnySettings
+from tuition.app.processes.silence import silence_libraries
+from tuition.app.studies.evaluation import ordinary, outcomes_of
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import AnySettings
 
 SEEDS = (0, 1, 2)
 STUDY = "scarcity"

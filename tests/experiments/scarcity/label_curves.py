@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.statistics.intervals import paired_difference
-from runners.scenarios.scenario import Scenario
 from tests.experiments.scarcity.cells import SEEDS, Cell, run_cells
+from tuition.benchmarks.statistics.intervals import paired_difference
+from tuition.runners.scenarios.scenario import Scenario
 
 
 def curve_cells(scenario: Scenario, scored: Any) -> dict[int, list[Cell]]:

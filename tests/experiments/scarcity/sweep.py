@@ -10,10 +10,10 @@ route that uses the stage. The bridge's stages and transfer_sft start from the t
 import argparse
 from pathlib import Path
 
-from planner.stages import STAGE
-from runners.scenarios.scenario import Scenario
 from tests.experiments.scarcity.cells import SEEDS, Cell, run_cells
 from tests.experiments.scarcity.label_curves import mean_and_error
+from tuition.planner.stages import STAGE
+from tuition.runners.scenarios.scenario import Scenario
 
 STEPS = (15, 30)
 RATES = (2e-4, 4e-4, 8e-4, 1.6e-3)

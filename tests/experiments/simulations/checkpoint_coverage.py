@@ -2,14 +2,15 @@
 
 How to run (under a minute of one core): python -m tests.experiments.simulations.checkpoint_coverage
 
-The laws are those of `tests.experiments.simulations.coverage`. The checkpoint is one fixed training; the truth is its mean over all
-problems less that of the other recipe over all problems and seeds, by 400,000 draws. Covered: the interval holds it.
+The laws are those of `tests.experiments.simulations.coverage`. The checkpoint is one fixed training; the truth is its
+mean over all problems less that of the other recipe over all problems and seeds, by 400,000 draws. Covered: the
+interval holds it.
 """
 
 import numpy as np
 
-from benchmarks.statistics.intervals import paired_difference
 from tests.experiments.simulations.coverage import REGIMES, Regime
+from tuition.benchmarks.statistics.intervals import paired_difference
 
 SUITES = {256: 8, 30: 16}  # problems: samples
 NUM_SEEDS, REPETITIONS, TRUTH_DRAWS = 3, 300, 400_000

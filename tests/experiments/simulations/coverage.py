@@ -8,8 +8,8 @@ x = a or b; only the difficulty is shared. Outcomes are Bernoulli. Covered: the 
 over 1.96 standard deviations of the mean difference (1 is the least that 95 % can do with everything known).
 
 Second table: the least and the greatest coverage of the normal model over a grid of variances of seeds and problems,
-in units of the noise, by `benchmarks.statistics.power` (quasi-random, no Monte Carlo error to speak of). Third table: how often a
-p-value is below a level with no difference, the least and the greatest over the same grid.
+in units of the noise, by `tuition.benchmarks.statistics.power` (quasi-random, no Monte Carlo error to speak of). Third
+table: how often a p-value is below a level with no difference, the least and the greatest over the same grid.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.statistics.power import Components, Experiment, power
-from benchmarks.statistics.variance import MeanSquares, mean_squares
+from tuition.benchmarks.statistics.power import Components, Experiment, power
+from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
 
 SEEDS = (1, 2, 3, 5, 10)
 SUITES = {30: 16, 256: 8, 500: 4}  # problems: samples

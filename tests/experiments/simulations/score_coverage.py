@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.statistics.intervals import bootstrap, crossed_interval, score_interval
+from tuition.benchmarks.statistics.intervals import bootstrap, crossed_interval, score_interval
 
 SCORES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5)
 SPREADS = (0.5, 2.0, 20.0)

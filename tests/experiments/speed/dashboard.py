@@ -1,9 +1,10 @@
 """How fast the dashboard is in Chromium, and how much memory its server takes, over a large results folder.
 
-Run: `python -m tests.experiments.speed.dashboard FOLDER`, on a folder of `tests/experiments/speed/synthetic_results.py` (10,000 runs on 7
-suites). Targets: the first page in 2 s, anything else in 1 s, the server below 1 GB. Times are from the click, or from
-asking for the address, until the page's script has ended and its elements are there; an interaction is done three times
-and its slowest time told. The first page is that of a server that has just started; so is its browser's cache empty.
+Run: `python -m tests.experiments.speed.dashboard FOLDER`, on a folder of
+`tests/experiments/speed/synthetic_results.py` (10,000 runs on 7 suites). Targets: the first page in 2 s, anything else
+in 1 s, the server below 1 GB. Times are from the click, or from asking for the address, until the page's script has
+ended and its elements are there; an interaction is done three times and its slowest time told. The first page is that
+of a server that has just started; so is its browser's cache empty.
 """
 
 import argparse

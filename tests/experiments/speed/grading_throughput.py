@@ -1,10 +1,11 @@
 """Grading speed: our grader against one thread of math-verify, on outputs of real models, as a ratio in one run.
 
-Run: `python -m tests.experiments.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`, on the data sets of
-`../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold and the
-completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load meets
-both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a process of
-its own, so that no side finds what the other, or an earlier measurement, has warmed up. Every verdict is compared.
+Run: `python -m tests.experiments.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`, on the data
+sets of `../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold
+and the completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load
+meets both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a
+process of its own, so that no side finds what the other, or an earlier measurement, has warmed up. Every verdict is
+compared.
 
 Not a test: machines are noisy. `ratio` is of wall-clock seconds, and needs as many free cores as workers; `cpu_ratio`
 is of CPU-seconds: how much of the work is left, whatever else the machine does. "Distinct" rows leave out every pair
@@ -25,9 +26,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.grading.grader import Grader, Verdict, as_formula
+from tuition.benchmarks.grading.grader import Grader, Verdict, as_formula
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 PIECE = 250
 LIMIT_SECONDS = 60.0
 """Of our side. A busy machine must not turn slow answers into timeouts, which would then cost a worker each."""

@@ -11,12 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.memory import predict_stage
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import ScenarioFile
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.memory import predict_stage
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import ScenarioFile
 
 ROUTES = (
     "teacher={teacher} teacher_rl=1 warmup=1 opd=1 student_rl=1",

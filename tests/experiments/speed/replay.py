@@ -1,8 +1,8 @@
 """How fast a replay is, and how large a table: evaluations, marginal costs, a study, and the file.
 
-Run: `python tests/experiments/speed/replay.py [TABLE]`. Without a table, one of 150 routes and 4 seeds of `micro` is made up by the
-real writer, from the routes that `tuition record` would train and drawn counts, in a temporary folder. Nothing is
-trained. Machines are noisy: each time is a median of passes over all routes. Not a test.
+Run: `python tests/experiments/speed/replay.py [TABLE]`. Without a table, one of 150 routes and 4 seeds of `micro` is
+made up by the real writer, from the routes that `tuition record` would train and drawn counts, in a temporary folder.
+Nothing is trained. Machines are noisy: each time is a median of passes over all routes. Not a test.
 """
 
 import argparse
@@ -17,16 +17,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
-from app.processes.silence import silence_libraries
-from app.recordings.recording_plan import chosen_allocations, header_of, made_up_run
-from app.studies.accounts import block_costs
-from benchmarks.tables.recorded_table import RecordedTable, read_table, recorded_seeds, write_table
-from benchmarks.tables.replay import Replay
-from planner.allocation import Allocation
-from planner.route import compile_route
-from planner.sampler import SeededSampler
-from planner.study import StudyLimits, open_study, search
-from runners.scenarios.scenario import Scenario
+from tuition.app.processes.silence import silence_libraries
+from tuition.app.recordings.recording_plan import chosen_allocations, header_of, made_up_run
+from tuition.app.studies.accounts import block_costs
+from tuition.benchmarks.tables.recorded_table import RecordedTable, read_table, recorded_seeds, write_table
+from tuition.benchmarks.tables.replay import Replay
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.planner.sampler import SeededSampler
+from tuition.planner.study import StudyLimits, open_study, search
+from tuition.runners.scenarios.scenario import Scenario
 
 PASSES = 20
 TRIALS = 20

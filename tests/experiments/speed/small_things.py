@@ -1,9 +1,9 @@
 """How long the small things take: the command's help, a large store, a long study, and what surrounds a trial.
 
-Run: `python tests/experiments/speed/small_things.py [--blocks 10000] [--study-trials 2000] [--pairs 15] [--trials 4]`, for minutes:
-the store and the study are written by the code that writes them in a search (the store's blocks hold files of a few
-bytes), and the last line trains real trials of `micro`. TMPDIR says where. Machines are noisy: each figure is a median,
-but for the seconds of a real trial, which are a mean. Not a test.
+Run: `python tests/experiments/speed/small_things.py [--blocks 10000] [--study-trials 2000] [--pairs 15] [--trials 4]`,
+for minutes: the store and the study are written by the code that writes them in a search (the store's blocks hold
+files of a few bytes), and the last line trains real trials of `micro`. TMPDIR says where. Machines are noisy: each
+figure is a median, but for the seconds of a real trial, which are a mean. Not a test.
 """
 
 import argparse
@@ -22,17 +22,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
-from app.processes.run_configuration import RunConfiguration
-from app.processes.silence import silence_libraries
-from app.storage.store_upkeep import list_store, plan_prune
-from app.studies.search_run import SearchRequest, run_search
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from planner.study import Outcome, StudyLimits, finalists, open_study, search
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import SCALARS, TENSORS
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.silence import silence_libraries
+from tuition.app.storage.store_upkeep import list_store, plan_prune
+from tuition.app.studies.search_run import SearchRequest, run_search
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.planner.study import Outcome, StudyLimits, finalists, open_study, search
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 STAGE_BLOCKS = 8
@@ -71,7 +71,8 @@ def _ms(seconds: list[float]) -> str:
 
 
 def fill_store(store: BlockStore, num_blocks: int) -> None:
-    """Publish blocks with a record as `runners.training.block_trainer` writes it and the files of a real one, chained in stages."""
+    """Publish blocks with a record as `tuition.runners.training.block_trainer` writes it and the files of a real one,
+    chained in stages."""
     settings = {"steps": 20, "prompts_per_step": 8, "generations": 8, "learning_rate": 1e-4, "micro_batch": 64}
     record = {
         "stage": "teacher_rl", "model": "large", "base": "b" * 64, "stage_start": "b" * 64, "teacher": None,

@@ -1,8 +1,8 @@
 """What our stages cost on top of bare TRL: wall time of one block against a plain TRL script with equal settings.
 
-Run: `python tests/experiments/speed/stage_overhead.py [--pairs 7]`. Bare and block run in turn in one process, on one thread; the
-figure is the median of the ratios of neighbours. Making the trainer and training are in both; writing and hashing the
-checkpoint, which a bare script would do as well, are stated apart. Not a test: machines are noisy.
+Run: `python tests/experiments/speed/stage_overhead.py [--pairs 7]`. Bare and block run in turn in one process, on one
+thread; the figure is the median of the ratios of neighbours. Making the trainer and training are in both; writing and
+hashing the checkpoint, which a bare script would do as well, are stated apart. Not a test: machines are noisy.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DistillationConfig, DistillationTrainer, GRPOConfig, GRPOTrainer
 
-from benchmarks.grading.grader import Grader, Verdict
-from planner.allocation import Allocation
-from planner.route import Block, compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.training.meter import Clock
-from runners.training.rows import Drawn
-from runners.training.stages.harness import StageResult
+from tuition.benchmarks.grading.grader import Grader, Verdict
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.training.meter import Clock
+from tuition.runners.training.rows import Drawn
+from tuition.runners.training.stages.harness import StageResult
 
 
 def common(scenario: Scenario, settings: object, seed: int, folder: str) -> dict[str, object]:

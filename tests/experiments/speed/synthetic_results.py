@@ -1,8 +1,8 @@
 """A large results folder through the real writers: one study of N runs, each scored on 7 suites, and its report.
 
-Run: `python -m tests.experiments.speed.synthetic_results FOLDER --runs 10000`. The folder then holds what `tuition search` and
-`tuition bench` leave: blocks, scores, ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the scenario.
-`docs/dashboard_speed.md` says how long it takes and how large it becomes.
+Run: `python -m tests.experiments.speed.synthetic_results FOLDER --runs 10000`. The folder then holds what `tuition
+search` and `tuition bench` leave: blocks, scores, ledger, study, logs, report, leaderboard; and `synthetic.yaml`, the
+scenario. `docs/dashboard_speed.md` says how long it takes and how large it becomes.
 
 Real: keys, records, stores, ledger, Optuna's storage, the test at the end of a search. Made up: what training does to a
 model (a number, its skill, that moves with every block), what a block costs, and completions, which are right with a
@@ -23,45 +23,45 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_folder import ResultsFolder, StudyFolder
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import app.accounts
-import app.configuration
-import benchmarks.records
 import numpy as np
 import optuna
 import pandas as pd
 import sqlalchemy
 import torch
+import tuition.app.accounts
+import tuition.app.configuration
+import tuition.benchmarks.records
 import yaml
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from safetensors.torch import save_file
 
-from app.processes.run_configuration import RunConfiguration
-from app.processes.silence import silence_libraries
-from app.studies.search_run import SearchRequest, enqueued, run_search
-from benchmarks.artefacts import SAMPLE_COLUMNS, correct_PK
-from benchmarks.grading.grader import GRADER_VERSION
-from benchmarks.provenance import CODE_VERSION, command_line
-from benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
-from benchmarks.scoring.scorer import Scorer, Task
-from benchmarks.statistics.intervals import avg_at_k
-from planner.allocation import Allocation
-from planner.route import Block, Route, compile_route
-from planner.study import StudyLimits, open_study
-from runners.engine import LocalEngine
-from runners.events import Listener
-from runners.labels import Ledger
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
-from runners.store.block_record import BlockRecord
-from runners.training.block_trainer import BlockTrainer, Left
-from runners.training.checkpoint import CarriedState, save_carried
-from runners.training.meter import Clock
-from runners.training.rows import Drawn
-from runners.training.stages.harness import CURVES
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.processes.silence import silence_libraries
+from tuition.app.studies.search_run import SearchRequest, enqueued, run_search
+from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, correct_PK
+from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.provenance import CODE_VERSION, command_line
+from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
+from tuition.benchmarks.scoring.scorer import Scorer, Task
+from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, Route, compile_route
+from tuition.planner.study import StudyLimits, open_study
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import Listener
+from tuition.runners.labels import Ledger
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.training.block_trainer import BlockTrainer, Left
+from tuition.runners.training.checkpoint import CarriedState, save_carried
+from tuition.runners.training.meter import Clock
+from tuition.runners.training.rows import Drawn
+from tuition.runners.training.stages.harness import CURVES
 
 STUDY = "synthetic-seed0"
 SEED = 0
@@ -256,7 +256,8 @@ def routes_of(scenario: Scenario, count: int) -> list[Route]:
 
 
 def execute(engine: MadeUpEngine, route: Route, benches: Sequence[MadeUpSuite], log: Path) -> dict[str, Any]:
-    """Blocks, labels and scores of one run; the attributes of its trial, as `app.studies.search_run` records them."""
+    """Blocks, labels and scores of one run; the attributes of its trial, as `tuition.app.studies.search_run` records
+    them."""
     spent: dict[str, float] = {}
     for block in route.blocks:
         if block.key in engine.trainer.skill:  # type: ignore[attr-defined]
@@ -340,7 +341,7 @@ def make_results(results: Path, num_runs: int) -> None:
     scenario = Scenario.load(str(path))
     folder = ResultsFolder(results).study(STUDY)
     folder.trial_log(0).parent.mkdir(parents=True)
-    benchmarks.artefacts._fsync = lambda path: None
+    tuition.benchmarks.artefacts._fsync = lambda path: None
     engine = MadeUpEngine(scenario, results)
     engine.ledger = OneTransaction(engine.results.ledger)
     trials: list[FrozenTrial] = []
@@ -362,7 +363,7 @@ def never_wait_for_the_disk(connection: sqlite3.Connection, _: object) -> None:
 
 
 def add_trials(folder: StudyFolder, scenario: Scenario, trials: Sequence[FrozenTrial]) -> None:
-    """The study's database, as `planner.study` opens it."""
+    """The study's database, as `tuition.planner.study` opens it."""
     study = open_study(STUDY, f"sqlite:///{folder.database}", scenario.sha256, SEED)
     study.set_user_attr("space", scenario.space.model_dump(mode="json"))
     study.add_trials(trials)
@@ -376,8 +377,8 @@ def finish_search(path: Path, results: Path, num_trials: int, made: MadeUpEngine
         again.trainer.skill.update(made.trainer.skill)  # type: ignore[attr-defined]
         return again
 
-    app.processes.run_configuration.LocalEngine = engine  # type: ignore[misc, assignment]
-    app.studies.accounts.EXPECTED_REUSE_DRAWS = 1
+    tuition.app.processes.run_configuration.LocalEngine = engine  # type: ignore[misc, assignment]
+    tuition.app.studies.accounts.EXPECTED_REUSE_DRAWS = 1
     request = SearchRequest(
         RunConfiguration(str(path), results, quiet=True), study=STUDY, seed=SEED,
         limits=StudyLimits(trials=num_trials), sampler="random", storage=None, num_test_seeds=2,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from benchmarks.suites.micro import MIXES, make_problems
-from runners.base_models.micro_build import BASES, BuildError, build, make_tokenizer, solution
-from runners.scenarios.scenario_file import BUILT_IN
+from tuition.benchmarks.suites.micro import MIXES, make_problems
+from tuition.runners.base_models.micro_build import BASES, BuildError, build, make_tokenizer, solution
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks.grading.grader import Grader
-from benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
-from benchmarks.suites.micro import Problem
-from runners.base_models import smol_weights as smol
-from runners.base_models.smol_weights import SmolError, fetch, make_sums
-from runners.scenarios.scenario import MissingModelError, Scenario
-from runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
-from runners.training.checkpoint import load_model, load_tokenizer
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
+from tuition.benchmarks.suites.micro import Problem
+from tuition.runners.base_models import smol_weights as smol
+from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
+from tuition.runners.scenarios.scenario import MissingModelError, Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
+from tuition.runners.training.checkpoint import load_model, load_tokenizer
 
 
 def test_the_file_of_sums_is_what_the_generator_makes() -> None:

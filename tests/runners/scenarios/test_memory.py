@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from runners.scenarios.memory import Load, kept_by_layer, predict, predict_stage, what_helps
-from runners.scenarios.outline import load_to_plan
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.settings import LoRASettings
-from runners.scenarios.sources import Shape
+from tuition.runners.scenarios.memory import Load, kept_by_layer, predict, predict_stage, what_helps
+from tuition.runners.scenarios.outline import load_to_plan
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import LoRASettings
+from tuition.runners.scenarios.sources import Shape
 
 SHAPE = Shape(layers=2, width=64, mlp=192, query=128, key=32, vocabulary=256)
 LOAD = Load(sequences=8, rollouts=8, prompt=8, completion=16)

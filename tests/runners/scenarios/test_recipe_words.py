@@ -1,4 +1,4 @@
-from runners.scenarios.recipe_words import in_words
+from tuition.runners.scenarios.recipe_words import in_words
 
 PROMPT = {"suffix": " Think.", "chat_template": True, "template": {"enable_thinking": False}}
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.suites.dapo_math import AFTER, BEFORE
-from planner.allocation import Allocation, AllocationError
-from planner.drift import describe_drift
-from planner.route import compile_route
-from runners.scenarios.scenario import Scenario, ScenarioError
-from runners.scenarios.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
-from runners.scenarios.sources import HubError
+from tuition.benchmarks.suites.dapo_math import AFTER, BEFORE
+from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.drift import describe_drift
+from tuition.planner.route import compile_route
+from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
+from tuition.runners.scenarios.sources import HubError
 
 Load = Callable[[dict[str, Any]], Scenario]
 
@@ -234,6 +234,6 @@ def test_a_setting_changes_the_recipe_of_its_stage_only(scenario_file: dict[str,
 
 
 def test_the_scenario_in_the_readme_is_one() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     content = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
     assert ScenarioFile.model_validate(content).name == "mine"

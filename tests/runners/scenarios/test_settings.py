@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from planner.route import Block
-from planner.stages import BRIDGE, STAGE, STAGES, Objective, Stage
-from runners.scenarios.settings import (
+from tuition.planner.route import Block
+from tuition.planner.stages import BRIDGE, STAGE, STAGES, Objective, Stage
+from tuition.runners.scenarios.settings import (
     AnySettings,
     RejectionSettings,
     RLSettings,
@@ -15,8 +15,8 @@ from runners.scenarios.settings import (
     TeacherServer,
     TransferSettings,
 )
-from runners.training.teacher_server import DIVERGENCES
-from runners.training.work_order import ModelFiles, WorkOrder
+from tuition.runners.training.teacher_server import DIVERGENCES
+from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
 
 def settings_of(stage: Stage) -> AnySettings:
@@ -41,7 +41,7 @@ def test_a_change_is_of_one_stage() -> None:
 
 
 def test_every_objective_has_a_trainer() -> None:
-    from runners.training.execution import TRAINERS
+    from tuition.runners.training.execution import TRAINERS
 
     assert set(TRAINERS) == set(get_args(Objective)) == {stage.objective for stage in STAGES}
 

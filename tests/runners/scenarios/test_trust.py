@@ -11,12 +11,12 @@ from unittest import mock
 
 import pytest
 
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.sources import UntrustedError, confirm_trust
-from runners.training.checkpoint import CheckpointError, load_model
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import UntrustedError, confirm_trust
+from tuition.runners.training.checkpoint import CheckpointError, load_model
 
 CODE = """
 from transformers import Qwen3Config, Qwen3ForCausalLM

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from benchmarks.artefacts import RecordFormatError
-from planner.allocation import Allocation
-from planner.cost import Price
-from planner.route import Recipe, compile_route
-from runners.scenarios.scenario import Scenario
-from runners.store.block_record import (
+from tests.runners.made_records import made_record
+from tuition.benchmarks.artefacts import RecordFormatError
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import Price
+from tuition.planner.route import Recipe, compile_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import (
     BlockRecord,
     PoolContent,
     is_intact,
     read_record,
     record_text,
 )
-from tests.runners.made_records import made_record
 
 KEY = "ab" + "0" * 62
 OTHER = "cd" + "0" * 62

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from planner.cost import CheckpointState
-from runners.locks import is_held
-from runners.store.block_record import BlockRecord
-from runners.store.block_store import BlockStore, StoreError
-from runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 from tests.runners.made_records import BASE, made_record
+from tuition.planner.cost import CheckpointState
+from tuition.runners.locks import is_held
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.block_store import BlockStore, StoreError
+from tuition.runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 
 KEY = "ab" + "0" * 62
 CHILD = "cd" + "0" * 62

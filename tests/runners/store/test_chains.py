@@ -1,6 +1,6 @@
-from runners.store.block_record import BlockRecord
-from runners.store.chains import chain_of
 from tests.runners.made_records import BASE, made_record
+from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.store.chains import chain_of
 
 T0, T1, W0, S0, S1 = (f"{number:x}" * 64 for number in range(10, 15))
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.store.eviction import Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
+from tuition.runners.store.eviction import Part, StoredBlock, choose_evictions, gpu_seconds_at_stake
 
 KEYS = [f"{number:02x}" * 32 for number in range(8)]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from runners.store.block_store import StoreError
-from runners.store.leases import Leases
+from tuition.runners.store.block_store import StoreError
+from tuition.runners.store.leases import Leases
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_blocks_are_under_lease_for_the_length_of_the_with(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_blocks_are_under_lease_for_the_length_of_the_with(tmp_path: Path) -> No
 
 def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
     code = (
-        "import os, sys, pathlib; from runners.store.leases import Leases\n"
+        "import os, sys, pathlib; from tuition.runners.store.leases import Leases\n"
         "with Leases(pathlib.Path(sys.argv[1])).hold(['a']):\n"
         "    print(Leases(pathlib.Path(sys.argv[1])).keys(), flush=True); sys.stdin.read()"
     )
@@ -37,7 +37,7 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
 
 def test_nothing_can_be_leased_while_an_eviction_decides(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from runners.store.leases import Leases\n"
+        "import sys, pathlib; from tuition.runners.store.leases import Leases\n"
         "print('asks', flush=True)\n"
         "with Leases(pathlib.Path(sys.argv[1])).hold(['a']): print('holds', flush=True)"
     )

@@ -1,4 +1,5 @@
-"""Write golden_curves.json anew: `python -m tests.runners.training.pin_golden_curves`. Look at the diff before you commit it."""
+"""Write golden_curves.json anew: `python -m tests.runners.training.pin_golden_curves`. Look at the diff before you
+commit it."""
 
 import json
 import tempfile
@@ -6,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
 from tests.runners.conftest import small_scenario_file
 from tests.runners.training.test_stages import GOLDEN, ROUTES, curves
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "scenario.yaml"

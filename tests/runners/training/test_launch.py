@@ -14,12 +14,12 @@ import psutil
 import pytest
 import yaml
 
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.events import Event, StepDone
-from runners.scenarios.scenario import Scenario, ScenarioError
-from runners.training.launch import LaunchError
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import Event, StepDone
+from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.training.launch import LaunchError
 
 # Each block starts two interpreters that import torch and trl.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -39,7 +39,7 @@ def _children(marker: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if "runners.training.child" in (words := " ".join(process.cmdline())) and marker in words:
+            if "tuition.runners.training.child" in (words := " ".join(process.cmdline())) and marker in words:
                 found.append(process)
         except psutil.Error:
             continue
@@ -105,7 +105,15 @@ def test_nothing_is_orphaned_when_the_parent_goes(
     together["stages"]["student_rl"]["steps"] = 400
     (tmp_path / "scenario.yaml").write_text(yaml.safe_dump(together))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "app.cli", "run", "student_rl=1", "--scenario", str(tmp_path / "scenario.yaml")]
+    command = [
+        sys.executable,
+        "-m",
+        "tuition.app.cli",
+        "run",
+        "student_rl=1",
+        "--scenario",
+        str(tmp_path / "scenario.yaml"),
+    ]
     parent = subprocess.Popen(
         [*command, "--results", str(tmp_path / "results")],
         env=environment,

@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 import yaml
 
-from planner.allocation import Allocation
-from planner.route import Block, compile_route
-from runners.scenarios.scenario import Scenario
-from runners.store.block_store import BlockStore
-from runners.training.checkpoint import load_model, load_tokenizer
-from runners.training.rows import draw
-from runners.training.stages import grpo
-from runners.training.stages.harness import StageWork
-from runners.training.work_order import ModelFiles, WorkOrder
 from tests.runners.conftest import small_scenario_file
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Block, compile_route
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_store import BlockStore
+from tuition.runners.training.checkpoint import load_model, load_tokenizer
+from tuition.runners.training.rows import draw
+from tuition.runners.training.stages import grpo
+from tuition.runners.training.stages.harness import StageWork
+from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
 BLOCKS = 4
 ONE_MORE_BLOCK = """
 import sys
 from pathlib import Path
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 blocks = int(sys.argv[1])
 for folder in sys.argv[2:]:
@@ -51,7 +51,7 @@ def _train_in_memory(scenario: Scenario, tmp_path: Path) -> dict[str, object]:
     import torch
 
     torch.set_num_threads(1)
-    from benchmarks.grading.grader import Grader
+    from tuition.benchmarks.grading.grader import Grader
 
     route = compile_route(Allocation(student_rl=BLOCKS), scenario.recipe, 0)
     base = scenario.base_folder("student")
@@ -92,7 +92,7 @@ def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) 
     folders = [_write_scenario(tmp_path / "without_kl", 0.0), _write_scenario(tmp_path / "with_kl", 0.05)]
     for blocks in range(1, BLOCKS + 1):
         command = [sys.executable, "-W", "ignore", "-c", ONE_MORE_BLOCK, str(blocks), *map(str, folders)]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
 
     finals = []

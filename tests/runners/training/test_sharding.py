@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from planner.allocation import Allocation
-from planner.route import compile_route
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario, ScenarioError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -2,8 +2,8 @@
 
 The pinned numbers are the loss and gradient norm of two steps of a tiny block of every stage, from the shipped micro
 checkpoints. When a test here fails after a change of the stage's code, raise its number in `planner/stages.py` and
-pin the new curves (`python -m tests.runners.training.pin_golden_curves`); when it fails after an update of torch or TRL alone,
-only pin them anew (versions stand in the records of blocks).
+pin the new curves (`python -m tests.runners.training.pin_golden_curves`); when it fails after an update of torch or
+TRL alone, only pin them anew (versions stand in the records of blocks).
 """
 
 import json
@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 import torch
 
-from planner.allocation import Allocation
-from planner.route import compile_route
-from planner.stages import STAGE, STAGES, TRANSFER_STAGES, Stage
-from runners.engine import LocalEngine
-from runners.scenarios.scenario import Scenario
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
+from tuition.planner.stages import STAGE, STAGES, TRANSFER_STAGES, Stage
+from tuition.runners.engine import LocalEngine
+from tuition.runners.scenarios.scenario import Scenario
 
 GOLDEN = Path(__file__).parent / "golden_curves.json"
 

@@ -11,9 +11,9 @@ from unittest import mock
 import pytest
 import yaml
 
-from runners.training.tracking import TRACKERS, TrackerError, start_tracking
 from tests.app.conftest import Command, tuition  # noqa: F401
 from tests.runners.conftest import small_scenario_file
+from tuition.runners.training.tracking import TRACKERS, TrackerError, start_tracking
 
 ROUTE = "teacher=medium teacher_rl=1 warmup=1 student_rl=1"
 

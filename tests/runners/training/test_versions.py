@@ -1,5 +1,5 @@
-from runners.training.versions import other_versions
 from tests.runners.made_records import made_record
+from tuition.runners.training.versions import other_versions
 
 KEY = "ab" + "0" * 62
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.scenarios.scenario_file import BUILT_IN
 from tests.runners.vllm.wide_heads import widen_heads
+from tuition.runners.scenarios.scenario_file import BUILT_IN
 
 for name, value in {
     "VLLM_CPU_KVCACHE_SPACE": "1",

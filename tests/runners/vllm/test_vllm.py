@@ -14,18 +14,18 @@ import psutil
 import pytest
 import torch
 
-from benchmarks.scoring.engines.vllm_engine import draw_with_vllm, load_vllm
-from benchmarks.scoring.sampling import Decoding
-from planner.allocation import Allocation
-from planner.route import Route, compile_route
-from runners.engine import LocalEngine
-from runners.events import Event, StepDone, ignore
-from runners.scenarios.scenario import Scenario
-from runners.scenarios.scenario_file import BUILT_IN
-from runners.training.block_trainer import BlockError
-from runners.training.checkpoint import load_model, load_tokenizer
-from runners.training.teacher_server import TeacherServerError
-from runners.training.work_order import WorkOrder
+from tuition.benchmarks.scoring.engines.vllm_engine import draw_with_vllm, load_vllm
+from tuition.benchmarks.scoring.sampling import Decoding
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Route, compile_route
+from tuition.runners.engine import LocalEngine
+from tuition.runners.events import Event, StepDone, ignore
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.training.block_trainer import BlockError
+from tuition.runners.training.checkpoint import load_model, load_tokenizer
+from tuition.runners.training.teacher_server import TeacherServerError
+from tuition.runners.training.work_order import WorkOrder
 
 TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
 

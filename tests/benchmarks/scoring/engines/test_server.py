@@ -14,18 +14,18 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.grading.grader import Grader
-from benchmarks.results_folder import ResultsFolder
-from benchmarks.scoring.decoding import PAPER, Preset
-from benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
-from benchmarks.scoring.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine, server_identity
-from benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from benchmarks.scoring.sampling import Decoding, Stream, draw_ids, encode_prompts, end_ids
-from benchmarks.scoring.score_store import ScoredModel
-from benchmarks.scoring.scorer import Scorer, Task
-from benchmarks.suites.catalog import load_by_name
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.decoding import PAPER, Preset
+from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
+from tuition.benchmarks.scoring.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine, server_identity
+from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
+from tuition.benchmarks.scoring.sampling import Decoding, Stream, draw_ids, encode_prompts, end_ids
+from tuition.benchmarks.scoring.score_store import ScoredModel
+from tuition.benchmarks.scoring.scorer import Scorer, Task
+from tuition.benchmarks.suites.catalog import load_by_name
 
-STUDENT = Path(__file__).parents[3] / "runners" / "scenarios" / "micro" / "student"
+STUDENT = Path(__file__).parents[4] / "runners" / "scenarios" / "micro" / "student"
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
 STREAM = Stream(0)  # which no server draws from
 REQUESTS = [Request(f"1{n}k=", 100 + n) for n in range(4)]

@@ -1,0 +1,1 @@
+"""Tuition: what should each label teach, the teacher or the student?"""
