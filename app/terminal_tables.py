@@ -298,7 +298,7 @@ def show_why(document: dict[str, Any]) -> None:
     stored = sum(block["status"] == "stored" for block in blocks)
     console.print(
         f"{document['allocation']}, seed {document['seed']}, scenario {document['scenario']}: {stored} of "
-        f"{len(blocks)} blocks are reused, {document['blocks_to_train']} are to be trained.",
+        f"{len(blocks)} blocks are reused, {document['blocks_to_train']} to train.",
         markup=False,
         soft_wrap=True,
     )

@@ -7,7 +7,7 @@ A block that only descends from one that differs "follows from" it.
 Simplified: the seed decides which labels a block buys, so that labels are compared between blocks of one seed only.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.meter import accelerator_name
 from tuition.runners.training.versions import library_versions, other_versions
 
+UNKNOWN = "unknown whether they differ"
 Status = Literal["stored", "refused", "missing", "not needed"]
 
 
@@ -103,18 +104,11 @@ class _Explainer:
         """A missing block, against the stored one that is nearest."""
         above = [self.found[key] for key in (block.parent, block.teacher) if key in self.found]
         told = frozenset[str]().union(*(one.told for one in above))
-        alike = [
-            (record, self._drift(block, record))
-            for record in self.stored.values()
-            if (record.stage, record.index, record.model) == (block.stage, block.index, block.model)
-        ]
-        if not alike:
+        nearest = self._nearest(block, {one.nearest for one in above})
+        if nearest is None:
             reason = f"no {block.name} of {block.model} is stored"
             return Explained(block, "missing", True, (reason,), origins=(block.name,), told=told)
-        near_above = {one.nearest for one in above}
-        record, drift = min(
-            alike, key=lambda one: (len(one[1]), one[0].parent not in near_above, -one[0].finished, one[0].key)
-        )
+        record, drift = nearest
         lines = [line for line in drift if _field(line) not in told]
         follows = [one for one in above if one.block.key not in (record.parent, record.teacher)]
         origins = list(dict.fromkeys(origin for one in follows for origin in one.origins))
@@ -124,11 +118,28 @@ class _Explainer:
             block,
             "missing",
             True,
-            (*lines, *(f"follows from {origin}" for origin in origins)),
+            (*lines, *([f"follows from {', '.join(origins)}"] if origins else [])),
             record.key,
             (block.name,) if lines else tuple(origins),
             told | {_field(line) for line in lines},
         )
+
+    def _nearest(self, block: Block, near_above: Collection[str | None]) -> tuple[BlockRecord, list[str]] | None:
+        """The stored block that differs in the fewest fields, and these; None when there is none of its kind.
+
+        Among equals one that descends from a block that an ancestor was compared with, and then the latest.
+        """
+        alike = [
+            (record, self._drift(block, record))
+            for record in self.stored.values()
+            if (record.stage, record.index, record.model) == (block.stage, block.index, block.model)
+        ]
+
+        def distance(one: tuple[BlockRecord, list[str]]) -> tuple[int, bool, float]:
+            record, drift = one
+            return sum(UNKNOWN not in line for line in drift), record.parent not in near_above, -record.finished
+
+        return min(alike, key=distance, default=None)
 
     def _drift(self, block: Block, record: BlockRecord) -> list[str]:
         """What differs between a block and a stored one of its kind, but for what follows from missing ancestors."""
@@ -163,7 +174,7 @@ class _Explainer:
         name = "prompts" if now.kind == "prompts" else "labels"
         if was is None and len(block.pool) == record.labels_pool:
             if same_draw:
-                yield f"{name}: unknown, because its record is of format 1"
+                yield f"{name}: {UNKNOWN}, because its record is of format 1"
         elif was is not None and was.kind != now.kind:
             yield f"prompts: {now.kind}, was {was.kind}"
         elif len(block.pool) != record.labels_pool:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from tuition.benchmarks.artefacts import (
+    RECORD_FILE,
     RecordFormatError,
     artefact_folder,
     file_sha256,
@@ -29,7 +30,6 @@ from tuition.runners.locks import is_held
 from tuition.runners.store.block_record import BlockRecord, is_intact, read_record, record_text
 from tuition.runners.training.checkpoint import SCALARS, TENSORS
 
-RECORD = "record.json"
 LOCK = ".lock"
 
 
@@ -118,7 +118,7 @@ class BlockStore:
 
         Raises DamagedBlockError for one that cannot be read, StoreError for one that a newer version wrote.
         """
-        file = self.path(key) / RECORD
+        file = self.path(key) / RECORD_FILE
         try:
             return read_record(file.read_bytes(), key)
         except FileNotFoundError:
@@ -133,21 +133,21 @@ class BlockStore:
         try:
             record = self.look_at(key)
         except DamagedBlockError as error:
-            self._set_aside(key, f"{RECORD} is unreadable ({error.reason})")
+            self._set_aside(key, f"{RECORD_FILE} is unreadable ({error.reason})")
             return None
         # Looked at in this order, because another process may publish the block between our two looks.
-        if record is None and self.path(key).exists() and not (self.path(key) / RECORD).exists():
-            self._set_aside(key, f"{RECORD} is missing")
+        if record is None and self.path(key).exists() and not (self.path(key) / RECORD_FILE).exists():
+            self._set_aside(key, f"{RECORD_FILE} is missing")
         return record
 
     def _damage(self, key: str, record: BlockRecord) -> str | None:
         try:
-            if not is_intact((self.path(key) / RECORD).read_bytes()):
-                return f"{RECORD} does not match its own checksum"
+            if not is_intact((self.path(key) / RECORD_FILE).read_bytes()):
+                return f"{RECORD_FILE} does not match its own checksum"
         except FileNotFoundError:
-            return f"{RECORD} is missing"
+            return f"{RECORD_FILE} is missing"
         # A file that nobody vouches for might be loaded all the same: code, pickled weights, another shard.
-        unknown = _files(self.path(key)) - record.files.keys() - {RECORD}
+        unknown = _files(self.path(key)) - record.files.keys() - {RECORD_FILE}
         if unknown:
             return f"{min(unknown)} is not in its list of files"
         for name, sha256 in record.files.items():
@@ -189,7 +189,7 @@ class BlockStore:
             record = write(folder)
             checksums = {name: file_sha256(folder / name) for name in sorted(_files(folder))}
             record = record.model_copy(update={"files": checksums})
-            (folder / RECORD).write_text(record_text(record), encoding="utf-8")
+            (folder / RECORD_FILE).write_text(record_text(record), encoding="utf-8")
         self._verified.add(key)
         return record
 

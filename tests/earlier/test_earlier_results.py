@@ -117,7 +117,8 @@ def test_what_differs_from_a_stored_block_is_named(tuition: Command, earlier: Pa
     scenario["stages"]["transfer_sft"]["steps"] = 2
     path.write_text(yaml.safe_dump(scenario))
     assert document(tuition(*why))["blocks"][1]["reasons"] == [
-        "stages.transfer_sft.steps: 2, was 1", "prompts: unknown, because its record is of format 1",
+        "stages.transfer_sft.steps: 2, was 1",
+        "prompts: unknown whether they differ, because its record is of format 1",
     ]  # fmt: skip
 
 

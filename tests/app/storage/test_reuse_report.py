@@ -55,7 +55,7 @@ def test_the_field_that_differs_is_shown_with_both_values(
     file["stages"]["opd"]["steps"] = 3
     write(tmp_path / "scenario.yaml", file)
     shown = tuition(*WHY).stdout
-    assert "1 of 2 blocks are reused, 1 are to be trained" in shown
+    assert "1 of 2 blocks are reused, 1 to train." in shown
     assert f"      stages.opd.steps: 3, was 2\n      compared with {route.final[:12]}\n" in shown
 
 
