@@ -309,6 +309,9 @@ def show_why(document: dict[str, Any]) -> None:
             console.print(f"      {reason}", markup=False, soft_wrap=True)
         if block["nearest"] is not None:
             console.print(f"      compared with {block['nearest'][:12]}", markup=False)
+    for score in document["scores"]:
+        because = "" if score["stored"] else f"not stored, because {'; '.join(score['reasons'])}"
+        console.print(f"  score on {score['suite']}: {because or 'stored'}", markup=False, soft_wrap=True)
 
 
 def show_verified(document: dict[str, Any]) -> None:

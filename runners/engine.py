@@ -188,7 +188,7 @@ class LocalEngine:
 
     def score(self, model: str, suite: SuiteKind, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
-        task = self._task(model, suite, seed)
+        task = score_task(self.scenario, suite, seed, self._described(model), self.trainer.weights_sha256(model))
         score = self.scorer.score(
             task,
             lambda: self.trainer.opened(model),
@@ -200,28 +200,30 @@ class LocalEngine:
             self.ledger.record_training(study, f"score:{score.record.key}", spent)
         return Scored(score.table, task.suite.name, spent, score.record.key)
 
-    def _task(self, model: str, suite: SuiteKind, seed: int) -> Task:
-        hardware, preset = self.scenario.file.hardware, self.scenario.preset(suite)
-        vllm = self.scenario.engine == "vllm"
-        return Task(
-            model=self._described(model),
-            weights=self.trainer.weights_sha256(model),
-            suite=self.scenario.suite(suite),
-            kind=suite,
-            preset=preset,
-            num_samples=preset.num_samples,
-            seed=seed,
-            engine=vllm_identity(hardware.dtype)
-            if vllm
-            else transformers_identity(hardware.dtype, hardware.generation_batch),
-            batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
-        )
-
     def _described(self, model: str) -> ScoredModel:
         record = self.store.record(model)
         if record is None:
             return ScoredModel.of_base(self.scenario.name, self.trainer.base_name(model))
         return ScoredModel.of_block(model, record.name)
+
+
+def score_task(scenario: Scenario, suite: SuiteKind, seed: int, model: ScoredModel, weights_sha256: str) -> Task:
+    """The score of a checkpoint on a suite of a scenario, as searches, tests and recordings ask for it."""
+    hardware, preset = scenario.file.hardware, scenario.preset(suite)
+    vllm = scenario.engine == "vllm"
+    return Task(
+        model=model,
+        weights=weights_sha256,
+        suite=scenario.suite(suite),
+        kind=suite,
+        preset=preset,
+        num_samples=preset.num_samples,
+        seed=seed,
+        engine=vllm_identity(hardware.dtype)
+        if vllm
+        else transformers_identity(hardware.dtype, hardware.generation_batch),
+        batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
+    )
 
 
 def _route_name(route: Route) -> str:

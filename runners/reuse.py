@@ -145,8 +145,8 @@ class _Explainer:
         """What differs between a block and a stored one of its kind, but for what follows from missing ancestors."""
         now = in_words({block.stage: self.recipe.stages[block.stage]}, self.recipe.environment)
         was = in_words({record.stage: record.settings}, record.environment)
-        fields = describe_drift({**now, "seed": block.run_seed}, {**was, "seed": record.run_seed})
-        return [*fields, *self._ancestry(block, record), *self._pool(block, record)]
+        lines = describe_drift({**now, "seed": block.run_seed}, {**was, "seed": record.run_seed})
+        return [*lines, *self._ancestry(block, record), *self._pool(block, record)]
 
     def _ancestry(self, block: Block, record: BlockRecord) -> Iterator[str]:
         base = self.bases[block.model]

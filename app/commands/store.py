@@ -69,6 +69,8 @@ def store_why(
 
     Here the store holds this route for opd blocks of 2 steps, and the scenario now asks for 3: opd[0] is trained again,
     and with it all that descends from it. With "steps: 2" in the file, nothing would be trained.
+
+    Scores of the route's last checkpoint are explained likewise.
     """
     from tuition.app.processes.progress import print_json
     from tuition.app.storage.reuse_report import explain_reuse

@@ -1,18 +1,21 @@
 """`tuition store why`: which blocks of a route are reused, and for the others which field of the scenario differs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from tuition.app.storage.store_upkeep import open_store
 from tuition.app.studies.single_run import find_allocation
+from tuition.app.storage.store_upkeep import open_store
 from tuition.app.studies.study_report import SearchReport, read_report
 from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
-from tuition.planner.route import compile_route
+from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.route import Route, compile_route
 from tuition.runners.labels import Ledger
-from tuition.runners.reuse import Explained, explain_route
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.store.block_store import StoreError
+from tuition.runners.store.block_store import BlockStore, StoreError
+from tuition.runners.reuse import Explained, explain_route
+from tuition.runners.score_reuse import explain_score
 
 DEFAULT_SCENARIO = "micro"
 
@@ -45,6 +48,7 @@ def explain_reuse(
         "study": study,
         "blocks": [_described(one) for one in blocks],
         "blocks_to_train": sum(one.trained for one in blocks),
+        "scores": _scores(scenario, route, store, ScoreStore(folder.scores)),
     }
 
 
@@ -62,6 +66,19 @@ def _seed_of(study: StudyFolder) -> int:
     except (FileNotFoundError, FileError):
         return 0
     return report.seed if isinstance(report, SearchReport) else 0
+
+
+def _scores(scenario: Scenario, route: Route, store: BlockStore, scores: ScoreStore) -> list[dict[str, Any]]:
+    """Whether the route's last checkpoint is scored; nothing of one that is not stored."""
+    record = store.record(route.final) if route.blocks else None
+    if route.blocks and record is None:
+        return []
+    weights = route.final if record is None else record.weights_sha256
+    explained = [explain_score(scenario, kind, weights, scores) for kind in get_args(SuiteKind)]
+    return [
+        {"suite": one.suite, "stored": one.stored, "reasons": list(one.reasons), "nearest": one.nearest}
+        for one in explained
+    ]
 
 
 def _described(one: Explained) -> dict[str, Any]:

@@ -14,14 +14,15 @@ import torch
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
-from tuition.runners.labels import LabelError
-from tuition.runners.reuse import explain_route
-from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import PoolContent
 from tuition.runners.training.block_trainer import BlockError
-from tuition.runners.training.execution import carry_out
+from tuition.runners.engine import LocalEngine
+from tuition.runners.labels import LabelError
 from tuition.runners.training.rows import draw
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.reuse import explain_route
+from tuition.runners.score_reuse import explain_score
+from tuition.runners.training.execution import carry_out
 
 MakeRoute = Callable[..., Route]
 
@@ -57,6 +58,8 @@ def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route:
         assert record.settings == recipe.stages[block.stage] and record.environment == recipe.environment
         for name in ("parent", "stage", "index", "stage_start", "teacher", "seed"):
             assert getattr(record, name) == getattr(block, name)
+    engine.score(run.route.final, "validation", "study")
+    assert explain_score(engine.scenario, "validation", run.weights_sha256, engine.scorer.store).stored
     explained = explain_route(run.route, engine.scenario, engine.store, lambda key: False)
     assert {one.status for one in explained} == {"stored"}
     curves = pd.read_parquet(engine.store.path(run.blocks[0].key) / "train.parquet")

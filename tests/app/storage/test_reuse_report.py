@@ -59,6 +59,16 @@ def test_the_field_that_differs_is_shown_with_both_values(
     assert f"      stages.opd.steps: 3, was 2\n      compared with {route.final[:12]}\n" in shown
 
 
+def test_scores_of_the_last_checkpoint_are_told(route: Route, tmp_path: Path, tuition: Command) -> None:
+    scores = json.loads(tuition(*WHY, "--json").stdout)["scores"]
+    assert [(score["suite"], score["stored"], score["reasons"]) for score in scores] == [
+        (kind, False, ["no score of these weights on it is stored"]) for kind in ("validation", "test")
+    ]
+    assert "score on test: not stored, because no score of these weights" in tuition(*WHY).stdout
+    BlockStore(tmp_path / "results" / "store").evict(route.final)
+    assert json.loads(tuition(*WHY, "--json").stdout)["scores"] == []
+
+
 def test_nothing_is_written(route: Route, tmp_path: Path, tuition: Command) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert tuition(*WHY).returncode == 0
