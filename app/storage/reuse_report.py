@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, get_args
 
-from tuition.app.studies.single_run import find_allocation
 from tuition.app.storage.store_upkeep import open_store
+from tuition.app.studies.single_run import find_allocation
 from tuition.app.studies.study_report import SearchReport, read_report
 from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
@@ -12,10 +12,10 @@ from tuition.benchmarks.scoring.score_store import ScoreStore
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.route import Route, compile_route
 from tuition.runners.labels import Ledger
-from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.store.block_store import BlockStore, StoreError
 from tuition.runners.reuse import Explained, explain_route
+from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
+from tuition.runners.store.block_store import BlockStore, StoreError
 
 DEFAULT_SCENARIO = "micro"
 

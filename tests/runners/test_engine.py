@@ -14,15 +14,15 @@ import torch
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.store.block_record import PoolContent
-from tuition.runners.training.block_trainer import BlockError
 from tuition.runners.engine import LocalEngine
 from tuition.runners.labels import LabelError
-from tuition.runners.training.rows import draw
-from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.reuse import explain_route
+from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
+from tuition.runners.store.block_record import PoolContent
+from tuition.runners.training.block_trainer import BlockError
 from tuition.runners.training.execution import carry_out
+from tuition.runners.training.rows import draw
 
 MakeRoute = Callable[..., Route]
 
