@@ -62,7 +62,7 @@ def _table(shown: pd.DataFrame) -> None:
     st.dataframe(
         frame, hide_index=True, width="stretch", height=520,
         column_config={
-            "GPU-s": number(format="%.3g", help="With its rollouts"),
+            "GPU-s": number(format="%.3g", help="With its rollouts, unless a block above needed them"),
             "runs": number("used by runs", help="Trials whose chain holds this block"),
             "saved": number("GPU-s saved", format="%.3g", help="Its cost, as often as it was used again"),
             "best": number("best below, %", format="%.1f", help="The best validation score of a run through it"),
