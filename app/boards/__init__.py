@@ -1,1 +1,1 @@
-"""TODO app/boards."""
+"""Leaderboard folders on the command line: entries added, shown and verified."""

@@ -1,1 +1,1 @@
-"""TODO app/processes."""
+"""How a command works: worker processes, locks, progress and logs, and clean stops."""

@@ -1,1 +1,1 @@
-"""TODO app/recordings."""
+"""Recorded tables on the command line: recorded, summarised, compared, and raced on by planners."""

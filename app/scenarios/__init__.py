@@ -1,1 +1,1 @@
-"""TODO app/scenarios."""
+"""Scenarios on the command line: written, checked, described, and held against this machine."""

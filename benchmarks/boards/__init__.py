@@ -1,1 +1,1 @@
-"""TODO benchmarks/boards."""
+"""Leaderboards: entries that anybody can recompute, their folders, their ranks and their exports."""

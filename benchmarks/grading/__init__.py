@@ -1,1 +1,1 @@
-"""TODO benchmarks/grading."""
+"""Grading: whether an answer equals the checked one, by math-verify in worker processes."""

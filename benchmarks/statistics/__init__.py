@@ -1,1 +1,1 @@
-"""TODO benchmarks/statistics."""
+"""Statistics: intervals, paired differences, corrections for many comparisons, pass@k and power."""

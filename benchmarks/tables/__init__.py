@@ -1,1 +1,1 @@
-"""TODO benchmarks/tables."""
+"""Recorded tables: routes trained with several seeds, replayed for planners and read as evidence."""

@@ -1,1 +1,1 @@
-"""TODO runners/scenarios."""
+"""Scenarios: the YAML file, its settings and sources, and the checks and predictions made of it."""

@@ -1,1 +1,1 @@
-"""TODO runners/store."""
+"""The store of blocks on disk: records, rollouts, leases, and what may be evicted."""
