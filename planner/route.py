@@ -172,16 +172,16 @@ def derive_seed(*parts: int | str) -> int:
     return int(_sha256(_canonical_json(list(parts))), 16) % 2**31
 
 
-def pool_content(block: Block, recipe: Recipe) -> dict[str, Any]:
-    """What a block's steps draw from, as its key covers it: one entry, of content hashes in their order.
+def pool_content(stage: str, pool: Sequence[Label], recipe: Recipe) -> dict[str, Any]:
+    """What the steps of a stage's block draw from, as its key covers it: one entry, of content hashes in their order.
 
     "labels", of problems with answers; "problems", for a transfer on the problems of labels; "prompts_sha256", of the
     scenario's prompt pool.
     """
-    if STAGE[block.stage].buys_labels:
-        return {"labels": [recipe.label[label_id].content_sha256 for label_id in block.pool]}
-    if block.pool:
-        return {"problems": [recipe.label[label_id].problem_sha256 for label_id in block.pool]}
+    if STAGE[stage].buys_labels:
+        return {"labels": [label.content_sha256 for label in pool]}
+    if pool:
+        return {"problems": [label.problem_sha256 for label in pool]}
     return {"prompts_sha256": recipe.prompts_sha256}
 
 
@@ -244,7 +244,7 @@ class _Compiler:
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
             )
-            self.tips[stage.model] = self._add(block)
+            self.tips[stage.model] = self._add(block, draw.pool)
 
     def _label_draws(self, stage: Stage) -> list[_Draw]:
         """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
@@ -274,7 +274,7 @@ class _Compiler:
     def _teacher_slices(self) -> Sequence[Sequence[Label]]:
         return self._slices[: self.allocation.teacher_label_blocks]
 
-    def _add(self, block: Block) -> str:
+    def _add(self, block: Block, pool: Sequence[Label]) -> str:
         """Give the block its key, append it and return the key. Ids and names never enter a key."""
         if block.stage not in self.recipe.stages:
             known = ", ".join(sorted(self.recipe.stages)) or "none"
@@ -285,7 +285,7 @@ class _Compiler:
             "index": block.index,
             "stage_start": block.stage_start,
             "teacher": block.teacher,
-            "pool": pool_content(block, self.recipe),
+            "pool": pool_content(block.stage, pool, self.recipe),
             "settings": dict(self.recipe.stages[block.stage]),
             "environment": dict(self.recipe.environment),
             "seed": block.seed,

@@ -50,7 +50,8 @@ class PoolContent(_Stored):
     @classmethod
     def of(cls, block: Block, recipe: Recipe) -> Self:
         """The content of a block's pool."""
-        ((kind, content),) = pool_content(block, recipe).items()
+        pool = [recipe.label[label_id] for label_id in block.pool]
+        ((kind, content),) = pool_content(block.stage, pool, recipe).items()
         if kind == "prompts_sha256":
             return cls(kind="prompts", count=None, sha256=content)
         sha256 = hashlib.sha256(json.dumps(content).encode()).hexdigest()
