@@ -1,1 +1,1 @@
-"""The options and help of the commands, one file a topic; what they do lies in the other rooms of `app`."""
+"""The commands, one file each: options, help, and the call of what does the work in the other rooms of `app`."""

@@ -1,12 +1,9 @@
-"""The command `tuition grade`, thin as those of `tuition.app.cli`; `tuition.app.scoring.graded_outputs` does the
-work."""
+"""`tuition grade`; `tuition.app.scoring.graded_outputs` does the work."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-EPILOG = "Example: tuition grade outputs.jsonl --workers 4 --out graded.jsonl"
 
 
 def grade(

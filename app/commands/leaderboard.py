@@ -1,4 +1,4 @@
-"""The commands `tuition leaderboard show|add|verify|export`. Heavy imports wait until a command needs them."""
+"""`tuition leaderboard`; the modules of `tuition.app.boards` do the work."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.bench import DataOption
-from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, study_name
+from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption, study_name
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None

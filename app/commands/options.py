@@ -43,7 +43,6 @@ DEFAULT_RESULTS = Path("results")
 
 
 def study_name(name: str | None) -> str | None:
-    """A study's name as it was given, or BadParameter for what could not name a folder."""
     """The name itself; typer.BadParameter for one that could not be a folder's."""
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise typer.BadParameter(

@@ -1,4 +1,4 @@
-"""The options of `tuition power`; cli.py registers it. Heavy imports wait until it runs."""
+"""`tuition power`; `tuition.app.scoring.power_report` does the work."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,4 @@
-"""The commands `tuition record`, `recorded`, `evidence` and `planners`. Heavy imports wait inside, as in
-`tuition.app.cli`."""
+"""`tuition record`; `tuition.app.recordings.recording_plan` and `recording` do the work."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from tuition.app.commands.options import (
     ScenarioOption,
     WorkersOption,
 )
-from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.app.processes.silence import silence_libraries
 
 
 def record(
@@ -59,7 +58,6 @@ def record(
     """
     from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
-    from tuition.app.processes.silence import silence_libraries
     from tuition.app.recordings.printed import show_recorded, show_recording_plan
     from tuition.app.recordings.recording_plan import RecordRequest, plan_recording
     from tuition.app.storage.store_upkeep import parse_size
@@ -76,55 +74,3 @@ def record(
 
     document = run_recording(request)
     print_json(document) if json else show_recorded(document)
-
-
-def recorded(
-    table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
-) -> None:
-    """Check a recorded table and say what it holds."""
-    from tuition.app.processes.progress import print_json
-    from tuition.app.recordings.printed import show_recorded
-    from tuition.app.recordings.table_summary import describe_table
-
-    document = describe_table(table)
-    print_json(document) if json else show_recorded(document)
-
-
-def evidence(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
-    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Compare the named routes of a recorded table, with paired intervals, as Markdown and as a figure.
-
-    The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
-    """
-    from tuition.app.processes.progress import print_json
-    from tuition.app.recordings.evidence_report import make_evidence
-
-    document, text = make_evidence(table, figure)
-    print_json(document) if json else typer.echo(text, nl=False)
-
-
-def planners(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
-    searches: Annotated[int, typer.Option(min=2, help="Searches of each planner on each draw seed.")] = 50,
-    to: Annotated[
-        Path | None, typer.Option(help="Rows for the dashboard; default: planners/TABLE.parquet in the results.")
-    ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Rank the planners of Tuition on a recorded table; minutes, and nothing is trained.
-
-    Each searches the replay of the draw seeds; what it hands over for a budget is judged on the test scores of the
-    judge seeds. So you see what a search buys over its own first trials, the named routes.
-    """
-    from tuition.app.processes.progress import print_json
-    from tuition.app.recordings.race_report import measure_planners
-
-    rows = to or ResultsFolder(results).planners / f"{table.stem}.parquet"
-    document, text = measure_planners(table, searches, rows, figure, quiet or json)
-    print_json(document) if json else typer.echo(text, nl=False)

@@ -1,5 +1,4 @@
-"""The commands `tuition scenarios`, thin as those of `tuition.app.cli`; `tuition.app.scenarios.scenario_summary` and
-`tuition.app.scenarios.new_scenario` do the work."""
+"""`tuition scenarios`; `tuition.app.scenarios.scenario_summary` and `new_scenario` do the work."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,5 +1,4 @@
-"""The commands `tuition smol`, thin as those of `tuition.app.cli`; `tuition.runners.base_models.smol_weights` does the
-work."""
+"""`tuition smol fetch`; `tuition.runners.base_models.smol_weights` does the work."""
 
 import typer
 

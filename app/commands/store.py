@@ -1,5 +1,4 @@
-"""The commands `tuition store …`, thin as those of `tuition.app.cli`; `tuition.app.storage.store_upkeep` and
-`tuition.app.storage.exported_model` do the work."""
+"""`tuition store`; the modules of `tuition.app.storage` do the work."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,0 +1,77 @@
+"""`tuition baselines`; `tuition.app.studies.baseline_runs` does the work."""
+
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import (
+    DEFAULT_RESULTS,
+    DryRunOption,
+    JsonOption,
+    MixOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+    TrackOption,
+    TrustOption,
+    WorkersOption,
+    study_name,
+)
+from tuition.app.processes.silence import silence_libraries
+from tuition.benchmarks.results_folder import ResultsFolder
+
+
+def baselines(
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
+    results: ResultsOption = DEFAULT_RESULTS,
+    study: Annotated[str | None, typer.Option(help="Name under which labels are booked and the table is kept.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A baseline; repeat it for more. Default: all. Direct GRPO is always there."),
+    ] = None,
+    compute_of: Annotated[
+        str, typer.Option(help="Entry whose GPU-seconds direct-compute is given.")
+    ] = "teacher-upstream",
+    finalists_of: Annotated[
+        str | None,
+        typer.Option(help="Name of a tested search: its finalists and their replay controls join the table."),
+    ] = None,
+    dry_run: DryRunOption = False,
+    mix_versions: MixOption = False,
+    track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
+    json: JsonOption = False,
+    workers: WorkersOption = 1,
+    quiet: QuietOption = False,
+) -> None:
+    """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite.
+
+    All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
+    """
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines, run_baselines
+    from tuition.app.terminal_tables import show_baselines_plan, show_leaderboard
+    from tuition.runners.scenarios.sources import confirm_trust
+    from tuition.runners.training.tracking import start_tracking
+
+    silence_libraries()
+    request = BaselinesRequest(
+        RunConfiguration(scenario, results, mix_versions, workers, quiet=quiet),
+        seeds,
+        study_name(study),
+        tuple(only or ()),
+        compute_of,
+        study_name(finalists_of),
+    )
+    confirm_trust(trust_remote_code)
+    if not dry_run:
+        start_tracking(track, ResultsFolder(results).tracking)
+    document = plan_baselines(request) if dry_run else run_baselines(request)
+    if json:
+        print_json(document)
+    elif dry_run:
+        show_baselines_plan(document)
+    else:
+        show_leaderboard(document)

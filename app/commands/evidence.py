@@ -1,0 +1,24 @@
+"""`tuition evidence`; `tuition.app.recordings.evidence_report` does the work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import JsonOption
+
+
+def evidence(
+    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
+    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the named routes of a recorded table, with paired intervals, as Markdown and as a figure.
+
+    The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
+    """
+    from tuition.app.processes.progress import print_json
+    from tuition.app.recordings.evidence_report import make_evidence
+
+    document, text = make_evidence(table, figure)
+    print_json(document) if json else typer.echo(text, nl=False)

@@ -1,0 +1,24 @@
+"""`tuition plan`; `tuition.app.studies.search_plan` does the work."""
+
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, ScenarioOption, SeedOption
+
+
+def plan(
+    scenario: ScenarioOption = "micro",
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search to be priced.")] = 12,
+    results: ResultsOption = DEFAULT_RESULTS,
+    seed: SeedOption = 0,
+    test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test that follows.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Price a search before it runs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
+    from tuition.app.processes.progress import print_json
+    from tuition.app.studies.search_plan import plan_search
+    from tuition.app.terminal_tables import show_plan
+
+    document = plan_search(scenario, trials, results, seed, test_seeds)
+    print_json(document) if json else show_plan(document)

@@ -1,0 +1,20 @@
+"""`tuition recorded`; `tuition.app.recordings.table_summary` does the work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import JsonOption
+
+
+def recorded(
+    table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
+) -> None:
+    """Check a recorded table and say what it holds."""
+    from tuition.app.processes.progress import print_json
+    from tuition.app.recordings.printed import show_recorded
+    from tuition.app.recordings.table_summary import describe_table
+
+    document = describe_table(table)
+    print_json(document) if json else show_recorded(document)

@@ -1,0 +1,53 @@
+"""`tuition run`; `tuition.app.studies.single_run` does the work."""
+
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import (
+    DEFAULT_RESULTS,
+    JsonOption,
+    MixOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+    SeedOption,
+    TrackOption,
+    TrustOption,
+)
+from tuition.app.processes.silence import silence_libraries
+from tuition.benchmarks.results_folder import ResultsFolder
+
+
+def run(
+    allocation: Annotated[
+        str,
+        typer.Argument(
+            help='Block counts, as "teacher=big teacher_rl=4 warmup=1 opd=2", or a name of `tuition scenarios micro`.'
+        ),
+    ],
+    scenario: ScenarioOption = "micro",
+    seed: SeedOption = 0,
+    results: ResultsOption = DEFAULT_RESULTS,
+    test: Annotated[
+        bool, typer.Option("--test", help="Score the test suite as well. Do this once you have stopped choosing.")
+    ] = False,
+    mix_versions: MixOption = False,
+    track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train one allocation with one seed and score it."""
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.single_run import run_single
+    from tuition.app.terminal_tables import show_run
+    from tuition.runners.scenarios.sources import confirm_trust
+    from tuition.runners.training.tracking import start_tracking
+
+    silence_libraries()
+    confirm_trust(trust_remote_code)
+    start_tracking(track, ResultsFolder(results).tracking)
+    document = run_single(RunConfiguration(scenario, results, mix_versions, quiet=quiet), allocation, seed, test)
+    print_json(document) if json else show_run(document)

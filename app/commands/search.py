@@ -1,0 +1,87 @@
+"""`tuition search`; `tuition.app.studies.search_run` does the work."""
+
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import (
+    DEFAULT_RESULTS,
+    DryRunOption,
+    JsonOption,
+    MixOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+    SeedOption,
+    TrackOption,
+    TrustOption,
+    WorkersOption,
+    study_name,
+)
+from tuition.app.commands.plan import plan
+from tuition.app.processes.silence import silence_libraries
+from tuition.benchmarks.results_folder import ResultsFolder
+
+
+def search(
+    scenario: ScenarioOption = "micro",
+    trials: Annotated[int | None, typer.Option(min=1, help="Stop when the study has so many trials in all.")] = 12,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds of this call.")] = None,
+    gpu_seconds: Annotated[
+        float | None, typer.Option(help="Stop when the study has spent so many GPU-seconds (CPU-seconds on a CPU).")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study; default: scenario and seed. The same name goes on with it.")
+    ] = None,
+    seed: SeedOption = 0,
+    test_seeds: Annotated[
+        int, typer.Option(min=0, help="Seeds on which finalists and baselines are retrained and tested; 0: no test.")
+    ] = 1,
+    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
+    ] = None,
+    mix_versions: MixOption = False,
+    track: TrackOption = None,
+    trust_remote_code: TrustOption = False,
+    max_store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the store within this size (as 500MB or 20GB) while searching: the blocks that are cheapest to "
+            "make again for their size go first, never those in use or behind a finalist. Default: keep everything."
+        ),
+    ] = None,
+    json: JsonOption = False,
+    workers: WorkersOption = 1,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Search allocations, then test the finalists and the baselines on seeds that the search never used.
+
+    Stopped or killed, the same command goes on where it was; done, it trains nothing again.
+    """
+    from tuition.runners.scenarios.sources import confirm_trust
+
+    confirm_trust(trust_remote_code)
+    if dry_run:
+        plan(scenario, trials or 12, results, seed, test_seeds, json)
+        return
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.storage.store_upkeep import parse_size
+    from tuition.app.studies.search_run import SearchRequest, run_search
+    from tuition.app.terminal_tables import show_search
+    from tuition.planner.study import StudyLimits
+    from tuition.runners.training.tracking import start_tracking
+
+    silence_libraries()
+    start_tracking(track, ResultsFolder(results).tracking)
+    limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
+    limit_bytes = None if max_store is None else parse_size(max_store)
+    configuration = RunConfiguration(scenario, results, mix_versions, workers, limit_bytes, quiet)
+    result = run_search(SearchRequest(configuration, study_name(study), seed, limits, sampler, storage, test_seeds))
+    if json:
+        print_json(result.report.document())
+    else:
+        show_search(result.report, result.folder)

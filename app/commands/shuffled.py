@@ -1,0 +1,26 @@
+"""`tuition shuffled`; `tuition.app.studies.shuffled_runs` does the work."""
+
+from typing import Annotated
+
+import typer
+
+from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, QuietOption, ResultsOption, ScenarioOption
+from tuition.app.processes.silence import silence_libraries
+
+
+def shuffled(
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 3,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
+    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.studies.shuffled_runs import compare_shuffled
+    from tuition.app.terminal_tables import show_shuffled
+
+    silence_libraries()
+    document = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)
+    print_json(document) if json else show_shuffled(document)
