@@ -1,7 +1,6 @@
-"""What a study recommends, in words a manager understands. It chooses by validation scores alone, as the search does.
+"""What a study recommends, in words a manager understands. Selection is by validation score alone, as in the search.
 
-Simplified: costs of a next step are those of like steps that were paid before; what the store already holds makes them
-cheaper.
+Simplified: the cost of a next step is that of similar steps before it; blocks already in the store make it cheaper.
 """
 
 import math
@@ -127,20 +126,22 @@ def uncertain(study: Study, found: list[Choice]) -> list[str]:
     if best is None:
         return ["No trial is complete yet."]
     if best.row is None:
-        lines.append("Not tested: the validation score chose this split out of many and flatters it.")
+        lines.append("Not tested yet: this split was selected by its validation score, which is therefore optimistic.")
     elif best.row.row.score.num_seeds == 1:
-        lines.append("One training run: the intervals leave training variance out; a retraining may change the order.")
+        lines.append("One training run: the intervals exclude training variance, and retraining may change the order.")
     for comparison in comparisons(study, best):
         if comparison.difference.low <= 0 <= comparison.difference.high:
-            lines.append(f"The difference to {words.code(comparison.other)} may be zero: its interval holds zero.")
+            lines.append(f"The difference to {words.code(comparison.other)} may be zero: its interval includes zero.")
     if best.row is not None and best.row.rank_first != best.row.rank_last:
-        lines.append(f"Its rank among the tested rows is {best.row.rank}: these are not told apart.")
+        lines.append(
+            f"Its rank among the tested entries is {best.row.rank}: not all differences to the others are significant."
+        )
     if best.row is not None and best.row.rank_first > 1:
         leader = study.rows[0].row.name
-        lines.append(f"On the test suite {words.code(leader)} came out ahead of the split that validation chose.")
+        lines.append(f"On the test suite, {words.code(leader)} did better than the recommended split.")
     failed = int((study.trials["state"] == "fail").sum())
     if failed:
-        lines.append(f"{words.whole(failed, 'trial')} failed and say nothing about their splits.")
+        lines.append(f"{words.whole(failed, 'trial')} failed and provide no evidence about their splits.")
     running = int((study.trials["state"] == "running").sum())
     if running:
         lines.append(f"{words.whole(running, 'trial is', 'trials are')} running: the recommendation may change.")
@@ -155,9 +156,9 @@ def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
     if best.row is not None and second.row is not None:
         difference = study.difference(best.row.row.name, second.row.row.name)
         if difference is not None:
-            return f"The recommended split less this one, on the test suite: {words.points(difference)}."
+            return f"Recommended minus runner-up on the test suite: {words.points(difference)}."
     gap = 100 * (best.validation - second.validation)
-    return f"It is {words.value(gap)} points behind on validation; no interval, for both were chosen by that score."
+    return f"It is {words.value(gap)} points behind on validation. No interval: both were selected by that score."
 
 
 def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
@@ -169,13 +170,11 @@ def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
     if is_search and (not several or min(several) < 3):
         full = [ranked.row.gpu_seconds for ranked in study.rows]
         wanted = 3 - (min(several) if several else 0)
-        cost = (
-            f"at most {words.seconds(wanted * sum(full))} GPU-seconds; shared beginnings make it less" if full else ""
-        )
+        cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds; shared prefixes reduce it" if full else ""
         steps.append(
             NextStep(
-                "Retrain the finalists and baselines on more seeds, so that training variance is in the errors.",
-                with_option(command, "--test-seeds", "3"), cost or "the finalists' full cost, three times",
+                "Retrain the finalists and baselines on more seeds, so that the errors include training variance.",
+                with_option(command, "--test-seeds", "3"), cost or "three times the finalists' full cost",
             )
         )  # fmt: skip
     recent = study.trials[study.trials["state"] == "complete"].tail(RECENT_TRIALS)["gpu_seconds_marginal"].dropna()
@@ -183,17 +182,17 @@ def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
         trials = int(study.trials["state"].isin(["complete", "fail", "pruned"]).sum())
         steps.append(
             NextStep(
-                "Search on: more trials go on from the stored blocks.",
+                "Continue the search: more trials reuse the stored blocks.",
                 with_option(command, "--trials", str(trials + RECENT_TRIALS)),
                 f"about {words.seconds(RECENT_TRIALS * fmean(recent))} GPU-seconds for {RECENT_TRIALS} more trials, "
-                "as the last ones cost",
+                "judging by the last ones",
             )
         )
     return steps
 
 
 def with_option(command: str, option: str, value: str) -> str:
-    """A command with an option set, instead of what it was or at the end."""
+    """A command with an option set to a value; added at the end if absent."""
     try:
         parts = shlex.split(command)
     except ValueError:
@@ -218,6 +217,6 @@ def reuse_sentence(trials: pd.DataFrame) -> str | None:
         return None
     return (
         f"Reuse saved {words.seconds(full - spent)} of {words.seconds(full)} GPU-seconds "
-        f"({(full - spent) / full:.0%}): "
-        f"{requested:,.0f} blocks were asked for by {words.whole(len(done), 'trial')}, {trained:,.0f} were trained."
+        f"({(full - spent) / full:.0%}): {words.whole(len(done), 'trial')} requested "
+        f"{words.whole(requested, 'block')}, of which {trained:,.0f} were trained."
     )

@@ -1,7 +1,7 @@
 """Charts of the dashboard, by matplotlib: each draws one frame, for the screen (light, dark) and for a paper.
 
-A chart is narrow, so that it can be read on a phone; two stand side by side on a wide screen. Colours are Okabe and
-Ito's and the map `cividis`, which colour-blind readers tell apart. Texts of the data are never read as mathematics.
+A chart is narrow enough for a phone; on a wide screen two stand side by side. Colours are Okabe and Ito's palette and
+the map `cividis`, safe for colour-blind readers. Text from the data is never parsed as mathematics.
 """
 
 import io
@@ -142,7 +142,7 @@ def simplex(frame: pd.DataFrame, palette: Palette) -> "Figure":
     )  # fmt: skip
     axes.text(-0.02, -0.05, "all to the teacher", ha="left", va="top")
     axes.text(1.02, -0.05, "all to the student", ha="right", va="top")
-    axes.text(0.5, height + 0.03, "nothing spent", ha="center", va="bottom")
+    axes.text(0.5, height + 0.03, "no labels spent", ha="center", va="bottom")
     axes.set_xlim(-0.04, 1.04)
     axes.set_ylim(-0.13, height + 0.1)
     axes.set_aspect("equal")
@@ -177,9 +177,9 @@ def cost(frame: pd.DataFrame, palette: Palette) -> "Figure":
         color=palette.series[1],
         markersize=5,
         zorder=4,
-        label="none better is cheaper",
+        label="Pareto front",
     )
-    axes.set_xlabel("GPU-seconds, full cost of a run")
+    axes.set_xlabel("full cost per run, GPU-seconds")
     axes.set_ylabel("validation score, %")
     _tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=2)
@@ -258,7 +258,7 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
 
 
 def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
-    """Scores of what planners hand over, by budget. Columns: planner, budget, mean, low, high (%), kind."""
+    """Test scores of planners' selected allocations, by budget. Columns: planner, budget, mean, low, high (%), kind."""
     figure, axes = _figure(3.0)
     lines = frame[frame["kind"] == "planner"]
     for place, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure
@@ -279,7 +279,7 @@ def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
             xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5, va=side, ha="right",
         )  # fmt: skip
     axes.set_xlabel("budget, GPU-s")
-    axes.set_ylabel("test score of the choice, %")
+    axes.set_ylabel("test score of the selected allocation, %")
     _tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1)
     return figure
@@ -317,6 +317,6 @@ def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
     axes.set_xlabel("blocks from the base model")
     axes.spines[:].set_visible(False)
     if len(known):
-        label = "best validation score below, %"
+        label = "best validation score downstream, %"
         figure.colorbar(ScalarMappable(norm, MAP), ax=axes, orientation="horizontal", shrink=0.8, label=label)
     return figure

@@ -38,10 +38,12 @@ def run(results: Path) -> None:
     chosen = st.navigation(list(pages.values()))
     with st.sidebar:
         view = View(results, _chosen_study(results))
-        st.caption("Read only. GPU-seconds are processor time on a CPU.")
+        st.caption("Read-only. On a CPU, GPU-seconds are processor time.")
     problems: tuple[Problem, ...] = view.study.problems if view.study is not None else ()
     if not results.is_dir():
-        problems = (Problem(results.name, "there is no such folder: name one, or run a search first"),)
+        problems = (
+            Problem(results.name, "no such folder: start `tuition app` with a results folder, or run a search first"),
+        )
     name_problems(problems)
     chosen.run()
 

@@ -131,14 +131,16 @@ def name_problems(problems: Sequence[Problem]) -> None:
     lines = [f"{words.code(problem.path)}: {words.code(problem.reason)}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
     if len(problems) > MAX_PROBLEMS_SHOWN:
         lines.append(f"and {len(problems) - MAX_PROBLEMS_SHOWN} more")
-    head = f"{len(problems)} files are damaged and left out" if many else "One file is damaged and left out"
-    st.warning(f"{head}; the rest is shown.\n\n" + "\n".join(f"- {line}" for line in lines), icon=":material/warning:")
+    head = f"{len(problems)} files could not be used" if many else "One file could not be used"
+    st.warning(
+        f"{head}; everything else is shown.\n\n" + "\n".join(f"- {line}" for line in lines), icon=":material/warning:"
+    )
 
 
 def no_study(view: View) -> bool:
     """Say what to do where there is no study yet; True if so."""
     if view.study is not None:
         return False
-    st.info("No study here yet. A search makes one; this page shows it while it runs.", icon=":material/hourglass:")
+    st.info("No study yet. Start a search; this page shows it while it runs.", icon=":material/hourglass:")
     st.code("tuition search --scenario micro --trials 6", language=None)
     return True

@@ -23,10 +23,10 @@ from tuition.runners.store.chains import Chain, chain_of
 
 CURVES = {
     "reward": "reward",
-    "zero_variance_share": "share without variance",
+    "zero_variance_share": "zero-variance groups, share",
     "entropy": "entropy, nats",
-    "kl": "divergence (KL)",
-    "mean_tokens": "tokens a completion",
+    "kl": "KL divergence",
+    "mean_tokens": "tokens per completion",
 }
 TREE = ("key", "place", "parent_place", "depth", "row", "label", "model", "gpu_seconds", "uses", "saved", "score")
 MAX_CURVE_BYTES = 64 << 20

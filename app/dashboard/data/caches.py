@@ -107,7 +107,7 @@ def blocks_by_weights(results: Path) -> Mapping[str, list[Block]]:
     return _blocks_by_weights(str(results), found.version, found)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the blocks …")
+@st.cache_resource(max_entries=4, show_spinner="Reading blocks …")
 def _tree(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> pd.DataFrame:
     every = [item for item in _items(results, name, stamps).values() if item.runs]
     searched = [item for item in every if not item.tested]

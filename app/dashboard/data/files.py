@@ -49,7 +49,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(uri, uri=True, timeout=SQLITE_WAIT_SECONDS)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
-        raise FileError(f"is no readable database ({one_line(error)})") from None
+        raise FileError(f"is not a readable database ({one_line(error)})") from None
 
 
 def folders(parent: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Allocations: every split of the study, as a table and as pictures; what is picked goes on to Compare."""
+"""Allocations: every split of the study, as a table and as charts; selected rows open in Compare."""
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +16,7 @@ SORTS = {
     "marginal cost": ("gpu_seconds_marginal", True),
 }
 MOST_COMPARED = 6
-MOST_LINES = 1000  # our choice: more lines cover each other, and take longer to draw
+MOST_LINES = 1000  # our choice: more lines cover each other and take longer to draw
 
 
 def show(view: View) -> None:
@@ -26,15 +26,15 @@ def show(view: View) -> None:
         return
     frame = prepared(view.study)
     if frame.empty:
-        st.info("The study holds no trial yet.")
+        st.info("The study has no trials yet.")
         return
     chosen = _filtered(view.study, frame)
     st.caption(
-        f"{words.whole(len(chosen), 'trial')} of {len(frame):,}. Scores are validation scores, which chose the splits "
-        "and flatter the best; errors are over problems. Pick rows to compare them."
+        f"{words.whole(len(chosen), 'trial')} of {len(frame):,}. Splits are selected by these validation scores, so "
+        "the best scores are optimistic. Errors are over problems. Select rows to compare them."
     )
     if chosen.empty:
-        st.info("No trial passes these filters.")
+        st.info("No trial matches these filters.")
         return
     _table(view.study, chosen)
     _pictures(chosen)
@@ -56,7 +56,7 @@ def prepared(study: Study) -> pd.DataFrame:
 def _filtered(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     with columns[0]:
-        text = search_text("Search in allocations", "find")
+        text = search_text("Search allocations", "find")
     with columns[1]:
         proposed = sorted({name for name in frame["teacher"] if isinstance(name, str)})
         teachers = proposed if study.scenario is None else list(study.scenario.teachers)
@@ -64,7 +64,7 @@ def _filtered(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     with columns[2]:
         sort = choose("Sort by", "sort", list(SORTS))
     with columns[3]:
-        pruned = switch_on("Pruned, repeated", "pruned", "Infeasible proposals, and proposals made before.")
+        pruned = switch_on("Pruned, repeated", "pruned", "Also show infeasible proposals and repeats of earlier ones.")
     return kept(frame, text, teacher, sort, pruned)
 
 
@@ -96,19 +96,19 @@ def _table(study: Study, chosen: pd.DataFrame) -> None:
             "number": number("trial", format="#%d", pinned=True),
             "allocation": text("allocation", width="large"),
             "percent": number("score, %", format="%.1f"),
-            "error": number("± problems", format="%.1f", help="Standard error over problems, points"),
+            "error": number("± problems", format="%.1f", help="Standard error over problems, in points"),
             "labels_teacher": number("labels: teacher", format="%d"),
             "labels_student": number("student", format="%d"),
             "labels_unspent": number("unspent", format="%d"),
-            "gpu_seconds_full": number("GPU-s, full", format="%.0f", help="From nothing, whatever was in the store"),
-            "gpu_seconds_marginal": number("marginal", format="%.0f", help="What was really spent on it"),
+            "gpu_seconds_full": number("GPU-s, full", format="%.0f", help="Cost from scratch, ignoring reuse"),
+            "gpu_seconds_marginal": number("marginal", format="%.0f", help="What this trial actually cost, with reuse"),
             "state": text("state"),
         },
     )  # fmt: skip
     picked = [f"#{shown['number'].iloc[row]}" for row in event.selection.rows if row < len(shown)]
     left, right = st.columns([1, 1])
     with left:
-        label = f"Compare {len(picked)} picked" if picked else "Compare: pick 2 to 6 rows"
+        label = f"Compare {len(picked)} selected" if picked else "Compare: select 2 to 6 rows"
         if st.button(label, icon=":material/compare_arrows:", disabled=not 2 <= len(picked) <= MOST_COMPARED):
             st.session_state["with"] = picked
             st.switch_page(
@@ -121,9 +121,9 @@ def _table(study: Study, chosen: pd.DataFrame) -> None:
 def _pictures(chosen: pd.DataFrame) -> None:
     done = chosen.dropna(subset=["percent"])
     if done.empty:
-        st.info("The pictures appear with the first complete trial.")
+        st.info("Charts appear after the first complete trial.")
         return
-    picture = switch("Picture", "picture", ["Both", "Simplex", "Cost", "Parallel"])
+    picture = switch("Chart", "picture", ["Both", "Simplex", "Cost", "Parallel"])
     left, right = st.columns(2)
     if picture in ("Both", "Simplex"):
         with left:
@@ -137,7 +137,12 @@ def _pictures(chosen: pd.DataFrame) -> None:
 
 
 def _simplex(done: pd.DataFrame) -> None:
-    chart("simplex", "Who the labels went to; colour is the validation score.", charts.simplex, simplex_frame(done))
+    chart(
+        "simplex",
+        "How each allocation splits the labels; colour: validation score.",
+        charts.simplex,
+        simplex_frame(done),
+    )
 
 
 def simplex_frame(done: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +160,7 @@ def simplex_frame(done: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cost(done: pd.DataFrame) -> None:
-    about = "Validation score against full cost; diamonds: no cheaper run scored as much. Bars: ± one error."
+    about = "Validation score against full cost. Diamonds: Pareto front. Bars: ± one standard error."
     chart("cost", about, charts.cost, cost_frame(done))
 
 
@@ -180,14 +185,14 @@ def front(cost: pd.Series, score: pd.Series) -> pd.Series:
 
 
 def _parallel(done: pd.DataFrame) -> None:
-    drawn, about = parallel_frame(done), "One line a run: blocks by stage, cost and score."
+    drawn, about = parallel_frame(done), "One line per run: blocks by stage, cost and score."
     if len(done) > MOST_LINES:
-        about += f" Drawn are the best and a regular part of the rest, {len(drawn):,} of {len(done):,}."
+        about += f" Shown: {len(drawn):,} of {len(done):,} runs, the best and an even sample of the rest."
     chart("parallel", about, charts.parallel, drawn)
 
 
 def parallel_frame(done: pd.DataFrame) -> pd.DataFrame:
-    """What `charts.parallel` draws of trials with a score: the best, and a regular part of the rest."""
+    """What `charts.parallel` draws of trials with a score: the best, and an even sample of the rest."""
     varied = [name for name in COUNTS if done[name].nunique() > 1]
     frame = done[[*varied, "gpu_seconds_full", "percent"]].rename(
         columns={"gpu_seconds_full": "GPU-s", "percent": "validation score, %"}

@@ -28,14 +28,14 @@ def show(view: View) -> None:
     items = caches.items(view.results, view.study.name)
     chosen = _chosen(items)
     if len(chosen) < 2:
-        st.info("Choose two to six allocations or baselines.")
+        st.info("Select two to six allocations or baselines.")
         name_problems(problems)
         return
     offered = samples.protocols(chosen, found)
     if not offered:
         st.info(
-            "These were not scored on one suite with one protocol: tested rows have test scores, trials validation "
-            "scores. Choose rows of one kind."
+            "These have no suite and protocol in common: tested entries have test scores, trials have validation "
+            "scores. Select one kind only."
         )
         name_problems(problems)
         return
@@ -43,18 +43,18 @@ def show(view: View) -> None:
     read, damaged = _read(view, chosen, protocol, found)
     name_problems([*problems, *damaged])
     if len(read) < 2:
-        st.info("Fewer than two of these can be read.")
+        st.info("Fewer than two of these could be read.")
         return
     reference = choose("Reference", "ref", list(read), "direct" if "direct" in read else None)
     if protocol.suite.partition("@")[0].endswith("validation"):
-        st.caption("Validation scores chose among these splits: they flatter the best. Test scores do not.")
+        st.caption("Validation scores were used to select splits, so the best are optimistic. Test scores are not.")
     left, right = st.columns(2)
     with left:
         _differences(read, reference)
     with right:
         _scores(read)
     _score_table(read)
-    part = switch("Look at", "part", ["Problems", "Levels", "Subjects"])
+    part = switch("Show", "part", ["Problems", "Levels", "Subjects"])
     if part == "Problems":
         _problems(view, read, reference, protocol)
     else:
@@ -77,7 +77,7 @@ def _chosen(items: Mapping[str, Item]) -> list[Item]:
 
 
 def first(items: Mapping[str, Item]) -> list[str]:
-    """What is compared before anybody chooses: the first two that were tested."""
+    """What is compared by default: the first two tested entries."""
     return [name for name, item in items.items() if item.tested][:2] or list(items)[:2]
 
 
@@ -95,7 +95,7 @@ def _read(
             read[item.id] = caches.sampled(view.results, item, protocol, found)
         except FileError as error:
             path, _, why = str(error).partition(": ")
-            damaged.append(Problem(path, f"{item.id} is left out: {why}"))
+            damaged.append(Problem(path, f"{item.id}: {why}"))
     return read, damaged
 
 
@@ -115,7 +115,9 @@ def _differences(read: Mapping[str, Sampled], reference: str) -> None:
     frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"]).sort_values("mean", ascending=False)
     if frame.empty:
         return
-    about = "Paired by problem, 95 % intervals" + (f"; {words.ONE_RUN}." if single else " over problems and seeds.")
+    about = "Paired by problem, with 95 % intervals" + (
+        f"; {words.ONE_RUN}." if single else " over problems and seeds."
+    )
     chart("differences", about, charts.forest, frame, unit=f"minus {reference}, points")
 
 
@@ -150,7 +152,7 @@ def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
     name_problems(damaged)
     frame = samples.breakdown(frames, column)
     if frame.empty:
-        st.info(f"The suite states no {column}.")
+        st.info(f"This suite records no {column}.")
         return
     left, right = st.columns(2)
     with left:
@@ -167,19 +169,19 @@ def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
 
 
 def _problems(view: View, read: Mapping[str, Sampled], reference: str, protocol: Protocol) -> None:
-    st.subheader("Problems that one solves and the other does not")
+    st.subheader("Problems solved more often by one than by the other")
     others = [name for name in read if name != reference]
     left, right = st.columns(2)
     with left:
-        a = choose("One", "a", list(read), others[0])
+        a = choose("First", "a", list(read), others[0])
     with right:
-        b = choose("The other", "b", list(read), reference)
+        b = choose("Second", "b", list(read), reference)
     if a == b:
-        st.info("Choose two different ones.")
+        st.info("Select two different entries.")
         return
     both = samples.solved_by_one(read[a], read[b])
     if both.empty:
-        st.info("They solve the same problems equally often.")
+        st.info("Both solve every problem equally often.")
         return
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -191,7 +193,7 @@ def _problems(view: View, read: Mapping[str, Sampled], reference: str, protocol:
         },
     )  # fmt: skip
     problem = choose("Problem", "problem", list(both.index[:OFFERED]))
-    raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    raw = switch_on("Plain text", "raw", "Show completions verbatim, without typesetting.")
     asked(view, protocol.suite, problem, raw)
     better = a if float(both["difference"][problem]) > 0 else b
     for column, name in zip(st.columns(2), (a, b), strict=True):
@@ -201,16 +203,18 @@ def _problems(view: View, read: Mapping[str, Sampled], reference: str, protocol:
 
 
 def asked(view: View, suite: str, problem: str, raw: bool) -> None:
-    """A problem's statement and the answer it wanted."""
+    """A problem's statement and its answer."""
     try:
         found = samples.statement(view.results, suite, problem)
     except FileError as error:
         st.warning(words.code(error))
         return
     if found is None:
-        st.caption("What was asked was not kept with this score; scoring it again by the same command keeps it.")
+        st.caption(
+            "The problem statement was not stored with this score; scoring again with the same command stores it."
+        )
         return
-    st.markdown(f"**Asked**, with the answer {words.code(found[1])}:")
+    st.markdown(f"**Problem**, with the answer {words.code(found[1])}:")
     completion(found[0], raw)
 
 
@@ -222,7 +226,7 @@ def _completion(view: View, one: Sampled, problem: str, raw: bool, wrong: bool) 
         st.warning(words.code(error))
         return
     if not found:
-        st.info("No sample of this problem.")
+        st.info("No samples of this problem.")
         return
     sample = next((sample for sample in found if bool(sample["correct"]) != wrong), found[0])
     right = sum(bool(sample["correct"]) for sample in found)
@@ -237,9 +241,9 @@ def completion(text: str, raw: bool) -> None:
     with st.container(border=True):
         _text(head, raw)
         if rest:
-            st.caption("… goes on")
+            st.caption("… continued below")
     if rest:
-        with st.expander(f"All of it, {len(text):,} letters"):
+        with st.expander(f"Full text, {len(text):,} characters"):
             _text(text, raw)
 
 

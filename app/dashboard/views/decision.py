@@ -28,13 +28,13 @@ def show(view: View) -> None:
         _runner_up(study, found)
         st.subheader("Still uncertain")
         lines = advice.uncertain(study, found)
-        st.markdown("\n".join(f"- {line}" for line in lines) or "Nothing that these numbers show.")
+        st.markdown("\n".join(f"- {line}" for line in lines) or "Nothing that these numbers reveal.")
     _next(study, found)
 
 
 def _nothing_yet(study: Study) -> None:
     if study.rows:
-        st.info("This study tested named routes and searched nothing, so that it recommends no split. Its rows:")
+        st.info("This study tested named routes without a search, so it recommends no split. Its entries:")
         frame = pd.DataFrame(
             {
                 "rank": ranked.rank,
@@ -51,7 +51,7 @@ def _nothing_yet(study: Study) -> None:
         told = ", ".join(f"{count} {state}" for state, count in counts.items())
         st.info(f"No trial is complete yet ({told}). The Live page shows what is being trained.")
     else:
-        st.info("The study holds no trial yet: it has just begun, or its files cannot be read.")
+        st.info("The study has no trials yet: it has just started, or its files cannot be read.")
 
 
 def _recommended(study: Study, best: Choice) -> None:
@@ -66,7 +66,7 @@ def _recommended(study: Study, best: Choice) -> None:
         if shares.teacher is not None and shares.student is not None:
             bar = {"teacher": shares.teacher, "student": shares.student, "unspent": shares.unspent or 0}
             frame = pd.DataFrame({"stage": list(bar), "labels": list(bar.values())})
-            chart("labels by stage", "Labels of the recommended split by who learns from them.",
+            chart("labels by stage", "Labels of the recommended split, by the model trained on them.",
                   charts.labels_by_stage, frame)  # fmt: skip
     with right:
         if best.row is not None and study.meta is not None:
@@ -76,7 +76,7 @@ def _recommended(study: Study, best: Choice) -> None:
             )
             st.caption(f"{words.score(row.score)}, on {words.code(study.meta.suite)}")
         error = "" if best.se_validation is None else f" ± {words.value(100 * best.se_validation)} over problems"
-        st.caption(f"Validation, by which it was selected: {words.value(100 * best.validation)} %{error}.")
+        st.caption(f"Validation, used for selection: {words.value(100 * best.validation)} %{error}.")
 
 
 def _compared(study: Study, best: Choice) -> None:
@@ -85,9 +85,9 @@ def _compared(study: Study, best: Choice) -> None:
     if not found:
         name = best.row.row.name if best.row is not None else None
         if name == "direct":
-            st.markdown("Validation chose direct GRPO itself: all labels to the student, no teacher.")
+            st.markdown("Validation selected direct GRPO itself: all labels to the student, no teacher.")
         else:
-            st.markdown("Not tested against direct GRPO yet: the search does so at its end (`--test-seeds`).")
+            st.markdown("Not tested against direct GRPO yet: a search does this at its end (`--test-seeds`).")
         return
     for comparison in found:
         st.markdown(f"**{comparison.sentence}**")
@@ -96,7 +96,7 @@ def _compared(study: Study, best: Choice) -> None:
     else:
         st.caption("95 % intervals, paired by problem and training seed.")
     if best.allocation.student_rl == 0:
-        st.caption("It has no replay control: the student buys no labels whose place replayed ones could take.")
+        st.caption("It has no replay control: the student gets no new labels that replayed ones could replace.")
     frame = pd.DataFrame(
         {
             "name": f"minus {comparison.other}",
@@ -107,7 +107,7 @@ def _compared(study: Study, best: Choice) -> None:
         }
         for comparison in found
     )
-    chart("what labels bought", "Paired differences of the recommended split, points.", charts.forest, frame,
+    chart("what labels bought", "Paired differences of the recommended split, in points.", charts.forest, frame,
           unit="difference on the test suite, points")  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _runner_up(study: Study, found: list[Choice]) -> None:
     st.subheader("Runner-up")
     sentence = advice.runner_up_sentence(study, found)
     if sentence is None:
-        st.markdown("None: one distinct route is complete.")
+        st.markdown("None: only one distinct route is complete.")
         return
     second = found[1]
     shares = advice.split(study, second.allocation)
@@ -133,7 +133,7 @@ def _next(study: Study, found: list[Choice]) -> None:
     st.subheader("What to run next")
     steps = advice.next_steps(study, found)
     if not steps:
-        st.markdown("Nothing follows from this study's record; `tuition plan` prices a search before it runs.")
+        st.markdown("No suggestion for this study. `tuition plan` estimates the cost of a search before it runs.")
     for step in steps:
         st.markdown(f"{step.why} Cost: {step.cost}.")
         st.code(step.command, language=None, wrap_lines=True)
@@ -143,5 +143,5 @@ def _next(study: Study, found: list[Choice]) -> None:
             f"Labels: {words.whole(labels.labels_trained, 'label')} trained by the largest route, "
             f"{words.whole(labels.labels_validation, 'label')} for validation, "
             f"{words.whole(labels.labels_owned, 'label')} owned by the study. "
-            "GPU-seconds are processor time on a CPU."
+            "On a CPU, GPU-seconds are processor time."
         )

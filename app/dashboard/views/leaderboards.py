@@ -1,4 +1,4 @@
-"""Leaderboards: measured rows with rank intervals, reported rows apart, how to cite and to take away."""
+"""Leaderboards: measured entries with rank intervals, reported entries separately, citation and export."""
 
 from functools import partial
 
@@ -31,7 +31,9 @@ def show(view: View) -> None:
     own = [f"study: {view.study.name}"] if view.study is not None and view.study.rows else []
     offered = [*own, *folders]
     if not offered:
-        st.info("No leaderboard here. A tested search makes one of its study; `tuition leaderboard add` makes folders.")
+        st.info(
+            "No leaderboard yet. A tested search creates one; `tuition leaderboard add` creates leaderboard folders."
+        )
         return
     chosen = choose("Leaderboard", "board", offered)
     if chosen in own and view.study is not None:
@@ -44,7 +46,7 @@ def show(view: View) -> None:
         return
     name_problems(shown.problems)
     manifest = shown.board.manifest
-    st.markdown(f"{words.code(manifest.title)}, version {manifest.version} of {manifest.changelog[-1].date}")
+    st.markdown(f"{words.code(manifest.title)}, version {manifest.version} ({manifest.changelog[-1].date})")
     part = switch("Part", "part", ["Allocations", "Planners", "Entry", "Cite and export"])
     if part == "Allocations":
         for place, measured in enumerate(shown.standings.measured):
@@ -72,15 +74,15 @@ def _planners(view: View) -> None:
     st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
     st.caption(latex.escape(planners.caption(frame)))
     names = {f"{planners.budget_of(frame, share):,.0f} GPU-s ({100 * share:.0f} %)": share for share in SHARES}
-    share = names[choose("Budget, of evaluating everything", "budget", list(names), list(names)[-1])]
+    share = names[choose("Budget, as a share of evaluating every allocation", "budget", list(names), list(names)[-1])]
     table_of = pd.DataFrame([planners.words(standing) for standing in standings(frame, share)])
     st.dataframe(table_of, hide_index=True, width="stretch")
     table("planners", table_of)
     left, _ = st.columns(2)
     with left:
-        chart("planners by budget", "What a planner's choice scores, by budget.", charts.planners,
+        chart("planners by budget", "Test score of each planner's selected allocation, by budget.", charts.planners,
               planners.chart_frame(frame))  # fmt: skip
-    st.caption(f"Measure others with {words.code('tuition planners --table TABLE')}.")
+    st.caption(f"For another recorded table, run {words.code('tuition planners --table TABLE')}.")
 
 
 def _of_study(study: Study) -> None:
@@ -189,13 +191,13 @@ def _entry(shown: ShownBoard) -> None:
     if isinstance(entry, MeasuredEntry):
         st.success("Verified now: its numbers were recomputed from its samples.", icon=":material/verified:")
     elif isinstance(entry, ReportedEntry):
-        st.info("Reported by its source: there are no samples, and nothing can be recomputed.")
+        st.info("Reported by its source: it has no samples, so nothing can be recomputed.")
     fields = entry.model_dump(mode="json")
     simple = [(name, str(value)) for name, value in fields.items() if not isinstance(value, (dict, list))]
     st.dataframe(pd.DataFrame(simple, columns=["field", "value"]), hide_index=True, width="stretch")
     st.markdown("**Cite this**")
     st.code(entry_record(shown.board.manifest, listed), language=None, wrap_lines=True)
-    with st.expander("The whole record"):
+    with st.expander("Full record"):
         st.code(entry.model_dump_json(indent=1), language=None)
 
 
@@ -204,7 +206,7 @@ def _export(shown: ShownBoard) -> None:
     st.markdown("**Cite this**")
     st.code(export_words.cite(manifest), language=None, wrap_lines=True)
     st.code(board_record(manifest), language=None, wrap_lines=True)
-    st.markdown("**Take it away**")
+    st.markdown("**Export**")
     columns = st.columns(len(FORMATS))
     for column, (name, make) in zip(columns, FORMATS.items(), strict=True):
         file = words.file_name([manifest.name, manifest.version])

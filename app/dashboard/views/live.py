@@ -1,4 +1,4 @@
-"""Live: what is being trained now, how far it is, and what failed. It refreshes itself and stays in place."""
+"""Live: what is being trained now, its progress, and what failed. It refreshes itself without moving the page."""
 
 import pandas as pd
 import streamlit as st
@@ -19,7 +19,7 @@ TESTS = {
     "baselines": "**Baselines** are trained on fresh seeds and scored.",
     "shuffled": "**Blocked and shuffled training** are compared on fresh seeds.",
 }
-"""Logs of a study besides those of trials, and what is done while they are written."""
+"""Logs of a study besides those of its trials, and what happens while they are written."""
 
 
 def show(view: View) -> None:
@@ -57,8 +57,8 @@ def _progress(found: live.Progress, busy: list[Running], testing: bool, since: f
     dead = [trial for trial in busy if not trial.alive]
     if dead:
         st.warning(
-            f"{words.whole(len(dead), 'trial is', 'trials are')} marked as running, but the process is gone. "
-            "The search's command, given again, queues them anew and trains no stored block again."
+            f"{words.whole(len(dead), 'trial is', 'trials are')} marked as running, but the process has ended. "
+            "Rerun the same search command to resume; stored blocks are not trained again."
         )
     if busy or testing:
         return
@@ -66,18 +66,18 @@ def _progress(found: live.Progress, busy: list[Running], testing: bool, since: f
         st.info("Nothing is being trained in this study now.", icon=":material/check_circle:")
     else:
         st.info(
-            f"The last trial ended {words.duration(since)} ago; the next one, or the test, has not begun.",
+            f"The last trial ended {words.duration(since)} ago; the next one, or the test, has not started yet.",
             icon=":material/hourglass_empty:",
         )
 
 
 def _running(study: Study, trial: Running) -> None:
     with st.container(border=True):
-        state = "running" if trial.alive else "its process is gone"
+        state = "running" if trial.alive else "its process has ended"
         since = "" if trial.seconds is None else f" for {words.duration(trial.seconds)}"
         st.markdown(f"**Trial #{trial.number}** {words.code(trial.allocation)}: {state}{since}")
         if trial.doing is None:
-            st.caption("It has not begun a block, or all of its blocks were in the store.")
+            st.caption("No block has started yet, or all its blocks were already in the store.")
         _doing(trial.doing)
         with st.expander("Log", key=f"log {trial.number}"):
             lines = last_lines(study.folder.trial_log(trial.number), LOG_LINES)
@@ -97,7 +97,7 @@ def _doing(doing: Doing) -> None:
         st.progress(min(1.0, doing.step / doing.steps), f"step {doing.step} of {doing.steps}")
     facts = []
     if doing.seconds_per_step is not None:
-        facts.append(f"{doing.seconds_per_step:.2g} s a step")
+        facts.append(f"{doing.seconds_per_step:.2g} s/step")
     if doing.tokens_per_second is not None:
         facts.append(f"{doing.tokens_per_second:,.0f} tokens/s")
     if doing.seconds_left is not None and doing.step < doing.steps:

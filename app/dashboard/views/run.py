@@ -46,7 +46,7 @@ def show(view: View) -> None:
     item = items[choose("Run", "run", offered)]
     st.markdown(words.code(item.allocation))
     if not item.runs:
-        st.info("The report does not name the training runs of this row.")
+        st.info("The report does not list the training runs of this entry.")
         return
     place = 0
     if len(item.runs) > 1:
@@ -62,7 +62,7 @@ def show(view: View) -> None:
         _log(view.study, item)
         _repeat(view, view.study, item, chain, seed)
     elif chain is None:
-        st.warning("The last block of this run is no longer in the store: `tuition run` trains it again.")
+        st.warning("The last block of this run is no longer in the store; `tuition run` trains it again.")
     elif part == "Blocks":
         _blocks(view, view.study, item, chain, seed)
     else:
@@ -78,7 +78,7 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int
             "block": block.name,
             "model": block.model,
             "new labels": block.labels_new,
-            "labels drawn from": block.labels_pool,
+            "label pool": block.labels_pool,
             "steps": block.steps,
             "GPU-s": gpu_seconds,
             "shared by runs": uses.get(block.key, 0),
@@ -87,18 +87,18 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int
         for block, gpu_seconds in zip(chain.blocks, charged, strict=True)
     )
     shared = int((frame["shared by runs"] > 1).sum())
-    whole = "" if chain.whole else " An ancestor is no longer in the store, so that the chain is not whole."
+    whole = "" if chain.whole else " The chain is incomplete: an ancestor is no longer in the store."
     st.markdown(
         f"{words.whole(len(frame), 'block')}, {shared} of them shared with other runs of the study; "
-        f"{words.seconds(frame['GPU-s'].sum())} GPU-seconds in full, "
+        f"full cost {words.seconds(frame['GPU-s'].sum())} GPU-seconds, "
         f"{words.whole(frame['new labels'].sum(), 'label')}.{whole}"
     )
     number = st.column_config.NumberColumn
     st.dataframe(
         frame, hide_index=True, width="stretch",
         column_config={
-            "GPU-s": number(format="%.3g", help="With the rollouts that it was the first of the route to need"),
-            "shared by runs": number(help="Runs of the study whose chain holds this block"),
+            "GPU-s": number(format="%.3g", help="Includes the rollouts that the route first needed here"),
+            "shared by runs": number(help="Runs of the study that use this block"),
         },
     )  # fmt: skip
     table("blocks", frame)
@@ -111,7 +111,7 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int
         st.warning(words.code(error))
         return
     told = ", ".join(f"{words.whole(count, 'label')} for {words.code(stage)}" for stage, count in booked.items())
-    st.markdown(f"Label ledger: {told}." if told else "The label ledger books nothing to this route.")
+    st.markdown(f"Label ledger: {told}." if told else "The label ledger has no entries for this route.")
 
 
 def _curves(view: View, chain: Chain[Block]) -> None:
@@ -123,13 +123,14 @@ def _curves(view: View, chain: Chain[Block]) -> None:
         return
     known = [name for name in CURVES if name in frame and frame[name].notna().any()]
     if not known:
-        st.info("The blocks of this run recorded no curves.")
+        st.info("The blocks of this run have no training curves.")
         return
     columns = st.columns(2)
     for place, name in enumerate(known):
         with columns[place % 2]:
-            chart(f"curve {name}", f"{CURVES[name].capitalize()} over the route's steps.", charts.curves,
-                  frame[["step", "stage", name]], value=name, label=CURVES[name])  # fmt: skip
+            label = CURVES[name]
+            chart(f"curve {name}", f"{label[0].upper()}{label[1:]} over the route's steps.", charts.curves,
+                  frame[["step", "stage", name]], value=name, label=label)  # fmt: skip
 
 
 def _samples(view: View, item: Item, place: int) -> None:
@@ -158,13 +159,13 @@ def _samples(view: View, item: Item, place: int) -> None:
         column_config={"extracted": "extracted answer", "num_tokens": "tokens"},
     )  # fmt: skip
     if len(kept) > SAMPLES_SHOWN:
-        st.caption(f"The first {SAMPLES_SHOWN} of {len(kept):,}; the CSV holds all.")
+        st.caption(f"The first {SAMPLES_SHOWN} of {len(kept):,}; the CSV has all of them.")
     table("samples", kept)
     if kept.empty:
         return
     problems_shown = list(dict.fromkeys(kept["problem_id"].astype(str)))[:OFFERED]
     problem = choose("Problem", "problem", problems_shown)
-    raw = switch_on("As written", "raw", "Completions letter by letter, without typesetting.")
+    raw = switch_on("Plain text", "raw", "Show completions verbatim, without typesetting.")
     asked(view, score.protocol.suite, problem, raw)
     try:
         read = samples.completions(view.results, score.key, problem)
@@ -177,7 +178,7 @@ def _samples(view: View, item: Item, place: int) -> None:
         st.markdown(
             f"Sample {sample['sample']}: {words.code(sample['verdict'])}, extracted answer "
             f"{words.code(sample['extracted'] or '(none)')}, {words.whole(sample['num_tokens'], 'token')}"
-            f"{', cut off' if sample['truncated'] else ''}"
+            f"{', truncated' if sample['truncated'] else ''}"
         )
         completion(str(sample["completion"]), raw)
 
@@ -187,20 +188,20 @@ def _log(study: Study, item: Item) -> None:
     lines = last_lines(path, LOG_LINES)
     st.subheader("Log")
     if not lines:
-        st.info(f"No log {words.code(path.name)} here: it was written elsewhere, or everything was in the store.")
+        st.info(f"No log {words.code(path.name)}: it was written elsewhere, or every block was already in the store.")
         return
     st.caption(f"The last {words.whole(len(lines), 'line')} of {words.code(path.name)}.")
     st.code("\n".join(lines), language=None, height=300)
 
 
 def _repeat(view: View, study: Study, item: Item, chain: Chain[Block] | None, seed: int | None) -> None:
-    st.subheader("To repeat it")
+    st.subheader("Repeat this run")
     name = "SCENARIO" if study.report is None else study.report.scenario
     scenario = name if study.scenario is None else study.folder.scenario
     command = ["tuition", "run", item.allocation, "--scenario", str(scenario)]
     st.code(shlex.join([*command, *([] if seed is None else ["--seed", str(seed)])]), language=None, wrap_lines=True)
     if study.report is not None and study.report.command is not None:
-        st.caption("The study's own command:")
+        st.caption("Command of the whole study:")
         st.code(study.report.command, language=None, wrap_lines=True)
     if chain is None or not chain.blocks:
         return

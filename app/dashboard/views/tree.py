@@ -8,7 +8,7 @@ from tuition.app.dashboard.data import block_tree as chains
 from tuition.app.dashboard.data import caches
 from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, table
 
-DRAWN = 150  # our choice: more nodes than this nobody tells apart
+DRAWN = 150  # our choice: more nodes than this cannot be distinguished
 LISTED = 2000
 WHOLE = "the whole tree"
 
@@ -28,14 +28,16 @@ def show(view: View) -> None:
         return
     forks = frame[frame["uses"] > 1].sort_values(["uses", "depth"], ascending=[False, True]).head(300)
     names = {f"{label} {key[:12]}": place for label, key, place in forks[["label", "key", "place"]].to_numpy()}
-    below = choose("Show what is below", "node", [WHOLE, *names])
+    below = choose("Show blocks below", "node", [WHOLE, *names])
     shown = frame if below == WHOLE else chains.subtree(frame, names[below])
     drawn = drawn_frame(shown)
     if len(drawn) < len(shown):
-        st.caption(f"Drawn are the {len(drawn)} blocks that most runs use, of {len(shown):,}.")
+        st.caption(f"Showing the {len(drawn)} most used of {len(shown):,} blocks.")
     left, right = st.columns(2)
     with left:
-        about = "Blocks from the base models to the right; size: runs that use it, colour: the best score below."
+        about = (
+            "Blocks, starting from the base models on the left. Size: runs that use it; colour: best score downstream."
+        )
         chart("tree", about, charts.tree, drawn)
     with right:
         _table(shown)
@@ -63,13 +65,13 @@ def _table(shown: pd.DataFrame) -> None:
         frame, hide_index=True, width="stretch", height=520,
         column_config={
             "GPU-s": number(format="%.3g", help="With its rollouts, unless a block above needed them"),
-            "runs": number("used by runs", help="Trials whose chain holds this block"),
-            "saved": number("GPU-s saved", format="%.3g", help="Its cost, as often as it was used again"),
-            "best": number("best below, %", format="%.1f", help="The best validation score of a run through it"),
+            "runs": number("used by runs", help="Trials that use this block"),
+            "saved": number("GPU-s saved", format="%.3g", help="Its cost times the number of reuses"),
+            "best": number("best downstream, %", format="%.1f", help="Best validation score of the runs that use it"),
         },
     )  # fmt: skip
     if len(shown) > LISTED:
-        st.caption(f"The first {LISTED:,} of {words.whole(len(shown), 'block')}; the CSV holds all.")
+        st.caption(f"The first {LISTED:,} of {words.whole(len(shown), 'block')}; the CSV has all of them.")
     table("blocks", shown.drop(columns=["place", "parent_place", "row"]))
 
 

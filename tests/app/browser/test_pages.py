@@ -44,7 +44,7 @@ def test_a_filter_narrows_the_table_and_its_address_restores_it(server: Server, 
     open_page(page, server.url("allocations", study=STUDY), "Allocations")
     shown, total = counts(page)  # repeated proposals are hidden
     assert 2 < shown <= total
-    box = page.get_by_label("Search in allocations")
+    box = page.get_by_label("Search allocations")
     box.fill("teacher=medium")
     box.press("Enter")
     page.wait_for_url(re.compile("find=teacher"))
@@ -52,14 +52,14 @@ def test_a_filter_narrows_the_table_and_its_address_restores_it(server: Server, 
     narrowed, _ = counts(page)
     assert 0 < narrowed < shown
     open_page(page, page.url, "Allocations")
-    assert page.get_by_label("Search in allocations").input_value() == "teacher=medium"
+    assert page.get_by_label("Search allocations").input_value() == "teacher=medium"
     assert counts(page) == (narrowed, total)
 
 
 def test_picked_rows_are_carried_to_compare_and_its_address_restores_them(server: Server, page: Any) -> None:
     open_page(page, server.url("allocations", study=STUDY, sort="trial"), "Allocations")
     pick_rows(page, 0, 1)
-    page.get_by_role("button", name="Compare 2 picked").click()
+    page.get_by_role("button", name="Compare 2 selected").click()
     page.get_by_role("heading", name="Compare", exact=True, level=1).wait_for()
     settle(page)
     assert chosen(page) == ["#0", "#1"]

@@ -110,7 +110,7 @@ def test_a_running_block_is_shown(study: Study, show: Open) -> None:
         log.write(event)
     said = text(show("live", study.folder.path.parent.parent))
     assert "Trial #5" in said and "Block 2 of 3: `student_rl[1]` of `student`" in said
-    assert "0.5 s a step" in said and "about 9 s left for this block" in said
+    assert "0.5 s/step" in said and "about 9 s left for this block" in said
     log.write(SCORING)
     assert "Scoring `made-validation@1`" in text(show("live", study.folder.path.parent.parent))
 
@@ -121,7 +121,7 @@ def test_a_study_without_events_shows_what_its_database_says(study: Study, show:
     )
     page = show("live", study.folder.path.parent.parent)
     assert not page.exception
-    assert "Trial #5" in text(page) and "It has not begun a block" in text(page) and "opd[0]" not in text(page)
+    assert "Trial #5" in text(page) and "No block has started yet" in text(page) and "opd[0]" not in text(page)
     assert live.running(study)[0].doing is None and live.testing(study, "test") == []
 
 

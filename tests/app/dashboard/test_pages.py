@@ -28,7 +28,7 @@ def test_every_page_is_shown(page: str, made: Path, show: Open) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_explains_an_empty_folder(page: str, tmp_path: Path, show: Open) -> None:
     said = text(show(page, tmp_path))
-    assert "No study here yet" in said or page == "leaderboards"
+    assert "No study yet" in said or page == "leaderboards"
 
 
 @pytest.mark.parametrize("trials", [0, 1])
@@ -55,9 +55,9 @@ def test_what_to_run_next_is_a_command_with_its_price(made: Path, show: Open) ->
     assert "GPU-seconds" in text(test)
 
 
-def test_an_untested_study_says_that_validation_flatters(tmp_path: Path, show: Open) -> None:
+def test_an_untested_study_says_that_validation_is_optimistic(tmp_path: Path, show: Open) -> None:
     said = text(show("decision", make_study(tmp_path / "results", tested=False)))
-    assert "Not tested" in said and "flatters" in said
+    assert "Not tested" in said and "optimistic" in said
 
 
 def test_filters_stand_in_the_url(made: Path, show: Open) -> None:
@@ -88,7 +88,7 @@ def test_a_url_that_asks_for_what_is_not_there_is_passed_over(made: Path, show: 
 
 
 def test_trials_and_tested_rows_have_no_suite_in_common(made: Path, show: Open) -> None:
-    assert "not scored on one suite" in text(show("compare", made, **{"with": "direct~#1"}))
+    assert "no suite and protocol in common" in text(show("compare", made, **{"with": "direct~#1"}))
 
 
 @pytest.mark.parametrize("part", ["Levels", "Subjects", "Problems"])
@@ -212,7 +212,7 @@ def test_damaged_scores_are_named_and_the_rest_is_compared(name: str, own: Path,
     every = text(show("compare", own, **{"with": "#0~#1~#2"})) + text(
         show("compare", own, **{"with": "upstream = search #0~half = search #1~direct~half-replay"})
     )
-    assert "damaged" in every or "not scored on one suite" in every
+    assert "could not be used" in every or "no suite and protocol in common" in every
 
 
 def test_damaged_blocks_are_named(own: Path, show: Open) -> None:
@@ -230,12 +230,12 @@ def test_what_was_asked_stands_beside_the_answers(own: Path, show: Open) -> None
     where = {"compare": {"with": "#0~#2"}, "run": {"run": "#0", "part": "Samples"}}
     for page, parameters in where.items():
         said = text(show(page, own, **parameters))
-        assert re.search(r"\*\*Asked\*\*, with the answer `\d+`", said) and re.search(r"What is \$(\d+)\+\1\$", said)
+        assert re.search(r"\*\*Problem\*\*, with the answer `\d+`", said) and re.search(r"What is \$(\d+)\+\1\$", said)
     for path in (own / "statements").iterdir():
         path.write_text("{}")
     assert "holds no problems of this suite" in text(show("compare", own, **where["compare"]))
     shutil.rmtree(own / "statements")
-    assert "was not kept with this score" in text(show("run", own, **where["run"]))
+    assert "was not stored with this score" in text(show("run", own, **where["run"]))
 
 
 def test_hostile_completions_are_text(tmp_path: Path, show: Open) -> None:

@@ -65,7 +65,7 @@ def measure_pages(page: Any) -> None:
 def measure_allocations(page: Any, server: Server) -> None:
     """Search, sort, and the way of picked rows to Compare."""
     open_page(page, server.url("allocations"), "Allocations")
-    box = page.get_by_label("Search in allocations")
+    box = page.get_by_label("Search allocations")
     for text in ("teacher_rl=4", "replay=1", ""):
         told = f"Allocations, search {text!r}"
         address = "**find=*" if text else lambda url: "find=" not in url
@@ -79,7 +79,7 @@ def measure_allocations(page: Any, server: Server) -> None:
     for row in (0, 1):
         page.mouse.click(table["x"] + 15, table["y"] + 35 * (row + 1.5))
         settle(page)
-    button = page.get_by_role("button", name="Compare 2 picked")
+    button = page.get_by_role("button", name="Compare 2 selected")
     button.wait_for()
     heading = page.get_by_role("heading", name="Paired differences")
     tell("Allocations, two rows carried to Compare", after(page, button.click, heading.wait_for), SECONDS)
