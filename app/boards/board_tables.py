@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tuition.app.terminal_tables import terminal
+from tuition.app.processes.terminal import terminal
 from tuition.benchmarks.boards.board_folder import load_board
 from tuition.benchmarks.boards.exports import words
 from tuition.benchmarks.boards.exports.plain import document

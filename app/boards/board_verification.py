@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tuition.app.terminal_tables import terminal
+from tuition.app.processes.terminal import terminal
 from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256
 from tuition.benchmarks.boards.outcomes import Answers
 from tuition.benchmarks.boards.verification import Regrading, verify_board

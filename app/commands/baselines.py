@@ -49,10 +49,11 @@ def baselines(
 
     All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
     """
-    from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.processes.terminal import print_json
     from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines, run_baselines
-    from tuition.app.terminal_tables import show_baselines_plan, show_leaderboard
+    from tuition.app.studies.study_leaderboard import show_leaderboard
+    from tuition.app.studies.study_tables import show_baselines_plan
     from tuition.runners.scenarios.sources import confirm_trust
     from tuition.runners.training.tracking import start_tracking
 

@@ -77,7 +77,7 @@ def bench(
 
     Stopped or killed, the same command goes on where it was; done, it draws nothing again.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.bench_scores import run_bench, show_bench
     from tuition.app.scoring.bench_tasks import BenchRequest
 

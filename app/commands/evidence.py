@@ -17,7 +17,7 @@ def evidence(
 
     The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.evidence_report import make_evidence
 
     document, text = make_evidence(table, figure)

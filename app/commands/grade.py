@@ -30,7 +30,7 @@ def grade(
 
     The summary goes to standard error. A bad line ends in one line and exit code 2, of a file before grading begins.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.graded_outputs import default_workers, grade_file, show_summary
 
     if json and out is None:

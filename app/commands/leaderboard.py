@@ -44,12 +44,12 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show the leaderboard of a tested study, or a leaderboard folder with ranks, errors and reported numbers."""
-    from tuition.app.processes.progress import print_json
-    from tuition.app.terminal_tables import load_leaderboard, show_leaderboard, studies
+    from tuition.app.processes.terminal import print_json
+    from tuition.app.studies.study_leaderboard import load_leaderboard, show_leaderboard, tested_studies
     from tuition.benchmarks.measured_boards import find_board, is_board, shipped_boards
 
     if what is None:
-        names, shipped = studies(results), list(shipped_boards())
+        names, shipped = tested_studies(results), list(shipped_boards())
         if json:
             print_json({"studies": names, "shipped": shipped})
         else:
@@ -86,7 +86,7 @@ def add(
     """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
     from tuition.app.boards.additions import Sources
     from tuition.app.boards.additions import add as add_to_leaderboard
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
 
     studies = [str(study_name(name)) for name in study or []]
     sources = Sources(studies, row or (), score or (), reported or (), entry or ())
@@ -129,7 +129,7 @@ def verify(
     """
     from tuition.app.boards.board_verification import VerifyRequest, show_verified
     from tuition.app.boards.board_verification import verify as verify_boards
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
 
     if (problems or data_dir is not None) and not regrade:
         raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")

@@ -16,9 +16,9 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """Price a search before it runs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.studies.search_plan import plan_search
-    from tuition.app.terminal_tables import show_plan
+    from tuition.app.studies.study_tables import show_plan
 
     document = plan_search(scenario, trials, results, seed, test_seeds)
     print_json(document) if json else show_plan(document)

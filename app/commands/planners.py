@@ -25,7 +25,7 @@ def planners(
     Each searches the replay of the draw seeds; what it hands over for a budget is judged on the test scores of the
     judge seeds. So you see what a search buys over its own first trials, the named routes.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.race_report import measure_planners
 
     rows = to or ResultsFolder(results).planners / f"{table.stem}.parquet"

@@ -39,7 +39,7 @@ def power(
 
     Trains and writes nothing. docs/statistics.md has tables and says how far to trust them.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.power_report import (
         PowerRequest,
         assumed_components,

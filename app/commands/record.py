@@ -56,10 +56,10 @@ def record(
     The table is written anew after every seed. Stopped or killed, the same command goes on where it was; with more
     seeds or routes it adds what is missing.
     """
-    from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
-    from tuition.app.recordings.printed import show_recorded, show_recording_plan
+    from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_plan import RecordRequest, plan_recording
+    from tuition.app.recordings.recording_tables import show_recorded, show_recording_plan
     from tuition.app.storage.store_upkeep import parse_size
 
     silence_libraries()

@@ -12,8 +12,8 @@ def recorded(
     table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
 ) -> None:
     """Check a recorded table and say what it holds."""
-    from tuition.app.processes.progress import print_json
-    from tuition.app.recordings.printed import show_recorded
+    from tuition.app.processes.terminal import print_json
+    from tuition.app.recordings.recording_tables import show_recorded
     from tuition.app.recordings.table_summary import describe_table
 
     document = describe_table(table)

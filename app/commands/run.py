@@ -39,10 +39,10 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Train one allocation with one seed and score it."""
-    from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.processes.terminal import print_json
     from tuition.app.studies.single_run import run_single
-    from tuition.app.terminal_tables import show_run
+    from tuition.app.studies.study_tables import show_run
     from tuition.runners.scenarios.sources import confirm_trust
     from tuition.runners.training.tracking import start_tracking
 

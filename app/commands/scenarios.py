@@ -30,7 +30,7 @@ scenarios_app = typer.Typer(
 @scenarios_app.callback()
 def scenarios(context: typer.Context, json: JsonOption = False) -> None:
     """List the built-in scenarios; load, check and describe one; or make one for your own models and problems."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
     if context.invoked_subcommand is None:
@@ -44,9 +44,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Load, check and describe a scenario. No model is fetched; what needs the Hub is said. `show` may be left out."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scenarios.scenario_summary import describe_scenario
-    from tuition.app.terminal_tables import show_scenario
+    from tuition.app.scenarios.scenario_tables import show_scenario
 
     silence_libraries()
     document = describe_scenario(scenario)
@@ -71,10 +71,10 @@ def new(
     Checked: tokenizers, vocabularies, chat templates, lengths, answers that cannot be graded, repeats, and what the
     problems share with the suites. The exit code is 1 when something found stops the bridge or a stage.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scenarios.new_scenario import make_scenario
+    from tuition.app.scenarios.scenario_tables import show_new_scenario
     from tuition.app.scenarios.scenario_text import NewScenario
-    from tuition.app.terminal_tables import show_new_scenario
 
     silence_libraries()
     document = make_scenario(NewScenario(out, student, teacher, problems, data_dir, max_tokens))

@@ -67,11 +67,11 @@ def search(
     if dry_run:
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
-    from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.processes.terminal import print_json
     from tuition.app.storage.store_upkeep import parse_size
     from tuition.app.studies.search_run import SearchRequest, run_search
-    from tuition.app.terminal_tables import show_search
+    from tuition.app.studies.study_tables import show_search
     from tuition.planner.study import StudyLimits
     from tuition.runners.training.tracking import start_tracking
 

@@ -16,10 +16,10 @@ def shuffled(
     quiet: QuietOption = False,
 ) -> None:
     """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
-    from tuition.app.processes.progress import print_json
     from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app.processes.terminal import print_json
     from tuition.app.studies.shuffled_runs import compare_shuffled
-    from tuition.app.terminal_tables import show_shuffled
+    from tuition.app.studies.study_tables import show_shuffled
 
     silence_libraries()
     document = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)

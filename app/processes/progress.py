@@ -4,10 +4,8 @@ Shows events (blocks, steps, scoring, runs) as text: what is reused, what labels
 counts the samples and answers of one long piece of work. The time that is left is predicted from what was done so far.
 """
 
-import sys
 import time
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -179,10 +177,3 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on standard output."""
-    import json
-
-    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")

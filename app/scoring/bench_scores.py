@@ -13,8 +13,8 @@ from rich.table import Table
 
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import CountView, Reporter
+from tuition.app.processes.terminal import terminal
 from tuition.app.scoring.bench_tasks import BenchRequest, open_engine, plan_bench
-from tuition.app.terminal_tables import terminal
 from tuition.benchmarks.artefacts import answers_PK, correct_PK, finite, finite_fields
 from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.benchmarks.results_folder import ResultsFolder

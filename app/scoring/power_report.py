@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tuition.app.processes.terminal import terminal
+from tuition.app.studies.study_leaderboard import ReportError, tested_studies
 from tuition.app.studies.study_report import read_report
-from tuition.app.terminal_tables import ReportError, studies, terminal
 from tuition.benchmarks.artefacts import FileError, RecordError, correct_PK
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore
@@ -106,8 +107,8 @@ def _plain(answer: Power) -> dict[str, Any]:
 
 def measured_components(results: Path, study: str, a: str, b: str) -> Components:
     """The components of entry a - entry b of a tested study. ReportError or PowerError with what is missing."""
-    if study not in studies(results):
-        known = ", ".join(studies(results)) or "none"
+    if study not in tested_studies(results):
+        known = ", ".join(tested_studies(results)) or "none"
         raise ReportError(f"no tested study {study!r} in {results} (tested studies: {known})")
     path = ResultsFolder(results).study(study).report
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from tuition.app.terminal_tables import terminal
+from tuition.app.processes.terminal import terminal
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.suites.catalog import MICRO, SUITES, find_suite, load_by_name
 from tuition.benchmarks.suites.loading import Suite, SuiteError, load, read_lock, write_lock

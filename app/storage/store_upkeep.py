@@ -8,7 +8,6 @@ Simplified: `prune` waits for no search: it refuses while one runs. Sizes are th
 
 import re
 import shutil
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,12 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import typer
 from filelock import Timeout
 
-from tuition.app.processes.progress import print_json
 from tuition.app.studies.study_report import read_report
-from tuition.app.terminal_tables import show_prune_plan
 from tuition.benchmarks.artefacts import FileError, RecordError, RecordFormatError, move_aside
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore
@@ -305,28 +301,3 @@ def _remove(store: BlockStore, plan: PrunePlan, keep: Collection[str]) -> list[s
         except Timeout:
             skipped.add(step.key)
     return sorted(skipped)
-
-
-def prune(results: Path, max_store: str, dry_run: bool, yes: bool, as_json: bool) -> bool:
-    """Show what would go, ask unless `yes`, remove it unless `dry_run`. Returns whether the store is within its limit.
-
-    Raises StoreError when nobody is there to be asked, StoreBusyError while a search runs.
-    """
-    plan = plan_prune(results, parse_size(max_store))
-    document = {**plan.document(), "skipped": [], "deleted": False}
-    show_prune_plan(document, error_stream=as_json)
-    if not dry_run and (plan.evictions or plan.leftovers):
-        refuse_while_training(results)
-        if not yes and not sys.stdin.isatty():
-            raise StoreError("nothing was deleted, because nobody is there to be asked: give --yes, or --dry-run")
-        if not yes and not typer.confirm("Delete this?", err=True):
-            typer.echo("nothing was deleted", err=True)
-            return False
-        document |= {**carry_out(results, plan), "deleted": True}
-        for key in document["skipped"]:
-            typer.echo(f"block {key[:12]} is in use or tested by now and was skipped", err=True)
-        if not as_json:
-            typer.echo(f"Done: the store holds {document['bytes_after'] / 1e6:.1f} MB.")
-    if as_json:
-        print_json(document)
-    return bool(document["within_limit"])

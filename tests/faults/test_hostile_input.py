@@ -24,7 +24,7 @@ from tests.faults.conftest import KEY, Fence, accept, block_record
 from tests.runners.conftest import small_scenario_file
 
 from tuition.app.storage.store_upkeep import list_store, verify_store
-from tuition.app.terminal_tables import load_leaderboard, show_leaderboard
+from tuition.app.studies.study_leaderboard import load_leaderboard, show_leaderboard
 from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, Row, to_json
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.statistics.intervals import Difference, Score

@@ -5,7 +5,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from tuition.app.terminal_tables import terminal
+from tuition.app.processes.terminal import terminal
 
 
 def show_recording_plan(document: dict[str, Any]) -> None:

@@ -1,0 +1,161 @@
+"""Studies on the terminal: a plan, a search, one run, baselines that are planned, blocked against shuffled training."""
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from tuition.app.processes.terminal import percent, size_text, terminal, time_text
+from tuition.app.studies.study_report import SearchReport
+from tuition.benchmarks.boards.ranked_rows import render
+from tuition.benchmarks.results_folder import StudyFolder
+
+
+def show_search(report: SearchReport, folder: StudyFolder) -> None:
+    """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
+    console = terminal()
+    console.print(_trials(report))
+    blocks, labels = report.blocks, report.labels
+    expected = blocks.expected_of_random_allocations.distinct_over_requested_blocks
+    if blocks.requested:
+        console.print(
+            f"Blocks: {blocks.requested} requested, {blocks.distinct} distinct, {blocks.executed} trained "
+            f"({blocks.executed / blocks.requested:.0%} of those requested; random allocations would need "
+            f"{expected:.0%})."
+        )
+    console.print(
+        f"Labels: {labels.labels_trained} trained by the largest route (budget {labels.labels_budget}), "
+        f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study."
+    )
+    tested = report.ranked()
+    if tested is None:
+        console.print("Not tested (--test-seeds 0): validation scores chose these allocations and flatter them.")
+        return
+    console.print(render(*tested))
+    console.print(f"Figure: {folder.figure}   Report: {folder.report}")
+    console.print(
+        "Next: the same command with more --trials goes on from here; --test-seeds 3 puts training variance into the "
+        "errors;\n`tuition scenarios micro` shows the bench; README.md says how to plug in your own models and data.",
+        markup=False,
+    )
+
+
+def _trials(report: SearchReport) -> Table:
+    table = Table(title=f"study {report.study}: validation", box=box.SIMPLE_HEAD)
+    for column in ("trial", "allocation", "score, %", "± problems", "± samples", "labels", "GPU-s full", "marginal"):
+        table.add_column(column, justify="left" if column == "allocation" else "right", no_wrap=column != "allocation")
+    done = [(trial, trial.score) for trial in report.trials if trial.score is not None]
+    for trial, score in sorted(done, key=lambda pair: -pair[1].mean):
+        table.add_row(
+            f"#{trial.number}",
+            trial.allocation + (f" (repeats #{trial.repeat_of})" if trial.repeat_of is not None else ""),
+            f"{score.mean:.1%}".rstrip("%"),
+            percent(score.se_problems),
+            percent(score.se_samples),
+            str(trial.labels_trained),
+            f"{trial.gpu_seconds_full:.0f}",
+            f"{trial.gpu_seconds_marginal:.0f}",
+        )
+    for trial in report.trials:
+        if trial.score is None:
+            table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or trial.state}")
+    return table
+
+
+def show_run(document: dict[str, Any]) -> None:
+    """One route: its blocks, labels and scores."""
+    console = terminal()
+    table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
+    for column in ("block", "key", "GPU-seconds", "", "groups without variance"):
+        table.add_column(column)
+    for block in document["blocks"]:
+        name = f"{block['stage']}[{block['index']}]"
+        wasted = f"{block['groups_zero_variance']} of {block['groups']}" if block["groups"] is not None else ""
+        if block["labels_filtered"]:
+            wasted += f", {block['labels_filtered']} labels left out"
+        done = "trained" if block["executed"] else "reused"
+        table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
+    console.print(table)
+    if any(block["groups"] for block in document["blocks"]):
+        console.print("A group without variance has all completions right or all wrong: its label taught nothing then.")
+    labels = document["labels"]
+    console.print(
+        f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "
+        f"{labels['labels_owned']} owned. GPU-seconds: {document['gpu_seconds_full']:.1f} in full, "
+        f"{document['gpu_seconds_marginal']:.1f} spent now."
+    )
+    for suite, score in document["scores"].items():
+        console.print(
+            f"{suite}: {score['mean']:.1%} ± {percent(score['se_problems'])} over problems, "
+            f"± {percent(score['se_samples'])} over samples (one training run: excludes training variance)"
+        )
+    console.print(f"Checkpoint: {document['model']}", soft_wrap=True)
+
+
+def show_baselines_plan(document: dict[str, Any]) -> None:
+    """Priced baselines."""
+    console = terminal()
+    table = Table(title=f"plan: {document['study']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD)
+    for column in ("entry", "GPU-s full, one seed", "blocks to train", "GPU-s to train"):
+        table.add_column(column, justify="left" if column == "entry" else "right")
+    for row in document["rows"]:
+        full, missing = (f"{row[key]:,.0f}" for key in ("gpu_seconds_full", "gpu_seconds_to_train"))
+        table.add_row(row["name"], full, f"{row['blocks_to_train']:,}", missing)
+    console.print(table)
+    console.print(
+        f"Time: {time_text(document['gpu_seconds'])} with one worker, scoring "
+        f"({time_text(document['gpu_seconds_scoring'])}) included, from {document['basis']}. "
+        "The length of direct-compute is foreseen here and measured when it runs."
+    )
+
+
+def show_plan(document: dict[str, Any]) -> None:
+    """A priced search."""
+    console = terminal()
+    table = Table(title=f"plan: {document['trials']} trials on {document['scenario']}", box=box.SIMPLE_HEAD)
+    for column in ("", "blocks requested", "distinct", "in the store", "to train", "GPU-seconds"):
+        table.add_column(column, justify="left" if not column else "right")
+    for phase in ("search", "test"):
+        row = document[phase]
+        table.add_row(
+            phase,
+            *(f"{row[k]:,}" for k in ("requested", "distinct", "stored", "to_train")),
+            f"{row['gpu_seconds']:,.0f}",
+        )
+    console.print(table)
+    labels, devices = document["labels"], document["devices"]
+    spread = f" ({time_text(document['gpu_seconds'] / devices)} on {devices} devices)" if devices > 1 else ""
+    console.print(
+        f"Labels: {labels['labels_budget']} to train on + {labels['labels_validation']} for validation = "
+        f"{labels['labels_owned']} owned.\n"
+        f"Time: {time_text(document['gpu_seconds'])} of {document['device']}{spread} with one worker, "
+        f"{document['basis']}.\n"
+        f"Peak disk: {size_text(document['peak_disk_bytes'])}.\n"
+        f"Planned from {document['planned_from']}."
+    )
+    if document["memory"]:
+        memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
+        for column in ("stage", "in all", "moment", "largest parts"):
+            memory.add_column(column)
+        for stage, row in document["memory"].items():
+            largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:3]
+            parts = ", ".join(f"{name} {size_text(size)}" for name, size in largest)
+            memory.add_row(stage, size_text(row["bytes"]), row["moment"], parts)
+        console.print(memory)
+    console.print("The search's own proposals are unknown before it runs; random ones stand in for them here.")
+    console.print("Commands:", *document["commands"], sep="\n  ", soft_wrap=True, markup=False)
+
+
+def show_shuffled(document: dict[str, Any]) -> None:
+    """Blocked against shuffled training, by model."""
+    table = Table(
+        title=f"{document['scenario']} on {document['suite']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD
+    )
+    for column in ("model", "blocked, %", "shuffled, %", "blocked - shuffled, points [95 %]"):
+        table.add_column(column)
+    for model, row in document["blocked_minus_shuffled"].items():
+        mean, low, high = (100 * row["difference"][name] for name in ("mean", "low", "high"))
+        table.add_row(
+            model, percent(row["blocked"]), percent(row["shuffled"]), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        )
+    terminal().print(table)
