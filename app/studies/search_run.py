@@ -1,8 +1,7 @@
 """`tuition search`: study, blocks, scores, then the test protocol, and one report of all of it.
 
-Results of a study lie in `<results>/studies/<study>/`: `study.db` (Optuna), `logs/` (one per run, with its events
-beside it), `report.json`, `leaderboard.json` and `leaderboard.png`. Blocks and scores are shared by all studies of a
-results folder.
+What a study keeps for itself lies in its `StudyFolder`: database, scenario, report, leaderboard, logs. Blocks and
+scores are shared by all studies of a results folder.
 """
 
 import logging

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tuition.app.record
 import yaml
 from filelock import FileLock
 
+import tuition.app.recordings.recording
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.processes.channel import Channel

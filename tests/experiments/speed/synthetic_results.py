@@ -32,13 +32,13 @@ import optuna
 import pandas as pd
 import sqlalchemy
 import torch
-import tuition.app.accounts
-import tuition.app.configuration
-import tuition.benchmarks.records
 import yaml
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from safetensors.torch import save_file
 
+import tuition.app.processes.run_configuration
+import tuition.app.studies.accounts
+import tuition.benchmarks.artefacts
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.processes.silence import silence_libraries
 from tuition.app.studies.search_run import SearchRequest, enqueued, run_search
