@@ -5,10 +5,10 @@ from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
 from tuition.planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SamplerError, SeededSampler
 from tuition.planner.space import SearchSpace, SpaceError
+from tuition.planner.storage import StudyError
 from tuition.planner.study import (
     Outcome,
     SearchError,
-    StudyError,
     StudyLimits,
     enqueue,
     finalists,

@@ -229,7 +229,7 @@ class SearchSpace(BaseModel):
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
     if isinstance(distribution, IntDistribution):
-        return distribution.low <= value <= distribution.high
+        return bool(distribution.low <= value <= distribution.high)
     assert isinstance(distribution, CategoricalDistribution)
     return value in distribution.choices
 

@@ -26,7 +26,8 @@ from tuition.runners.labels import LabelCounts, LabelPool, Ledger
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.leases import Leases
-from tuition.runners.training.block_trainer import BlockError, BlockTrainer
+from tuition.runners.training.block_trainer import BlockTrainer
+from tuition.runners.training.rows import BlockError
 
 logger = logging.getLogger(__name__)
 

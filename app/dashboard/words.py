@@ -72,7 +72,8 @@ def csv(frame: pd.DataFrame) -> bytes:
         return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell[1:2] else cell
 
     tamed = frame.apply(lambda column: column.map(tame) if column.dtype == object or _is_text(column) else column)
-    return tamed.to_csv(index=False).encode()
+    text: str = tamed.to_csv(index=False)
+    return text.encode()
 
 
 def _is_text(column: "pd.Series[str]") -> bool:

@@ -22,6 +22,7 @@ from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.baselines import UPSTREAM
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import RecordingFolder
+from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.benchmarks.tables.recorded_table import (
     FIRST_RECORDED_SEED,
     Header,
@@ -31,7 +32,6 @@ from tuition.benchmarks.tables.recorded_table import (
     RecordedRun,
     RecordedSuite,
     RecordedTable,
-    SuiteKind,
     read_table,
     recorded_seeds,
     role_of,

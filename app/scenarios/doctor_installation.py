@@ -274,9 +274,9 @@ def _grader(found: Examination) -> None:
 def _scenarios(found: Examination) -> None:
     """Load the built-in scenarios that need nothing from the Hub, and read the files of the others."""
     from tuition.benchmarks.suites.micro import MIXES
-    from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+    from tuition.runners.scenarios.scenario import Scenario
     from tuition.runners.scenarios.scenario_file import ScenarioFile, built_in_scenarios
-    from tuition.runners.scenarios.sources import MissingModelError
+    from tuition.runners.scenarios.sources import MissingModelError, ScenarioError
 
     for name in built_in_scenarios():
         try:

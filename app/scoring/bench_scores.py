@@ -190,7 +190,7 @@ def _table(title: str, columns: tuple[str, ...]) -> Table:
 
 
 def _suite(row: dict[str, Any]) -> str:
-    return row["suite"] + ("" if row["verified"] else " (unverified)")
+    return f"{row['suite']}{'' if row['verified'] else ' (unverified)'}"
 
 
 def _points(value: float | None) -> str:

@@ -35,7 +35,7 @@ from tuition.planner.allocation import Allocation, AllocationError
 from tuition.planner.cost import missing_blocks
 from tuition.planner.route import Block, compile_route
 from tuition.planner.stages import STAGE, Role
-from tuition.planner.study import StudyError
+from tuition.planner.storage import StudyError
 from tuition.runners.scenarios.scenario import Scenario
 
 

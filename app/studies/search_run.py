@@ -38,16 +38,8 @@ from tuition.benchmarks.statistics.intervals import avg_at_k
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
-from tuition.planner.study import (
-    Outcome,
-    StudyError,
-    StudyLimits,
-    enqueue,
-    finalists,
-    open_study,
-    release_dead_trials,
-    search,
-)
+from tuition.planner.storage import StudyError
+from tuition.planner.study import Outcome, StudyLimits, enqueue, finalists, open_study, release_dead_trials, search
 from tuition.runners.engine import LocalEngine
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.scenarios.scenario import Scenario

@@ -99,7 +99,8 @@ def _texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTE
     if longest > max_bytes:
         raise EntryError(f"its column {name} holds a text of {longest:,} bytes, the limit is {max_bytes:,}")
     texts = np.array([*array.dictionary.to_pylist(), None], dtype=object)
-    return texts[array.indices.to_numpy(zero_copy_only=False)]
+    column_texts: Array = texts[array.indices.to_numpy(zero_copy_only=False)]
+    return column_texts
 
 
 def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:

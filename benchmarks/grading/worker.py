@@ -45,7 +45,8 @@ def parse_gold(gold: str) -> list[Any]:
     """math-verify's reading of a gold answer."""
     from math_verify import parse
 
-    return parse(as_formula(gold), parsing_timeout=None)
+    parsed: list[Any] = parse(as_formula(gold), parsing_timeout=None)
+    return parsed
 
 
 def grade(gold: str, completion: str) -> tuple[bool, str | None]:

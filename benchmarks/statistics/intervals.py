@@ -305,7 +305,7 @@ def _samples_error(outcomes_PK: FloatArray) -> float:
     num_problems, num_samples = outcomes_PK.shape
     if num_samples == 1:
         return math.nan
-    return math.sqrt(float(outcomes_PK.var(axis=1, ddof=1).sum()) / num_samples) / num_problems
+    return float(math.sqrt(float(outcomes_PK.var(axis=1, ddof=1).sum()) / num_samples) / num_problems)
 
 
 def _all_equal(values: FloatArray) -> bool:
@@ -320,7 +320,7 @@ def _check_level(level: float) -> None:
 
 def _share_unseen(num_problems: int, level: float) -> float:
     """The share q of all problems of which `num_problems` show none with probability (1 - q)^P = 1 - level."""
-    return 1 - (1 - level) ** (1 / num_problems)
+    return float(1 - (1 - level) ** (1 / num_problems))
 
 
 def _without_variance(

@@ -74,7 +74,8 @@ def _all_sums(values: FloatArray) -> FloatArray:
 def _random_sums(values: FloatArray, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     signs = rng.integers(0, 2, size=(NUM_FLIPS, len(values)), dtype=np.int8)
-    return 2.0 * (signs @ values) - values.sum()
+    sums: FloatArray = 2.0 * (signs @ values) - values.sum()
+    return sums
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

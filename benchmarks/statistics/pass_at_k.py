@@ -33,7 +33,8 @@ def pass_at_k(correct_PK: Array, k: int) -> FloatArray:
 
 def _pass_at_k(correct_P: FloatArray, num_samples: int, k: int) -> FloatArray:
     table = [1 - math.comb(num_samples - c, k) / math.comb(num_samples, k) for c in range(num_samples + 1)]
-    return np.array(table)[correct_P.astype(int)]
+    shares: FloatArray = np.array(table)[correct_P.astype(int)]
+    return shares
 
 
 def pass_at_k_score(correct_PK: Array, k: int) -> Score:

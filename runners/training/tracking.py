@@ -56,7 +56,7 @@ def tracked_callbacks(block: Block) -> list[Any]:
     from transformers import integrations
 
     if tracker != "tensorboard":
-        return [{"wandb": integrations.WandbCallback, "trackio": integrations.TrackioCallback}[tracker]()]
+        return [integrations.WandbCallback() if tracker == "wandb" else integrations.TrackioCallback()]
     callback = integrations.TensorBoardCallback()
     callback.logging_dir = str(Path(os.environ["TENSORBOARD_LOGGING_DIR"]) / run_name(block))
     return [callback]

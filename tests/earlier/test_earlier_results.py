@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,11 +21,19 @@ ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
 SCENARIO = ("--scenario", "scenario.yaml")
 
 
-@pytest.fixture(autouse=True)
-def earlier(tmp_path: Path) -> Path:
-    """The results folder, as it was, in the folder that commands run in."""
+@pytest.fixture(scope="session")
+def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the archive holds; nobody changes it."""
+    folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def earlier(extracted: Path, tmp_path: Path) -> Path:
+    """The results folder, as it was, in the folder that commands run in."""
+    shutil.copytree(extracted, tmp_path, dirs_exist_ok=True)
     return tmp_path / "results"
 
 

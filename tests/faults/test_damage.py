@@ -27,7 +27,8 @@ from tuition.app.cli import main
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Route, compile_route
-from tuition.planner.study import StudyError, open_study
+from tuition.planner.storage import StudyError
+from tuition.planner.study import open_study
 from tuition.runners.engine import LocalEngine, RouteRun
 from tuition.runners.labels import Ledger, LedgerError
 from tuition.runners.scenarios.scenario import Scenario

@@ -30,7 +30,8 @@ from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.statistics.intervals import Difference, Score
 from tuition.planner.allocation import MAX_BLOCKS, Allocation, AllocationError
 from tuition.planner.cost import CheckpointState
-from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 

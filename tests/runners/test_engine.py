@@ -20,9 +20,8 @@ from tuition.runners.reuse import explain_route
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
 from tuition.runners.store.block_record import PoolContent
-from tuition.runners.training.block_trainer import BlockError
 from tuition.runners.training.execution import carry_out
-from tuition.runners.training.rows import draw
+from tuition.runners.training.rows import BlockError, draw
 
 MakeRoute = Callable[..., Route]
 

@@ -27,7 +27,8 @@ def make_trainer(work: StageWork) -> Any:
     class ForwardKLTrainer(distiller):  # type: ignore[valid-type, misc]
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             self._teacher_completions = [row["completion_ids"] for row in inputs]
-            return super()._generate_and_score_completions(inputs)
+            scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            return scored
 
         def _generate_single_turn(self, *args: Any, **kwargs: Any) -> list[list[int]]:
             return self._teacher_completions

@@ -200,7 +200,7 @@ def _autocast(trainer: Any) -> Any:
     bfloat16 trains in float32.
     """
 
-    class Autocast(trainer):
+    class Autocast(trainer):  # type: ignore[misc]  # one of two classes of TRL, both untyped
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             with self.accelerator.autocast():
                 return super().compute_loss(*args, **kwargs)

@@ -14,8 +14,9 @@ from tuition.benchmarks.scoring.sampling import Decoding, draw_ids, encode_promp
 from tuition.benchmarks.suites.micro import Problem
 from tuition.runners.base_models import smol_weights as smol
 from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
-from tuition.runners.scenarios.scenario import MissingModelError, Scenario
+from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
+from tuition.runners.scenarios.sources import MissingModelError
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
 
 

@@ -12,9 +12,9 @@ from tuition.benchmarks.suites.dapo_math import AFTER, BEFORE
 from tuition.planner.allocation import Allocation, AllocationError
 from tuition.planner.drift import describe_drift
 from tuition.planner.route import compile_route
-from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile, built_in_scenarios
-from tuition.runners.scenarios.sources import HubError
+from tuition.runners.scenarios.sources import HubError, ScenarioError
 
 Load = Callable[[dict[str, Any]], Scenario]
 

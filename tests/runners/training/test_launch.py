@@ -18,7 +18,8 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Event, StepDone
-from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.training.launch import LaunchError
 
 # Each block starts two interpreters that import torch and trl.

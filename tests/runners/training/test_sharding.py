@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
 from tuition.runners.engine import LocalEngine
-from tuition.runners.scenarios.scenario import Scenario, ScenarioError
+from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import ScenarioError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -22,8 +22,8 @@ from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Event, StepDone, ignore
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
-from tuition.runners.training.block_trainer import BlockError
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
+from tuition.runners.training.rows import BlockError
 from tuition.runners.training.teacher_server import TeacherServerError
 from tuition.runners.training.work_order import WorkOrder
 
