@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ["planner", "benchmarks", "runners", "app"]
 MAX_PARAMETERS = 7
 MAX_FILES_IN_A_FOLDER = 14
+# One file a command: whoever looks for one knows its file's name.
+LISTINGS = {"app/commands"}
 # A training costs seconds before its first step: whoever only plans or asks for help must not wait for them.
 HEAVY = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "pandas", "matplotlib", "streamlit"}
 
@@ -104,11 +107,9 @@ def test_no_function_takes_more_parameters_than_a_reader_keeps_in_mind() -> None
 
 
 def test_no_folder_holds_more_files_than_a_reader_takes_in() -> None:
-    files: dict[Path, int] = {}
-    for path in MODULES.values():
-        files[path.parent] = files.get(path.parent, 0) + (path.name != "__init__.py")
-    crowded = {str(folder.relative_to(ROOT)): count for folder, count in files.items() if count > MAX_FILES_IN_A_FOLDER}
-    assert not crowded
+    files = Counter(str(path.parent.relative_to(ROOT)) for path in MODULES.values() if path.name != "__init__.py")
+    crowded = {folder: count for folder, count in files.items() if count > MAX_FILES_IN_A_FOLDER}
+    assert crowded.keys() <= LISTINGS
 
 
 @pytest.mark.parametrize("floor", FLOORS)
