@@ -164,7 +164,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"is no JSON ({one_line(error, 200)})") from None
+        raise FileError(f"is not JSON ({one_line(error, 200)})") from None
 
 
 def refuse_newer(content: bytes, newest: int) -> None:
@@ -181,7 +181,7 @@ def move_aside(folder: Path, reason: str) -> Path:
     """Rename a damaged folder to `.damaged-…` beside it, name it and the reason in a warning, return the new path."""
     aside = folder.parent / f".damaged-{folder.name}-{secrets.token_hex(4)}"
     os.rename(folder, aside)
-    logger.warning("%s is damaged (%s); moved to %s, it will be made again", folder, reason, aside)
+    logger.warning("%s is damaged (%s); moved to %s and made again when needed", folder, reason, aside)
     return aside
 
 
@@ -192,11 +192,11 @@ def artefact_folder(root: Path, key: str) -> Path:
     place of either folder, through which we would write outside of `root`.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", key):
-        raise RecordError(f"key {key[:80]!r} is not 64 hex digits; nothing is read or written under that name")
+        raise RecordError(f"key {key[:80]!r} is not 64 hex digits: give a whole key")
     folder = root / key[:2] / key
     for path in (folder.parent, folder):
         if path.is_symlink():
-            raise RecordError(f"{path} is a symbolic link, and what lies behind it is not ours: remove the link")
+            raise RecordError(f"{path} is a symbolic link, which is never followed: remove it")
     return folder
 
 

@@ -23,15 +23,15 @@ SHUFFLED = {"direct-shuffled": DIRECT, "upstream-shuffled": UPSTREAM}
 MATCHED = {
     DIRECT: "all labels",
     DIRECT_COMPUTE: "all labels, and the GPU-seconds of the compared route",
-    "direct-shuffled": "all labels; updates of direct, without blocks",
-    "raw-bridge": "no label; transfer blocks of teacher-upstream",
+    "direct-shuffled": "all labels; as many updates as direct, in one run",
+    "raw-bridge": "no labels; transfer blocks of teacher-upstream",
     "opd-only": "all labels; blocks of teacher-upstream",
     "sample-sft": "all labels; blocks of teacher-upstream",
     "sft-teacher": "all labels; blocks of teacher-upstream",
     UPSTREAM: "all labels",
-    "upstream-shuffled": "all labels; updates of teacher-upstream, its teacher without blocks",
+    "upstream-shuffled": "all labels; as many updates as teacher-upstream, the teacher's in one run",
     "half": "all labels",
-    "half-replay": "labels of half's teacher; blocks of half",
+    "half-replay": "the labels of half's teacher; blocks of half",
 }
 """Every baseline, in the order of tables, and what it is matched by."""
 
@@ -50,7 +50,7 @@ def choose_baselines(only: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [name for name in only if name not in MATCHED]
     if unknown:
-        raise BaselineError(f"no baseline {unknown[0]!r}; choose from {', '.join(MATCHED)}")
+        raise BaselineError(f"unknown baseline {unknown[0]!r}; choose from {', '.join(MATCHED)}")
     return tuple(name for name in MATCHED if not only or name in only or name == DIRECT)
 
 

@@ -80,7 +80,7 @@ class Allocation(BaseModel):
             )
         if self.teacher is not None and transfer_blocks == 0:
             raise ValueError(
-                f"teacher={self.teacher} has no transfer block, so its labels would teach nobody; "
+                f"teacher={self.teacher} without a transfer block, so the student would learn nothing from it; "
                 f"set {listed(TRANSFER_STAGES, 'or')}, or drop the teacher"
             )
         trained = [stage for stage in TEACHER_STAGES if self.blocks(stage)]
@@ -123,7 +123,7 @@ class Allocation(BaseModel):
                 raise AllocationError(f"{name!r} is given twice in {text!r}; give it once")
             fields[name] = int(value) if re.fullmatch(r"-?[0-9]{1,20}", value) and name != "teacher" else value
         if not fields:
-            raise AllocationError(f"{text!r} names no field; write {BASE!r} for the base student as it is")
+            raise AllocationError(f"{text!r} sets no field; write {BASE!r} for the untrained student")
         return cls(**fields)
 
     def __str__(self) -> str:
@@ -194,11 +194,11 @@ def replay_control(allocation: Allocation) -> Allocation:
     teacher_blocks, student_blocks = allocation.teacher_label_blocks, allocation.student_rl
     if teacher_blocks == 0 or student_blocks == 0:
         raise AllocationError(
-            f"{allocation} has no replay control: it needs label blocks of both, and has {teacher_blocks} teacher + "
-            f"{student_blocks} student"
+            f"{allocation} has no replay control: it needs label blocks for both teacher and student, but has "
+            f"{teacher_blocks} teacher + {student_blocks} student"
         )
     if allocation.replay > 0:
-        raise AllocationError(f"{allocation} has replay={allocation.replay} already; take the control of replay=0")
+        raise AllocationError(f"{allocation} has replay={allocation.replay} already; set replay=0")
     return Allocation(**{**allocation.model_dump(), STUDENT_RL.name: 0, "replay": student_blocks})
 
 

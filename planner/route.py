@@ -65,7 +65,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if reserved := sorted({STUDENT, "none"} & self.teachers.keys()):
-            raise RecipeError(f"a teacher is named {reserved[0]!r}, which has a meaning of its own; rename it")
+            raise RecipeError(f"teacher name {reserved[0]!r} is reserved; rename the teacher")
         if self.labels_per_block < 1:
             raise RecipeError(f"labels_per_block={self.labels_per_block}; it must be at least 1")
         remainder = len(self.labels) % self.labels_per_block

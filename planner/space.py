@@ -74,7 +74,7 @@ class SearchSpace(BaseModel):
     def _choices_make_sense(self) -> SearchSpace:
         for name, choices in (("teachers", self.teachers), ("prepare", self.prepare), ("transfer", self.transfer)):
             if len(set(choices)) < len(choices):
-                raise ValueError(f"{name}={choices} names a choice twice; name it once")
+                raise ValueError(f"{name}={choices} has a choice twice; list it once")
         if NO_TEACHER in self.teachers:
             raise ValueError(f"teachers={self.teachers}: {NO_TEACHER!r} is always a choice; leave it out")
         if self.teachers and self.max_warmup + self.max_opd == 0:

@@ -59,8 +59,8 @@ def open_storage(storage_url: str) -> RDBStorage:
             return storage
     except (SQLAlchemyError, ImportError) as error:
         raise StudyError(
-            f"cannot open the study storage {shown_url}: {named_line(error)}; check the URL; a "
-            "damaged file can be moved aside, the same command then searches anew and trains no stored block again"
+            f"cannot open the study storage {shown_url}: {named_line(error)}; check the URL, or move a damaged file "
+            "aside and rerun the same command: it starts a new search and reuses every stored block"
         ) from error
 
 
@@ -70,8 +70,8 @@ def _check_file(engine: sqlalchemy.Engine, shown_url: str) -> None:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if found != "ok":
         raise StudyError(
-            f"the study storage {shown_url} is damaged ({' '.join(str(found).split())}): restore it, or move it aside; "
-            "the same command then searches anew and trains no stored block again"
+            f"the study storage {shown_url} is damaged ({' '.join(str(found).split())}): restore it, or move it aside "
+            "and rerun the same command: it starts a new search and reuses every stored block"
         )
 
 

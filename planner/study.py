@@ -292,7 +292,8 @@ class _Search:
         last = self.failures[-MAX_SAME_FAILURES:]
         if len(last) == MAX_SAME_FAILURES and len(set(last)) == 1:
             raise SearchError(
-                f"{MAX_SAME_FAILURES} trials in a row failed with {message}; mend it and repeat the command to go on"
+                f"{MAX_SAME_FAILURES} trials in a row failed with {message}; fix it, then rerun the same "
+                "command to resume"
             ) from error
 
     def limit_reached(self) -> bool:

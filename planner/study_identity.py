@@ -12,7 +12,7 @@ from tuition.planner.space import SearchSpace
 from tuition.planner.storage import StudyError
 
 SHA256, SEED, FIELDS, SPACE = "scenario_sha256", "seed", "scenario", "space"  # attributes of the Optuna study
-FIX = "give this one another --study name"
+FIX = "choose another --study name"
 
 
 def hold_to_scenario(study: optuna.Study, sha256: str, seed: int, fields: Mapping[str, Any] | None) -> None:
@@ -34,7 +34,7 @@ def hold_to_scenario(study: optuna.Study, sha256: str, seed: int, fields: Mappin
     if recorded.get(SHA256) != sha256:
         differing += _scenario_drift(sha256, fields, recorded)
     if differing:
-        raise StudyError(f"study {study.study_name!r} was begun with other settings: {'; '.join(differing)}; {FIX}")
+        raise StudyError(f"study {study.study_name!r} was started with other settings: {'; '.join(differing)}; {FIX}")
     if fields is not None and FIELDS not in recorded:
         study.set_user_attr(FIELDS, dict(fields))
 
@@ -45,7 +45,7 @@ def _scenario_drift(sha256: str, fields: Mapping[str, Any] | None, recorded: Map
     if fields is None:
         return hashes
     if FIELDS not in recorded:
-        return [f"{hashes[0]} (which fields differ is unknown: an earlier version began the study)"]
+        return [f"{hashes[0]} (which fields differ is unknown: an earlier version started the study)"]
     return describe_drift(fields, recorded[FIELDS]) or hashes
 
 

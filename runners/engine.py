@@ -184,7 +184,9 @@ class LocalEngine:
         """What a block cost that a route stands on though it is gone: nothing that was missing needed it."""
         price = self.ledger.price(key)
         if price is None:
-            raise BlockError(f"block {key[:12]} is gone and its price is unknown: the route's full cost cannot be told")
+            raise BlockError(
+                f"block {key[:12]} is gone and its cost is not in the ledger, so the route's full cost is unknown"
+            )
         return Price(price)
 
     def score(self, model: str, suite: SuiteKind, study: str, seed: int = 0) -> Scored:

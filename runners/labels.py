@@ -64,7 +64,7 @@ class Ledger:
             for other, label in held:
                 if label in wanted and other != stage:
                     raise LabelError(
-                        f"label {label!r} is spent on {other} already and cannot be spent on {stage} of the same route"
+                        f"label {label!r} is already spent on {other}; the same route cannot also spend it on {stage}"
                     )
             total = len(wanted | {label for _, label in held})
             if total > limit:
@@ -135,9 +135,9 @@ class _Transaction:
 
     def _unusable(self, error: sqlite3.DatabaseError) -> LedgerError:
         if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: the file itself may be sound
-            fix = "make it writable, or free some space; if it is no ledger, move it aside to count anew"
+            fix = "make it writable or free disk space; if it is not a ledger, move it aside to count from zero"
         else:
-            fix = "restore it, or move it aside to count anew; blocks and scores stand"
+            fix = "restore it, or move it aside to count from zero; blocks and scores are kept"
         return LedgerError(f"the label ledger {self.path} cannot be used ({error}): {fix}")
 
 
@@ -171,7 +171,7 @@ class LabelPool:
     def _known(self, label: str) -> Problem:
         problem = self._labels.get(label)
         if label in self._forbidden_ids or (problem is not None and problem.problem in self._forbidden_texts):
-            raise LabelError(f"{label!r} belongs to the validation or test suite: it can never be trained on")
+            raise LabelError(f"{label!r} belongs to the validation or test suiteand must not be trained on")
         if problem is None:
             raise LabelError(f"no label {label!r} in the pool of {len(self)}")
         return problem

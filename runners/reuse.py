@@ -90,15 +90,15 @@ class _Explainer:
             yield f"trained with {', '.join(differing)}: use another --results folder, or --mix-versions to accept it"
         if block.key in self.missing:
             after = next(b for b in self.missing.values() if b.parent == block.key and b.continues_stage)
-            yield f"its optimizer state was dropped, and {after.name} continues it: it is trained again"
+            yield f"its optimizer state was dropped, which {after.name} needs to continue: it is trained again"
 
     def _loss(self, key: str) -> str | None:
         """How a block was lost that was here."""
         if (reason := self.store.set_aside.get(key)) is not None:
-            return f"it was damaged and is moved aside ({reason})"
+            return f"it was damaged and has been moved aside ({reason})"
         if (aside := self.store.damaged_copy(key)) is not None:
-            return f"it was damaged and moved aside before ({aside.name})"
-        return "it was trained here and is gone since: evicted, or removed" if self.was_trained(key) else None
+            return f"it was damaged and moved aside earlier ({aside.name})"
+        return "it was trained here and has since been evicted or removed" if self.was_trained(key) else None
 
     def _compared(self, block: Block) -> Explained:
         """A missing block, against the stored one that is nearest."""
@@ -113,7 +113,7 @@ class _Explainer:
         follows = [one for one in above if one.block.key not in (record.parent, record.teacher)]
         origins = list(dict.fromkeys(origin for one in follows for origin in one.origins))
         if not lines and not origins:
-            lines = drift or [f"its record names no difference, and its key is another ({record.key[:12]}…)"]
+            lines = drift or [f"its record shows no difference, but its key differs ({record.key[:12]}…)"]
         return Explained(
             block,
             "missing",
@@ -166,7 +166,7 @@ class _Explainer:
     def _pool(self, block: Block, record: BlockRecord) -> Iterator[str]:
         bought = len(block.new_labels)
         if bought != record.labels_new:
-            name = "labels_per_block" if bought and record.labels_new else "labels that it buys"
+            name = "labels_per_block" if bought and record.labels_new else "labels bought"
             yield f"{name}: {bought}, was {record.labels_new}"
             return  # the pool is larger or smaller for it
         now, was = PoolContent.of(block, self.recipe), record.pool
@@ -174,16 +174,16 @@ class _Explainer:
         name = "prompts" if now.kind == "prompts" else "labels"
         if was is None and len(block.pool) == record.labels_pool:
             if same_draw:
-                yield f"{name}: {UNKNOWN}, because its record is of format 1"
+                yield f"{name}: {UNKNOWN}, because its record has format 1"
         elif was is not None and was.kind != now.kind:
             yield f"prompts: {now.kind}, was {was.kind}"
         elif len(block.pool) != record.labels_pool:
             yield f"{name}: {len(block.pool)}, was {record.labels_pool}"
         elif was is not None and was.sha256 != now.sha256 and same_draw:
             yield (
-                f"prompts: others ({now.sha256[:12]}…, was {was.sha256[:12]}…)"
+                f"prompts: different ones ({now.sha256[:12]}…, was {was.sha256[:12]}…)"
                 if now.count is None
-                else (f"labels: {now.count} others")
+                else (f"labels: {now.count} different ones")
             )
 
     def _named(self, reference: str | None) -> str:
@@ -193,7 +193,7 @@ class _Explainer:
         names = {content: name for name, content in self.bases.items()}
         names |= {key: record.name for key, record in self.stored.items()}
         names |= {key: one.block.name for key, one in self.found.items()}
-        return f"{names.get(reference, 'what is not here')} ({reference[:12]}…)"
+        return f"{names.get(reference, 'not in the store')} ({reference[:12]}…)"
 
 
 def _field(line: str) -> str:

@@ -34,7 +34,7 @@ def explain_score(scenario: Scenario, kind: SuiteKind, weights_sha256: str, scor
         try:
             scores.check(wanted.key)
         except RecordError as error:
-            return ExplainedScore(kind, False, (f"it is damaged ({error}), and sampled again",))
+            return ExplainedScore(kind, False, (f"it is damaged ({error}) and will be sampled again",))
         return ExplainedScore(kind, True)
     now = _score_fields(wanted, kind)
     alike = [
@@ -43,9 +43,9 @@ def explain_score(scenario: Scenario, kind: SuiteKind, weights_sha256: str, scor
         if record.score_key.weights_sha256 == weights_sha256 and _suite(record.score_key) == _suite(wanted)
     ]
     if not alike:
-        return ExplainedScore(kind, False, ("no score of these weights on it is stored",))
+        return ExplainedScore(kind, False, ("these weights have not been scored on it",))
     drift, nearest = min(alike, key=lambda one: (len(one[0]), one[1]))
-    return ExplainedScore(kind, False, tuple(drift) or ("its key is another",), nearest)
+    return ExplainedScore(kind, False, tuple(drift) or ("its key differs",), nearest)
 
 
 def _readable(scores: ScoreStore) -> Iterator[ScoreRecord]:

@@ -113,7 +113,7 @@ def subfolder(folder: Path, name: str) -> Path:
     """`entries` or `samples` of a folder; EntryError for a link or a file in its place."""
     path = folder / name
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise EntryError(f"{path} is no folder but a link or a file, and what lies behind it is not ours: remove it")
+        raise EntryError(f"{path} is a link or a file, not a folder: remove it")
     return path
 
 
@@ -134,7 +134,7 @@ def read_entry(folder: Path, id: str) -> LeaderboardEntry:
     entry = parse_entry(_read(path, MAX_ENTRY_BYTES), str(path))
     found = entry_id(entry)
     if found != id:
-        raise EntryError(f"{path}: its content has the id {found[:SHORT_ID]}, so it was changed after it was named")
+        raise EntryError(f"{path}: its content has the id {found[:SHORT_ID]}, so it was changed after it was added")
     return entry
 
 
@@ -176,7 +176,7 @@ def add_entries(
     # Without a manifest but with our folders: another writer's first addition, or one that was killed.
     others = [path.name for path in folder.iterdir() if path.name not in OURS] if folder.exists() else []
     if not is_board(folder) and any(not name.startswith(f".partial-{MANIFEST}") for name in others):
-        raise EntryError(f"{folder} holds other things and no {MANIFEST}: name a leaderboard or a new folder")
+        raise EntryError(f"{folder} holds other files but no {MANIFEST}: give a leaderboard or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ".lock").is_symlink():
         raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")

@@ -157,7 +157,7 @@ def _allocation(text: str) -> str:
     try:
         canonical_text = str(Allocation.parse(text))
     except AllocationError as error:
-        raise ValueError(f"{one_line(error)}; add the row again, from its study") from None
+        raise ValueError(f"{one_line(error)}; add the row again from its study") from None
     if text != canonical_text:
         raise ValueError(f"write it as {canonical_text!r}")
     return text
@@ -165,7 +165,7 @@ def _allocation(text: str) -> str:
 
 def _not_of_before(version: object) -> object:
     if version == 1:
-        raise ValueError("of before the first release; add the row again, from its study")
+        raise ValueError("written before the first release; add the row again from its study")
     return version
 
 
@@ -232,13 +232,14 @@ class MeasuredEntry(_Entry):
     def _check_samples(self) -> Self:
         weights, seeds = [file.weights_sha256 for file in self.samples], [file.training_seed for file in self.samples]
         if len(set(weights)) != len(weights):
-            raise ValueError("one checkpoint stands for two training runs; give each run its own")
+            raise ValueError("two training runs have the same checkpoint; give each run its own")
         if len(seeds) > 1 and (None in seeds or len(set(seeds)) != len(seeds)):
-            raise ValueError(f"training seeds are {seeds}: several runs need a seed each, all different")
+            raise ValueError(f"training seeds are {seeds}: give every run a different seed")
         undefined = {"se_problems": self.num_problems, "se_samples": self.num_samples, "se_seeds": len(seeds)}
         for name, count in undefined.items():
             if (getattr(self.score, name) is None) != (count == 1):
-                raise ValueError(f"score.{name} must be null with one of its kind, and a number with more ({count})")
+                wanted = "null" if count == 1 else "a number"
+                raise ValueError(f"score.{name} must be {wanted}, as num_{name[3:]} is {count}")
         return self
 
     @property
@@ -288,23 +289,23 @@ def parse_json(data: bytes, where: str, max_bytes: int = MAX_ENTRY_BYTES) -> Any
     """Plain JSON from untrusted bytes; EntryError for NaN, a name given twice, deep nesting, or too many bytes."""
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"holds {constant}, which is no JSON number")
+        raise ValueError(f"holds {constant}, which is not a JSON number")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
             names = [name for name, _ in pairs]
-            raise ValueError(f"names {next(n for n in names if names.count(n) > 1)!r:.60} twice in one object")
+            raise ValueError(f"has the name {next(n for n in names if names.count(n) > 1)!r:.60} twice in one object")
         return fields
 
     if len(data) > max_bytes:
-        raise EntryError(f"{where} is larger than {max_bytes:,} bytes: that is no such file of ours")
+        raise EntryError(f"{where} is larger than {max_bytes:,} bytes, the limit for such a file")
     try:
         return json.loads(data.decode("utf-8"), parse_constant=refuse, object_pairs_hook=once)
     except RecursionError:
         raise EntryError(f"{where} is nested too deeply") from None
     except ValueError as error:  # unicode's and json's errors are ValueErrors
-        raise EntryError(f"{where} is no JSON that we accept: {one_line(error)}") from None
+        raise EntryError(f"{where} is not valid JSON: {one_line(error)}") from None
 
 
 def parse_entry(data: bytes, where: str) -> LeaderboardEntry:

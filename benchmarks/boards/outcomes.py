@@ -79,11 +79,11 @@ def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
         table = parquet.read(columns=list(columns), use_threads=False)
         for name in columns:
             if table[name].null_count and name != "extracted":
-                raise EntryError(f"its column {name} has holes")
+                raise EntryError(f"its column {name} has missing values")
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         # pyarrow's errors are ValueErrors, OSErrors or only its own.
         raise (
-            error if isinstance(error, EntryError) else EntryError(f"it is no sample table ({one_line(error)})")
+            error if isinstance(error, EntryError) else EntryError(f"it is not a sample table ({one_line(error)})")
         ) from None
     return table
 
@@ -94,7 +94,7 @@ def _texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTE
     if isinstance(array, pyarrow.ChunkedArray):  # of no rows
         array = array.cast(pyarrow.dictionary(pyarrow.int32(), pyarrow.string())).combine_chunks()
     if not pyarrow.types.is_dictionary(array.type):
-        raise EntryError(f"its column {name} does not hold texts")
+        raise EntryError(f"its column {name} does not hold text")
     longest = pyarrow.compute.max(pyarrow.compute.binary_length(array.dictionary)).as_py() or 0
     if longest > max_bytes:
         raise EntryError(f"its column {name} holds a text of {longest:,} bytes, the limit is {max_bytes:,}")
@@ -114,7 +114,7 @@ def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:
     correct = table["correct"].to_numpy()
     unknown = set(verdicts) - {str(verdict) for verdict in Verdict}
     if unknown:
-        raise EntryError(f"it has the verdict {min(map(str, unknown))!r:.60}, which no grader of ours gives")
+        raise EntryError(f"it has the verdict {min(map(str, unknown))!r:.60}, which is not a verdict of the grader")
     contradicted = np.flatnonzero((verdicts == str(Verdict.correct)) != correct)
     if len(contradicted):
         row = int(contradicted[0])
@@ -215,7 +215,7 @@ def regrade(
     ids, was = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
     missing = sorted(set(ids) - answers.golds.keys())
     if missing:
-        raise AnswersError(f"{entry.name}: {len(missing)} problems have no answer here (first: {missing[0]!r:.60})")
+        raise AnswersError(f"{entry.name}: {len(missing)} problems have no gold answer (first: {missing[0]!r:.60})")
     completions = _texts(table["completion"], "completion", MAX_EXPANDED_BYTES)
     grades = grader.grade_many([answers.golds[id] for id in ids], list(completions))
     # What another version of the grader said, or one that ran out of time, is no mistake of the entry's.

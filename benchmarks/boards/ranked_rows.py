@@ -27,7 +27,7 @@ ONE_RUN = "one training run: excludes training variance"
 RANK_CORRECTION = "holm"
 SHUFFLED = " (shuffled, no blocks)"
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
+# Okabe and Ito's palette, distinguishable by colour-blind readers; the markers differ as well.
 _STYLES = {"finalist": ("#0072B2", "o"), "baseline": ("#D55E00", "s")}
 
 
@@ -97,7 +97,7 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
     names = [row.name for row in rows]
     if len(set(names)) != len(names):
         raise ValueError(
-            f"row {next(name for name in names if names.count(name) > 1)!r} is there twice; name rows apart"
+            f"row {next(name for name in names if names.count(name) > 1)!r} appears twice; give rows distinct names"
         )
     _reference(rows)
     ranks = rank_intervals(names, pairwise)
@@ -214,11 +214,11 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
     return "\n".join(
         [
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
-            "rank: the interval that the paired differences leave open, after Holm's correction over all pairs.",
-            "Intervals of differences stand each for itself, not corrected for their number.",
-            "selected: the validation score by which the entry was chosen.",
+            "rank: ranks consistent with the paired differences, after Holm's correction over all pairs.",
+            "Intervals of differences are not corrected for multiple comparisons.",
+            "selected: the validation score by which the entry was selected.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
-            "GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
+            "GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
         ]
     )
 

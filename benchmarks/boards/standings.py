@@ -27,7 +27,7 @@ OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training
 
 @dataclass(frozen=True)
 class Standing:
-    """A row of a table. `tied`: another row shares the rank interval, and the two are not told apart.
+    """A row of a table. `tied`: another row shares the rank interval, and the two are not distinguished.
 
     `difference` is this row less the reference row: None on the reference itself, and where the two cannot be compared
     (fewer than two common problems).
@@ -137,22 +137,22 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
     if single := sum(len(entry.samples) == 1 for entry in entries):
         notes.append(ONE_RUN if single == len(entries) else f"{ONE_RUN}, in {single} of {len(entries)} rows")
     if any(entry.partial for entry in entries):
-        notes.append("partial suite: the first problems only, not a score of the suite")
+        notes.append("partial suite: scored on its first problems only")
     if not all(entry.suite_verified for entry in entries):
         notes.append("unverified suite: its problems could not be checked against a known copy")
     if len({entry.preset.text() for entry in entries}) > 1:
-        notes.append("mixed decoding presets: differences are of presets as well as of models")
+        notes.append("mixed decoding presets: differences may come from presets as well as from models")
     if len({entry.suite for entry in entries}) > 1:
-        notes.append("mixed parts of the suite: rows are compared on the problems that both have")
+        notes.append("mixed parts of the suite: rows are compared on the problems they share")
     if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
         notes.append(
-            "training seeds differ: rows are compared on the seeds that both have, or in the seeds' order; "
-            "one checkpoint with all runs of the other"
+            "training seeds differ: rows are paired by the seeds they share, else in the order of their seeds; "
+            "a single checkpoint is paired with every run of the other row"
         )
     if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
-        notes.append(f"GPU-seconds are of different devices ({'; '.join(devices)})")
+        notes.append(f"GPU-seconds were measured on different devices ({'; '.join(devices)})")
     if any(row.difference is None and not row.reference for row in rows):
-        notes.append("rows without two common problems are not compared: their ranks are left open")
+        notes.append("rows that share fewer than two problems are not compared, which widens their ranks")
     return tuple(notes)
 
 

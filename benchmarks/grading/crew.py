@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     correct = "correct"
     """Its answer equals the gold answer."""
     wrong = "wrong"
-    """An answer was found, and it is another one."""
+    """An answer was found, and it differs."""
     no_answer = "no_answer"
     """No answer was found in it."""
     timeout = "timeout"
@@ -102,7 +102,7 @@ class Worker:
             if not isinstance(error, WorkerDied):
                 raise
             raise RuntimeError(
-                f"the grading worker did not start ({error}); try `{sys.executable} -P {script}` by hand"
+                f"the grading worker did not start ({error}); run `{sys.executable} -P {script}` to see why"
             ) from error
 
     def send(self, gold: str, completion: str, timeout_seconds: float) -> None:

@@ -30,5 +30,5 @@ def find_board(what: str) -> Path:
     shipped = shipped_boards()
     if not is_board(what):
         known = ", ".join(shipped) or "none yet"
-        raise EntryError(f"{what!r:.80} is no folder here, and no leaderboard of this name ships (shipped: {known})")
+        raise EntryError(f"{what!r:.80} is neither a folder nor a shipped leaderboard (shipped: {known})")
     return Path(what) if what not in shipped or Path(what).is_dir() else shipped[what]

@@ -27,7 +27,7 @@ def reported_sources() -> list[str]:
 def reported_entries(source: str) -> list[ReportedEntry]:
     """Every number of a source, in its order: one entry for each row and suite. EntryError for an unknown source."""
     if source not in reported_sources():
-        raise EntryError(f"reported source {source!r:.80} does not ship; give one of {', '.join(reported_sources())}")
+        raise EntryError(f"reported source {source!r:.80} is unknown; choose from {', '.join(reported_sources())}")
     document: dict[str, Any] = yaml.safe_load((FOLDER / f"{source}.yaml").read_text(encoding="utf-8"))
     entries = []
     for table in document["tables"]:

@@ -69,7 +69,7 @@ class PartialScore:
             return
         documents = [_document(line) for line in lines if line]
         if not documents or documents[0] != self.header:
-            logger.warning("%s is damaged or of another run; its batches are drawn again", self.path)
+            logger.warning("%s is damaged or from another run; its batches are sampled again", self.path)
             self.path.unlink()
             return
         for document in documents[1:]:
@@ -78,7 +78,7 @@ class PartialScore:
                 self.batches[batch.number] = batch
         dropped = documents.count(None)
         if dropped:
-            logger.warning("%s: %d torn or damaged lines are dropped, their batches drawn again", self.path, dropped)
+            logger.warning("%s: dropped %d damaged lines, their batches are sampled again", self.path, dropped)
         if dropped or lines[-1]:  # a last line without its end would swallow the next one
             self._rewrite()
 

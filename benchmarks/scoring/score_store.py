@@ -141,7 +141,7 @@ def read_score(content: bytes, key: str) -> ScoreRecord:
         refuse_newer(content, FORMAT)
         raise RecordError(first_complaint(error)) from None
     if record.key != key:
-        raise RecordError(f"it names another score, {record.key!r:.80}")
+        raise RecordError(f"it belongs to another score, {record.key!r:.80}")
     return record
 
 
@@ -209,7 +209,7 @@ class ScoreStore:
             table = pd.read_parquet(self.samples_file(key), dtype_backend="numpy_nullable")
             return StoredScore(record, checked_table(table))
         except (OSError, ValueError) as error:  # pyarrow's errors are either
-            raise RecordError(f"{SAMPLES_FILE} is no sample table: {one_line(error, 200)}") from None
+            raise RecordError(f"{SAMPLES_FILE} is not a sample table: {one_line(error, 200)}") from None
 
     def load(self, key: ScoreKey) -> StoredScore | None:
         """A score, or None where there is none.

@@ -40,7 +40,7 @@ from tuition.planner.route import derive_seed
 VERSIONED = ("tuition", "torch", "transformers", "trl", "peft", "math-verify", "datasets")
 
 Progress = Callable[[int, int, int], None]
-"""Called with sequences done, sequences in all, and how many of them were there at the start."""
+"""Called with the sequences done, their total, and how many were done at the start."""
 OpenEngine = Callable[[], AbstractContextManager[Engine[Any]]]
 """Opens the engine of the model that is scored. Called only when something is to be drawn."""
 
@@ -160,7 +160,7 @@ class Scorer:
                 Path(lock.lock_file).unlink(missing_ok=True)
                 return score
         except Timeout:
-            raise ScoreBusyError(f"{task.suite.name}: another process is scoring this; wait for it") from None
+            raise ScoreBusyError(f"{task.suite.name}: another process is scoring this; wait until it is done") from None
 
     def _make(self, task: Task, key: ScoreKey, open_engine: OpenEngine, progress: Progress) -> SuiteScore:
         path = self.store.path(key.key).with_name(f".{key.key}.batches.jsonl")

@@ -103,7 +103,7 @@ def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Differen
     """
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"entry {repeated[0]!r} is there twice; name entries apart")
+        raise ValueError(f"entry {repeated[0]!r} appears twice; give entries distinct names")
     pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :]]
     ordered = [_difference(pairwise, a, b) for a, b in pairs]
     adjusted = holm([difference.p_value for difference in ordered])
@@ -137,4 +137,4 @@ def _difference(pairwise: Mapping[tuple[str, str], Difference], a: str, b: str) 
         return pairwise[a, b]
     if (b, a) in pairwise:
         return pairwise[b, a].reversed()
-    raise ValueError(f"there is no paired difference of {a!r} and {b!r}; give one for every two rows")
+    raise ValueError(f"no paired difference of {a!r} and {b!r}; give one for every pair of entries")

@@ -89,7 +89,7 @@ def estimate_components(a: Sequence[Array], b: Sequence[Array]) -> Components:
     MS_residual) / P, problem_sd^2 = (MS_problem - MS_residual) / S, MS_residual = interaction_sd^2 + sampling, each not
     below zero. The sampling part is the mean of the cells' var(outcomes, ddof=1) / K of a plus that of b; sample_sd^2
     is the mean of the cells' variances of a plus that of b. PowerError for fewer than two seeds (nothing is known of
-    training then: give seed_sd) or one sample (noise and interaction cannot be told apart).
+    training then: give seed_sd) or one sample (noise and interaction cannot be distinguished).
 
     Three seeds tell little about seed_sd: its estimate is 0 in most cases where it is small, and may be half or twice
     the truth. Plan with a larger value as well.

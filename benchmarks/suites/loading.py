@@ -178,14 +178,14 @@ def _compare(suite: Suite, source: str, count: int, found: str, texts: str, lock
     if count != suite.num_problems:
         differs = f"it has {count} rows, not {suite.num_problems}"
     elif suite.texts_checksum is None:
-        differs = "its problems or answers changed since they were locked"
+        differs = "its problems or answers changed after they were locked"
     elif texts == suite.texts_checksum:
-        differs = "its problems are the expected ones, so an answer differs"
+        differs = "the problems match, an answer differs"
     else:
         differs = "the text of a problem differs"
     raise SuiteError(
         f"{suite.versioned} from {source}: checksum {found[:16]}…, expected {(expected or 'none')[:16]}… ({differs}); "
-        "a score on other rows is a score on another suite: name a folder with the right rows by --data-dir"
+        "scores on other rows are not comparable: give a folder with the right rows as --data-dir"
     )
 
 
@@ -197,7 +197,7 @@ def _renamed(suite: Suite, raw: Sequence[Problem], source: str) -> tuple[Problem
         if renamed.id in problems and suite.repeats:
             continue
         if renamed.id in problems:
-            raise SuiteError(f"{suite.versioned} from {source}: problem {problem.problem[:60]!r} is there twice")
+            raise SuiteError(f"{suite.versioned} from {source}: problem {problem.problem[:60]!r} appears twice")
         problems[renamed.id] = renamed
     return tuple(problems[key] for key in sorted(problems))
 
@@ -209,7 +209,7 @@ def local_file(suite: Suite, data_dir: Path) -> Path:
     if path is None:
         raise SuiteError(
             f"{suite.versioned} is not in {data_dir} (looked for {', '.join(names)}): write one JSON object per line "
-            f"with problem and answer there, or leave --data-dir out to fetch {suite.hub.repo} from the Hub"
+            f"with problem and answer there, or omit --data-dir to fetch {suite.hub.repo} from the Hub"
         )
     return path
 
@@ -246,7 +246,7 @@ def problem_of(problem: object, answer: object, level: object = None, subject: o
     if not problem.strip() or not answer.strip():
         raise ValueError("problem or answer is empty")
     if not isinstance(level, int | None) or not isinstance(subject, str | None):
-        raise TypeError("level must be a whole number and subject a text")
+        raise TypeError("level must be an integer and subject text")
     (problem + answer + (subject or "")).encode()  # lone surrogates could not be kept in a table
     return Problem("", problem.strip(), answer.strip(), level, subject)
 
@@ -265,10 +265,10 @@ def read_hub(suite: Suite, revision: str | None) -> list[Problem]:
         reason = one_line(error, 200)
         raise SuiteUnreachableError(
             f"{suite.versioned}: {hub.repo} cannot be fetched ({type(error).__name__}: {reason})",
-            f"go online once, or put {suite.name}.jsonl into a folder and name it by --data-dir",
+            f"go online once, or put {suite.name}.jsonl into a folder and give it as --data-dir",
         ) from None
     except (KeyError, TypeError, ValueError) as error:
-        raise SuiteError(f"{suite.versioned}: a row of {hub.repo} has another shape ({error!r:.200})") from None
+        raise SuiteError(f"{suite.versioned}: a row of {hub.repo} has an unexpected shape ({error!r:.200})") from None
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
         raise SuiteError(f"{path} is unreadable ({error}): remove it and run `tuition suites lock` again") from None
     entries = document.values() if isinstance(document, dict) else [None]
     if not all(isinstance(e, dict) and all(isinstance(v, str) for v in e.values()) for e in entries):
-        raise SuiteError(f"{path} holds something else than locks: remove it and run `tuition suites lock` again")
+        raise SuiteError(f"{path} does not hold locks: remove it and run `tuition suites lock` again")
     return dict(document)
 
 

@@ -1,7 +1,7 @@
 """micro and micro-b: numbers with a letter in place of two digits, made by a seeded generator.
 
 A problem is `57k=`. Its answer is the number with the letter's value in the letter's place: 5783 if k is 83. Which
-value a letter has, no problem states. The problems of one letter are a family. A label gives away the value of its own
+value a letter has, no problem states. The problems of one letter are a family. A label reveals the value of its own
 letter and of no other, which is what makes labels scarce here.
 
 Data set: procedurally generated; splits are disjoint by construction, because the numbers of each letter are dealt out

@@ -28,7 +28,7 @@ from tuition.benchmarks.statistics.intervals import (
 )
 from tuition.benchmarks.statistics.multiplicity import SignFlip, holm, sign_flip
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the markers differ as well.
+# Okabe and Ito's palette, distinguishable by colour-blind readers; the markers differ as well.
 _STYLES = {False: ("#0072B2", "o", "all recorded seeds"), True: ("#D55E00", "s", "judge seeds only")}
 
 
@@ -112,9 +112,9 @@ def compare(
         if comparison.judged:
             seeds = tuple(seed for seed in seeds if seed in judge_seeds)
         if a.allocation == b.allocation:
-            left_out.append((comparison, f"they are the same allocation, {a.allocation}"))
+            left_out.append((comparison, f"both are the same allocation, {a.allocation}"))
         elif not seeds:
-            left_out.append((comparison, "they share no seed that may be used"))
+            left_out.append((comparison, "they share no usable seed"))
         else:
             made.append((comparison, seeds, paired_difference(_pick(a, seeds), _pick(b, seeds))))
     adjusted = holm([difference.p_value for _, _, difference in made])
@@ -185,7 +185,8 @@ def markdown(evidence: Evidence) -> str:
     """Two Markdown tables, entries and comparisons, with what their numbers mean; percentages and points."""
     heading = _heading(evidence)
     lines = [
-        f"Test scores on {evidence.suite}, scenario {evidence.scenario}." + (f" Some: {heading}." if heading else "")
+        f"Test scores on {evidence.suite}, scenario {evidence.scenario}."
+        + (f" Some rows: {heading}." if heading else "")
     ]
     lines += [
         "",
@@ -204,7 +205,7 @@ def markdown(evidence: Evidence) -> str:
         )
     lines += [
         "",
-        "| comparison | seeds | difference, points [95 %] | on these problems [95 %] | p | p, Holm | GPU-s more |",
+        "| comparison | seeds | difference, points [95 %] | on these problems [95 %] | p | p, Holm | extra GPU-s |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for compared in evidence.compared:
@@ -232,8 +233,8 @@ def _legend(evidence: Evidence) -> list[str]:
         "- difference: paired by problem and training seed; its interval and p hold for other problems and, from two "
         "seeds on, other training seeds. p, Holm: corrected over the "
         f"{len(evidence.compared)} comparisons of this table.",
-        "- on these problems: the interval for other training seeds alone (t over the seeds' paired means).",
-        "- GPU-s: device time from nothing, whatever was in the store; processor time on a CPU.",
+        "- on these problems: the interval for other training seeds only (t over the seeds' paired means).",
+        "- GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
     ]
     for compared in evidence.compared:
         if compared.difference.excludes_training_variance:

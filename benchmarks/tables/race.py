@@ -96,7 +96,7 @@ def measure(
     proposals = [a for a in table.allocations if table.header.space.holds(a) and table.seeds("draw", a)]
     judges = [seed for seed in table.seeds("judge") if all((a, seed) in table.index for a in proposals)]
     if not proposals or not judges:
-        raise PlannersError("a draw seed and a judge seed with the same allocations are needed: record more seeds")
+        raise PlannersError("the table needs a draw seed and a judge seed with the same allocations: record more seeds")
     rows: list[dict[str, Any]] = []
     for draw in draws:
         whole = _take(Replay(table, draw), [a for a in proposals if (a, draw) in table.index])[-1]
@@ -231,7 +231,7 @@ def read_planners(path: Path) -> pd.DataFrame:
     except (OSError, pyarrow.ArrowException, ValueError, TypeError, KeyError) as error:
         if isinstance(error, PlannersError):
             raise
-        raise PlannersError(f"{path} is no table of planners ({one_line(error, 150)})") from None
+        raise PlannersError(f"{path} is not a table of planners ({one_line(error, 150)})") from None
     if frame.empty or not frame["test"].between(0, 1).all() or not np.isfinite(frame[list(NUMBERS)]).all().all():
         raise PlannersError(f"{path} holds no scores between 0 and 1")
     return frame

@@ -282,14 +282,14 @@ def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
     for number, run in enumerate(ordered):
         where = f"row {number} ({run.allocation[:80]!r}, seed {run.seed})"
         if (run.allocation, run.seed) in seen:
-            raise RecordedError(f"{where} is there twice")
+            raise RecordedError(f"{where} appears twice")
         seen.add((run.allocation, run.seed))
         routes.append(_checked_route(header, recipe, run, where))
         for block in run.blocks:
             if prices.setdefault(block.key, block) != block:
-                raise RecordedError(f"{where} gives block {block.key[:12]} another price than a row before it")
+                raise RecordedError(f"{where} gives block {block.key[:12]} a different price than an earlier row")
         if weights.setdefault(routes[-1].final, run.weights_sha256) != run.weights_sha256:
-            raise RecordedError(f"{where} ends in other weights than another row of the same route")
+            raise RecordedError(f"{where} ends in different weights than another row of the same route")
     return RecordedTable(header, tuple(ordered), tuple(routes))
 
 
@@ -306,14 +306,16 @@ def _checked_route(header: Header, recipe: Recipe, run: RecordedRun, where: str)
     ]
     for name, stated, wanted in facts:
         if stated != wanted:
-            raise RecordedError(f"{where}: its {name} is {stated!r:.80}, and the header's recipe gives {wanted!r:.80}")
+            raise RecordedError(f"{where}: its {name} is {stated!r:.80}, but the header's recipe gives {wanted!r:.80}")
     if run.seed < FIRST_RECORDED_SEED:
-        raise RecordedError(f"{where}: recorded seeds begin at {FIRST_RECORDED_SEED}; others may have been tuned on")
+        raise RecordedError(
+            f"{where}: recorded seeds start at {FIRST_RECORDED_SEED}; lower ones may have been tuned on"
+        )
     for suite, counts in ((header.validation, run.validation_correct), (header.test, run.test_correct)):
         if len(counts) != len(suite.problem_ids) or not all(0 <= count <= suite.samples for count in counts):
             raise RecordedError(
                 f"{where}: it has counts of {len(counts)} problems on {suite.name}, from {min(counts, default=0)} to "
-                f"{max(counts, default=0)}; wanted are {len(suite.problem_ids)}, from 0 to {suite.samples}"
+                f"{max(counts, default=0)}; expected {len(suite.problem_ids)}, from 0 to {suite.samples}"
             )
     return route
 
@@ -361,7 +363,7 @@ def read_table(path: Path) -> RecordedTable:
         if expanded > 16 * MAX_BYTES:
             raise RecordedError(f"it expands to {expanded:,} bytes, the limit is {16 * MAX_BYTES:,}")
         if METADATA_KEY not in (metadata.metadata or {}):
-            raise RecordedError("it has no header of a recorded table")
+            raise RecordedError("it lacks the header of a recorded table")
         if not parquet.schema_arrow.remove_metadata().equals(SCHEMA):
             raise RecordedError(
                 f"its columns are {', '.join(parquet.schema_arrow.names)[:160]}, not a recorded table's"
@@ -374,8 +376,8 @@ def read_table(path: Path) -> RecordedTable:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except FileNotFoundError:
-        raise RecordedError(f"no recorded table {str(path)!r}: `tuition record --out {path}` makes one") from None
+        raise RecordedError(f"no recorded table {str(path)!r}: make one with `tuition record --out {path}`") from None
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, RecursionError, OverflowError) as error:
         # Also the planner's errors, of a recipe or an allocation that cannot be.
         reason = one_line(error)
-    raise RecordedError(f"{path} is no recorded table ({reason[:300]}): restore it, or record anew") from None
+    raise RecordedError(f"{path} is not a recorded table ({reason[:300]}): restore it, or record it again") from None

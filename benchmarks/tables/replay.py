@@ -66,9 +66,9 @@ class Replay:
     def __init__(self, table: RecordedTable, seed: int) -> None:
         draws = ", ".join(map(str, table.seeds("draw"))) or "none yet"
         if role_of(seed) != "draw":
-            raise RecordedError(f"seed {seed} is for judging only: a planner draws from {draws}")
+            raise RecordedError(f"seed {seed} is for judging only: planners may draw from {draws}")
         if seed not in table.seeds("draw"):
-            raise RecordedError(f"seed {seed} is not recorded: a planner draws from {draws}")
+            raise RecordedError(f"seed {seed} is not recorded: planners may draw from {draws}")
         self.table = table
         self.seed = seed
         self._recorded = {

@@ -123,7 +123,7 @@ def build_base(name: str, out: Path) -> None:
     model.save_pretrained(folder)
     shipped = BUILT_IN / name
     same = (shipped / "model.safetensors").exists() and hash_weights(shipped) == hash_weights(folder)
-    _say(f"{name}: {'equal to' if same else 'other weights than'} the shipped checkpoint")
+    _say(f"{name}: {'identical to' if same else 'differs from'} the shipped checkpoint")
 
 
 def _make_model(base: BaseModel, tokenizer: Any) -> Any:

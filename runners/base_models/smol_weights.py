@@ -58,7 +58,7 @@ def fetch(folder: Path = CHECKPOINT) -> tuple[Path, str]:
                 (Path(scratch) / "model").rename(folder)
         except OSError as error:
             if not folder.exists():  # it exists when another process was first
-                raise SmolError(f"{folder} cannot be written ({error}): 1.2 GB of disk are needed there") from None
+                raise SmolError(f"{folder} cannot be written ({error}): it needs 1.2 GB of free disk space") from None
     return folder, hash_weights(folder)
 
 
@@ -73,7 +73,7 @@ def _find_gguf(scratch: Path) -> Path:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != GGUF_SHA256:
         raise SmolError(
-            f"{GGUF} of {PACKAGE} has SHA-256 {found[:12]}…, not {GGUF_SHA256[:12]}… as version {VERSION} has: "
+            f"{GGUF} of {PACKAGE} has SHA-256 {found[:12]}…, expected {GGUF_SHA256[:12]}… for version {VERSION}: "
             f"pip uninstall {PACKAGE}, then fetch again"
         )
     return file

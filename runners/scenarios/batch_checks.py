@@ -16,15 +16,15 @@ def check_pools(
     """ScenarioError for suites that are too small, and for labels that are not distinct or do not fill blocks."""
     for suite, problems in (("validation", validation), ("test", test)):
         if len(problems) < 2:
-            raise ScenarioError(f"the {suite} suite has {len(problems)} problems: an error needs 2 or more")
+            raise ScenarioError(f"the {suite} suite has {len(problems)} problems: a standard error needs 2 or more")
     texts = [label.problem for label in labels]
     if len(set(texts)) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise ScenarioError(f"the label pool holds {twice[:60]!r} twice: one problem would be paid for twice")
     if len(labels) % file.labels_per_block:
         raise ScenarioError(
-            f"{len(labels)} labels are no multiple of labels_per_block={file.labels_per_block}: "
-            "the rest would be paid for and never trained"
+            f"{len(labels)} labels are not a multiple of labels_per_block={file.labels_per_block}: "
+            "the remainder would be paid for and never used"
         )
 
 
@@ -42,14 +42,14 @@ def check_batches(file: ScenarioFile, num_prompts: int) -> None:
             raise ScenarioError(f"hardware.sharding={file.hardware.sharding} needs hardware.processes of 2 or more")
         if adapted := [name for name, model in {"student": file.student, **file.teachers}.items() if model.lora]:
             raise ScenarioError(
-                f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) do not go together: an "
-                "adapter's training state fits one device; leave one of them out"
+                f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) cannot be combined: an "
+                "adapter's training state fits one device; drop one of them"
             )
     for stage, settings in file.stages.present.items():
         of_each, rest = divmod(settings.sequences_per_step, processes)
         if rest or (of_each > settings.micro_batch and of_each % settings.micro_batch):
             raise ScenarioError(
-                f"stages.{stage.name}: {settings.sequences_per_step} sequences a step do not divide into "
+                f"stages.{stage.name}: {settings.sequences_per_step} sequences per step cannot be split into "
                 f"hardware.processes={processes} shares of whole micro-batches of {settings.micro_batch}: choose a "
                 "divisor"
             )

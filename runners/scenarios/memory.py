@@ -118,7 +118,7 @@ def _on_a_cpu(always: dict[str, int], moments: dict[str, dict[str, int]]) -> Pre
         parts |= {name: max(size, parts.get(name, 0)) for name, size in moment.items()}
     parts = {name: size for name, size in parts.items() if size}
     held = sum(parts.values()) - parts["process"]
-    return Prediction("all moments, on one heap", parts | {"heap's slack": round((HEAP_SLACK - 1) * held)})
+    return Prediction("sum of every part's peak", parts | {"heap's slack": round((HEAP_SLACK - 1) * held)})
 
 
 def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -> dict[str, dict[str, int]]:

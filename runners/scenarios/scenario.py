@@ -59,7 +59,7 @@ class Scenario:
         self.test = file.test.problems.load(folder)
         if self.default_teacher not in file.teachers:
             raise ScenarioError(
-                f"search.teacher={self.default_teacher!r} is none of the teachers {', '.join(file.teachers)}"
+                f"search.teacher={self.default_teacher!r} is unknown: choose from {', '.join(file.teachers)}"
             )
         check_pools(file, self.labels, self.validation, self.test)
         check_batches(file, len(self.prompts))
@@ -75,7 +75,7 @@ class Scenario:
         if len(scenario.labels) < 2 * scenario.file.labels_per_block:
             raise ScenarioError(
                 f"{len(scenario.labels)} labels make fewer than 2 blocks of labels_per_block="
-                f"{scenario.file.labels_per_block}: there would be nothing to split; lower labels_per_block"
+                f"{scenario.file.labels_per_block}, so there is nothing to allocate; lower labels_per_block"
             )
         return scenario
 
@@ -89,14 +89,14 @@ class Scenario:
                     listed = ", ".join(sorted({ours for ours, _ in overlap.exact})[:SHOWN_IDS])
                     raise ScenarioError(
                         f"{len(overlap.exact)} problems of the {pool_name} pool are in the {suite_name} suite (first: "
-                        f"{ours!r} = {theirs!r}): take them out of the pool, or the scores mean nothing; `without` of "
-                        f"a pool leaves ids out: {listed}"
+                        f"{ours!r} = {theirs!r}): scores would be contaminated; remove them from the pool by "
+                        f"listing their ids under `without`: {listed}"
                     )
                 overlaps.append(overlap)
         shared = find_overlap(self.validation, self.test, "validation", "test")
         if shared.exact:
             raise ScenarioError(
-                f"{shared.exact[0][0]!r} is in the validation and in the test suite: the search would see a test"
+                f"{shared.exact[0][0]!r} is in both the validation and the test suite: remove it from one of them"
             )
         return tuple(overlaps)
 
@@ -230,7 +230,7 @@ class Scenario:
         """Whether code that a model brings along may run: the scenario says so, and the command has confirmed it."""
         if self.source(model).trust_remote_code and not os.environ.get(TRUST_VARIABLE):
             raise UntrustedError(
-                f"scenario {self.name} asks to run code that its model {model} brings along (trust_remote_code): read "
+                f"scenario {self.name} asks to run code that comes with its model {model} (trust_remote_code): read "
                 f"*.py in {folder}, and confirm with --trust-remote-code ({TRUST_VARIABLE}=1 for commands without it)"
             )
         return self.source(model).trust_remote_code

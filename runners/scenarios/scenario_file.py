@@ -121,7 +121,7 @@ class ScenarioFile(Frozen):
             path = Path(name_or_path)
             if not _is_file(path):
                 known = ", ".join(built_in_scenarios())
-                raise ScenarioError(f"no scenario {name_or_path!r}: give the path of a YAML file or one of {known}")
+                raise ScenarioError(f"unknown scenario {name_or_path!r}: give a path of a YAML file or one of {known}")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -130,7 +130,7 @@ class ScenarioFile(Frozen):
             # The safe loader lets its converters' errors through: of wrong dates, long numbers, deep nesting and so on.
             raise ScenarioError(f"{path} is not YAML: {one_line(error, 300)}") from None
         if not isinstance(content, dict):
-            raise ScenarioError(f"{path} holds no mapping of scenario keys (name, student, teachers, labels, ...)")
+            raise ScenarioError(f"{path} is not a mapping of scenario keys (name, student, teachers, labels, ...)")
         try:
             return cls.model_validate(content), path.parent
         except ValidationError as error:

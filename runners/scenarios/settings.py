@@ -43,8 +43,8 @@ class Settings(BaseModel):
     def _whole_batches(self) -> Self:
         if self.sequences_per_step > self.micro_batch and self.sequences_per_step % self.micro_batch:
             raise ValueError(
-                f"{self.sequences_per_step} sequences a step are no multiple of micro_batch={self.micro_batch}; "
-                "a batch that is cut short would change the loss: choose a divisor"
+                f"{self.sequences_per_step} sequences per step are not a multiple of micro_batch={self.micro_batch}; "
+                "a shorter last batch would change the loss: choose a divisor"
             )
         return self
 
@@ -65,7 +65,7 @@ class PassRate(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.least >= self.most:
-            raise ValueError(f"least={self.least} is not below most={self.most}: no pass rate lies between")
+            raise ValueError(f"least={self.least} is not below most={self.most}: lower least or raise most")
         return self
 
     def distance(self, rate: float) -> float:

@@ -39,7 +39,7 @@ TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt")
 
 
 def confirm_trust(confirmed: bool) -> None:
-    """Let models whose scenario says so run code of their own, in this process and in all that it starts."""
+    """Let models whose scenario says so run their own code, in this process and in every one that it starts."""
     if confirmed:
         os.environ[TRUST_VARIABLE] = "1"
 
@@ -112,7 +112,7 @@ class ModelSource(Frozen):
     trust_remote_code: bool = Field(
         False, description="run code that the model brings along; --trust-remote-code has to confirm it"
     )
-    shape: Shape | None = Field(None, description="for predictions, where the configuration itself is not at hand")
+    shape: Shape | None = Field(None, description="for predictions without the model's config.json")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -146,8 +146,8 @@ class ModelSource(Frozen):
         except (OSError, ValueError, httpx.HTTPError) as error:  # huggingface_hub's own are OSError or ValueError
             reason = one_line(error, 160)
             raise HubError(
-                f"model {self.hub} is not to be had from the Hub ({type(error).__name__}: {reason}): go online once, "
-                "or give a folder as `path`"
+                f"model {self.hub} could not be fetched from the Hub ({type(error).__name__}: {reason}): go online "
+                "once, or give a local folder as `path`"
             ) from None
 
 
@@ -174,20 +174,20 @@ class ProblemSource(Frozen):
     def _one_source(self) -> Self:
         if [self.micro, self.jsonl, self.suite].count(None) != 2:
             raise ValueError(
-                "problems need exactly one of `micro` (a split, with `count`), `jsonl` (a file) and `suite` (on Hub)"
+                "problems need exactly one of `micro` (a split, with `count`), `jsonl` (a file), `suite` (on the Hub)"
             )
         if self.mix not in MIXES:
             raise ValueError(f"`mix: {self.mix}` is unknown: choose from {', '.join(MIXES)}")
         if self.micro is not None and self.count is None:
             raise ValueError(f"`micro: {self.micro}` needs a `count`")
         if self.micro is not None and (self.count or 0) > (most := num_problems(self.micro, self.mix)):
-            raise ValueError(f"`micro: {self.micro}` with count={self.count}: {self.mix} has {most} such problems")
+            raise ValueError(f"`micro: {self.micro}` with count={self.count}: {self.mix} has only {most} such problems")
         if self.micro is not None and (self.without or self.shuffle or self.skip):
-            raise ValueError("`without`, `shuffle` and `skip` belong to `jsonl` and `suite`")
+            raise ValueError("`without`, `shuffle` and `skip` need `jsonl` or `suite`: remove them")
         if self.suite is not None and self.suite not in {**SUITES, **POOLS}:
             raise ValueError(f"`suite: {self.suite}` is unknown: choose from {', '.join([*SUITES, *POOLS])}")
         if self.revision is not None and self.suite is None:
-            raise ValueError("`revision` belongs to `suite`")
+            raise ValueError("`revision` needs `suite`: remove it")
         return self
 
     @property
@@ -287,7 +287,7 @@ def _lines(path: Path) -> list[str]:
 def _check(problem: Problem) -> None:
     """TypeError or UnicodeError for what could not be kept in a table of samples."""
     if not isinstance(problem.level, int | None) or not isinstance(problem.subject, str | None):
-        raise TypeError(f"level {problem.level!r:.40} must be an integer and subject {problem.subject!r:.40} a text")
+        raise TypeError(f"level {problem.level!r:.40} must be an integer and subject {problem.subject!r:.40} text")
     if abs(problem.level or 0) >= 2**63:
         raise ValueError("level is too large")
     "".join((problem.id, problem.problem, problem.answer, problem.subject or "")).encode()

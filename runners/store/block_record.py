@@ -146,7 +146,7 @@ class BlockRecord(_Stored):
     @model_validator(mode="after")
     def _knows_its_teacher(self) -> Self:
         if self.teacher is not None and self.teacher_weights_sha256 is None:
-            raise ValueError("it has a teacher and no teacher_weights_sha256")
+            raise ValueError("it has a teacher but no teacher_weights_sha256")
         return self
 
 
@@ -163,7 +163,7 @@ def read_record(content: bytes, key: str) -> BlockRecord:
         refuse_newer(content, FORMAT)
         raise ValueError(first_complaint(error)) from None
     if record.key != key:
-        raise ValueError(f"it names another block, {record.key!r}")
+        raise ValueError(f"it belongs to another block, {record.key!r}")
     return record
 
 

@@ -41,7 +41,7 @@ class DamagedBlockError(StoreError):
     """A block whose record cannot be read; `reason` says why, without the path."""
 
     def __init__(self, file: Path, reason: str):
-        super().__init__(f"{file}: {reason}; `tuition store verify` moves it aside")
+        super().__init__(f"{file}: {reason}; run `tuition store verify` to move it aside")
         self.reason = reason
 
 
@@ -109,7 +109,7 @@ class BlockStore:
             other = self._read(ancestor) if ancestor is not None else None
             # Weights are recorded because a key names only the recipe: retrained elsewhere, they may differ.
             if other is not None and other.weights_sha256 != weights_sha256:
-                self._set_aside(key, f"its {role} {other.key[:12]} was retrained to other weights")
+                self._set_aside(key, f"its {role} {other.key[:12]} was retrained to different weights")
                 return None
         return record
 
@@ -156,7 +156,7 @@ class BlockStore:
                 if file_sha256(file) != sha256:
                     return f"{name} does not match its checksum"
             except FileNotFoundError:
-                # Optimizer state may have been dropped on purpose, even just now: the block is then only evaluable.
+                # Optimizer state may have been dropped on purpose, even just now: the block can then only be scored.
                 if name not in (TENSORS, SCALARS):
                     return f"{name} is missing"
             except (IsADirectoryError, NotADirectoryError):

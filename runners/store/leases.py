@@ -65,7 +65,7 @@ class Leases:
                 continue  # it ended just now
             except (OSError, ValueError, TypeError) as error:
                 raise StoreError(
-                    f"{lease} cannot be read ({error!r}), so what is in use is unknown and nothing is evicted: stop "
-                    "the search that owns it, and give its command again"
+                    f"{lease} cannot be read ({error!r}), so nothing is evicted: stop the search that owns it, then "
+                    "rerun its command to resume"
                 ) from None
         return held

@@ -98,7 +98,9 @@ class BlockTrainer:
             return reference
         record = self.store.record(reference)
         if record is None:
-            raise BlockError(f"block {reference[:12]} is not in the store: it was removed while a route needed it")
+            raise BlockError(
+                f"block {reference[:12]} was removed from the store while a route needed it: rerun the same command"
+            )
         return record.weights_sha256
 
     def usable(self, key: str) -> BlockRecord | None:
@@ -109,7 +111,7 @@ class BlockTrainer:
         if differing := other_versions(record, self.versions, accelerator_name(self.scenario.device)):
             raise BlockError(
                 f"stored block {key[:12]} was trained with {', '.join(differing)}; results would mix versions: "
-                "use another --results folder, or --mix-versions if you accept it"
+                "use another --results folder, or --mix-versions to accept it"
             )
         return record
 
@@ -208,7 +210,7 @@ class BlockTrainer:
         except torch.OutOfMemoryError as error:
             raise BlockError(
                 f"{order.block.stage} ran out of memory ({one_line(error, 120)}): "
-                f"`tuition doctor --scenario {self.scenario.name}` says what each stage needs and what makes it smaller"
+                f"`tuition doctor --scenario {self.scenario.name}` shows the memory of each stage and what reduces it"
             ) from error
         return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
 
@@ -218,8 +220,8 @@ class BlockTrainer:
             return
         if vllm_version() is None:
             raise BlockError(
-                "the scenario asks for hardware.engine: vllm, and vLLM is not installed: pip install vllm==0.31.0, or "
-                "set transformers"
+                "hardware.engine is vllm, but vLLM is not installed: pip install vllm==0.31.0, or set it to "
+                "transformers"
             )
         if (url := order.vllm.rollout_server) is not None:
             try:
@@ -227,7 +229,7 @@ class BlockTrainer:
             except httpx.HTTPError as error:
                 raise BlockError(
                     f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
-                    "correct the URL, or leave it out"
+                    "correct the URL, or remove it"
                 ) from None
 
     def _plain_folder(self, reference: str, scratch: Path) -> Path:
@@ -314,7 +316,7 @@ class BlockTrainer:
             index, ours, theirs = differing
             raise BlockError(
                 f"{block.stage} needs models that share a tokenizer: token {index} is {ours!r} for the student and "
-                f"{theirs!r} for teacher {teacher}: choose models of one family, or routes without a bridge"
+                f"{theirs!r} for teacher {teacher}: choose models of one family, or an allocation without a bridge"
             )
 
     def _files(self, reference: str | None) -> ModelFiles:
@@ -338,7 +340,7 @@ class BlockTrainer:
         record = None if reference in self._bases else self.store.record(reference)
         content = reference if record is None else str(record.base)
         if content not in self._bases:
-            raise BlockError(f"block {reference[:12]} grew from a base model that scenario {self.scenario.name} lacks")
+            raise BlockError(f"block {reference[:12]} comes from a base model that scenario {self.scenario.name} lacks")
         return self._bases[content]
 
     def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:

@@ -118,13 +118,13 @@ def load_carried(folder: Path) -> CarriedState:
         return CarriedState({"state": state, "param_groups": document["param_groups"]}, document["scheduler"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
-            f"the optimizer state {folder / SCALARS} or {TENSORS} is damaged ({error!r}): remove both, its stage is "
-            "then trained again"
+            f"the optimizer state {folder / SCALARS} or {TENSORS} is damaged ({error!r}): remove both to train "
+            "the stage again"
         ) from None
 
 
 def refuse_own_code(folder: Path) -> None:
-    """CheckpointError for a model that only code of its own can open."""
+    """CheckpointError for a model that only its own code can open."""
     from transformers import CONFIG_MAPPING
 
     try:
@@ -134,7 +134,7 @@ def refuse_own_code(folder: Path) -> None:
         return  # opening it says what is wrong
     if needed:
         raise CheckpointError(
-            f"the model in {folder} needs code of its own (auto_map in its config.json), which is not run: choose a "
+            f"the model in {folder} needs its own code (auto_map in its config.json), which is not run: choose a "
             "model that transformers knows, or read the code, set trust_remote_code: true for it in the scenario, and "
             "give --trust-remote-code"
         )
@@ -154,7 +154,7 @@ def load_model(
         trust: whether code that the model brings along may run.
 
     Raises:
-        CheckpointError: for a model that needs code of its own and is not trusted.
+        CheckpointError: for a model that needs its own code and is not trusted.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -170,7 +170,7 @@ def load_model(
     from peft import PeftModel
 
     if base is None:
-        raise ValueError(f"{folder} holds an adapter: name the base model that it belongs to")
+        raise ValueError(f"{folder} holds an adapter: give its base model")
     model = AutoModelForCausalLM.from_pretrained(base, **kwargs)
     adapted = PeftModel.from_pretrained(model, folder, is_trainable=trainable, local_files_only=True)
     return (adapted if trainable else adapted.merge_and_unload()).to(device)

@@ -36,8 +36,8 @@ def too_few_gpus(device: str, processes: int) -> str | None:
     if not here or processes <= here:
         return None
     return (
-        f"hardware.processes={processes} and {here} GPU{'s are' if here > 1 else ' is'} here, and each process needs "
-        f"one of its own: set it to {here} or less, or see CUDA_VISIBLE_DEVICES"
+        f"hardware.processes={processes} needs one GPU per process, but {here} {'are' if here > 1 else 'is'} visible: "
+        f"set it to {here} or less, or check CUDA_VISIBLE_DEVICES"
     )
 
 
@@ -57,7 +57,7 @@ def train_in_processes(
         stream.writelines(json.dumps(row) + "\n" for row in rows)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
-        # A session of its own: Ctrl-C asks the parent, which lets the block in flight finish.
+        # A separate session: Ctrl-C asks the parent, which lets the current block finish.
         process = subprocess.Popen(
             _command(order, folder),
             cwd=Path(__file__).parents[3],  # that of the package `tuition`
@@ -71,10 +71,10 @@ def train_in_processes(
     finally:
         end_session(process)
     if process.returncode or not (folder / META).exists():
-        many = f"{order.processes} processes" if order.processes > 1 else "a process of its own"
+        many = f"{order.processes} processes" if order.processes > 1 else "a separate process"
         raise LaunchError(
-            f"training in {many} ended with {how_it_ended(process.returncode)} ({last_error(log)}): read {log}, and "
-            "run the same command again; where memory was short, `tuition doctor --scenario` says what needs less"
+            f"training in {many} ended with {how_it_ended(process.returncode)} ({last_error(log)}): read {log}, then "
+            "rerun the same command; if memory ran out, `tuition doctor --scenario` shows what reduces it"
         )
     document: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
     return document

@@ -181,7 +181,7 @@ class RowMaker:
         ]
         if not kept:
             raise BlockError(
-                f"none of {len(ids)} samples of the teacher was correct, so there is nothing to fine-tune on: raise "
+                f"none of the teacher's {len(ids)} samples was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
         drawn = replace(drawn, samples_drawn=len(ids), samples_kept=len(kept))

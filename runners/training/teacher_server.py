@@ -1,4 +1,4 @@
-"""The teacher of a bridge block behind a vLLM server of its own: an OpenAI-compatible child process.
+"""The teacher of a bridge block behind its own vLLM server: an OpenAI-compatible child process.
 
 The block that is taught starts the server on the teacher's checkpoint and ends it. Of each position the server gives
 the teacher's likeliest tokens only, so what is minimised is an approximation: `DIVERGENCES` says which.
@@ -70,8 +70,8 @@ def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path, trust: b
         if process.poll() is None or isinstance(error, TeacherServerError):
             raise
         raise TeacherServerError(
-            f"the teacher's server ended with {how_it_ended(process.returncode)} while the block trained "
-            f"({last_error(log)}): read {log}, and run the same command again"
+            f"the teacher's server ended with {how_it_ended(process.returncode)} during training "
+            f"({last_error(log)}): read {log}, then rerun the same command"
         ) from error
     finally:
         end_session(process)
@@ -89,7 +89,7 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     ended = "did not answer" if process.poll() is None else f"ended with {how_it_ended(process.returncode)}"
     raise TeacherServerError(
         f"the teacher's server {ended} after {time.monotonic() - began:.0f} s ({last_error(log)}): read {log}; give it "
-        "memory (hardware.teacher_server: gpu_memory_utilization, devices), or leave teacher_server out"
+        "more memory (hardware.teacher_server: gpu_memory_utilization, devices), or remove teacher_server"
     )
 
 

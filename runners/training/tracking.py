@@ -32,7 +32,7 @@ def start_tracking(tracker: str | None, folder: Path) -> None:
     if tracker is None:
         return
     if tracker not in TRACKERS:
-        raise TrackerError(f"no tracker {tracker!r}: one of {', '.join(TRACKERS)}")
+        raise TrackerError(f"unknown tracker {tracker!r}: choose from {', '.join(TRACKERS)}")
     packages = TRACKERS[tracker]
     if not any(find_spec(package) for package in packages):
         raise TrackerError(f"{tracker} is not installed: pip install {packages[0]}")

@@ -155,7 +155,7 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
 
     write(tmp_path, labels_per_block=8)
     other = tuition(*arguments)
-    assert other.returncode == 2 and "give this one another --study name" in other.stderr
+    assert other.returncode == 2 and "choose another --study name" in other.stderr
     assert "labels_per_block: 8, was 4" in other.stderr and len(other.stderr.strip().splitlines()) == 1
     kept = Scenario.load(str(folder / "scenario.yaml"))
     assert kept.sha256 == report["scenario_sha256"] and kept.file.labels_per_block == 4

@@ -50,5 +50,7 @@ def test_what_has_no_half_or_no_bridge_is_refused() -> None:
 def test_names_are_chosen_in_the_order_of_tables_with_direct_always() -> None:
     assert choose_baselines([]) == tuple(MATCHED)
     assert choose_baselines(["half", "sft-teacher", "half"]) == ("direct", "sft-teacher", "half")
-    with pytest.raises(ValueError, match="no baseline 'best'; choose from direct, direct-compute, direct-shuffled"):
+    with pytest.raises(
+        ValueError, match="unknown baseline 'best'; choose from direct, direct-compute, direct-shuffled"
+    ):
         choose_baselines(["half", "best"])

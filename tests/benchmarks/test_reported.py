@@ -67,5 +67,5 @@ def test_every_row_is_cited_and_its_error_keeps_the_sources_meaning() -> None:
 
 def test_an_unknown_source_is_refused_with_those_that_ship() -> None:
     assert reported_sources() == ["arxiv-2605.12483"]
-    with pytest.raises(EntryError, match=r"'\.\./entries' does not ship; give one of arxiv-2605\.12483"):
+    with pytest.raises(EntryError, match=r"'\.\./entries' is unknown; choose from arxiv-2605\.12483"):
         reported_entries("../entries")

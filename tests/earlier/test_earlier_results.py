@@ -94,7 +94,7 @@ def test_a_study_of_another_scenario_is_refused(tuition: Command, tmp_path: Path
     path.write_text(path.read_text().replace("max_opd: 1", "max_opd: 2"))
     result = tuition("search", *SCENARIO, "--trials", "4", "--study", "old", "--mix-versions")
     assert result.returncode == 2 and "study 'old'" in result.stderr
-    assert "which fields differ is unknown: an earlier version began the study" in result.stderr
+    assert "which fields differ is unknown: an earlier version started the study" in result.stderr
 
 
 def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlier: Path, tmp_path: Path) -> None:

@@ -320,11 +320,11 @@ def test_a_disk_that_is_full(disk: Path, scenario_path: Path, tuition: Callable[
     ledger = Ledger(disk / "ledger.sqlite")
     ledger.book("study", 0, "route", "opd", ["a"], 10)
     filler = fill(disk)
-    with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used .*full.*free some space"):
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used .*full.*free disk space"):
         ledger.book("study", 0, "route", "opd", [f"label{i}" for i in range(2000)], 10_000)
     code, error = tuition("run", "base", "--scenario", str(scenario_path), "--results", str(disk / "new"), "--quiet")
     assert code == 1
-    assert_one_line(error, str(disk / "new"), "free some space")
+    assert_one_line(error, str(disk / "new"), "free disk space")
     filler.unlink()
     assert ledger.owned("study") == 1
     ledger.book("study", 0, "route", "opd", ["b"], 10)

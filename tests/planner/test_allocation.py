@@ -91,7 +91,7 @@ def test_an_allocation_is_frozen_and_hashable() -> None:
         ({"warmup": 1}, "name a teacher"),
         ({"teacher_rl": 1}, "name a teacher"),
         ({"teacher": "none", "opd": 1}, "name a teacher"),
-        ({"teacher": "large", "teacher_rl": 2}, "teach nobody"),
+        ({"teacher": "large", "teacher_rl": 2}, "the student would learn nothing"),
         ({"teacher": "large", "teacher_rl": 1, "teacher_sft": 1, "opd": 1}, "at most one of these"),
         ({"teacher": "large", "warmup": 1, "transfer_sft": 1}, "not both"),
         ({"replay": 2}, "no label is paid for"),
@@ -170,5 +170,5 @@ def test_the_paper_routes_are_these_rows() -> None:
 def test_the_paper_routes_need_two_blocks_and_a_bridge() -> None:
     with pytest.raises(AllocationError, match="halved"):
         named_allocations("large", 1, warmup=1, opd=1)
-    with pytest.raises(AllocationError, match="teach nobody"):
+    with pytest.raises(AllocationError, match="the student would learn nothing"):
         named_allocations("large", 8, warmup=0, opd=0)

@@ -167,7 +167,7 @@ def test_an_allocation_outside_the_space_is_refused(text: str) -> None:
         ({"max_opd": -1}, "max_opd=-1"),
         ({"max_warmup": 0, "max_opd": 0}, "raise max_warmup or max_opd"),
         ({"teachers": ("none",)}, "leave it out"),
-        ({"teachers": ("a", "a")}, "name it once"),
+        ({"teachers": ("a", "a")}, "list it once"),
         ({"prepare": ()}, "prepare=()"),
         ({"prepare": ("dpo",)}, "'dpo'"),
         ({"budget": 3}, "unknown field 'budget'; allowed: teachers"),

@@ -343,17 +343,17 @@ def test_a_study_names_the_fields_in_which_another_scenario_differs(tmp_path: Pa
     with pytest.raises(StudyError) as caught:
         open_study("study", url, "bbbb", 1, fields=longer)
     assert str(caught.value) == (
-        "study 'study' was begun with other settings: seed: 1, was 0; stages.opd.clip: 0.2, was not set; "
-        "stages.opd.steps: 3, was 2; give this one another --study name"
+        "study 'study' was started with other settings: seed: 1, was 0; stages.opd.clip: 0.2, was not set; "
+        "stages.opd.steps: 3, was 2; choose another --study name"
     )
-    with pytest.raises(StudyError, match=r"scenario_sha256: bbbb, was aaaa; give"):
+    with pytest.raises(StudyError, match=r"scenario_sha256: bbbb, was aaaa; choose"):
         open_study("study", url, "bbbb", 0, fields=fields)  # a version that covers something that has no name here
 
 
 def test_a_study_of_an_earlier_version_keeps_the_fields_from_now_on(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/study.db"
     open_study("study", url, "aaaa", seed=0)
-    with pytest.raises(StudyError, match=r"scenario_sha256: bbbb, was aaaa .*an earlier version began the study"):
+    with pytest.raises(StudyError, match=r"scenario_sha256: bbbb, was aaaa .*an earlier version started the study"):
         open_study("study", url, "bbbb", 0, fields={"steps": 3})
     open_study("study", url, "aaaa", 0, fields={"steps": 2})
     with pytest.raises(StudyError, match="steps: 3, was 2"):
@@ -363,7 +363,7 @@ def test_a_study_of_an_earlier_version_keeps_the_fields_from_now_on(tmp_path: Pa
 def test_a_study_keeps_the_space_it_began_with(compile_it: Callable[[Allocation], Route]) -> None:
     study = new_study()
     search(study, SPACE, compile_it, Evaluator(), StudyLimits(trials=1))
-    message = f"max_opd: 5, was {SPACE.max_opd}; give this one another --study name"
+    message = f"max_opd: 5, was {SPACE.max_opd}; choose another --study name"
     with pytest.raises(StudyError, match=message):
         search(study, SPACE.model_copy(update={"max_opd": 5}), compile_it, Evaluator(), StudyLimits(trials=2))
 

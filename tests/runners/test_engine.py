@@ -247,7 +247,7 @@ def test_vllm_that_is_not_installed_ends_in_one_line(
     monkeypatch.setattr("tuition.runners.training.block_trainer.vllm_version", lambda: None)
     scenario_file["hardware"] |= {"engine": "vllm"}
     engine = LocalEngine(load(scenario_file), tmp_path / "results")
-    with pytest.raises(BlockError, match=r"hardware\.engine: vllm, and vLLM is not installed"):
+    with pytest.raises(BlockError, match=r"hardware\.engine is vllm, but vLLM is not installed"):
         engine.run(compile_route(Allocation.parse("student_rl=1"), engine.scenario.recipe, 0), "study")
     engine.close()
 

@@ -101,7 +101,7 @@ def test_another_seed_is_said_once(case: Case) -> None:
 def test_other_labels_are_counted_and_said_once(case: Case) -> None:
     case.file["labels"]["count"] = 32
     case.change()
-    assert case.reasons()[NAMES[0]] == ["labels: 4 others"]
+    assert case.reasons()[NAMES[0]] == ["labels: 4 different ones"]
     assert {tuple(reasons) for name, reasons in case.reasons().items() if name != NAMES[0]} == {
         (f"follows from {NAMES[0]}",)
     }
@@ -119,7 +119,7 @@ def test_another_prompt_pool_is_named(case: Case) -> None:
     case.file["prompts"]["count"] = 24
     case.change()
     reasons = case.reasons()
-    assert list(reasons) == NAMES[2:] and reasons["warmup[0]"][0].startswith("prompts: others (")
+    assert list(reasons) == NAMES[2:] and reasons["warmup[0]"][0].startswith("prompts: different ones (")
     assert reasons["opd[0]"] == ["follows from warmup[0]"]
 
 
@@ -177,12 +177,12 @@ def test_another_shape_of_the_route_is_named(case: Case) -> None:
     reasons = case.reasons("student_rl=1")["student_rl[0]"]
     student = case.scenario.recipe.student
     assert f"starts from: student ({student[:12]}…), was opd[0] ({case.route().blocks[3].key[:12]}…)" in reasons
-    assert "labels: 4 others" in reasons, "direct GRPO buys the first labels, which the teacher had"
+    assert "labels: 4 different ones" in reasons, "direct GRPO buys the first labels, which the teacher had"
 
 
 def test_a_replay_block_buys_no_labels(case: Case) -> None:
     wanted = WHOLE.replace("student_rl=1", "replay=1")
-    assert case.reasons(wanted) == {"student_rl[0]": ["labels that it buys: 0, was 4"]}
+    assert case.reasons(wanted) == {"student_rl[0]": ["labels bought: 0, was 4"]}
 
 
 def test_a_block_of_format_1_does_not_say_what_its_pool_held(case: Case) -> None:
@@ -191,7 +191,7 @@ def test_a_block_of_format_1_does_not_say_what_its_pool_held(case: Case) -> None
     case.file["stages"]["teacher_rl"]["steps"] = 3
     case.change()
     assert case.reasons()["teacher_rl[0]"] == [
-        "stages.teacher_rl.steps: 3, was 2", "labels: unknown whether they differ, because its record is of format 1",
+        "stages.teacher_rl.steps: 3, was 2", "labels: unknown whether they differ, because its record has format 1",
     ]  # fmt: skip
 
 
@@ -216,7 +216,9 @@ def test_a_stage_that_cannot_be_extended_says_what_is_trained_again(case: Case) 
     case.store.drop_optimizer(case.route().blocks[3].key)
     found = case.explain(WHOLE.replace("opd=1", "opd=2"))
     assert found["opd[0]"].status == "refused"
-    assert found["opd[0]"].reasons == ("its optimizer state was dropped, and opd[1] continues it: it is trained again",)
+    assert found["opd[0]"].reasons == (
+        "its optimizer state was dropped, which opd[1] needs to continue: it is trained again",
+    )
     assert case.reasons() == {}, "it can be scored, and start a stage"
 
 
@@ -224,14 +226,14 @@ def test_a_damaged_block_is_said_to_be_so_now_and_later(case: Case) -> None:
     block = case.route().blocks[-1]
     (case.store.path(block.key) / "optimizer.safetensors").write_bytes(b"other")
     assert "does not match its checksum" in case.reasons()["student_rl[0]"][0]
-    assert case.reasons()["student_rl[0]"][0].startswith("it was damaged and moved aside before (.damaged-")
+    assert case.reasons()["student_rl[0]"][0].startswith("it was damaged and moved aside earlier (.damaged-")
 
 
 def test_an_evicted_block_is_told_from_one_that_was_never_trained(case: Case) -> None:
     key = case.route().blocks[-1].key
     case.trained.add(key)
     case.store.evict(key)
-    assert case.reasons() == {"student_rl[0]": ["it was trained here and is gone since: evicted, or removed"]}
+    assert case.reasons() == {"student_rl[0]": ["it was trained here and has since been evicted or removed"]}
 
 
 def test_what_nothing_missing_needs_is_not_needed(case: Case) -> None:

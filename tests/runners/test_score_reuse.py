@@ -76,7 +76,7 @@ def test_the_nearest_of_several_is_compared(case: Case) -> None:
 
 def test_weights_that_were_never_scored_say_so(case: Case) -> None:
     case.save()
-    assert case.explain(OTHERS).reasons == ("no score of these weights on it is stored",)
+    assert case.explain(OTHERS).reasons == ("these weights have not been scored on it",)
 
 
 def test_a_damaged_score_is_named_and_left_alone(case: Case) -> None:

@@ -7,12 +7,11 @@ from tuition.benchmarks.boards.standings import MeasuredTable
 from tuition.benchmarks.statistics.intervals import Difference
 
 CAPTION = (
-    "Scores in percent, errors named by what they are over. Rank: the interval that the pairwise paired differences "
-    "leave open after Holm's correction over all pairs of the table; = marks ties. Intervals of differences stand each "
-    "for itself, not corrected for their number. GPU-seconds: full training cost of one run, whatever a store held; "
-    "processor time on a CPU."
+    "Scores in percent; each error says what it is over. Rank: ranks consistent with the pairwise paired differences "
+    "after Holm's correction over all pairs of the table; = marks ties. Intervals of differences are not corrected for "
+    "multiple comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU."
 )
-REPORTED = "Reported by their sources and not recomputed: never ranked among measured entries."
+REPORTED = "Reported by their sources and not recomputed; never ranked with measured entries."
 
 
 def percent(fraction: float) -> str:

@@ -108,7 +108,8 @@ class ServerEngine:
             except _Passing as trouble:
                 if number == TRIES - 1:
                     raise EngineError(
-                        f"{self.url} failed {TRIES} times, last: {trouble}; mend it, and the same command goes on"
+                        f"{self.url} failed {TRIES} times, last: {trouble}; fix the server, then "
+                        "rerun the same command to resume"
                     ) from None
                 wait = trouble.wait_seconds if trouble.wait_seconds is not None else FIRST_WAIT_SECONDS * 2**number
                 self._sleep(min(wait, LONGEST_WAIT_SECONDS))
@@ -128,7 +129,7 @@ class ServerEngine:
         try:
             return _read(response.json(), chat=preset.decoding.chat_template)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-            raise _Passing(f"the answer is no completion ({error!r:.80}): {shown}") from None
+            raise _Passing(f"the answer is not a completion ({error!r:.80}): {shown}") from None
 
     def _body(self, request: Request[Prompt], preset: Preset) -> tuple[str, dict[str, Any]]:
         decoding = preset.decoding

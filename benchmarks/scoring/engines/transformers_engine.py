@@ -50,7 +50,7 @@ class TransformersEngine:
         for prompt, ids in zip(prompts, self.encode(prompts, preset), strict=True):
             if isinstance(prompt, str) and strangers & set(ids):
                 raise EngineError(
-                    f"the model's tokenizer has no token for a character of the prompt {prompt[:60]!r}: this "
+                    f"the model's tokenizer cannot encode a character of the prompt {prompt[:60]!r}: this "
                     "model cannot be asked this suite"
                 )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VLLM_BATCH = 1024
-"""Sequences of a score that are kept together. A draw does not depend on it; fewer would leave a GPU idle at the end of
+"""Sequences drawn and kept together. Samples do not depend on it; fewer would leave a GPU idle at the end of
 each batch."""
 
 

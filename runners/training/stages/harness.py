@@ -243,7 +243,7 @@ def run(trainer: Any) -> StageResult:
     recorder = next(c for c in trainer.callback_handler.callbacks if isinstance(c, RecordCurves))
     if len(recorder.rows) != trainer.args.max_steps:
         raise RuntimeError(
-            f"the block trained {len(recorder.rows)} of {trainer.args.max_steps} steps: its rows do not fill them"
+            f"the block trained only {len(recorder.rows)} of {trainer.args.max_steps} steps: it has too few rows"
         )
     _free_vllm(trainer)
     optimizer = gather_optimizer(trainer.optimizer.state_dict())

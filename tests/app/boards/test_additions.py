@@ -168,15 +168,15 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         (["add", "board", "--study", "small-baselines", "--row", "best"], "row 'best' is in none of the studies"),
         (["add", "board", "--score", "../../x"], "score '../../x'"),
         (["add", "board", "--score", "abcd"], "0 scores in results begin so"),
-        (["add", "board", "--reported", "arxiv-0000.00000"], "does not ship"),
+        (["add", "board", "--reported", "arxiv-0000.00000"], "reported source 'arxiv-0000.00000' is unknown"),
         (["add", "board", "--entry", "absent.json"], "absent.json is missing"),
-        (["add", "results", "--reported", "arxiv-2605.12483"], "holds other things"),
+        (["add", "results", "--reported", "arxiv-2605.12483"], "holds other files"),
         (["show", "nowhere/"], "leaderboard.json is missing"),
         (["verify", "nowhere/"], "leaderboard.json is missing"),
-        (["verify", "nowhere"], "'nowhere' is no folder here, and no leaderboard of this name ships"),
+        (["verify", "nowhere"], "'nowhere' is neither a folder nor a shipped leaderboard"),
         (["verify", "results", "--data-dir", "."], "give --regrade as well"),
         (["verify", "results", "--regrade", "--problems", "absent.jsonl"], "absent.jsonl cannot be read"),
-        (["export", "nowhere"], "no leaderboard of this name ships"),
+        (["export", "nowhere"], "neither a folder nor a shipped leaderboard"),
         (["export", "nowhere", "--format", "docx"], "docx"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_report_that_names_no_scores_says_how_to_mend_it(results: Path, tuitio
         del run["score"]
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
-    assert result.returncode == 2 and "give its command again" in result.stderr
+    assert result.returncode == 2 and "rerun its command to resume" in result.stderr
 
 
 def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(results: Path, tuition: Command) -> None:
@@ -217,7 +217,7 @@ def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(r
     path.write_text(json.dumps(report))
     refused = tuition("leaderboard", "add", "other", "--study", "small-baselines")
     assert refused.returncode == 2 and "'(shuffled,' is not name=value" in refused.stderr
-    assert "add the row again, from its study" in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert "add the row again from its study" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["scenario", "accelerator"])

@@ -148,7 +148,7 @@ def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tu
         assert wrong.returncode == 2 and message in wrong.stderr
     golds.write_text('{"id": "toy/000", "answer": "7"}')
     short = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
-    assert short.returncode == 2 and "23 problems have no answer here" in short.stderr
+    assert short.returncode == 2 and "23 problems have no gold answer" in short.stderr
 
 
 def test_verdicts_of_another_grader_are_noted_and_no_mismatch(tmp_path: Path, tuition: Command) -> None:

@@ -157,4 +157,4 @@ def test_the_list_and_show_stay_what_they_were(tmp_path: Path, tuition: Command)
     assert "micro" in json.loads(tuition("scenarios", "--json").stdout)["scenarios"]
     assert tuition("scenarios", "show", "micro").stdout == tuition("scenarios", "micro").stdout != ""
     absent = tuition("scenarios", "absent")
-    assert absent.returncode == 2 and "no scenario 'absent'" in absent.stderr
+    assert absent.returncode == 2 and "unknown scenario 'absent'" in absent.stderr

@@ -62,7 +62,7 @@ def test_the_field_that_differs_is_shown_with_both_values(
 def test_scores_of_the_last_checkpoint_are_told(route: Route, tmp_path: Path, tuition: Command) -> None:
     scores = json.loads(tuition(*WHY, "--json").stdout)["scores"]
     assert [(score["suite"], score["stored"], score["reasons"]) for score in scores] == [
-        (kind, False, ["no score of these weights on it is stored"]) for kind in ("validation", "test")
+        (kind, False, ["these weights have not been scored on it"]) for kind in ("validation", "test")
     ]
     assert "score on test: not stored, because no score of these weights" in tuition(*WHY).stdout
     BlockStore(tmp_path / "results" / "store").evict(route.final)
@@ -79,7 +79,7 @@ def test_a_block_that_the_ledger_knows_was_evicted(route: Route, tmp_path: Path,
     Ledger(tmp_path / "results" / "ledger.sqlite").record_training("study", route.final, 1.0)
     BlockStore(tmp_path / "results" / "store").evict(route.final)
     document = json.loads(tuition(*WHY, "--json").stdout)
-    assert document["blocks"][1]["reasons"] == ["it was trained here and is gone since: evicted, or removed"]
+    assert document["blocks"][1]["reasons"] == ["it was trained here and has since been evicted or removed"]
 
 
 def test_a_study_brings_its_scenario_and_its_seed(

@@ -131,7 +131,7 @@ def test_verify_names_what_is_damaged_and_moves_it_aside(store: BlockStore, tuit
     reasons = {(damage["kind"], damage["key"][0]): damage["reason"] for damage in document["damaged"]}
     assert reasons.keys() == {("block", "a"), ("block", "b"), ("rollouts", "d"), ("scores", score[0])}
     assert "model.safetensors does not match its checksum" in reasons["block", "a"]
-    assert "was retrained to other weights" in reasons["block", "b"]
+    assert "was retrained to different weights" in reasons["block", "b"]
     assert reasons["scores", score[0]] == "samples.parquet is missing"
     assert len(list(results.rglob(".damaged-*"))) == 4
     assert tuition("store", "verify").returncode == 0

@@ -55,7 +55,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "best"], "no baseline 'best'; choose from direct, direct-compute"),
+        (["--only", "best"], "unknown baseline 'best'; choose from direct, direct-compute"),
         (["--compute-of", "direct"], "--compute-of 'direct': choose from raw-bridge"),
         (["--compute-of", "search #1"], "--compute-of 'search #1': choose from raw-bridge"),
         (["--finalists-of", "absent"], "no search of this name"),

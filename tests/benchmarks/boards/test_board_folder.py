@@ -121,7 +121,7 @@ def test_a_subfolder_that_is_a_link_is_not_followed(board: Path, tmp_path: Path,
     (board / name).symlink_to(outside)
     before = sorted(outside.iterdir())
     assert verify_board(board).mismatches
-    with pytest.raises(EntryError, match="no folder but a link"):
+    with pytest.raises(EntryError, match="is a link or a file, not a folder"):
         add_entries(board, [made_entry(tmp_path, "opd-only")])
     assert sorted(outside.iterdir()) == before
 
@@ -199,7 +199,7 @@ def test_an_addition_whose_numbers_do_not_recompute_is_refused(board: Path, tmp_
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
-    with pytest.raises(EntryError, match="holds other things"):
+    with pytest.raises(EntryError, match="holds other files"):
         add_entries(tmp_path / "home", [made_entry(tmp_path, "x")])
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.tex"]
 
@@ -230,7 +230,7 @@ def test_scores_that_do_not_belong_together_make_no_entry(tmp_path: Path) -> Non
     with pytest.raises(EntryError, match="not 64 hex digits"):
         entry_of_scores(tmp_path / "scores", [(1, "../../x")], {"name": "x"})
     (tmp_path / "scores" / keys[0][:2] / keys[0] / SAMPLES_FILE).write_bytes(b"x")
-    with pytest.raises(EntryError, match="no sample table"):
+    with pytest.raises(EntryError, match="not a sample table"):
         entry_of_scores(tmp_path / "scores", [(1, keys[0])], {"name": "x"})
 
 

@@ -78,7 +78,7 @@ HOSTILE: list[tuple[str, Any, str]] = [
     ("score.mean", -0.1, "score.mean is -0.1"),
     ("score.mean", "0.5", "score.mean is '0.5'"),
     ("score.mean", True, "score.mean is True"),
-    ("score.se_problems", None, "score.se_problems must be null"),
+    ("score.se_problems", None, "score.se_problems must be a number, as num_problems is 12"),
     ("score.se_seeds", 2, "score.se_seeds is 2"),
     ("name", "<script>alert(1)</script>", "printable text"),
     ("name", "=HYPERLINK(0)", "begin with a letter"),
@@ -94,18 +94,18 @@ HOSTILE: list[tuple[str, Any, str]] = [
     ("samples.0.sha256", "../../../etc/passwd", "samples.0.sha256 is '../../../etc/passwd'"),
     ("samples.0.sha256", "A" * 64, "samples.0.sha256"),
     ("samples", [], "samples"),
-    ("samples.1.training_seed", 1, "several runs need a seed each"),
-    ("samples.1.training_seed", None, "several runs need a seed each"),
+    ("samples.1.training_seed", 1, "give every run a different seed"),
+    ("samples.1.training_seed", None, "give every run a different seed"),
     ("num_problems", 0, "num_problems is 0"),
     ("num_problems", 10**4000, "num_problems"),
     ("labels_trained", 1000, "labels_trained is 1000 but labels_owned only 128"),
     ("labels_trained", -1, "labels_trained is -1"),
     ("gpu_seconds", 1e300, "gpu_seconds"),
-    ("schema_version", 1, "schema_version is 1: of before the first release; add the row again, from its study"),
+    ("schema_version", 1, "schema_version is 1: written before the first release; add the row again from its study"),
     ("schema_version", 3, "schema_version is 3"),
     ("allocation", "student_rl=8 (shuffled, no blocks)", "'(shuffled,' is not name=value"),
     ("allocation", "opd=2 teacher=large teacher_rl=4", "write it as 'teacher=large teacher_rl=4 opd=2'"),
-    ("allocation", "student_rl=-1", "add the row again, from its study"),
+    ("allocation", "student_rl=-1", "add the row again from its study"),
     ("allocation", None, "model and allocation are both null"),
     ("scenario", None, "allocation and scenario belong together"),
     ("scenario.sha256", "x", "scenario.sha256"),
@@ -133,11 +133,11 @@ def test_hostile_entries_are_refused_in_one_line(document: dict[str, Any], path:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is no JSON"), (b"\xff\xfe", "is no JSON"), (b"[1, 2", "is no JSON"), (b"null", "x.json"),
-        (b"[]", "x.json"),
+        (b"", "is not valid JSON"), (b"\xff\xfe", "is not valid JSON"), (b"[1, 2", "is not valid JSON"),
+        (b"null", "x.json"), (b"[]", "x.json"),
         (b"[" * 100_000, "nested too deeply"), (b'{"a":' * 50_000, "nested too deeply"),
         (b'{"kind": "measured", "kind": "reported"}', "'kind' twice"),
-        (b" " * (MAX_ENTRY_BYTES + 1), "larger than"), (b'{"x": ' + b"9" * 5000 + b"}", "is no JSON"),
+        (b" " * (MAX_ENTRY_BYTES + 1), "larger than"), (b'{"x": ' + b"9" * 5000 + b"}", "is not valid JSON"),
     ],
 )  # fmt: skip
 def test_what_is_no_entry_at_all_is_refused(data: bytes, message: str) -> None:
@@ -154,7 +154,7 @@ def test_numbers_that_are_none_are_refused(document: dict[str, Any], text: str) 
 
 def test_a_checkpoint_counts_once(document: dict[str, Any]) -> None:
     weights = document["samples"][0]["weights_sha256"]
-    with pytest.raises(EntryError, match="one checkpoint stands for two"):
+    with pytest.raises(EntryError, match="two training runs have the same checkpoint"):
         validate_entry(with_change(document, "samples.1.weights_sha256", weights), "x")
 
 

@@ -91,7 +91,7 @@ def test_the_page_shows_what_an_entry_says(board: Board) -> None:
         ):  # fmt: skip
             assert part in text
     assert text.index("Measured") < text.index("one training run: excludes training variance") < text.index("Reported")
-    assert "never ranked among measured" in text and page.count("<svg") == 2
+    assert "never ranked with measured" in text and page.count("<svg") == 2
     assert "problems" in text and "samples" in text and "seeds" in text
 
 
@@ -108,7 +108,7 @@ def test_every_format_holds_every_score_and_id(board: Board, format: str) -> Non
 def test_the_caption_says_what_is_corrected_for_many_pairs(board: Board, format: str) -> None:
     text = export(board, format).replace("&#39;", "'")
     assert "after Holm's correction over all pairs of the table" in text
-    assert "Intervals of differences stand each for itself, not corrected" in text
+    assert "Intervals of differences are not corrected for multiple comparisons" in text
 
 
 def test_hostile_texts_stay_texts_in_html(hostile_board: Board) -> None:

@@ -111,7 +111,7 @@ def test_what_cannot_be_ranked_is_named() -> None:
     a, b = row("a", 0.2, None), row("b", 0.1, difference(-0.2, 0.1))
     with pytest.raises(ValueError, match="no paired difference of 'a' and 'b'"):
         rank_rows([a, b], {})
-    with pytest.raises(ValueError, match="'a' is there twice"):
+    with pytest.raises(ValueError, match="'a' appears twice"):
         rank_rows([a, a], {})
     with pytest.raises(ValueError, match=r"without a difference: \['a', 'b'\]"):
         rank_rows([a, replace(b, difference=None)], {})
@@ -124,7 +124,7 @@ def test_the_table_fits_100_columns_and_names_its_numbers() -> None:
         "my-study on micro-test@1 (sampled)", "38.8 ±2.1 problems", "±1.1 samples", "±1.3 seeds", "+14.8",
         "[+10.0, +19.6]", "minus direct", "points [95 %]", "reference", "1-2", "39.1", "12,346", "teacher_rl=4",
         "avg@4 over 50 problems; training seeds 0, 1, 2", "164 owned, of which 100 for validation",
-        "after Holm's correction over all pairs", "stand each for itself, not corrected for their number",
+        "after Holm's correction over all pairs", "are not corrected for multiple comparisons",
     ):  # fmt: skip
         assert part in shown, part
     assert ONE_RUN not in shown

@@ -85,7 +85,7 @@ def test_presets_of_one_name_and_other_fields_are_other_presets(tmp_path: Path) 
 def test_costs_on_different_devices_are_marked(tmp_path: Path) -> None:
     board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": "NVIDIA H100"})
     (table,) = standings(board).measured
-    assert table.notes == ("GPU-seconds are of different devices (NVIDIA H100; cpu x86_64)",)
+    assert table.notes == ("GPU-seconds were measured on different devices (NVIDIA H100; cpu x86_64)",)
 
 
 def test_rows_without_common_problems_are_left_open(tmp_path: Path) -> None:

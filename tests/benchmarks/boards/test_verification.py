@@ -116,8 +116,8 @@ def test_an_entry_that_was_edited_in_its_file_is_refused(board: Path) -> None:
     id, _ = first(board)
     path = board / "entries" / f"{id}.json"
     path.write_text(path.read_text().replace('"direct"', '"directed"'))
-    assert "it was changed after it was named" in str(verify_board(board).mismatches[0].recomputed)
-    with pytest.raises(EntryError, match="it was changed after it was named"):
+    assert "it was changed after it was added" in str(verify_board(board).mismatches[0].recomputed)
+    with pytest.raises(EntryError, match="it was changed after it was added"):
         load_board(board)
 
 
@@ -298,7 +298,7 @@ def test_problems_that_are_not_the_suites_are_a_mismatch(tmp_path: Path) -> None
 
 def test_answers_that_lack_a_problem_are_an_error_and_no_fault_of_the_entry(tmp_path: Path) -> None:
     golds = dict(list(micro_answers().golds.items())[1:])
-    with pytest.raises(AnswersError, match="half: 1 problems have no answer here"):
+    with pytest.raises(AnswersError, match="half: 1 problems have no gold answer"):
         regraded(micro_board(tmp_path), Answers(golds, None))
 
 

@@ -219,7 +219,7 @@ def test_a_record_of_a_later_version_is_refused_and_stays(tmp_path: Path) -> Non
         ({"score_key": {"suite": "s"}}, "score_key"),
         ({"gpu_seconds": -1}, "gpu_seconds is -1"),
         ({"format": 0}, "format is 0"),
-        ({"key": "0" * 64}, "names another score"),
+        ({"key": "0" * 64}, "belongs to another score"),
     ],
 )
 def test_what_is_wrong_with_a_record_is_told_in_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Scoring: a killed score goes on where it was and equals an uninterrupted one and those of before, bit for bit."""
+"""Scoring: a killed score resumes where it was and equals an uninterrupted one and those of before, bit for bit."""
 
 import importlib.metadata
 import json
@@ -295,7 +295,7 @@ def test_settings_that_cannot_be_are_refused(engine: TransformersEngine) -> None
         task(num_samples=0)
     with pytest.raises(EngineSettingError, match="no chat template"):
         engine.check(["57k="], PAPER)
-    with pytest.raises(EngineError, match="has no token for a character"):
+    with pytest.raises(EngineError, match="cannot encode a character"):
         engine.check(["57k=", "What is $x$?"], SAMPLED)
 
 

@@ -140,7 +140,7 @@ def test_rank_intervals_lie_within_those_of_single_tests(scores: list[float], da
 
 
 def test_repeated_names_and_missing_pairs_are_named() -> None:
-    with pytest.raises(ValueError, match="'a' is there twice"):
+    with pytest.raises(ValueError, match="'a' appears twice"):
         rank_intervals(["a", "a"], {})
     with pytest.raises(ValueError, match="'a' and 'b'"):
         rank_intervals(["a", "b"], {})

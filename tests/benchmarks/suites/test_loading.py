@@ -99,7 +99,7 @@ def test_order_spacing_and_spelling_of_numbers_change_neither_checksum_nor_ids(t
     ("change", "message"),
     [
         (lambda rows: rows[:2], "it has 2 rows, not 3"),
-        (lambda rows: [{**rows[0], "answer": "3"}, *rows[1:]], "so an answer differs"),
+        (lambda rows: [{**rows[0], "answer": "3"}, *rows[1:]], "the problems match, an answer differs"),
         (lambda rows: [{**rows[0], "problem": "What is $1 - 1$?"}, *rows[1:]], "the text of a problem differs"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 
 def test_a_problem_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     rows = [ROWS[0], ROWS[0]]
-    with pytest.raises(SuiteError, match="there twice"):
+    with pytest.raises(SuiteError, match="appears twice"):
         load(suite_of(rows), folder_of(tmp_path, rows))
 
 
@@ -163,9 +163,9 @@ def test_the_hub_is_asked_for_the_locked_revision_and_its_rows_are_checked(monke
     unverified = replace(suite, checksum=None, texts_checksum=None)
     assert not load(unverified).verified
     assert not load(unverified, lock={"tiny@1": {"checksum": str(suite.checksum)}}).verified
-    with pytest.raises(SuiteError, match="changed since they were locked"):
+    with pytest.raises(SuiteError, match="changed after they were locked"):
         load(unverified, lock={"tiny@1": {"checksum": "0" * 64}})
-    with pytest.raises(SuiteError, match="has another shape"):
+    with pytest.raises(SuiteError, match="has an unexpected shape"):
         load(replace(suite, hub=replace(suite.hub, read_row=gsm8k.read_row)))
 
 

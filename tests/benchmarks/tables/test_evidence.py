@@ -51,10 +51,10 @@ def test_holm_counts_every_comparison_that_was_made_and_the_others_are_told() ->
     p_values = [compared.difference.p_value for compared in evidence.compared]
     assert [compared.p_holm for compared in evidence.compared] == holm(p_values)
     reasons = {comparison.question: reason for comparison, reason in evidence.left_out}
-    assert reasons["the same twice"] == "they are the same allocation, poor"
+    assert reasons["the same twice"] == "both are the same allocation, poor"
     assert reasons["with what is not there"] == "absent is not recorded"
     alone = compare("made", "t@1", ENTRIES, [Comparison("good", "other", "judged", judged=True)], judge_seeds=(1,))
-    assert alone.compared == () and alone.left_out[0][1] == "they share no seed that may be used"
+    assert alone.compared == () and alone.left_out[0][1] == "they share no usable seed"
 
 
 def test_the_table_names_every_error_and_every_single_run() -> None:

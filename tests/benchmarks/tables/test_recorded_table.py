@@ -79,8 +79,8 @@ def test_seeds_take_turns_and_none_is_one_of_tuning_search_or_test() -> None:
         ({"allocation": "student_rl=5"}, "asks for 5 label blocks"),
         ({"labels_trained": 7}, "its labels_trained is 7"),
         ({"test_correct": (1, 2, 3)}, "counts of 3 problems on t@1"),
-        ({"test_correct": (0, 0, 0, 0, 0, 5)}, "from 0 to 5; wanted are 6, from 0 to 4"),
-        ({"validation_correct": (0, 0, 0, 0, 0, -1)}, "from -1 to 0; wanted"),
+        ({"test_correct": (0, 0, 0, 0, 0, 5)}, "from 0 to 5; expected 6, from 0 to 4"),
+        ({"validation_correct": (0, 0, 0, 0, 0, -1)}, "from -1 to 0; expected"),
     ],
 )
 def test_a_row_that_contradicts_the_header_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -91,15 +91,15 @@ def test_a_row_that_contradicts_the_header_is_refused(changes: dict[str, Any], m
 
 def test_rows_that_contradict_each_other_are_refused() -> None:
     run = made_run(HEADER, "student_rl=4", SEEDS[0])
-    with pytest.raises(RecordedError, match="is there twice"):
+    with pytest.raises(RecordedError, match="appears twice"):
         checked_table(HEADER, [run, run])
     dearer = run.blocks[0].model_copy(update={"gpu_seconds": 9.0})
     longer = made_run(HEADER, "student_rl=4 replay=1", SEEDS[0])
     longer = longer.model_copy(update={"blocks": (dearer, *longer.blocks[1:])})
-    with pytest.raises(RecordedError, match="another price"):
+    with pytest.raises(RecordedError, match="a different price"):
         checked_table(HEADER, [run, longer])
     assert checked_table(HEADER, with_first_prices([run, longer])).runs[1].blocks[0].gpu_seconds == 2.0
-    with pytest.raises(RecordedError, match="recorded seeds begin at"):
+    with pytest.raises(RecordedError, match="recorded seeds start at"):
         checked_table(HEADER, [made_run(HEADER, "base", 7, role=role_of(7))])
 
 
@@ -119,7 +119,7 @@ def header_with(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        (None, None, "no header"),
+        (None, None, "lacks the header"),
         (b"{", None, "JSON"),
         (b"[" * 100_000, None, "JSON"),
         (header_with(colour=1), None, "colour"),
@@ -136,7 +136,7 @@ def test_a_hostile_file_is_one_line(
     bad = rewritten(path, tmp_path / "bad.parquet", header, rows)
     with pytest.raises(RecordedError, match=message) as error:
         read_table(bad)
-    assert "bad.parquet is no recorded table" in str(error.value) and "\n" not in str(error.value)
+    assert "bad.parquet is not a recorded table" in str(error.value) and "\n" not in str(error.value)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

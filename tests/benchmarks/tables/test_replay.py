@@ -71,7 +71,9 @@ def test_whatever_the_order_each_block_is_paid_for_in_a_space_without_forks(
 
 
 def test_only_recorded_draw_seeds_can_be_replayed(table: RecordedTable) -> None:
-    with pytest.raises(RecordedError, match="seed 1000001 is for judging only: a planner draws from 1000002, 1000004"):
+    with pytest.raises(
+        RecordedError, match="seed 1000001 is for judging only: planners may draw from 1000002, 1000004"
+    ):
         Replay(table, SEEDS[0])
     with pytest.raises(RecordedError, match="seed 1000006 is not recorded"):
         Replay(table, SEEDS[0] + 5)

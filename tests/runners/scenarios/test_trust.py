@@ -54,9 +54,9 @@ def own(scenario_file: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 
 def test_code_is_refused_and_not_run(own: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path) -> None:
     confirm_trust(True)  # alone it is not enough
-    with pytest.raises(CheckpointError, match="needs code of its own"):
+    with pytest.raises(CheckpointError, match="needs its own code"):
         _ = load(own).recipe
-    with pytest.raises(CheckpointError, match="needs code of its own"):
+    with pytest.raises(CheckpointError, match="needs its own code"):
         load_model(tmp_path / "model", "float32", "cpu")
     os.environ.clear()
     own["student"]["trust_remote_code"] = True  # nor is this

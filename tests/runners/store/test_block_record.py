@@ -92,7 +92,7 @@ def test_a_teacher_without_the_hash_of_its_weights_is_damage() -> None:
 
 
 def test_a_record_of_another_block_is_damage() -> None:
-    with pytest.raises(ValueError, match=f"names another block, '{KEY}'"):
+    with pytest.raises(ValueError, match=f"belongs to another block, '{KEY}'"):
         read_record(record_text(made_record(KEY)).encode(), OTHER)
 
 

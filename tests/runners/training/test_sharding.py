@@ -60,7 +60,7 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     ("hardware", "lora", "message"),
     [
         ({"sharding": "fsdp2"}, None, "needs hardware.processes of 2 or more"),
-        ({"sharding": "fsdp2", "processes": 2}, {"rank": 4}, r"lora \(student\) do not go together"),
+        ({"sharding": "fsdp2", "processes": 2}, {"rank": 4}, r"lora \(student\) cannot be combined"),
     ],
 )
 def test_what_cannot_be_sharded_is_refused(

@@ -60,7 +60,7 @@ def test_every_block_is_a_run_of_tensorboard_and_its_weights_are_the_same(
 def test_a_tracker_that_is_unknown_or_not_installed_is_named_with_the_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TrackerError, match="no tracker 'mlflow': one of tensorboard, wandb, trackio"):
+    with pytest.raises(TrackerError, match="unknown tracker 'mlflow': choose from tensorboard, wandb, trackio"):
         start_tracking("mlflow", tmp_path)
     monkeypatch.setitem(TRACKERS, "wandb", ("wandb_that_is_not_there",))
     with pytest.raises(TrackerError, match="wandb is not installed: pip install wandb"):

@@ -206,7 +206,7 @@ def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
             kill_the_servers()
 
     engine.hear = kill
-    with pytest.raises(TeacherServerError, match=r"ended with .* while the block trained.*read .*teacher-of-.*\.log"):
+    with pytest.raises(TeacherServerError, match=r"ended with .* during training.*read .*teacher-of-.*\.log"):
         engine.run(route, "killed")
     assert engine.store.record(route.blocks[0].key) is not None
     assert engine.store.record(route.final) is None

@@ -190,7 +190,9 @@ def test_waits_grow_and_end_in_one_line(server: Server) -> None:
     server.faults = [(502, {})] * TRIES
     waits: list[float] = []
     engine = ServerEngine(server.url, "student", 1, waits.append)
-    with pytest.raises(EngineError, match=r"failed 6 times, last: status 502: trouble.*goes on") as error:
+    with pytest.raises(
+        EngineError, match=r"failed 6 times, last: status 502: trouble.*rerun the same command to resume"
+    ) as error:
         engine.generate(REQUESTS[:1], SAMPLED, STREAM)
     engine.close()
     assert waits == [0.5, 1, 2, 4, 8] and "\n" not in str(error.value)
