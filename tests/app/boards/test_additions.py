@@ -197,7 +197,7 @@ def test_a_report_that_names_no_scores_says_how_to_mend_it(results: Path, tuitio
         del run["score"]
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
-    assert result.returncode == 2 and "rerun its command to resume" in result.stderr
+    assert result.returncode == 2 and "give its command again" in result.stderr
 
 
 def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(results: Path, tuition: Command) -> None:

@@ -136,7 +136,7 @@ def test_a_thinking_mode_is_switched_off(folder: Path, tuition: Command) -> None
     ("arguments", "message"),
     [
         (["--student", "nowhere"], "student 'nowhere': there is no such folder"),
-        (["--student", "an/owner"], "model an/owner is not to be had from the Hub"),
+        (["--student", "an/owner"], "model an/owner could not be fetched from the Hub"),
         (["--teacher", "."], "holds no safetensors weights"),
         (["--problems", "few.jsonl"], "few.jsonl has 1 problems that can be used (0 are repeats, 1 have answers"),
         (["--problems", "absent.jsonl"], "no problem file"),
