@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tuition.app.processes.terminal import terminal
 from tuition.benchmarks.boards.board_folder import load_board
-from tuition.benchmarks.boards.exports import words
+from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.plain import document
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, standings
 
@@ -37,11 +37,14 @@ def show_board(folder: Path, mix_presets: bool) -> None:
 def _measured_table(table: MeasuredTable) -> Table:
     title = "\n".join([table.title, *table.notes])
     shown = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.caption, shown.caption_justify = Text(f"{words.protocol(table)}. {words.CAPTION}", style="dim"), "left"
+    shown.caption, shown.caption_justify = (
+        Text(f"{cell_text.protocol(table)}. {cell_text.CAPTION}", style="dim"),
+        "left",
+    )
     shown.add_column("rank", no_wrap=True)
     shown.add_column("entry, id", min_width=20)
     shown.add_column("score, % ± s.e. over", no_wrap=True)
-    shown.add_column(Text(f"minus {table.reference},\npoints [{words.level(table) or 'interval'}]"), min_width=14)
+    shown.add_column(Text(f"minus {table.reference},\npoints [{cell_text.level(table) or 'interval'}]"), min_width=14)
     shown.add_column("labels", no_wrap=True)
     shown.add_column("GPU-s,\nfull", justify="right", no_wrap=True)
     shown.add_column("seeds")
@@ -49,14 +52,14 @@ def _measured_table(table: MeasuredTable) -> Table:
     for row in table.rows:
         entry = row.entry
         about = f"\n{entry.suite}, {entry.preset.name}" if mixed else ""
-        about = f"\n{words.subject(entry)}{about}" if words.subject(entry) else about
+        about = f"\n{cell_text.subject(entry)}{about}" if cell_text.subject(entry) else about
         name = Text(entry.name, style="bold").append(f"\n{row.listed.short}{about}", style="not bold dim")
-        errors = "\n      ".join(f"±{error} {name}" for error, name in words.errors(entry.score))
+        errors = "\n      ".join(f"±{error} {name}" for error, name in cell_text.errors(entry.score))
         shown.add_row(
-            row.rank, name, f"{words.percent(entry.score.mean):>5} {errors}",
-            Text(words.points(row.difference, row.reference).replace(" [", "\n[")),
-            words.labels(entry).replace(", ", "\n"),
-            words.cost(entry), words.seeds(entry).replace(", ", "\n"),
+            row.rank, name, f"{cell_text.percent(entry.score.mean):>5} {errors}",
+            Text(cell_text.points(row.difference, row.reference).replace(" [", "\n[")),
+            cell_text.labels(entry).replace(", ", "\n"),
+            cell_text.cost(entry), cell_text.seeds(entry).replace(", ", "\n"),
         )  # fmt: skip
     return shown
 
@@ -71,7 +74,7 @@ def _reported_table(table: ReportedTable) -> Table:
         cells = []
         for suite in table.suites:
             score = by_suite[suite][1].score if suite in by_suite else None
-            error = "" if score is None or score.error is None else f" ±{words.percent(score.error)}"
-            cells.append("" if score is None else f"{words.percent(score.mean)}{error}")
+            error = "" if score is None or score.error is None else f" ±{cell_text.percent(score.error)}"
+            cells.append("" if score is None else f"{cell_text.percent(score.mean)}{error}")
         shown.add_row(Text(name), *cells)
     return shown

@@ -30,8 +30,8 @@ MixOption = Annotated[
 ]
 
 
-@leaderboard_app.command(epilog="Example: tuition leaderboard show micro-seed0")
-def show(
+@leaderboard_app.command("show", epilog="Example: tuition leaderboard show micro-seed0")
+def leaderboard_show(
     what: Annotated[
         str | None,
         typer.Argument(
@@ -67,8 +67,8 @@ def show(
     print_json(document) if json else show_leaderboard(document)
 
 
-@leaderboard_app.command(epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")
-def add(
+@leaderboard_app.command("add", epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")
+def leaderboard_add(
     folder: Annotated[Path, typer.Argument(help="A leaderboard folder; it is made if it is not there.")],
     study: Annotated[list[str] | None, typer.Option(help="A tested study of the results folder.")] = None,
     row: Annotated[list[str] | None, typer.Option(help="Only these rows of the studies, by name.")] = None,
@@ -84,13 +84,12 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
-    from tuition.app.boards.additions import Sources
-    from tuition.app.boards.additions import add as add_to_leaderboard
+    from tuition.app.boards.additions import Sources, add
     from tuition.app.processes.terminal import print_json
 
     studies = [str(study_name(name)) for name in study or []]
     sources = Sources(studies, row or (), score or (), reported or (), entry or ())
-    document = add_to_leaderboard(folder, results, sources, title)
+    document = add(folder, results, sources, title)
     if json:
         print_json(document)
         return
@@ -101,8 +100,8 @@ def add(
     typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
 
 
-@leaderboard_app.command(epilog="Example: tuition leaderboard verify boards/micro")
-def verify(
+@leaderboard_app.command("verify", epilog="Example: tuition leaderboard verify boards/micro")
+def leaderboard_verify(
     what: Annotated[
         str | None,
         typer.Argument(help="A leaderboard folder, or the name of one that ships; without it, all that ship."),
@@ -127,20 +126,21 @@ def verify(
     Completions of generated suites (micro) are graded again. A verdict that comes out otherwise is a mismatch if the
     entry names today's grader, and is reported only if it names another version.
     """
-    from tuition.app.boards.board_verification import VerifyRequest, show_verified
-    from tuition.app.boards.board_verification import verify as verify_boards
+    from tuition.app.boards.board_verification import VerifyRequest, show_verified, verify
     from tuition.app.processes.terminal import print_json
 
     if (problems or data_dir is not None) and not regrade:
         raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")
-    document = verify_boards(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
+    document = verify(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
     print_json(document) if json else show_verified(document)
     if any(found["mismatches"] for found in document["leaderboards"]):
         raise typer.Exit(1)
 
 
-@leaderboard_app.command(epilog="Example: tuition leaderboard export boards/micro --format html --out micro.html")
-def export(
+@leaderboard_app.command(
+    "export", epilog="Example: tuition leaderboard export boards/micro --format html --out micro.html"
+)
+def leaderboard_export(
     what: BoardArgument,
     format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.md,
     out: Annotated[Path | None, typer.Option(help="A file, which appears whole; default: standard output.")] = None,
@@ -149,10 +149,10 @@ def export(
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
     from tuition.benchmarks.artefacts import write_text
     from tuition.benchmarks.boards.board_folder import load_board
-    from tuition.benchmarks.boards.exports import export as export_board
+    from tuition.benchmarks.boards.exports import export
     from tuition.benchmarks.measured_boards import find_board
 
-    text = export_board(load_board(find_board(what)), format.value, mix_presets)
+    text = export(load_board(find_board(what)), format.value, mix_presets)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -74,7 +74,7 @@ def _json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def words(standing: Standing) -> dict[str, str]:
+def cells(standing: Standing) -> dict[str, str]:
     """A standing as cells of a table; scores in percent, differences in points."""
     first, last, difference = standing.first, standing.last, standing.difference
     minus = "reference" if standing.planner == COMPARED_WITH else "not compared"
@@ -108,7 +108,7 @@ def markdown(frame: pd.DataFrame, scenario: str) -> str:
     """The standings at every budget as Markdown."""
     parts = [f"## Planners on {scenario}", caption(frame)]
     for share in SHARES:
-        rows = [words(standing) for standing in standings(frame, share)]
+        rows = [cells(standing) for standing in standings(frame, share)]
         parts.append(f"**{budget_of(frame, share):.0f} GPU-s** ({100 * share:.0f} % of evaluating everything)")
         lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))

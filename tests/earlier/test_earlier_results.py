@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.app.conftest import Command, Result
-from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data import live_progress
 from tuition.app.dashboard.data.study_frames import read_study, study_names
 
 ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
@@ -71,9 +71,9 @@ def test_live_shows_studies_without_events(earlier: Path) -> None:
     assert {"old", "begun"} <= set(names)
     for name in names:
         study = read_study(earlier, name)
-        assert live.progress(study).finished == study.trials["state"].isin(live.FINISHED).sum()
-        assert [trial.doing for trial in live.running(study)] == [None] * len(live.running(study))
-        assert live.testing(study, "test") == []
+        assert live_progress.progress(study).finished == study.trials["state"].isin(live_progress.FINISHED).sum()
+        assert [trial.doing for trial in live_progress.running(study)] == [None] * len(live_progress.running(study))
+        assert live_progress.testing(study, "test") == []
 
 
 def test_a_search_that_was_begun_goes_on(tuition: Command, earlier: Path) -> None:

@@ -11,10 +11,9 @@ from tuition.app.dashboard.data.files import Problem
 from tuition.app.dashboard.data.recomputed_boards import ShownBoard, board_folders, planner_files
 from tuition.app.dashboard.data.study_frames import Study
 from tuition.app.dashboard.show import View, chart, choose, name_problems, switch, table
-from tuition.app.recordings import race_report as planners
+from tuition.app.recordings import race_report
 from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ReportedEntry
-from tuition.benchmarks.boards.exports import FORMATS
-from tuition.benchmarks.boards.exports import words as export_words
+from tuition.benchmarks.boards.exports import FORMATS, cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
 from tuition.benchmarks.one_line import one_line
@@ -72,16 +71,16 @@ def _planners(view: View) -> None:
         name_problems([Problem(chosen, one_line(str(error).replace(str(files[chosen]), files[chosen].name)))])
         return
     st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
-    st.caption(latex.escape(planners.caption(frame)))
-    names = {f"{planners.budget_of(frame, share):,.0f} GPU-s ({100 * share:.0f} %)": share for share in SHARES}
+    st.caption(latex.escape(race_report.caption(frame)))
+    names = {f"{race_report.budget_of(frame, share):,.0f} GPU-s ({100 * share:.0f} %)": share for share in SHARES}
     share = names[choose("Budget, as a share of evaluating every allocation", "budget", list(names), list(names)[-1])]
-    table_of = pd.DataFrame([planners.words(standing) for standing in standings(frame, share)])
+    table_of = pd.DataFrame([race_report.cells(standing) for standing in standings(frame, share)])
     st.dataframe(table_of, hide_index=True, width="stretch")
     table("planners", table_of)
     left, _ = st.columns(2)
     with left:
         chart("planners by budget", "Test score of each planner's selected allocation, by budget.", charts.planners,
-              planners.chart_frame(frame))  # fmt: skip
+              race_report.chart_frame(frame))  # fmt: skip
     st.caption(f"For another recorded table, run {words.code('tuition planners --table TABLE')}.")
 
 
@@ -119,7 +118,7 @@ def _of_study(study: Study) -> None:
     left, _ = st.columns(2)
     with left:
         _forest("leaderboard differences", rows, "difference to direct GRPO, points")
-    st.caption(export_words.CAPTION)
+    st.caption(cell_text.CAPTION)
 
 
 def _ends(difference: object) -> tuple[float, float, float]:
@@ -134,19 +133,19 @@ def _forest(name: str, rows: list[tuple[object, ...]], unit: str) -> None:
 
 def _measured(measured: MeasuredTable, place: int) -> None:
     st.subheader("Measured")
-    st.markdown(f"{words.code(measured.title)}: {export_words.protocol(measured)}")
+    st.markdown(f"{words.code(measured.title)}: {cell_text.protocol(measured)}")
     for note in measured.notes:
         st.caption(latex.escape(note))
     frame = pd.DataFrame(
         {
             "rank": row.rank,
             "entry": row.entry.name,
-            "score, %": export_words.percent(row.entry.score.mean),
-            "± errors": ", ".join(f"±{error} {over}" for error, over in export_words.errors(row.entry.score)),
-            f"minus {measured.reference}": export_words.points(row.difference, row.reference),
-            "labels": export_words.labels(row.entry),
-            "GPU-s, full": export_words.cost(row.entry),
-            "seeds": export_words.seeds(row.entry),
+            "score, %": cell_text.percent(row.entry.score.mean),
+            "± errors": ", ".join(f"±{error} {over}" for error, over in cell_text.errors(row.entry.score)),
+            f"minus {measured.reference}": cell_text.points(row.difference, row.reference),
+            "labels": cell_text.labels(row.entry),
+            "GPU-s, full": cell_text.cost(row.entry),
+            "seeds": cell_text.seeds(row.entry),
             "id": row.listed.short,
             "verification": "recomputed from its samples",
         }
@@ -162,21 +161,21 @@ def _measured(measured: MeasuredTable, place: int) -> None:
     left, _ = st.columns(2)
     with left:
         _forest(f"measured differences {place}", rows, f"difference to {measured.reference}, points")
-    st.caption(export_words.CAPTION)
+    st.caption(cell_text.CAPTION)
 
 
 def _reported(reported: ReportedTable) -> None:
     st.subheader("Reported")
     st.markdown(f"{words.code(reported.table)}, {words.code(reported.citation)}")
-    st.caption(f"{export_words.REPORTED} In percent; {latex.escape(reported.error_meaning)}.")
+    st.caption(f"{cell_text.REPORTED} In percent; {latex.escape(reported.error_meaning)}.")
     rows = []
     for name, by_suite in reported.rows:
         cells: dict[str, str] = {"entry (reported)": name}
         for suite in reported.suites:
             if suite in by_suite:
                 score = by_suite[suite][1].score
-                error = "" if score.error is None else f" ±{export_words.percent(score.error)}"
-                cells[suite] = f"{export_words.percent(score.mean)}{error}"
+                error = "" if score.error is None else f" ±{cell_text.percent(score.error)}"
+                cells[suite] = f"{cell_text.percent(score.mean)}{error}"
         rows.append(cells)
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
 
@@ -204,7 +203,7 @@ def _entry(shown: ShownBoard) -> None:
 def _export(shown: ShownBoard) -> None:
     manifest = shown.board.manifest
     st.markdown("**Cite this**")
-    st.code(export_words.cite(manifest), language=None, wrap_lines=True)
+    st.code(cell_text.cite(manifest), language=None, wrap_lines=True)
     st.code(board_record(manifest), language=None, wrap_lines=True)
     st.markdown("**Export**")
     columns = st.columns(len(FORMATS))

@@ -4,8 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from tuition.app.dashboard import words
-from tuition.app.dashboard.data import caches
-from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data import caches, live_progress
 from tuition.app.dashboard.data.files import last_lines, records
 from tuition.app.dashboard.data.live_progress import Doing, Running, Training
 from tuition.app.dashboard.data.study_frames import Study
@@ -35,10 +34,10 @@ def show(view: View) -> None:
 
 
 def _now(study: Study) -> None:
-    found = live.progress(study)
-    busy = live.running(study)
-    tests = {name: doing for name in TESTS if (doing := live.testing(study, name))}
-    _progress(found, busy, bool(tests), live.seconds_since_a_trial(study))
+    found = live_progress.progress(study)
+    busy = live_progress.running(study)
+    tests = {name: doing for name in TESTS if (doing := live_progress.testing(study, name))}
+    _progress(found, busy, bool(tests), live_progress.seconds_since_a_trial(study))
     for trial in busy:
         _running(study, trial)
     for name, doing in tests.items():
@@ -47,7 +46,7 @@ def _now(study: Study) -> None:
     st.caption(f"Refreshed every {REFRESH_SECONDS:.0f} seconds, last at {pd.Timestamp.now():%H:%M:%S}.")
 
 
-def _progress(found: live.Progress, busy: list[Running], testing: bool, since: float | None) -> None:
+def _progress(found: live_progress.Progress, busy: list[Running], testing: bool, since: float | None) -> None:
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(found.counts.items())) or "no trial yet"
     of = "" if found.wanted is None else f" of {found.wanted:,}"
     left = "" if found.seconds_left is None else f"; about {words.duration(found.seconds_left)} left for the search"

@@ -4,8 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from tuition.app.dashboard import advice, charts, words
-from tuition.app.dashboard.data import block_tree as chains
-from tuition.app.dashboard.data import caches
+from tuition.app.dashboard.data import block_tree, caches
 from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, table
 
 DRAWN = 150  # our choice: more nodes than this cannot be distinguished
@@ -29,7 +28,7 @@ def show(view: View) -> None:
     forks = frame[frame["uses"] > 1].sort_values(["uses", "depth"], ascending=[False, True]).head(300)
     names = {f"{label} {key[:12]}": place for label, key, place in forks[["label", "key", "place"]].to_numpy()}
     below = choose("Show blocks below", "node", [WHOLE, *names])
-    shown = frame if below == WHOLE else chains.subtree(frame, names[below])
+    shown = frame if below == WHOLE else block_tree.subtree(frame, names[below])
     drawn = drawn_frame(shown)
     if len(drawn) < len(shown):
         st.caption(f"Showing the {len(drawn)} most used of {len(shown):,} blocks.")
@@ -78,4 +77,4 @@ def _table(shown: pd.DataFrame) -> None:
 def drawn_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """What `charts.tree` draws of a tree's blocks."""
     columns = ["place", "parent_place", "depth", "row", "label", "uses", "score"]
-    return chains.largest(frame, DRAWN)[columns].reset_index(drop=True)
+    return block_tree.largest(frame, DRAWN)[columns].reset_index(drop=True)

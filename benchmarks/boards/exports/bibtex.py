@@ -2,7 +2,7 @@
 
 from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import MeasuredEntry
-from tuition.benchmarks.boards.exports.words import percent, short
+from tuition.benchmarks.boards.exports.cell_text import percent, short
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.standings import Standings
 

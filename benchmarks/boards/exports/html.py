@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tuition.benchmarks.boards.board_folder import Board
-from tuition.benchmarks.boards.exports import words
+from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
 from tuition.benchmarks.boards.standings import MeasuredTable, Standing, Standings
 
@@ -57,7 +57,7 @@ def html(board: Board, shown: Standings) -> str:
         "changelog": list(reversed(board.manifest.changelog)),
         "shown": shown,
         "plots": [_plots(table) for table in shown.measured],
-        "words": words,
+        "cell_text": cell_text,
         "board_record": board_record(board.manifest),
         "records": {listed.id: entry_record(board.manifest, listed) for listed in board.entries},
     }
@@ -69,7 +69,7 @@ def _plots(table: MeasuredTable) -> list[Plot]:
     thick = "; thick: over training seeds" if several else ""
     plots = [_plot(f"score, % (thin: ± s.e. over problems{thick})", table.rows, [_score(row) for row in table.rows])]
     if any(row.difference is not None for row in table.rows):
-        label = f"difference to {table.reference}, points ({words.level(table)} interval, paired)"
+        label = f"difference to {table.reference}, points ({cell_text.level(table)} interval, paired)"
         plots.append(_plot(label, table.rows, [_difference(row) for row in table.rows], zero=True))
     return plots
 

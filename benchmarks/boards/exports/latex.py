@@ -2,7 +2,7 @@
 
 from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import escape
-from tuition.benchmarks.boards.exports.words import (
+from tuition.benchmarks.boards.exports.cell_text import (
     CAPTION,
     REPORTED,
     cite,

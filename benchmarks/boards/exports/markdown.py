@@ -4,7 +4,7 @@ import re
 
 from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import board_record
-from tuition.benchmarks.boards.exports.words import (
+from tuition.benchmarks.boards.exports.cell_text import (
     CAPTION,
     REPORTED,
     cite,
@@ -15,10 +15,10 @@ from tuition.benchmarks.boards.exports.words import (
     percent,
     points,
     protocol,
+    seeds,
     short,
     subject,
 )
-from tuition.benchmarks.boards.exports.words import seeds as training_seeds
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
 
 
@@ -58,7 +58,7 @@ def _measured(table: MeasuredTable) -> list[str]:
         told = ", ".join(f"±{error} {name}" for error, name in errors(entry.score))
         cells = [row.rank, f"{escape(entry.name)} ({escape(subject(entry))})" if subject(entry) else escape(entry.name)]
         cells += [f"{percent(entry.score.mean)} {told}", points(row.difference, row.reference), labels(entry)]
-        cells += [cost(entry), training_seeds(entry)]
+        cells += [cost(entry), seeds(entry)]
         cells += [escape(f"{entry.suite}, {entry.preset.name}")] if mixed else []
         lines.append(f"| {' | '.join([*cells, f'`{short(row.listed.id)}`'])} |")
     notes = [f"**{escape(note)}**" for note in table.notes]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.app.dashboard.conftest import STUDY, Open
 from tests.app.dashboard.test_pages import text
-from tuition.app.dashboard.data import live_progress as live
+from tuition.app.dashboard.data import live_progress
 from tuition.app.dashboard.data.live_progress import Training
 from tuition.app.dashboard.data.study_frames import Study, read_study
 from tuition.app.processes.channel import Channel, logged
@@ -49,30 +49,30 @@ class Mute(Channel):
 
 
 def test_events_say_how_far_a_block_is() -> None:
-    doing = live.follow(lines(STARTED, step(1), step(2), step(3)))["me"]
+    doing = live_progress.follow(lines(STARTED, step(1), step(2), step(3)))["me"]
     assert isinstance(doing, Training)
     assert (doing.block, doing.position, doing.step, doing.steps) == ("student_rl[1]", 2, 3, 30)
     assert (doing.seconds_per_step, doing.seconds_left, doing.tokens_per_second) == (0.5, 13.5, 200.0)
-    assert live.follow(lines(STARTED))["me"] == Training("student_rl[1]", "student", 2, 3)
+    assert live_progress.follow(lines(STARTED))["me"] == Training("student_rl[1]", "student", 2, 3)
 
 
 def test_after_a_block_there_is_scoring_and_after_a_run_nothing() -> None:
     done = [STARTED, step(30), BlockDone(key=KEY, gpu_seconds=1.0, reused=False)]
-    assert live.follow(lines(*done, SCORING)) == {"me": SCORING}
-    assert live.follow(lines(*done, SCORING, RunDone(name="", result="", done=1, total=2))) == {"me": None}
-    assert live.follow(lines(BlockDone(key=KEY, gpu_seconds=0.0, reused=True))) == {"me": None}
-    assert live.follow([]) == {}
+    assert live_progress.follow(lines(*done, SCORING)) == {"me": SCORING}
+    assert live_progress.follow(lines(*done, SCORING, RunDone(name="", result="", done=1, total=2))) == {"me": None}
+    assert live_progress.follow(lines(BlockDone(key=KEY, gpu_seconds=0.0, reused=True))) == {"me": None}
+    assert live_progress.follow([]) == {}
 
 
 def test_every_writer_has_its_own_block() -> None:
-    found = live.follow([*lines(STARTED), *lines(SCORING, writer="other"), *lines(step(3))])
+    found = live_progress.follow([*lines(STARTED), *lines(SCORING, writer="other"), *lines(step(3))])
     assert isinstance(found["me"], Training) and found["me"].step == 3 and found["other"] == SCORING
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 1e300])
 def test_curves_that_make_no_sense_are_left_out(value: float) -> None:
     odd = StepDone(key=KEY, step=1, steps=2, curves={"seconds": value, "tokens_seen": value})
-    doing = live.follow(lines(STARTED, odd))["me"]
+    doing = live_progress.follow(lines(STARTED, odd))["me"]
     assert isinstance(doing, Training) and doing.seconds_left is None and doing.tokens_per_second is None
 
 
@@ -80,10 +80,10 @@ def test_the_start_of_a_block_is_found_however_many_steps_follow(tmp_path: Path)
     log = EventLog(tmp_path / "log", "me")
     for event in (STARTED, *(step(number, 5000) for number in range(1, 4001))):
         log.write(event)
-    doing = live.follow(live.last_events(tmp_path / "log"))["me"]
+    doing = live_progress.follow(live_progress.last_events(tmp_path / "log"))["me"]
     assert isinstance(doing, Training) and (doing.block, doing.step) == ("student_rl[1]", 4000)
     log.write(STARTED)
-    assert len(live.last_events(tmp_path / "log")) < 3000, "not all of it is read where the end says enough"
+    assert len(live_progress.last_events(tmp_path / "log")) < 3000, "not all of it is read where the end says enough"
 
 
 @pytest.fixture
@@ -122,43 +122,43 @@ def test_a_study_without_events_shows_what_its_database_says(study: Study, show:
     page = show("live", study.folder.path.parent.parent)
     assert not page.exception
     assert "Trial #5" in text(page) and "No block has started yet" in text(page) and "opd[0]" not in text(page)
-    assert live.running(study)[0].doing is None and live.testing(study, "test") == []
+    assert live_progress.running(study)[0].doing is None and live_progress.testing(study, "test") == []
 
 
 def test_the_test_is_seen_while_its_processes_live(study: Study, testing: Mute, show: Open) -> None:
-    assert live.testing(study, "test") == [], "it has told nothing"
+    assert live_progress.testing(study, "test") == [], "it has told nothing"
     testing.hear(PhaseBegan(title="test", done=0, total=2))
-    assert live.testing(study, "test") == [None]
+    assert live_progress.testing(study, "test") == [None]
     testing.hear(STARTED)
     said = text(show("live", study.folder.path.parent.parent))
     assert "Test" in said and "Block 2 of 3" in said and "Nothing is being trained" not in said
-    assert live.testing(study, "baselines") == []
+    assert live_progress.testing(study, "baselines") == []
 
 
 def test_a_test_that_has_ended_or_was_killed_is_not_going_on(study: Study) -> None:
     channel = Mute()
     with logged(study.folder.log("test"), channel):
         channel.hear(STARTED)
-    assert live.testing(study, "test") == [] and channel.log is None
+    assert live_progress.testing(study, "test") == [] and channel.log is None
     killed = process_name()  # of this host, and holds no lock
     EventLog(events_beside(study.folder.log("test")), killed).write(STARTED)
-    assert live.testing(study, "test") == []
+    assert live_progress.testing(study, "test") == []
 
 
 def test_of_another_host_young_events_tell(study: Study) -> None:
     log = EventLog(events_beside(study.folder.log("test")), ELSEWHERE)
     log.write(STARTED)
     now = time.time()
-    assert len(live.testing(study, "test", now)) == 1
-    assert live.testing(study, "test", now + 2 * live.SILENT_SECONDS) == []
+    assert len(live_progress.testing(study, "test", now)) == 1
+    assert live_progress.testing(study, "test", now + 2 * live_progress.SILENT_SECONDS) == []
 
 
 def test_between_two_trials_it_is_said_how_long_ago_the_last_one_ended(made: Path, tmp_path: Path) -> None:
     results = Path(shutil.copytree(made, tmp_path / "results"))
     study = read_study(results, STUDY)
     ended = study.trials["finished"].max().to_pydatetime().timestamp()
-    assert live.seconds_since_a_trial(study, ended + 10) is None, "its report was written"
+    assert live_progress.seconds_since_a_trial(study, ended + 10) is None, "its report was written"
     study.folder.report.unlink()
-    assert live.seconds_since_a_trial(study, ended + 10) == pytest.approx(10)
-    assert live.seconds_since_a_trial(study, ended + 100) is None
-    assert live.seconds_since_a_trial(replace(study, trials=study.trials[:0]), ended) is None
+    assert live_progress.seconds_since_a_trial(study, ended + 10) == pytest.approx(10)
+    assert live_progress.seconds_since_a_trial(study, ended + 100) is None
+    assert live_progress.seconds_since_a_trial(replace(study, trials=study.trials[:0]), ended) is None

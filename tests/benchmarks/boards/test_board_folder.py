@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
-from tuition.benchmarks.boards import board_folder as boards
+from tuition.benchmarks.boards import board_folder
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
 from tuition.benchmarks.boards.entries import EntryError, entry_id
 from tuition.benchmarks.boards.manifest import Manifest
@@ -81,7 +81,7 @@ def test_a_killed_add_lists_nothing_and_is_completed_by_the_same_call(
     board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
     addition = made_entry(tmp_path, "opd-only")
-    real: Callable[[Path, str], None] = boards.write_text
+    real: Callable[[Path, str], None] = board_folder.write_text
 
     def dies(path: Path, text: str) -> None:
         if (path.name == MANIFEST) == (killed_at == "manifest"):
@@ -89,7 +89,7 @@ def test_a_killed_add_lists_nothing_and_is_completed_by_the_same_call(
             raise KeyboardInterrupt
         real(path, text)
 
-    monkeypatch.setattr(boards, "write_text", dies)
+    monkeypatch.setattr(board_folder, "write_text", dies)
     with pytest.raises(KeyboardInterrupt):
         add_entries(board, [addition])
     monkeypatch.undo()
@@ -106,7 +106,7 @@ def test_a_first_add_that_was_killed_is_completed_by_the_same_call(
         raise KeyboardInterrupt
 
     addition = made_entry(tmp_path, "first")
-    monkeypatch.setattr(boards, "write_text", dies)
+    monkeypatch.setattr(board_folder, "write_text", dies)
     with pytest.raises(KeyboardInterrupt):
         add_entries(tmp_path / "new", [addition])
     monkeypatch.undo()
@@ -211,7 +211,7 @@ def test_titles_are_not_changed_in_passing(board: Path, tmp_path: Path) -> None:
 
 
 def test_a_writer_waits_for_the_lock(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(board_folder, "LOCK_SECONDS", 0.05)
     addition = made_entry(tmp_path, "x")
     with FileLock(board / ".lock"), pytest.raises(EntryError, match="another process"):
         add_entries(board, [addition])

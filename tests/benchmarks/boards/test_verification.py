@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks.made_scores import FIELDS, answered, micro_entry, sample_table, save_score
 from tuition.benchmarks.artefacts import correct_PK, file_sha256
-from tuition.benchmarks.boards import board_folder as boards
+from tuition.benchmarks.boards import board_folder
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
 from tuition.benchmarks.boards.entries import (
     EntryError,
@@ -31,7 +31,7 @@ from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 def first(board: Path) -> tuple[str, MeasuredEntry]:
     id = read_manifest(board).ids[0]
-    entry = boards.read_entry(board, id)
+    entry = board_folder.read_entry(board, id)
     assert isinstance(entry, MeasuredEntry)
     return id, entry
 
@@ -217,7 +217,7 @@ def test_a_table_of_too_many_rows_is_not_read(board: Path, monkeypatch: pytest.M
 
 
 def test_files_over_the_limit_are_not_read(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "MAX_SAMPLES_BYTES", 100)
+    monkeypatch.setattr(board_folder, "MAX_SAMPLES_BYTES", 100)
     assert "the limit is 100" in str(verify_board(board).mismatches[0].recomputed)
 
 

