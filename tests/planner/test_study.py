@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Recipe, Route, compile_route
-from tuition.planner.sampler import SamplerError
+from tuition.planner.sampler import SAMPLERS, SamplerError
 from tuition.planner.space import SearchSpace, SpaceError
 from tuition.planner.study import (
     MAX_IDLE_TRIALS,
@@ -74,7 +74,7 @@ def drawn(study: optuna.Study) -> list[dict[str, Any]]:
 # Draws
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_resumed_study_draws_what_an_uninterrupted_one_draws(
     tmp_path: Path, compile_it: Callable[[Allocation], Route], sampler: str
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_resumed_study_draws_what_an_uninterrupted_one_draws(
     assert [trial.state for trial in study.trials] == [trial.state for trial in whole.trials]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_keyboard_interrupt_passes_through_and_its_trial_is_queued_again(
     compile_it: Callable[[Allocation], Route], sampler: str
 ) -> None:

@@ -62,6 +62,7 @@ def test_their_first_searches_are_repeated() -> None:
     shipped = read_planners(PLANNERS / path.name)
     if again["optuna"].iloc[0] != shipped["optuna"].iloc[0]:
         pytest.skip("another Optuna draws other proposals")
+    again = again[again["planner"].isin(set(shipped["planner"]))]  # one that is new was not measured
     # TPE's proposals may hang on a processor's last digit; random ones do not.
     first, now = (rows[(rows["search"] == 0) & ~rows["planner"].str.startswith("tpe")] for rows in (shipped, again))
     pd.testing.assert_frame_equal(now[list(first.columns)].reset_index(drop=True), first.reset_index(drop=True))

@@ -9,7 +9,7 @@ from tests.benchmarks.made_table import SEEDS, SPACE, made_header, made_run, mad
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, checked_table
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
-from tuition.planner.sampler import SeededSampler
+from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.study import StudyLimits, finalists, search
 
 TEXTS = [str(a) for a in dict.fromkeys(SPACE.random_allocations(400, seed=0))][:40]
@@ -91,7 +91,7 @@ def test_what_is_not_recorded_is_an_error_and_has_a_nearest_neighbour(table: Rec
     assert {str(a) for a in replay.allocations} == {*FIXED, *TEXTS}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_study_of_20_trials_runs_on_a_replay(table: RecordedTable, sampler: str) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     replay = Replay(table, DRAW)

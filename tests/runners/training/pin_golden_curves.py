@@ -1,7 +1,8 @@
-"""Write golden_curves.json anew: `python -m tests.runners.training.pin_golden_curves`. Look at the diff before you
-commit it."""
+"""Write golden_curves.json anew: `python -m tests.runners.training.pin_golden_curves`, or only the curves of the stages
+that are named behind it. Look at the diff before you commit it."""
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,5 +17,6 @@ with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "scenario.yaml"
     path.write_text(yaml.safe_dump(small_scenario_file()))
     engine = LocalEngine(Scenario.load(str(path)), Path(folder) / "results")
-    GOLDEN.write_text(json.dumps({stage: curves(engine, stage) for stage in sorted(ROUTES)}, indent=1) + "\n")
+    pinned = json.loads(GOLDEN.read_text()) | {stage: curves(engine, stage) for stage in sys.argv[1:] or ROUTES}
+    GOLDEN.write_text(json.dumps({stage: pinned[stage] for stage in sorted(ROUTES)}, indent=1) + "\n")
     engine.close()
