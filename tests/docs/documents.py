@@ -1,5 +1,6 @@
-"""The documents for people, and the code in them."""
+"""The documents for people, the code in them, and the names in code."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -21,3 +22,21 @@ def code_of(text: str) -> list[str]:
             prose.append(line)
     spans = re.findall(r"`([^`]+)`", "\n".join(prose))
     return code + [" ".join(span.split()) for span in spans]
+
+
+def names_in(file: Path) -> set[str]:
+    """What stands at the top level of a module, and `Class.method`, by its text: nothing is imported."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text()).body:
+        match node:
+            case ast.FunctionDef():
+                names.add(node.name)
+            case ast.ClassDef():
+                methods = {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+                names |= {node.name, *methods}
+            case ast.Import() | ast.ImportFrom():
+                names |= {alias.asname or alias.name for alias in node.names}
+            case ast.Assign() | ast.AnnAssign():
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names

@@ -1,6 +1,5 @@
 """What documents name is there: files, modules, commands with their options, and targets of `make`."""
 
-import ast
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from tests.docs.adding import ADDING, added_files
-from tests.docs.documents import DOCUMENTS, ROOT, code_of
+from tests.docs.documents import DOCUMENTS, ROOT, code_of, names_in
 from tuition.app.cli import app
 
 FOLDERS = ("app", "benchmarks", "docs", "planner", "runners", "src", "tests", ".ci")
@@ -85,21 +84,6 @@ def missing_module(name: str) -> str | None:
     if spec is None or (rest and (spec.origin is None or rest[0] not in names_in(Path(spec.origin)))):
         return name
     return None
-
-
-def names_in(file: Path) -> set[str]:
-    """The names at the top level of a module, by its text: nothing is imported."""
-    names: set[str] = set()
-    for node in ast.parse(file.read_text()).body:
-        match node:
-            case ast.FunctionDef() | ast.ClassDef():
-                names.add(node.name)
-            case ast.Import() | ast.ImportFrom():
-                names |= {alias.asname or alias.name for alias in node.names}
-            case ast.Assign() | ast.AnnAssign():
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                names |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return names
 
 
 @each_document
