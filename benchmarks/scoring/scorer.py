@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.decoding import Preset
-from tuition.benchmarks.scoring.engines.requests import Engine, Generated, Request, row_seed
+from tuition.benchmarks.scoring.engines.requests import Engine, Generated, Request
 from tuition.benchmarks.scoring.partial_score import Batch, PartialScore
 from tuition.benchmarks.scoring.sampling import Prompt, Stream, in_batches, render_prompt
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreRecord, ScoreStore
@@ -203,13 +204,12 @@ class _Drawing:
 
     def draw(self, check: Callable[[], None], progress: Progress) -> None:
         """Draw the batches that are missing."""
-        seed = self.task.key.sampling_seed
-        stream = Stream(seed)
+        stream = Stream(self.task.key.sampling_seed)
         progress(self.resumed, len(self.prompts), self.resumed)
         for number, batch in enumerate(self.batches):
             if number not in self.partial.batches:
                 check()
-                requests = [Request(self.prompts[row], row_seed(seed, row)) for row in batch]
+                requests = [Request(self.prompts[row], row) for row in batch]
                 began = _Moment()
                 drawn, after = self.engine.generate(requests, self.task.preset, stream)
                 spent = None if self.engine.device is None else began.device_seconds(self.engine.device)
@@ -267,6 +267,11 @@ def graded(
     return checked_table(table)
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in VERSIONED}
+
+
 def _told(task: Task) -> dict[str, Any]:
     """What a record says of a task beside its key, and of this process."""
     suite = task.suite
@@ -280,7 +285,7 @@ def _told(task: Task) -> dict[str, Any]:
         "num_problems_whole": suite.num_problems_whole,
         "command": command_line(),
         "code_version": CODE_VERSION,
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
+        "versions": _versions(),
         "python": platform.python_version(),
         "host": platform.node(),
     }

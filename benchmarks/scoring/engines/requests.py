@@ -30,10 +30,10 @@ class EngineSettingError(ValueError):
 
 @dataclass(frozen=True)
 class Request(Generic[Encoded]):
-    """One completion that is wanted. `seed` is its own."""
+    """One completion that is wanted, by its row of the score. Engines without a stream draw it with `row_seed`."""
 
     prompt: Encoded
-    seed: int
+    row: int
 
 
 @dataclass(frozen=True)

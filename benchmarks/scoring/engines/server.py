@@ -20,7 +20,7 @@ import httpx
 
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.scoring.decoding import Preset
-from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
+from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request, row_seed
 from tuition.benchmarks.scoring.sampling import Prompt, Stream
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -89,7 +89,9 @@ class ServerEngine:
         self, requests: Sequence[Request[Prompt]], preset: Preset, stream: Stream
     ) -> tuple[list[Generated], Stream]:
         """Completions, in order, each by its seed. EngineError when one was refused, or failed at every try."""
-        futures = [self._pool.submit(self._one, request, preset) for request in requests]
+        futures = [
+            self._pool.submit(self._one, request, preset, row_seed(stream.seed, request.row)) for request in requests
+        ]
         try:
             return [future.result() for future in futures], stream
         finally:
@@ -101,10 +103,10 @@ class ServerEngine:
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _one(self, request: Request[Prompt], preset: Preset) -> Generated:
+    def _one(self, request: Request[Prompt], preset: Preset, seed: int) -> Generated:
         for number in range(TRIES):
             try:
-                return self._ask(request, preset)
+                return self._ask(request, preset, seed)
             except _Passing as trouble:
                 if number == TRIES - 1:
                     raise EngineError(
@@ -115,8 +117,8 @@ class ServerEngine:
                 self._sleep(min(wait, LONGEST_WAIT_SECONDS))
         raise AssertionError("unreachable")
 
-    def _ask(self, request: Request[Prompt], preset: Preset) -> Generated:
-        path, body = self._body(request, preset)
+    def _ask(self, request: Request[Prompt], preset: Preset, seed: int) -> Generated:
+        path, body = self._body(request, preset, seed)
         try:
             response = self._client.post(f"{self.url}/{path}", json=body)
         except httpx.TransportError as error:
@@ -131,14 +133,14 @@ class ServerEngine:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise _Passing(f"the answer is not a completion ({error!r:.80}): {shown}") from None
 
-    def _body(self, request: Request[Prompt], preset: Preset) -> tuple[str, dict[str, Any]]:
+    def _body(self, request: Request[Prompt], preset: Preset, seed: int) -> tuple[str, dict[str, Any]]:
         decoding = preset.decoding
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
-            "seed": request.seed,
+            "seed": seed,
         }
         if decoding.top_k:
             body["top_k"] = decoding.top_k

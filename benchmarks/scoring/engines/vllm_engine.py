@@ -20,6 +20,7 @@ from tuition.benchmarks.scoring.engines.requests import (
     Generated,
     Request,
     decoded,
+    row_seed,
 )
 from tuition.benchmarks.scoring.sampling import Decoding, Prompt, Stream, encode_prompts
 
@@ -114,7 +115,8 @@ class VllmEngine:
         self, requests: Sequence[Request[list[int]]], preset: Preset, stream: Stream
     ) -> tuple[list[Generated], Stream]:
         """Completions, in order, each by its seed: the stream stands still."""
-        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
+        prompts = [request.prompt for request in requests]
+        seeds = [row_seed(stream.seed, request.row) for request in requests]
         drawn = draw_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
         return [decoded(self.tokenizer, ids, self.ends) for ids in drawn], stream
 

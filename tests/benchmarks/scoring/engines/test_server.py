@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.decoding import PAPER, Preset
-from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request
+from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request, row_seed
 from tuition.benchmarks.scoring.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine, server_identity
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
 from tuition.benchmarks.scoring.sampling import Decoding, Stream, draw_ids, encode_prompts, end_ids
@@ -28,7 +28,7 @@ from tuition.benchmarks.suites.catalog import load_by_name
 STUDENT = Path(__file__).parents[4] / "runners" / "scenarios" / "micro" / "student"
 SAMPLED = Preset(Decoding("sampled", 1.0, 1.0, 0, 24), 2, {})
 STREAM = Stream(0)  # which no server draws from
-REQUESTS = [Request(f"1{n}k=", 100 + n) for n in range(4)]
+REQUESTS = [Request(f"1{n}k=", n) for n in range(4)]
 
 
 @dataclass
@@ -137,12 +137,12 @@ def test_completions_are_those_of_the_model_in_order_each_by_its_seed(server: Se
     model, tokenizer = loaded
     for request, one in zip(REQUESTS, drawn, strict=True):
         prompts = encode_prompts(tokenizer, [request.prompt])
-        (ids,) = draw_ids(model, tokenizer, prompts, SAMPLED.decoding, request.seed, 1)
+        (ids,) = draw_ids(model, tokenizer, prompts, SAMPLED.decoding, row_seed(0, request.row), 1)
         assert one == Generated(
             tokenizer.decode(ids, skip_special_tokens=True), len(ids), ids[-1] not in end_ids(*loaded)
         )
     assert waits == [] and set(server.paths) == {"/v1/completions"}
-    assert sorted(body["seed"] for body in server.bodies) == [100, 101, 102, 103]
+    assert {body["seed"] for body in server.bodies} == {row_seed(0, row) for row in range(4)}
     assert all("top_k" not in body and body["model"] == "student" for body in server.bodies)
     assert ask(server, REQUESTS)[0] == drawn
 
