@@ -72,6 +72,11 @@ def test_files_are_there(document: Path) -> None:
     assert missing + [name for name in named if name not in file_names()] == []
 
 
+def test_every_page_is_linked_in_the_readme() -> None:
+    linked = set(paths_in((ROOT / "README.md").read_text()))
+    assert {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
 def missing_module(name: str) -> str | None:
     """A dotted name when a part of it is not there: a package, a module, or what stands in one."""
     module, *rest = name.split(".")
