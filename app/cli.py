@@ -80,16 +80,16 @@ def _disk_trouble(error: Exception) -> str:
 
     number = error.errno if isinstance(error, OSError) else None
     fixes = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some space or raise the quota",
-        errno.EROFS: "make the file system writable, or name another folder with --results",
-        errno.EACCES: "mend the permissions, or name another folder with --results",
-        errno.EPERM: "mend the permissions, or name another folder with --results",
+        errno.ENOSPC: "free disk space",
+        errno.EDQUOT: "free disk space or raise the quota",
+        errno.EROFS: "make the file system writable, or choose another folder with --results",
+        errno.EACCES: "fix the permissions, or choose another folder with --results",
+        errno.EPERM: "fix the permissions, or choose another folder with --results",
     }
     if number not in fixes or not isinstance(error, OSError):
         return " ".join(str(error).split())
     where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror}{where}: {fixes[number]}; the same command goes on where it was"
+    return f"{error.strerror}{where}: {fixes[number]}, then rerun the same command to resume"
 
 
 def _print_version(wanted: bool) -> None:
@@ -122,10 +122,10 @@ def main() -> None:
         print(f"error: {error.format_message()}", file=sys.stderr)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        print("stopped; the same command goes on where it was", file=sys.stderr)
+        print("interrupted; rerun the same command to resume", file=sys.stderr)
         sys.exit(1)
     except (ValueError, RuntimeError, OSError) as error:
-        # Our own errors say in one line what is wrong and how to mend it. Anything else is our fault: show it all.
+        # Our own errors say in one line what is wrong and how to fix it. Anything else is our fault: show it all.
         ours = type(error).__module__.partition(".")[0] == "tuition"
         if not ours and not isinstance(error, OSError):
             raise

@@ -55,7 +55,9 @@ def add(folder: Path, results: Path, sources: Sources, title: str | None = None)
         additions += study_additions(results, study, sources.rows)
     missing = set(sources.rows) - {entry.name for entry, _ in additions}
     if missing:
-        raise EntryError(f"row {min(missing)!r:.80} is in none of the studies given; `show` names their rows")
+        raise EntryError(
+            f"row {min(missing)!r:.80} is in none of the given studies; `tuition leaderboard show STUDY` lists the rows"
+        )
     additions += [score_addition(results, score) for score in sources.scores]
     additions += [(entry, []) for source in sources.reported for entry in reported_entries(source)]
     additions += [(_reported_file(path), []) for path in sources.files]
@@ -79,7 +81,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         report = read_report(path)
         test, tested = report.test, report.ranked()
         if test is None or tested is None:
-            raise FileError("it has no test")
+            raise FileError("it was not tested")
         ranked, meta = tested
         described = [
             (ranked_row.row, [(run.seed, run.score) for run in test.runs[ranked_row.row.name]])
@@ -88,12 +90,12 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         ]
     except FileNotFoundError:
         raise EntryError(
-            f"no report of study {study!r:.80} in {results}: run its search or its baselines first"
+            f"no report of study {study!r:.80} in {results}: run `tuition search` or `tuition baselines` first"
         ) from None
     except (FileError, KeyError) as error:
         raise EntryError(
-            f"{path} does not name the scores of its test ({one_line(error)[:100]}): give its command again, it "
-            "trains nothing and writes the report anew"
+            f"{path} lacks the scores of its test ({one_line(error)[:100]}): rerun its command, which trains "
+            "nothing and rewrites the report"
         ) from None
     shared = {
         "command": report.command or test.command,
@@ -116,8 +118,8 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         entry, paths, score = entry_of_scores(ResultsFolder(results).scores, runs, fields)
         if abs(score.mean - row.score.mean) > TOLERANCE:
             raise EntryError(
-                f"{row.name}: the report of {study} says {row.score.mean}, its samples {score.mean}: give the study's "
-                "command again"
+                f"{row.name}: the report of {study} says {row.score.mean} but its samples give {score.mean}: "
+                "rerun the study's command"
             )
         additions.append((entry, paths))
     return additions
@@ -130,7 +132,9 @@ def score_addition(results: Path, prefix: str) -> Addition:
     store = ScoreStore(ResultsFolder(results).scores)
     found = store.score_keys(prefix)
     if len(found) != 1:
-        raise EntryError(f"score {prefix!r}: {len(found)} scores in {results} begin so; give the key of one")
+        raise EntryError(
+            f"score {prefix!r}: {len(found)} scores in {results} start with it; give more digits of one key"
+        )
     try:
         record = store.read(found[0])
     except RecordError as error:
@@ -138,8 +142,8 @@ def score_addition(results: Path, prefix: str) -> Addition:
     code_version = record.code_version or record.versions.get("tuition")
     if record.model is None or record.command is None or code_version is None or record.suite_verified is None:
         raise EntryError(
-            f"score {prefix!r}: its record does not say what was scored by which command, for a search of an earlier "
-            "version made it; scores of a study are added by --study, others by `tuition bench` with another --seed"
+            f"score {prefix!r}: its record lacks the model or the command, as those of earlier searches do: add scores "
+            "of a study with --study, or score again by `tuition bench` with another --seed"
         )
     # A local folder is named by its last part: where it lay tells nobody anything.
     model = Path(record.model.label).name if record.model.label[:1] in "/.~" else record.model.label
@@ -158,5 +162,5 @@ def _reported_file(path: Path) -> LeaderboardEntry:
     with open_regular(path, MAX_ENTRY_BYTES) as file:
         entry = parse_entry(file.read(), str(path))
     if isinstance(entry, MeasuredEntry):
-        raise EntryError(f"{path} is a measured entry: those are made from their samples, by --study or --score")
+        raise EntryError(f"{path} is a measured entry, which needs its samples: add it by --study or --score")
     return entry

@@ -41,7 +41,7 @@ def verify(request: VerifyRequest) -> dict[str, Any]:
     shipped = shipped_boards()
     boards = shipped if request.what is None else {request.what: find_board(request.what)}
     if not boards:
-        raise EntryError("no leaderboard ships with this version: name a leaderboard folder")
+        raise EntryError("no leaderboard ships with this version: give a leaderboard folder")
     sources = AnswerSources(request)
     with Grader() as grader:
         found = [_verify(name, folder, Regrading(sources.answers, grader)) for name, folder in boards.items()]
@@ -78,7 +78,7 @@ class AnswerSources:
             self._given |= read_golds(path)
 
     def answers(self, entry: MeasuredEntry) -> Answers | None:
-        """The answers; None where nobody asked for this entry. SuiteError or EntryError where they cannot be had."""
+        """The answers; None where nobody asked for this entry. SuiteError or EntryError where there are none."""
         if self._request.regrade is False:
             return None
         whole, partial, limit = entry.suite.partition(PARTIAL)
@@ -88,7 +88,7 @@ class AnswerSources:
                 return None
             if not self._given:
                 raise EntryError(
-                    f"{entry.name}: this version cannot make or load {whole}: give its answers by --problems FILE"
+                    f"{entry.name}: this version cannot generate or load {whole}: give its answers with --problems FILE"
                 )
             return Answers(self._given, None)
         # The first problems only, where the entry's suite says so.
@@ -148,13 +148,13 @@ def _show(found: dict[str, Any]) -> None:
             line = f"{file['id'][:SHORT_ID]}{seed}: {len(file['changes'])} of {file['num_samples']} verdicts differ"
             lines.append(f"note: {line}, {file['grader_then']} then, {file['grader_now']} now")
     samples = sum(file["num_samples"] for file in graded)
-    reported = f"; {found['reported']} reported ones have no samples" if found["reported"] else ""
+    reported = f"; {found['reported']} reported entries have no samples" if found["reported"] else ""
     lines.append(
         f"{found['leaderboard']}, version {found['version']}: recomputed {found['measured']} measured entries, "
-        f"{samples:,} samples of them graded again{reported}. {len(found['mismatches']) or 'No'} mismatches."
+        f"graded {samples:,} of their samples again{reported}. {len(found['mismatches']) or 'No'} mismatches."
     )
     if found["suites_not_regraded"]:
-        lines.append(f"Not graded again: {', '.join(found['suites_not_regraded'])} (--regrade does).")
+        lines.append(f"Not graded again: {', '.join(found['suites_not_regraded'])} (use --regrade).")
     console = terminal()
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

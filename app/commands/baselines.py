@@ -25,17 +25,19 @@ def baselines(
     scenario: ScenarioOption = "micro",
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
     results: ResultsOption = DEFAULT_RESULTS,
-    study: Annotated[str | None, typer.Option(help="Name under which labels are booked and the table is kept.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Study name, under which labels are counted and the results kept.")
+    ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A baseline; repeat it for more. Default: all. Direct GRPO is always there."),
+        typer.Option(help="A baseline to run; may be repeated. Default: all. Direct GRPO is always included."),
     ] = None,
     compute_of: Annotated[
-        str, typer.Option(help="Entry whose GPU-seconds direct-compute is given.")
+        str, typer.Option(help="Entry whose GPU-seconds direct-compute is matched to.")
     ] = "teacher-upstream",
     finalists_of: Annotated[
         str | None,
-        typer.Option(help="Name of a tested search: its finalists and their replay controls join the table."),
+        typer.Option(help="A tested search, whose finalists and their replay controls join the table."),
     ] = None,
     dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
@@ -47,7 +49,7 @@ def baselines(
 ) -> None:
     """Train the baselines on fresh seeds and compare each with direct GRPO on the test suite.
 
-    All have the labels of direct GRPO or fewer; direct-compute has the compute of another route as well.
+    Each uses at most the labels of direct GRPO; direct-compute also matches the compute of another route.
     """
     from tuition.app.processes.run_configuration import RunConfiguration
     from tuition.app.processes.terminal import print_json

@@ -10,7 +10,7 @@ from tuition.app.processes.silence import silence_libraries
 
 
 class EngineChoice(StrEnum):
-    """What draws the completions."""
+    """What generates the completions."""
 
     transformers = "transformers"
     """`generate` in this process."""
@@ -24,34 +24,35 @@ class DtypeChoice(StrEnum):
     """The type that the model computes in."""
 
     float32 = "float32"
-    """Exact enough to repeat, slow on a GPU."""
+    """Reproducible, slow on a GPU."""
     bfloat16 = "bfloat16"
-    """What large models are served in."""
+    """Usual for large models."""
 
 
 def bench(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="A folder, a Hub id, a block's key, base:student, or the name a server serves."
+            "--model", "-m", help="A folder, a Hub id, a block's key, base:student, or the model's name on the server."
         ),
     ],
-    suite: Annotated[str, typer.Option(help="Suites, with commas: math500,aime24,micro. `tuition suites list`.")],
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Samples of each problem; default: the preset's own.")
-    ] = None,
+    suite: Annotated[
+        str, typer.Option(help="Suites, separated by commas: math500,aime24,micro. `tuition suites list` lists them.")
+    ],
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples per problem; default: the preset's.")] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="paper, authors-script, greedy, a scenario's name or file; default: paper; micro: its scenario's."
+            help="paper, authors-script, greedy, or a scenario's name or file. Default: paper; for a generated suite, "
+            "its scenario."
         ),
     ] = None,
-    engine: Annotated[EngineChoice, typer.Option(help="What draws the completions.")] = EngineChoice.transformers,
-    url: Annotated[str | None, typer.Option(help="Of the server, as http://localhost:8000/v1.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests that a server gets at once.")] = 16,
+    engine: Annotated[EngineChoice, typer.Option(help="What generates the completions.")] = EngineChoice.transformers,
+    url: Annotated[str | None, typer.Option(help="URL of the server, such as http://localhost:8000/v1.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Simultaneous requests to the server.")] = 16,
     data_dir: DataOption = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many problems; the suite's name then says so.")
+        int | None, typer.Option(min=1, help="Score only the first this many problems; the suite's name then says so.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     results: ResultsOption = DEFAULT_RESULTS,
@@ -60,22 +61,24 @@ def bench(
         typer.Option(
             "--scenario",
             "-s",
-            help="Whose base:…, adapters' bases and batches; default: a generated suite's own.",
+            help="Scenario for base:… models, adapters' bases and batch sizes. Default: that of a generated suite.",
         ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences drawn and kept together.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Another limit than the preset's; marked.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences generated and saved together.")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Override the preset's limit; the score says so.")
+    ] = None,
     chat: Annotated[
         bool | None,
-        typer.Option("--chat/--no-chat", help="With or without the chat template, against the preset; marked."),
+        typer.Option("--chat/--no-chat", help="Override the preset's use of the chat template; the score says so."),
     ] = None,
-    dtype: Annotated[DtypeChoice, typer.Option(help="The type that the model computes in.")] = DtypeChoice.float32,
+    dtype: Annotated[DtypeChoice, typer.Option(help="Type that the model computes in.")] = DtypeChoice.float32,
     json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Score a checkpoint on suites: avg@k with its errors, pass@k and maj@k, kept as per-sample outcomes.
 
-    Stopped or killed, the same command goes on where it was; done, it draws nothing again.
+    If interrupted, rerun the same command to resume; scores that are complete are reused.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.bench_scores import run_bench, show_bench

@@ -12,15 +12,13 @@ LOCALHOST = "localhost"
 
 
 def dashboard(
-    results: Annotated[Path, typer.Argument(help="Folder of blocks, scores, ledger and studies.")] = DEFAULT_RESULTS,
+    results: Annotated[Path, typer.Argument(help="Results folder to show.")] = DEFAULT_RESULTS,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8501,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; other machines reach it only if it is theirs to reach.")
-    ] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines connect.")] = LOCALHOST,
 ) -> None:
-    """See what each label bought: a dashboard in the browser, while a search runs or long after. It only reads."""
+    """Open the dashboard in the browser, during a search or after. It only reads."""
     if not results.is_dir():
-        raise typer.BadParameter(f"{results} is no folder: name a results folder, or run a search first")
+        raise typer.BadParameter(f"{results} is not a folder: give a results folder, or run a search first")
     serve(results.absolute(), port, host)
 
 

@@ -14,13 +14,13 @@ def doctor(
         typer.Option(
             "--scenario",
             "-s",
-            help="Whether this scenario fits here: memory of every stage, hours, disk, what to change.",
+            help="Check whether this scenario fits this machine: memory of every stage, hours, disk, what to change.",
         ),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Print versions, devices, threads and disk, what is wrong and the fix; or whether a scenario fits this machine.
+    """Check the installation: versions, devices, disk, and how to fix what is wrong; or whether a scenario fits.
 
     The exit code is 1 when a search cannot run.
     """

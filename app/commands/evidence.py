@@ -9,13 +9,13 @@ from tuition.app.commands.options import JsonOption
 
 
 def evidence(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
-    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
+    table: Annotated[Path, typer.Option("--table", "-t", help="A table written by `tuition record`.")],
+    figure: Annotated[Path | None, typer.Option(help="Also write a figure to this .png, .pdf or .svg file.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare the named routes of a recorded table, with paired intervals, as Markdown and as a figure.
+    """Compare the named routes of a recorded table with paired intervals, as Markdown and as a figure.
 
-    The best split is selected on the validation scores of draw seeds and compared on test scores of judge seeds only.
+    The best split is selected on validation scores of draw seeds and compared on test scores of judge seeds only.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.evidence_report import make_evidence

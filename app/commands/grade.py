@@ -15,20 +15,23 @@ def grade(
         ),
     ],
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Worker processes; default: the cores, at most 8.")
+        int | None, typer.Option("--workers", "-w", min=1, help="Worker processes; default: one per core, at most 8.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that one answer may take.")] = 5.0,
+    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Time limit per answer, in seconds.")] = 5.0,
     out: Annotated[
-        Path | None, typer.Option(help="Write here instead of standard output (.gz: packed); it appears whole.")
+        Path | None,
+        typer.Option(
+            help="Write to this file instead of standard output (.gz: compressed). It appears only when complete."
+        ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="With --out: the summary as one JSON document on standard output.")
+        bool, typer.Option("--json", help="With --out: print the summary as one JSON document on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Grade saved outputs: adds verdict, extracted answer and seconds to each line, in the order of the input.
+    """Grade saved outputs: add verdict, extracted answer and seconds to each line, in the order of the input.
 
-    The summary goes to standard error. A bad line ends in one line and exit code 2, of a file before grading begins.
+    The summary goes to standard error. A file is checked first: a bad line is reported with exit code 2.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.graded_outputs import default_workers, grade_file, show_summary

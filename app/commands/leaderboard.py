@@ -9,7 +9,7 @@ import typer
 from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption, study_name
 
 leaderboard_app = typer.Typer(
-    help="Leaderboards whose every measured number can be recomputed.", no_args_is_help=True, rich_markup_mode=None
+    help="Leaderboards whose measured numbers can all be recomputed.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -24,9 +24,12 @@ class Format(StrEnum):
     bibtex = "bibtex"
 
 
-BoardArgument = Annotated[str, typer.Argument(help="A leaderboard folder, or the name of one that ships.")]
+BoardArgument = Annotated[str, typer.Argument(help="A leaderboard folder or a shipped leaderboard.")]
 MixOption = Annotated[
-    bool, typer.Option("--mix-presets", help="Let decoding presets and parts of a suite share a table, and say so.")
+    bool,
+    typer.Option(
+        "--mix-presets", help="Put different decoding presets and parts of a suite into one table, with a note."
+    ),
 ]
 
 
@@ -54,7 +57,7 @@ def leaderboard_show(
             print_json({"studies": names, "shipped": shipped})
         else:
             typer.echo("\n".join(names) or f"no tested study in {results}")
-            typer.echo(f"ships with this version: {', '.join(shipped) or 'none'}")
+            typer.echo(f"shipped leaderboards: {', '.join(shipped) or 'none'}")
         return
     if is_board(what):
         from tuition.app.boards.board_tables import board_document, show_board
@@ -69,21 +72,21 @@ def leaderboard_show(
 
 @leaderboard_app.command("add", epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")
 def leaderboard_add(
-    folder: Annotated[Path, typer.Argument(help="A leaderboard folder; it is made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(help="A leaderboard folder, created if needed.")],
     study: Annotated[list[str] | None, typer.Option(help="A tested study of the results folder.")] = None,
-    row: Annotated[list[str] | None, typer.Option(help="Only these rows of the studies, by name.")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only these rows of the studies; may be repeated.")] = None,
     score: Annotated[
-        list[str] | None, typer.Option(help="A score that `tuition bench` wrote: its key, or its beginning.")
+        list[str] | None, typer.Option(help="A score of `tuition bench`: its key or the start of it.")
     ] = None,
     reported: Annotated[
-        list[str] | None, typer.Option(help="Printed numbers that ship with Tuition: arxiv-2605.12483.")
+        list[str] | None, typer.Option(help="Reported numbers that ship with Tuition: arxiv-2605.12483.")
     ] = None,
     entry: Annotated[list[Path] | None, typer.Option(help="A JSON file with one reported entry.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of a new leaderboard.")] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Add entries; measured ones are recomputed from their samples first. Adding twice changes nothing."""
+    """Add entries. Measured ones are recomputed from their samples first; adding twice changes nothing."""
     from tuition.app.boards.additions import Sources, add
     from tuition.app.processes.terminal import print_json
 
@@ -95,7 +98,7 @@ def leaderboard_add(
         return
     for id in document["added"]:
         typer.echo(f"added {id}")
-    known = f", {len(document['known'])} were there" if document["known"] else ""
+    known = f", {len(document['known'])} already there" if document["known"] else ""
     replaced = f", {len(document['replaced'])} replaced" if document["replaced"] else ""
     typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
 
@@ -104,7 +107,7 @@ def leaderboard_add(
 def leaderboard_verify(
     what: Annotated[
         str | None,
-        typer.Argument(help="A leaderboard folder, or the name of one that ships; without it, all that ship."),
+        typer.Argument(help="A leaderboard folder or a shipped leaderboard. Default: all shipped ones."),
     ] = None,
     regrade: Annotated[
         bool | None,
@@ -116,21 +119,21 @@ def leaderboard_verify(
     ] = None,
     data_dir: DataOption = None,
     problems: Annotated[
-        list[Path] | None, typer.Option(help="JSONL files with `id` and `answer`, for suites of your own.")
+        list[Path] | None, typer.Option(help="JSONL file with `id` and `answer`, for your own suites; may be repeated.")
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Recompute every measured entry from its samples; what differs is named, and the exit code is then 1.
+    """Recompute every measured entry from its samples. Lists what differs; the exit code is then 1.
 
-    Completions of generated suites (micro) are graded again. A verdict that comes out otherwise is a mismatch if the
-    entry names today's grader, and is reported only if it names another version.
+    Completions of generated suites (micro) are graded again. A different verdict is a mismatch if the entry was graded
+    by this version of the grader, and a note otherwise.
     """
     from tuition.app.boards.board_verification import VerifyRequest, show_verified, verify
     from tuition.app.processes.terminal import print_json
 
     if (problems or data_dir is not None) and not regrade:
-        raise typer.BadParameter("--problems and --data-dir say what to grade again by: give --regrade as well")
+        raise typer.BadParameter("--problems and --data-dir need --regrade: add it")
     document = verify(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
     print_json(document) if json else show_verified(document)
     if any(found["mismatches"] for found in document["leaderboards"]):
@@ -142,8 +145,8 @@ def leaderboard_verify(
 )
 def leaderboard_export(
     what: BoardArgument,
-    format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.md,
-    out: Annotated[Path | None, typer.Option(help="A file, which appears whole; default: standard output.")] = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format.md,
+    out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     mix_presets: MixOption = False,
 ) -> None:
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""

@@ -12,8 +12,10 @@ micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, r
 
 @micro_app.command("build")
 def micro_build(
-    out: Annotated[Path, typer.Option(help="Folder for the base checkpoints, one folder each.")],
-    model: Annotated[list[str] | None, typer.Option(help="Only these, as micro/student or micro-b/teacher.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write the base checkpoints to, one folder each.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this checkpoint, such as micro/student; may be repeated.")
+    ] = None,
 ) -> None:
     """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 3 minutes on 2 cores)."""
     from tuition.runners.base_models.micro_build import build

@@ -9,13 +9,13 @@ from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOpt
 
 def plan(
     scenario: ScenarioOption = "micro",
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the search to be priced.")] = 12,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 12,
     results: ResultsOption = DEFAULT_RESULTS,
     seed: SeedOption = 0,
-    test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test that follows.")] = 1,
+    test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test after the search.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Price a search before it runs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
+    """Estimate what a search costs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.search_plan import plan_search
     from tuition.app.studies.study_tables import show_plan

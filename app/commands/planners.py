@@ -10,20 +10,21 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 
 def planners(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table that `tuition record` wrote.")],
-    searches: Annotated[int, typer.Option(min=2, help="Searches of each planner on each draw seed.")] = 50,
+    table: Annotated[Path, typer.Option("--table", "-t", help="A table written by `tuition record`.")],
+    searches: Annotated[int, typer.Option(min=2, help="Searches per planner and draw seed.")] = 50,
     to: Annotated[
-        Path | None, typer.Option(help="Rows for the dashboard; default: planners/TABLE.parquet in the results.")
+        Path | None,
+        typer.Option(help="Output for the dashboard; default: planners/TABLE.parquet in the results folder."),
     ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Also write a figure to this .png, .pdf or .svg file.")] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Rank the planners of Tuition on a recorded table; minutes, and nothing is trained.
+    """Rank the planners of Tuition on a recorded table, in minutes and without training.
 
-    Each searches the replay of the draw seeds; what it hands over for a budget is judged on the test scores of the
-    judge seeds. So you see what a search buys over its own first trials, the named routes.
+    Each searches a replay of the draw seeds; the allocation it selects within a budget is judged on the test scores of
+    the judge seeds. This shows what a search gains over its first trials, the named routes.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.race_report import measure_planners

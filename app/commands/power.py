@@ -13,31 +13,40 @@ def power(
     problems: Annotated[int | None, typer.Option(min=2, help="Problems of the test suite.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per problem.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds of each of the two allocations.")] = None,
-    wanted: Annotated[float, typer.Option("--power", help="The power to reach when a number is left out.")] = 0.8,
+    wanted: Annotated[float, typer.Option("--power", help="The power to reach when one of the four is omitted.")] = 0.8,
     level: Annotated[float, typer.Option(help="Level of the interval.")] = 0.95,
     study: Annotated[
         str | None, typer.Option("--from", help="Estimate the variances from this study, tested on 2 or more seeds.")
     ] = None,
-    a: Annotated[str, typer.Option(help="With --from: the entry that is compared.")] = "teacher-upstream",
-    b: Annotated[str, typer.Option(help="With --from: the entry that it is compared with.")] = "direct",
+    a: Annotated[str, typer.Option(help="With --from: the first entry of the comparison.")] = "teacher-upstream",
+    b: Annotated[str, typer.Option(help="With --from: the second entry of the comparison.")] = "direct",
     results: Annotated[Path, typer.Option("--results", "-r", help="With --from: the results folder.")] = Path(
         "results"
     ),
     seed_sd: Annotated[
-        float, typer.Option(help="Without --from, in points: of the difference from seed to seed. Our choice.")
+        float,
+        typer.Option(
+            help="Without --from: standard deviation of the difference across seeds, in points (default: ours)."
+        ),
     ] = 1.0,
     problem_sd: Annotated[
-        float, typer.Option(help="Without --from, in points: of the difference from problem to problem. Our choice.")
+        float,
+        typer.Option(
+            help="Without --from: standard deviation of the difference across problems, in points (default: ours)."
+        ),
     ] = 10.0,
     interaction_sd: Annotated[
-        float, typer.Option(help="Without --from, in points: of one problem from seed to seed. Our choice.")
+        float,
+        typer.Option(help="Without --from: standard deviation of one problem across seeds, in points (default: ours)."),
     ] = 10.0,
-    accuracy: Annotated[float, typer.Option(help="Without --from, in %: decides the noise of sampling.")] = 50.0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    accuracy: Annotated[
+        float, typer.Option(help="Without --from: accuracy in %, which sets the sampling noise.")
+    ] = 50.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
 ) -> None:
-    """Say what a comparison would see, or solve for the one of --difference, --problems, --samples, --seeds left out.
+    """Compute the power of a comparison, or solve for the one of --difference, --problems, --samples, --seeds omitted.
 
-    Trains and writes nothing. docs/statistics.md has tables and says how far to trust them.
+    Trains and writes nothing. docs/statistics.md has tables and their limits.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.power_report import (
@@ -50,7 +59,7 @@ def power(
 
     if study is None:
         components = assumed_components(seed_sd, problem_sd, interaction_sd, accuracy)
-        source = "assumed: set --seed-sd and the others, or measure with --from"
+        source = "assumed: set --seed-sd and the others, or estimate with --from"
     else:
         components = measured_components(results, study, a, b)
         source = f"measured: {a} - {b} of study {study}"

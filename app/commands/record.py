@@ -24,15 +24,17 @@ def record(
         int,
         typer.Option(
             min=1,
-            help="Recorded seeds: the first so many of 1000001, 1000002, ...; they take turns to "
-            "judge planners and to be drawn from by them.",
+            help="Number of recorded seeds, from 1000001 on. They alternate: judge seed, draw seed, judge seed, ... "
+            "Planners search on draw seeds and are judged on judge seeds.",
         ),
     ] = 4,
     routes: Annotated[
-        int, typer.Option(min=1, help="Routes per seed; the named ones and all splits of the whole budget come first.")
+        int,
+        typer.Option(min=1, help="Routes per seed, starting with the named ones and all splits of the whole budget."),
     ] = 150,
     out: Annotated[
-        Path | None, typer.Option(help="The table, a Parquet file; default: recorded/SCENARIO.parquet in the results.")
+        Path | None,
+        typer.Option(help="The table, a Parquet file; default: recorded/SCENARIO.parquet in the results folder."),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     only_named: Annotated[
@@ -41,8 +43,8 @@ def record(
     max_store: Annotated[
         str | None,
         typer.Option(
-            help="Keep the store within this size (as 500MB or 20GB): blocks that no later run needs go first. "
-            "Default: keep everything."
+            help="Keep the store within this size (such as 500MB or 20GB): evicts blocks that no later run needs "
+            "first. Default: keep everything."
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -53,8 +55,8 @@ def record(
 ) -> None:
     """Train about 150 routes of a scenario with several seeds and record them in one table, for replay.
 
-    The table is written anew after every seed. Stopped or killed, the same command goes on where it was; with more
-    seeds or routes it adds what is missing.
+    The table is rewritten after every seed. If interrupted, rerun the same command to resume; with more seeds or
+    routes it adds what is missing.
     """
     from tuition.app.processes.run_configuration import RunConfiguration
     from tuition.app.processes.terminal import print_json

@@ -9,9 +9,9 @@ from tuition.app.commands.options import JsonOption
 
 
 def recorded(
-    table: Annotated[Path, typer.Argument(help="A table that `tuition record` wrote.")], json: JsonOption = False
+    table: Annotated[Path, typer.Argument(help="A table written by `tuition record`.")], json: JsonOption = False
 ) -> None:
-    """Check a recorded table and say what it holds."""
+    """Check a recorded table and summarize it."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_tables import show_recorded
     from tuition.app.recordings.table_summary import describe_table

@@ -23,14 +23,14 @@ def run(
     allocation: Annotated[
         str,
         typer.Argument(
-            help='Block counts, as "teacher=big teacher_rl=4 warmup=1 opd=2", or a name of `tuition scenarios micro`.'
+            help='Block counts, as in "teacher=big teacher_rl=4 warmup=1 opd=2", or a name from `tuition scenarios`.'
         ),
     ],
     scenario: ScenarioOption = "micro",
     seed: SeedOption = 0,
     results: ResultsOption = DEFAULT_RESULTS,
     test: Annotated[
-        bool, typer.Option("--test", help="Score the test suite as well. Do this once you have stopped choosing.")
+        bool, typer.Option("--test", help="Also score the test suite. Do this only when you are done choosing.")
     ] = False,
     mix_versions: MixOption = False,
     track: TrackOption = None,

@@ -29,7 +29,7 @@ scenarios_app = typer.Typer(
 
 @scenarios_app.callback()
 def scenarios(context: typer.Context, json: JsonOption = False) -> None:
-    """List the built-in scenarios; load, check and describe one; or make one for your own models and problems."""
+    """List the built-in scenarios; check and describe one; or create one for your own models and problems."""
     from tuition.app.processes.terminal import print_json
     from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
@@ -40,10 +40,10 @@ def scenarios(context: typer.Context, json: JsonOption = False) -> None:
 
 @scenarios_app.command("show", epilog="Example: tuition scenarios micro")
 def show(
-    scenario: Annotated[str, typer.Argument(help="A built-in scenario's name, or a YAML file.")],
+    scenario: Annotated[str, typer.Argument(help="A built-in scenario or a YAML file.")],
     json: JsonOption = False,
 ) -> None:
-    """Load, check and describe a scenario. No model is fetched; what needs the Hub is said. `show` may be left out."""
+    """Load, check and describe a scenario. Fetches no model; lists what needs the Hub. `show` may be omitted."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.scenarios.scenario_summary import describe_scenario
     from tuition.app.scenarios.scenario_tables import show_scenario
@@ -58,18 +58,18 @@ def show(
     epilog="Example: tuition scenarios new mine.yaml --student models/small --teacher models/big --problems mine.jsonl",
 )
 def new(
-    out: Annotated[Path, typer.Argument(help="The YAML file to write; one that exists is never overwritten.")],
-    student: Annotated[str, typer.Option(help="The small model: a folder, or a Hub id as owner/name.")],
-    teacher: Annotated[str, typer.Option(help="The big model: a folder, or a Hub id as owner/name.")],
-    problems: Annotated[Path, typer.Option(help="JSONL: one object with id, problem and answer a line.")],
+    out: Annotated[Path, typer.Argument(help="The YAML file to write; an existing file is never overwritten.")],
+    student: Annotated[str, typer.Option(help="The small model: a folder, or a Hub id such as owner/name.")],
+    teacher: Annotated[str, typer.Option(help="The big model: a folder, or a Hub id such as owner/name.")],
+    problems: Annotated[Path, typer.Option(help="JSONL file: one object with id, problem and answer per line.")],
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 1024,
     data_dir: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a commented scenario for your own models and problems, and check both.
 
-    Checked: tokenizers, vocabularies, chat templates, lengths, answers that cannot be graded, repeats, and what the
-    problems share with the suites. The exit code is 1 when something found stops the bridge or a stage.
+    Checks tokenizers, vocabularies, chat templates, lengths, answers that cannot be graded, repeats, and overlap with
+    the suites. The exit code is 1 when a finding rules out the bridge or a stage.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.scenarios.new_scenario import make_scenario

@@ -25,20 +25,23 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 def search(
     scenario: ScenarioOption = "micro",
-    trials: Annotated[int | None, typer.Option(min=1, help="Stop when the study has so many trials in all.")] = 12,
-    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds of this call.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Stop when the study has this many trials in total.")] = 12,
+    seconds: Annotated[float | None, typer.Option(help="Stop this call after this many seconds.")] = None,
     gpu_seconds: Annotated[
-        float | None, typer.Option(help="Stop when the study has spent so many GPU-seconds (CPU-seconds on a CPU).")
+        float | None, typer.Option(help="Stop when the study has spent this many GPU-seconds (CPU-seconds on a CPU).")
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     study: Annotated[
-        str | None, typer.Option(help="Name of the study; default: scenario and seed. The same name goes on with it.")
+        str | None, typer.Option(help="Study name; default: scenario and seed. Reuse a name to resume it.")
     ] = None,
     seed: SeedOption = 0,
     test_seeds: Annotated[
-        int, typer.Option(min=0, help="Seeds on which finalists and baselines are retrained and tested; 0: no test.")
+        int,
+        typer.Option(
+            min=0, help="Number of seeds on which finalists and baselines are retrained and tested; 0: no test."
+        ),
     ] = 1,
-    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe or random.")] = "tpe",
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,
@@ -48,8 +51,8 @@ def search(
     max_store: Annotated[
         str | None,
         typer.Option(
-            help="Keep the store within this size (as 500MB or 20GB) while searching: the blocks that are cheapest to "
-            "make again for their size go first, never those in use or behind a finalist. Default: keep everything."
+            help="Keep the store within this size (such as 500MB or 20GB): evicts the blocks with the least "
+            "GPU-seconds per byte, never those in use or behind a finalist. Default: keep everything."
         ),
     ] = None,
     json: JsonOption = False,
@@ -59,7 +62,7 @@ def search(
 ) -> None:
     """Search allocations, then test the finalists and the baselines on seeds that the search never used.
 
-    Stopped or killed, the same command goes on where it was; done, it trains nothing again.
+    If interrupted, rerun the same command to resume. A finished search trains nothing again.
     """
     from tuition.runners.scenarios.sources import confirm_trust
 

@@ -15,7 +15,7 @@ def shuffled(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare training in blocks with one ordinary shuffled run: the price of sharing prefixes."""
+    """Compare training in blocks with one ordinary shuffled run: what sharing prefixes costs in accuracy."""
     from tuition.app.processes.run_configuration import RunConfiguration
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.shuffled_runs import compare_shuffled

@@ -12,7 +12,7 @@ smol_app = typer.Typer(
 
 @smol_app.callback()
 def smol() -> None:
-    """Keep `fetch` a command of its own."""
+    """Keep `fetch` a subcommand."""
 
 
 @smol_app.command(epilog="Example: tuition smol fetch && tuition scenarios smol")

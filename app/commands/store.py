@@ -20,7 +20,7 @@ store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=Tru
 
 @store_app.command("list")
 def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """List the blocks of a results folder: stage, cost, size, whether they can be resumed."""
+    """List the blocks of a results folder: stage, cost, size, and whether training can continue from them."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.store_tables import show_store
     from tuition.app.storage.store_upkeep import list_store
@@ -31,7 +31,7 @@ def store_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fals
 
 @store_app.command("verify")
 def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """Check all blocks, rollouts and scores; damaged ones are moved aside, and the exit code is 1."""
+    """Check all blocks, rollouts and scores. Damaged ones are moved aside, and the exit code is then 1."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.store_tables import show_verified
     from tuition.app.storage.store_upkeep import verify_store
@@ -44,21 +44,19 @@ def store_verify(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = Fa
 
 @store_app.command("why", epilog="Example: tuition store why half --scenario micro --seed 1000")
 def store_why(
-    allocation: Annotated[
-        str, typer.Argument(help="Block counts, or a name of `tuition scenarios micro`, as `tuition run` takes.")
-    ],
+    allocation: Annotated[str, typer.Argument(help="Block counts or a route's name, as for `tuition run`.")],
     results: ResultsOption = DEFAULT_RESULTS,
-    study: Annotated[str | None, typer.Option(help="A study, whose own scenario and seed are the defaults.")] = None,
+    study: Annotated[str | None, typer.Option(help="A study, whose scenario and seed become the defaults.")] = None,
     scenario: Annotated[
         str | None,
-        typer.Option("--scenario", "-s", help="A built-in scenario's name, or a YAML file. Default: micro."),
+        typer.Option("--scenario", "-s", help="A built-in scenario or a YAML file. Default: micro."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Training seed. Default: 0.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say which blocks of a route are reused, and for the others which field of the scenario differs.
+    """Show which blocks of a route are reused and, for the others, which field of the scenario differs.
 
-    A block that is not stored is compared with the stored block that is most like it:
+    A missing block is compared with the most similar stored block:
 
     \b
       warmup[0]  1c0e…  stored
@@ -67,10 +65,10 @@ def store_why(
       opd[1]     f29b…  missing
           follows from opd[0]
 
-    Here the store holds this route for opd blocks of 2 steps, and the scenario now asks for 3: opd[0] is trained again,
-    and with it all that descends from it. With "steps: 2" in the file, nothing would be trained.
+    Here the stored opd blocks have 2 steps and the scenario now asks for 3, so opd[0] and all that follows from it are
+    trained again. With "steps: 2" in the file, nothing would be trained.
 
-    Scores of the route's last checkpoint are explained likewise.
+    Scores of the route's last checkpoint are explained in the same way.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.reuse_report import explain_reuse
@@ -83,15 +81,15 @@ def store_why(
 
 @store_app.command("prune", epilog="Example: tuition store prune --max-store 20GB --dry-run")
 def store_prune(
-    max_store: Annotated[str, typer.Option(help="What the store may hold: bytes, or a size as 500MB or 20GB.")],
+    max_store: Annotated[str, typer.Option(help="Maximum size of the store: bytes, or a size such as 500MB or 20GB.")],
     results: ResultsOption = DEFAULT_RESULTS,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, without deleting.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Shrink the store: least GPU-seconds per byte first, never what is in use or behind a tested route.
 
-    Optimizer state goes before weights. The exit code is 1 when what may go is not enough.
+    Optimizer state is deleted before weights. The exit code is 1 when the limit cannot be reached.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.store_tables import show_prune_plan
@@ -104,13 +102,13 @@ def store_prune(
     if not dry_run and (plan.evictions or plan.leftovers):
         refuse_while_training(results)
         if not yes and not sys.stdin.isatty():
-            raise StoreError("nothing was deleted, because nobody is there to be asked: give --yes, or --dry-run")
+            raise StoreError("nothing was deleted, because there is no terminal to confirm on: give --yes or --dry-run")
         if not yes and not typer.confirm("Delete this?", err=True):
             typer.echo("nothing was deleted", err=True)
             raise typer.Exit(1)
         document |= {**carry_out(results, plan), "deleted": True}
         for key in document["skipped"]:
-            typer.echo(f"block {key[:12]} is in use or tested by now and was skipped", err=True)
+            typer.echo(f"block {key[:12]} was skipped: it is now in use or tested", err=True)
         if not json:
             typer.echo(f"Done: the store holds {document['bytes_after'] / 1e6:.1f} MB.")
     if json:
@@ -125,26 +123,25 @@ def export(
         str,
         typer.Argument(
             metavar="RUN",
-            help="An allocation or a named route, as `tuition run` takes; a row of --study; or the beginning of a "
-            "block's key.",
+            help="An allocation or route name, as for `tuition run`; a row of --study; or the start of a block key.",
         ),
     ],
-    to: Annotated[Path, typer.Option(help="The folder to make; it must not exist, or be empty.")],
+    to: Annotated[Path, typer.Option(help="Output folder; must be new or empty.")],
     hub: Annotated[
-        str | None, typer.Option(help="Upload the folder as well, to this repository of the Hub (owner/name), private.")
+        str | None, typer.Option(help="Also upload the folder to this private repository of the Hub (owner/name).")
     ] = None,
-    study: Annotated[str | None, typer.Option(help="A tested study, whose rows RUN is one of.")] = None,
+    study: Annotated[str | None, typer.Option(help="The tested study that RUN is a row of.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Training seed of the run. Default: 0, and of a study its first test seed."),
+        typer.Option(min=0, help="Training seed of the run. Default: 0; with --study, its first test seed."),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: ScenarioOption = "micro",
     json: JsonOption = False,
 ) -> None:
-    """Write what a run left as a plain transformers folder with a model card: route, labels, scores and versions.
+    """Export a checkpoint as a plain transformers folder with a model card: route, labels, scores and versions.
 
-    An adapter is merged into its base, found by --scenario. The folder opens in transformers and in vLLM.
+    An adapter is merged into its base, which --scenario names. The folder opens in transformers and in vLLM.
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.exported_model import export_block, find_run, upload

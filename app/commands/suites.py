@@ -8,14 +8,14 @@ import typer
 from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
 from tuition.app.processes.silence import silence_libraries
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites; without them, all.")]
+NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites. Default: all.")]
 
 suites_app = typer.Typer(help="The suites that checkpoints are scored on.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @suites_app.command("list", epilog="Example: tuition suites list")
 def suites_list(results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False) -> None:
-    """List the suites: version, number of problems, whether their rows are verified, where they come from."""
+    """List the suites: version, number of problems, whether their rows are verified, and where they come from."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import list_suites, show_rows
 
@@ -33,7 +33,7 @@ def suites_check(
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Check local copies against the checksums; the exit code is 1 when one is wrong."""
+    """Check local copies against the checksums. The exit code is 1 when one differs."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import check_suites, show_rows
 
@@ -47,7 +47,7 @@ def suites_check(
 def suites_lock(
     names: NamesArgument = None, results: ResultsOption = DEFAULT_RESULTS, json: JsonOption = False
 ) -> None:
-    """Go online, pin the newest revision of each data set whose rows are right, in the results folder's lock file."""
+    """Look up the newest revision of each data set on the Hub, check its rows, and pin it in the lock file."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import lock_suites, show_rows
 
@@ -70,7 +70,7 @@ def suites_contamination(
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Find problems of a label pool in the suites: equal text, or a run of 13 words in common."""
+    """Find problems of a label pool in the suites: equal text, or 13 consecutive words in common."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.suite_listing import find_contamination, show_rows
 

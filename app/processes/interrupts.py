@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: once finishes the block in flight and stops, twice stops now.
+"""Ctrl-C and SIGTERM: once finishes the current block and stops, twice stops now.
 
-Either way nothing that is in the store is lost, and the same command goes on.
+Either way nothing that is in the store is lost, and the same command resumes.
 """
 
 import os
@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """The search was asked to stop and has come to a place where nothing is lost."""
+    """The search was asked to stop and is at a point where nothing is lost."""
 
 
 class Interrupts:
@@ -49,9 +49,9 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._on_first("stopping after the block in flight; the same command goes on from there (again: stop now)")
+        self._on_first("finishing the current block; press Ctrl-C again to stop now")
 
     def check(self) -> None:
-        """Raise Stopped where a stop was asked for. Called between blocks."""
+        """Raise Stopped if a stop was requested. Called between blocks."""
         if self.requested:
             raise Stopped

@@ -27,7 +27,7 @@ SECONDS_REMEMBERED = 600.0
 
 
 class Reporter(Channel):
-    """Shows what one command and its workers tell. Use as a context manager."""
+    """Shows what one command and its workers report. Use as a context manager."""
 
     def __init__(self, quiet: bool = False):
         super().__init__()
@@ -82,13 +82,13 @@ class Reporter(Channel):
                 self._view(worker).show(event)
 
     def print(self, text: str) -> None:
-        """One line that is no event of its own."""
+        """One line that is not an event."""
         self.console.print(text, markup=False, soft_wrap=not self.live)
 
     def _begin(self, phase: PhaseBegan) -> None:
         self._started = time.monotonic()
         self.bars.update(self._study, description=phase.title, completed=phase.done, total=phase.total, visible=True)
-        self.print(f"{phase.title}: {phase.done} of {_number(phase.total)} runs done")
+        self.print(f"{phase.title}: {phase.done} of {_number(phase.total)} runs done so far")
 
     def _run_done(self, run: RunDone) -> None:
         """Say its result, what was reused so far, and the time that is left."""
@@ -112,7 +112,7 @@ class Reporter(Channel):
 
 
 class BlockView:
-    """Shows what one engine does, on a bar of its own."""
+    """Shows what one engine does, on its own bar."""
 
     def __init__(self, reporter: Reporter, prefix: str):
         self._reporter = reporter
@@ -144,7 +144,7 @@ class BlockView:
 
 
 class CountView:
-    """Counts one long piece of work on a bar of its own; without a terminal in a line every ten seconds."""
+    """Counts one long piece of work on its own bar; without a terminal in a line every ten seconds."""
 
     def __init__(self, reporter: Reporter, name: str, noun: str, total: int | None, before: int):
         self._reporter = reporter
@@ -154,7 +154,7 @@ class CountView:
         self._bar = reporter.bars.add_task(name, total=total, completed=before)
 
     def update(self, done: int) -> None:
-        """So many are done, with those of before."""
+        """`done` are finished, including those from before."""
         self._reporter.bars.update(self._bar, completed=done)
         now = time.monotonic()
         if self._reporter.live or now - self._said < SECONDS_BETWEEN_LINES:
@@ -165,7 +165,7 @@ class CountView:
         if self._total is not None:
             of_total = f"/{self._total}"
             left = f", about {duration((self._total - done) / rate)} left" if rate > 0 else ""
-        self._reporter.print(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} a second){left}")
+        self._reporter.print(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} per second){left}")
 
 
 def _number(total: int | None) -> str:

@@ -1,6 +1,6 @@
 """Worker processes of the local engine: one thread or one device each, one pipe each to the process that started them.
 
-A worker dies with its parent, is started again when it is killed, and stops after its block in flight when the parent
+A worker dies with its parent, is started again when it is killed, and stops after its current block when the parent
 is asked to stop. Work is never handed over in memory: blocks, scores and trials lie in the results folder, where locks
 keep two workers from training one block. There is no queue that all share, because a process that is killed while it
 holds the lock of such a queue would hang the others.
@@ -61,7 +61,7 @@ class Remote(Channel):
 
 
 def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connection) -> None:
-    # A group of its own: the terminal's Ctrl-C reaches the parent alone, which passes it on, once.
+    # A separate group: the terminal's Ctrl-C reaches the parent alone, which passes it on, once.
     os.setpgid(0, 0)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -153,12 +153,12 @@ def _hear(worker: _Worker, tasks: Iterator[int], reporter: Reporter, failures: l
         worker.process.join()
         died = f"worker {worker.index} died (exit code {worker.process.exitcode})"
         if not stopping and worker.starts <= MAX_RESTARTS:
-            reporter.say(f"{died}; its trial is queued again and the worker started anew")
+            reporter.say(f"{died}; its trial is queued again and the worker restarted")
             worker.start()
         else:
             worker.ended = True
             if not stopping:
-                failures.append(f"{died} {worker.starts} times: see the logs of the last runs")
+                failures.append(f"{died} {worker.starts} times: see the logs of its last runs")
         return
     if isinstance(message, _AsksForTask):
         worker.pipe.send(next(tasks, None))

@@ -58,9 +58,9 @@ def make_evidence(path: Path, figure: Path | None) -> tuple[dict[str, Any], str]
 def check_figure(figure: Path) -> None:
     """RecordedError for a figure that could not be written there, or not in that format."""
     if not figure.parent.is_dir():
-        raise RecordedError(f"--figure {figure}: there is no folder {figure.parent}; make it first")
+        raise RecordedError(f"--figure {figure}: the folder {figure.parent} does not exist; create it first")
     if figure.suffix not in (".png", ".pdf", ".svg"):
-        raise RecordedError(f"--figure {figure}: give a name that ends in .png, .pdf or .svg")
+        raise RecordedError(f"--figure {figure}: use a name that ends in .png, .pdf or .svg")
 
 
 def gather(table: RecordedTable) -> Evidence:
@@ -110,9 +110,9 @@ def _best(table: RecordedTable) -> Entry | None:
         BEST,
         best,
         judges,
-        f"selected of the {len(means)} splits recorded with all draw seeds, by its mean validation score over "
-        f"{len(draws)} draw seeds ({100 * means[best]:.1f} %, too high by being the best of many); its test score is "
-        "of judge seeds only.",
+        f"selected from the {len(means)} splits recorded with all draw seeds, by its mean validation score over "
+        f"{len(draws)} draw seeds ({100 * means[best]:.1f} %, biased upwards: it is the best of {len(means)}); its "
+        "test score is from judge seeds only.",
     )
 
 
@@ -124,7 +124,7 @@ def _direct_compute(table: RecordedTable) -> tuple[Entry | None, str]:
     chain = [extended(blocks, replay) for replay in range(longest + 1)]
     seeds = [s for s in table.seeds() if all((a, s) in table.index for a in (upstream, *chain))]
     if not seeds:
-        return None, "no seed has the whole chain of replay blocks"
+        return None, "no seed is recorded with the whole chain of replay blocks"
 
     def of_chain(value: Callable[[Allocation, int], float]) -> list[list[float]]:
         return [[value(allocation, seed) for allocation in chain] for seed in seeds]

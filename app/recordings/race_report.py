@@ -82,11 +82,11 @@ def cells(standing: Standing) -> dict[str, str]:
         # No difference is never printed as "-0.0".
         low, mean, high = (round(100 * x, 1) + 0.0 for x in (difference.low, difference.mean, difference.high))
         same = difference.low == difference.high == 0
-        minus = "the same in every search" if same else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        minus = "equal in every search" if same else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
     return {
         "rank": str(first) if first == last else f"{first} to {last}",
         "planner": standing.planner,
-        "test of its choice, %": f"{100 * standing.test:.1f} ± {100 * standing.error:.1f}",
+        "test of its selection, %": f"{100 * standing.test:.1f} ± {100 * standing.error:.1f}",
         f"minus {COMPARED_WITH}, points": minus,
         "trials": f"{standing.trials:.0f}",
         "searches": str(standing.searches),
@@ -98,9 +98,9 @@ def caption(frame: pd.DataFrame) -> str:
     draws, judges = sorted(set(frame["draw_seed"])), frame["judge_seeds"].iloc[0].split()
     return (
         f"Test score, on {len(judges)} judge seed{'s' if len(judges) > 1 else ''}, of the allocation that a planner "
-        f"hands over: the best validation score that its budget found on one of {len(draws)} draw seeds. The error (±, "
-        "standard) and the intervals (95 %) are over searches on this recording; ranks are what Holm's correction over "
-        "all pairs leaves open. Another recording may rank otherwise."
+        f"selects: the best validation score found within its budget on one of {len(draws)} draw seeds. Standard "
+        "errors (±) and intervals (95 %) are over searches on this recording; ranks are consistent with the paired "
+        "differences after Holm's correction over all pairs. Another recording may rank them differently."
     )
 
 

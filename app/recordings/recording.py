@@ -1,8 +1,8 @@
 """`tuition record`: about 150 routes of a scenario, trained for real with several seeds, into one table for replay.
 
 Every route is run by the engine like any other, scored on both suites and written down at once, in
-`<results>/recorded/<scenario>/<seed>/<allocation>.json`: blocks may then be evicted. The table is written anew after
-every seed, and when the recording stops. The same command goes on: what the table or these files hold is not run again.
+`<results>/recorded/<scenario>/<seed>/<allocation>.json`: blocks may then be evicted. The table is rewritten after
+every seed, and when the recording stops. The same command resumes: what the table or these files hold is not run again.
 
 `direct-compute` is chosen from a chain of replay blocks on direct GRPO, which must reach the compute of the paper's
 rule. Its length is foreseen, and made longer after a seed where the measured seconds ask for it.
@@ -79,7 +79,7 @@ class Tasks:
     """Allocation and seed of each."""
     recorded: int
     done_before: int
-    """Of the recorded runs, those that were there when the command began."""
+    """The recorded runs that were there when the command started."""
     total: int
 
 
@@ -107,7 +107,9 @@ def _only_one(folder: RecordingFolder) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RecordingError(f"a recording is going on in {folder.path}: wait for it, or stop it first") from None
+        raise RecordingError(
+            f"another recording is running in {folder.path}: wait until it is done, or stop it first"
+        ) from None
     try:
         yield
     finally:
@@ -147,8 +149,8 @@ class _Recording:
         if missing:
             allocation, seed = min(missing, key=lambda run: (run[1], str(run[0])))
             raise RecordingError(
-                f"{len(missing)} of {len(self.wanted)} runs failed, '{allocation}' with seed {seed} among them: see "
-                f"{self.folder.log}; the same command tries them again"
+                f"{len(missing)} of {len(self.wanted)} runs failed, such as '{allocation}' with seed {seed}: see "
+                f"{self.folder.log}; rerun the same command to retry them"
             )
 
     def done(self) -> set[Run]:
@@ -163,7 +165,7 @@ class _Recording:
         return before + sorted(made, key=lambda run: (run.date, run.seed, run.allocation))
 
     def write(self) -> None:
-        """Write the table anew, if there is anything to write."""
+        """Rewrite the table, if there is anything to write."""
         rows = self.rows()
         if rows and (self.before is None or len(rows) > len(self.before.runs)):
             self.before = write_table(self.path, self.header, rows)
@@ -329,8 +331,8 @@ def _score_price(engine: LocalEngine, scored: Scored) -> float:
         price = engine.scorer.store.read(scored.key).gpu_seconds
     if price is None:
         raise RecordingError(
-            f"score {scored.key[:12]} is stored and its price is not in the ledger: restore the results folder's "
-            "ledger.sqlite, or remove the score to sample it anew"
+            f"score {scored.key[:12]} is stored but its cost is not in the ledger: restore the results folder's "
+            "ledger.sqlite, or delete the score to sample it again"
         )
     return price
 

@@ -103,20 +103,20 @@ def existing_table(path: Path, scenario: Scenario) -> RecordedTable | None:
     table = read_table(path)
     if table.header.scenario_sha256 != scenario.sha256:
         raise RecordedError(
-            f"{path} records {table.header.scenario} and this is {scenario_label(scenario)}: name another --out, or "
-            "go back to the scenario that it records"
+            f"{path} holds {table.header.scenario}, but the scenario is {scenario_label(scenario)}: choose another "
+            "--out, or use the scenario of the table"
         )
     return table
 
 
 def read_rows(folder: RecordingFolder) -> list[RecordedRun]:
-    """The rows in a recording's folder; a damaged file is passed over with a warning, and its run recorded anew."""
+    """The rows in a recording's folder; a damaged file is skipped with a warning, and its run recorded again."""
     rows = []
     for path in folder.rows():
         try:
             rows.append(RecordedRun.model_validate_json(path.read_bytes()))
         except (ValueError, RecursionError) as error:
-            logger.warning("%s is damaged (%s): its run is recorded anew", path, one_line(error, 200))
+            logger.warning("%s is damaged (%s): its run is recorded again", path, one_line(error, 200))
     return rows
 
 

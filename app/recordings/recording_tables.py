@@ -13,8 +13,8 @@ def show_recording_plan(document: dict[str, Any]) -> None:
     console = terminal()
     seeds = ", ".join(f"{row['seed']} ({row['role']})" for row in document["seeds"])
     console.print(
-        f"{document['scenario']}: {document['routes']} routes a seed, seeds {seeds}; "
-        f"{document['rows_recorded']:,} rows are recorded, {document['rows_to_record']:,} to record.\n"
+        f"{document['scenario']}: {document['routes']} routes per seed, seeds {seeds}; "
+        f"{document['rows_recorded']:,} rows recorded so far, {document['rows_to_record']:,} to record.\n"
         f"Blocks: {document['blocks_requested']:,} requested, {document['blocks_to_train']:,} to train.\n"
         f"Time: {document['gpu_seconds'] / 3600:.2f} h of {document['device']} with one worker, of which "
         f"{document['gpu_seconds_scoring'] / 3600:.2f} h for scores, from {document['basis']}.\n"
@@ -39,7 +39,7 @@ def show_recorded(document: dict[str, Any]) -> None:
         f"Validation: {document['validation']}; test: {document['test']}.\n"
         f"Trained: {document['blocks_distinct']:,} distinct blocks, {document['gpu_seconds_training'] / 3600:.2f} h; "
         f"scores {document['gpu_seconds_scoring'] / 3600:.2f} h; "
-        f"{document['gpu_seconds_if_nothing_were_shared'] / 3600:.2f} h if nothing were shared.",
+        f"{document['gpu_seconds_if_nothing_were_shared'] / 3600:.2f} h without sharing.",
         markup=False,
         soft_wrap=True,
     )
@@ -47,7 +47,7 @@ def show_recorded(document: dict[str, Any]) -> None:
         if best is not None:
             console.print(
                 f"Best mean validation over {best['seeds']} {role} seeds: {best['validation']:.1%}, "
-                f"{best['allocation']} (selected of {best['of']}, so too high by that)",
+                f"{best['allocation']} (biased upwards: it is the best of {best['of']})",
                 markup=False,
                 soft_wrap=True,
             )

@@ -68,9 +68,9 @@ def show(document: dict[str, Any]) -> None:
         for line in document[f"{kind}s"]:
             typer.echo(f"{kind}: {line}")
     if document["problems"]:
-        typer.echo("a search cannot run before the problems are mended")
+        typer.echo("a search cannot run until the problems above are fixed")
     else:
-        typer.echo("a search can run" + (", but see the warnings" if document["warnings"] else "; nothing is wrong"))
+        typer.echo("a search can run" + (", but see the warnings" if document["warnings"] else "; no problems found"))
 
 
 def _python_and_packages(found: Examination) -> None:
@@ -84,12 +84,14 @@ def _python_and_packages(found: Examination) -> None:
         requirements, pythons = requires("tuition") or [], SpecifierSet(metadata("tuition")["Requires-Python"])
     except (ImportError, PackageNotFoundError) as error:
         missing = "packaging" if isinstance(error, ImportError) and error.name == "packaging" else "tuition"
-        found.problems.append(f"the package {missing} is not installed: install Tuition as its README.md says")
+        found.problems.append(f"the package {missing} is not installed: install Tuition as described in its README.md")
         return
     if not pythons.contains(here, prereleases=True):
-        found.problems.append(f"this is Python {here} and Tuition needs {pythons}: make an environment with such a one")
+        found.problems.append(
+            f"this is Python {here}, but Tuition needs {pythons}: create an environment with such a version"
+        )
     elif here.rpartition(".")[0] not in TRIED_PYTHONS:
-        found.warnings.append(f"Python {here} has not been tried: {', '.join(TRIED_PYTHONS)} have")
+        found.warnings.append(f"Python {here} is untested; tested versions: {', '.join(TRIED_PYTHONS)}")
     for requirement in map(Requirement, requirements):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -100,9 +102,9 @@ def _python_and_packages(found: Examination) -> None:
             found.facts[name] = "missing"
             found.problems.append(f"{name} is not installed: pip install '{requirement}'")
             continue
-        found.facts[name] = f"{installed} ({admitted} is needed)"
+        found.facts[name] = f"{installed} (needs {admitted})"
         if not admitted.contains(installed, prereleases=True):
-            found.problems.append(f"{name} is {installed} and Tuition needs {admitted}: pip install '{requirement}'")
+            found.problems.append(f"{name} is {installed}, but Tuition needs {admitted}: pip install '{requirement}'")
 
 
 def _processor(found: Examination) -> None:
@@ -110,14 +112,14 @@ def _processor(found: Examination) -> None:
     import psutil
 
     cores, threads = len(psutil.Process().cpu_affinity()), os.environ.get("OMP_NUM_THREADS")
-    found.facts["cores"] = f"{cores} for this process, {psutil.cpu_count()} in all: --workers {cores} uses them"
-    found.facts["threads"] = f"OMP_NUM_THREADS={threads}; a CPU block trains on one thread, whatever it says"
+    found.facts["cores"] = f"{cores} for this process, {psutil.cpu_count()} in total: use them with --workers {cores}"
+    found.facts["threads"] = f"OMP_NUM_THREADS={threads}; on a CPU, blocks always train on one thread"
     memory = psutil.virtual_memory()
     found.facts["memory"] = f"{memory.available / 1e9:.1f} GB available of {memory.total / 1e9:.1f} GB"
     if memory.available < LEAST_MEMORY_BYTES:
         found.warnings.append(
-            f"{memory.available / 1e9:.1f} GB of memory are available, and each worker of micro takes about half a GB: "
-            "end other programs, or give fewer --workers"
+            f"{memory.available / 1e9:.1f} GB of memory are available, but each worker of micro needs about 0.5 GB: "
+            "end other programs, or use fewer --workers"
         )
 
 
@@ -129,7 +131,7 @@ def _libraries(found: Examination) -> None:
         found.facts["trainers"] = f"{GRPOTrainer.__name__} and {DistillationTrainer.__name__} can be imported"
     except Exception as error:  # a broken library raises anything
         found.problems.append(
-            f"torch or trl cannot be imported ({_named(error)}): install both again, of the versions above"
+            f"torch or trl cannot be imported ({_named(error)}): reinstall both, in the versions above"
         )
         return
     _gpus(found)
@@ -144,8 +146,8 @@ def _gpus(found: Examination) -> None:
         found.facts["gpu"] = f"none; {build}; scenarios with hardware.device cpu run"
         if Path("/proc/driver/nvidia/version").exists():
             found.warnings.append(
-                f"there is an NVIDIA driver but PyTorch sees no GPU ({build}): install a CUDA build of "
-                f"torch {torch.__version__.partition('+')[0]} that this driver supports, or see CUDA_VISIBLE_DEVICES"
+                f"there is an NVIDIA driver, but PyTorch finds no GPU ({build}): install a CUDA build of "
+                f"torch {torch.__version__.partition('+')[0]} that this driver supports, or check CUDA_VISIBLE_DEVICES"
             )
         return
     for index in range(torch.cuda.device_count()):
@@ -154,7 +156,7 @@ def _gpus(found: Examination) -> None:
             free_bytes, _ = torch.cuda.mem_get_info(index)
         except RuntimeError as error:
             found.warnings.append(
-                f"cuda:{index} cannot be used ({_named(error)}): leave it out with CUDA_VISIBLE_DEVICES, or mend it"
+                f"cuda:{index} cannot be used ({_named(error)}): exclude it with CUDA_VISIBLE_DEVICES, or fix it"
             )
             continue
         memory = f"{free_bytes / 1e9:.1f} GB free of {device.total_memory / 1e9:.1f} GB"
@@ -178,21 +180,23 @@ def _vllm(found: Examination) -> None:
 
 def _disk(found: Examination, results: Path, folder: Path) -> None:
     """The results folder, or the `folder` in which it would be made: space, writing, locks, SQLite."""
-    another = "name another folder with --results"
+    another = "choose another folder with --results"
     free_bytes = shutil.disk_usage(folder).free
     found.facts["results"] = f"{results.absolute()}, {free_bytes / 1e9:.1f} GB free"
     if free_bytes < LEAST_FREE_BYTES:
-        found.problems.append(f"{free_bytes / 1e9:.2f} GB are free for {results.absolute()}: free some, or {another}")
+        found.problems.append(
+            f"{free_bytes / 1e9:.2f} GB are free for {results.absolute()}: free disk space, or {another}"
+        )
     elif free_bytes < SCANTY_FREE_BYTES:
         found.warnings.append(
-            f"{free_bytes / 1e9:.2f} GB are free for {results.absolute()}: compare with `tuition plan`, or {another}"
+            f"{free_bytes / 1e9:.2f} GB are free for {results.absolute()}: see what `tuition plan` needs, or {another}"
         )
     try:
         with _probe(folder) as probe:
             _locks(found, probe, another)
             _sqlite(found, probe, another)
     except OSError as error:
-        found.problems.append(f"{folder} cannot be written ({error.strerror}): mend that, or {another}")
+        found.problems.append(f"{folder} cannot be written ({error.strerror}): fix the permissions, or {another}")
     try:
         with _probe(Path(tempfile.gettempdir())) as probe:
             found.facts["scratch"] = f"{probe.parent}, {shutil.disk_usage(probe).free / 1e9:.1f} GB free"
@@ -225,7 +229,7 @@ def _locks(found: Examination, probe: Path, another: str) -> None:
             return
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found.problems.append(f"a file lock in {probe.parent} can be had twice: {another}")
+            found.problems.append(f"file locks in {probe.parent} do not exclude each other: {another}")
         except OSError:
             found.facts["file locks"] = "work"
 
@@ -239,8 +243,8 @@ def _file_system(found: Examination, folder: Path) -> None:
     kind = next((mounts[str(path)] for path in (folder, *folder.parents) if str(path) in mounts), "unknown")
     if kind in NETWORK_FILE_SYSTEMS:
         found.warnings.append(
-            f"{folder} is on a network file system ({kind}): run one host at a time on it, or name another folder with "
-            "--results; studies of several hosts belong into a database (--storage)"
+            f"{folder} is on a network file system ({kind}): use it from one host at a time, or choose another folder "
+            "with --results; studies shared by several hosts need a database (--storage)"
         )
 
 
@@ -248,7 +252,7 @@ def _sqlite(found: Examination, probe: Path, another: str) -> None:
     try:
         with closing(sqlite3.connect(probe / "study.db", timeout=1)) as database:
             database.executescript("BEGIN IMMEDIATE; CREATE TABLE t (x); INSERT INTO t VALUES (1); COMMIT;")
-        found.facts["sqlite"] = f"{sqlite3.sqlite_version}, works there"
+        found.facts["sqlite"] = f"{sqlite3.sqlite_version}, works in the results folder"
     except sqlite3.Error as error:
         found.problems.append(f"SQLite {sqlite3.sqlite_version} does not work in {probe.parent} ({error}): {another}")
 
@@ -263,10 +267,10 @@ def _grader(found: Examination) -> None:
         found.problems.append(f"answers cannot be graded: {_named(error)}")
         return
     if grade.correct:
-        found.facts["grading"] = f"works: math-verify takes {COMPLETION} for {GOLD}"
+        found.facts["grading"] = f"works: math-verify accepts {COMPLETION!r} for {GOLD!r}"
     else:
         found.problems.append(
-            f"math-verify does not take {COMPLETION} for {GOLD} ({grade.verdict}): install it again with its antlr4 "
+            f"math-verify does not accept {COMPLETION!r} for {GOLD!r} ({grade.verdict}): reinstall it with its antlr4 "
             "runtime, pip install 'math-verify[antlr4-13-2]'"
         )
 
@@ -282,13 +286,13 @@ def _scenarios(found: Examination) -> None:
         try:
             file, _ = ScenarioFile.read(name)
             if file.hub_models or file.hub_data:
-                found.facts[f"scenario {name}"] = "is in order as a file; its models and data are on the Hub"
+                found.facts[f"scenario {name}"] = "its file is valid; its models and data are on the Hub"
             else:
                 Scenario.load(name)
                 found.facts[f"scenario {name}"] = "loads"
         except ScenarioError as error:
             if isinstance(error, MissingModelError) and name not in MIXES:  # the bases of those ship with Tuition
-                found.facts[f"scenario {name}"] = f"is in order as a file; {error}"
+                found.facts[f"scenario {name}"] = f"its file is valid; {error}"
             else:
                 found.problems.append(f"scenario {name}: {_named(error)}")
 

@@ -31,20 +31,20 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
         "device": f"{device}, {memory / 1e9:.0f} GB" if memory else device,
         "hours": f"{plan['gpu_seconds'] / 3600:,.1f} of {plan['device']} for {TRIALS} trials and the test on "
         f"{TEST_SEEDS} seed, {plan['basis']}",
-        "disk": f"{_gigabytes(peak)} at most for the store, {free / 1e9:,.1f} GB free on {folder}",
+        "disk": f"up to {_gigabytes(peak)} for the store, {free / 1e9:,.1f} GB free on {folder}",
     }
     problems, warnings = [], []
     if peak is not None and peak > free:
         problems.append(
-            f"the store may grow to {_gigabytes(peak)} and {folder} has {free / 1e9:,.1f} GB free: name another "
-            "--results, keep it small with `tuition search --max-store`, or train adapters (lora)"
+            f"the store may grow to {_gigabytes(peak)}, but {folder} has {free / 1e9:,.1f} GB free: choose another "
+            "--results, limit it with `tuition search --max-store`, or train adapters (lora)"
         )
     if (short := too_few_gpus(scenario.device, scenario.file.hardware.processes)) is not None:
         problems.append(short)
     if memory is None:
-        warnings.append(f"{device}: the predicted memory cannot be compared with any")
+        warnings.append(f"{device}, so the predicted memory cannot be checked")
     elif not plan["memory"]:
-        warnings.append("the models' sizes are unknown here: give `shape` in the scenario, or fetch the models")
+        warnings.append("the models' sizes are unknown: set `shape` in the scenario, or fetch the models")
     for stage, row in plan["memory"].items():
         if memory is not None and row["bytes"] > memory:
             helps = what_helps(scenario, stage)
@@ -52,7 +52,7 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
                 f"{words}: {_gigabytes(size)}{' fits' if size <= memory else ''}" for words, size in helps.items()
             )
             problems.append(
-                f"{stage} needs {_gigabytes(row['bytes'])} and {device} has {_gigabytes(memory)}: "
+                f"{stage} needs {_gigabytes(row['bytes'])}, but {device} has {_gigabytes(memory)}: "
                 + (told or "use smaller models or a larger device")
             )
     return {"facts": facts, "memory": plan["memory"], "problems": problems, "warnings": warnings}
@@ -66,7 +66,7 @@ def device_memory(device: str) -> tuple[str, int | None]:
     if device == "cpu":
         return "this machine", psutil.virtual_memory().total
     if not torch.cuda.is_available():
-        return "no GPU is here", None
+        return "no GPU found", None
     return str(torch.cuda.get_device_name()), int(torch.cuda.get_device_properties(0).total_memory)
 
 

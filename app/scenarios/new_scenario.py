@@ -53,25 +53,25 @@ def make_scenario(request: NewScenario) -> dict[str, Any]:
     account, `problems` stop the scenario or a part of it, `notes` are worth knowing.
     """
     if request.out.exists():
-        raise NewScenarioError(f"{request.out} exists: name another file, or remove it first")
+        raise NewScenarioError(f"{request.out} already exists: choose another file, or delete it first")
     if request.out.suffix not in (".yaml", ".yml") or not request.out.parent.is_dir():
-        raise NewScenarioError(f"{request.out}: name a file that ends in .yaml, in a folder that exists")
+        raise NewScenarioError(f"{request.out}: choose a file name that ends in .yaml, in an existing folder")
     problems = ProblemSource(jsonl=str(request.problems.resolve())).load(Path())
     repeated, ungradable = find_repeats(problems), find_ungradable(problems)
     without = sorted({*repeated, *ungradable})
     num_good = len(problems) - len(without)
     if num_good < FEWEST_PROBLEMS:
         raise NewScenarioError(
-            f"{request.problems} has {num_good} problems that can be used ({len(repeated)} are repeats, "
+            f"{request.problems} has {num_good} usable problems ({len(repeated)} are repeats, "
             f"{len(ungradable)} have answers that the grader cannot read{_named(ungradable)}): give "
             f"{FEWEST_PROBLEMS} or more"
         )
     found: dict[str, list[str]] = {"problems": [], "notes": []}
     if repeated:
-        found["notes"].append(f"{len(repeated)} problems are repeats and left out{_named(repeated)}")
+        found["notes"].append(f"{len(repeated)} problems are repeats and were left out{_named(repeated)}")
     if ungradable:
         found["notes"].append(
-            f"{len(ungradable)} answers cannot be read by the grader and are left out{_named(ungradable)}"
+            f"{len(ungradable)} answers cannot be read by the grader and were left out{_named(ungradable)}"
         )
     good = [problem for problem in problems if problem.id not in without]
     student, teacher = _reader("student", request.student), _reader("teacher", request.teacher)
@@ -126,14 +126,14 @@ def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], f
     for text in texts:
         if student.tokenizer(text)["input_ids"] != teacher.tokenizer(text)["input_ids"]:
             found["problems"].append(
-                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} in two ways; "
+                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} differently; "
                 f"{listed(BRIDGE)} need models that share a tokenizer"
             )
             return
     if student.vocab_size != teacher.vocab_size:
         found["problems"].append(
             f"no bridge: vocab_size is {student.vocab_size} for the student and {teacher.vocab_size} for the teacher; "
-            f"{listed(BRIDGE)} compare both models' output token by token: give models of one size"
+            f"{listed(BRIDGE)} compare the models' output token by token: choose models with the same vocab_size"
         )
 
 
@@ -143,10 +143,10 @@ def _reader(role: str, name: str) -> Reader:
     folder = Path(name)
     if not folder.is_dir():
         if folder.is_absolute() or name.count("/") != 1:
-            raise NewScenarioError(f"{role} {name!r}: there is no such folder; give one, or a Hub id as owner/name")
+            raise NewScenarioError(f"{role} {name!r}: no such folder; give a folder, or a Hub id such as owner/name")
         folder = ModelSource(hub=name).fetch(TOKENIZER_FILES)
     elif not list(folder.glob("*.safetensors")):
-        raise NewScenarioError(f"{role} {name!r}: the folder holds no safetensors weights: name a checkpoint's folder")
+        raise NewScenarioError(f"{role} {name!r}: the folder has no safetensors weights: give a checkpoint's folder")
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_text_config()
         return Reader(role, load_tokenizer(folder), config.vocab_size, getattr(config, "max_position_embeddings", None))
@@ -163,10 +163,12 @@ def _template(student: Reader, teacher: Reader, found: dict[str, list[str]]) -> 
         found["notes"].append(f"no chat template ({' and '.join(missing)}): prompts are plain text")
         return None
     if templates["student"] != templates["teacher"]:
-        found["notes"].append("the chat templates differ: each model is asked in its own, the bridge in the student's")
+        found["notes"].append(
+            "the chat templates differ: each model is prompted with its own, the bridge with the student's"
+        )
     thinks = any("enable_thinking" in str(template) for template in templates.values())
     if thinks:
-        found["notes"].append("the chat template knows a thinking mode: it is switched off (`template` in the file)")
+        found["notes"].append("the chat template has a thinking mode, which is off (`template` in the file)")
     return {"enable_thinking": False} if thinks else {}
 
 
@@ -184,25 +186,25 @@ def _lengths(
     longest = problems[lengths.index(max(lengths))].id
     if student.max_positions is not None and max(lengths) + max_tokens > student.max_positions:
         found["problems"].append(
-            f"problem {longest!r} has {max(lengths)} tokens: with {max_tokens} for the answer that is more than the "
-            f"student's {student.max_positions} positions; lower --max-tokens or take long problems out"
+            f"problem {longest!r} has {max(lengths)} tokens: with {max_tokens} for the answer that exceeds the "
+            f"student's {student.max_positions} positions; lower --max-tokens or remove long problems"
         )
     return {"shortest": min(lengths), "median": median(lengths), "longest": max(lengths)}
 
 
 def _contamination(request: NewScenario, found: dict[str, list[str]]) -> dict[str, str]:
-    """What the problems share with each suite that can be had."""
+    """What the problems share with each suite that is available."""
     told = {}
     for row in find_contamination(request.problems, [], request.data_dir, DEFAULT_RESULTS):
         if row["exact"] is None:
-            told[row["suite"]] = "not at hand"
+            told[row["suite"]] = "not available"
             continue
         told[row["suite"]] = f"{row['exact']} exact, {row['ngram']} by 13-gram"
         if row["exact"]:
             ids = sorted({pair["label"] for pair in row["pairs"] if pair["test"] == "exact"})
             found["notes"].append(
-                f"{row['exact']} problems are in {row['suite']}{_named(ids)}: a score on it means nothing unless they "
-                "are in `without`"
+                f"{row['exact']} problems are in {row['suite']}{_named(ids)}: scores on it are contaminated unless "
+                "they are listed under `without`"
             )
     return told
 

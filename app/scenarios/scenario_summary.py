@@ -18,7 +18,7 @@ def describe_scenario(name: str) -> dict[str, Any]:
     try:
         scenario = Scenario.load(name)
     except HubError as error:
-        missing = f"; not checked without them: {error}"
+        missing = f"; not fetched, so not checked: {error}"
     blocks = scenario.num_label_blocks if scenario else (file.labels.count or 0) // file.labels_per_block
     wanted = [f"model {name}" for name in file.hub_models] + [f"data set {name}" for name in file.hub_data]
     return {

@@ -17,7 +17,7 @@ def show_scenario(document: dict[str, Any]) -> None:
             console.print(f"  {key}: {document[key]}", markup=False)
     if document["hub"]:
         console.print(f"  needs the Hub: {document['hub']}", markup=False, soft_wrap=True)
-    table = Table(title="routes and baselines by name", box=box.SIMPLE_HEAD)
+    table = Table(title="named routes and baselines", box=box.SIMPLE_HEAD)
     table.add_column("name")
     table.add_column("allocation")
     for name, allocation in document["routes"].items():

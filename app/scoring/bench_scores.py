@@ -68,7 +68,7 @@ def _progress(reporter: Reporter, suite: Loaded) -> Progress:
     def hear(done: int, total: int, before: int) -> None:
         nonlocal view
         if view is None:
-            reporter.say(f"{suite.name}: {total} samples" + (f", {before} of them drawn already" if before else ""))
+            reporter.say(f"{suite.name}: {total} samples" + (f", {before} done so far" if before else ""))
             view = reporter.count(suite.name, "samples", total, before)
         view.update(done)
         if done == total:
@@ -206,7 +206,7 @@ def show_bench(document: dict[str, Any]) -> None:
         speed = f", {row['tokens_per_second']:,.0f} tokens/s" if row["tokens_per_second"] else ""
         console.print(
             f"{row['suite']}: {row['truncated']:.0%} cut by the token limit, {row['verdicts']['no_answer']} without an "
-            f"answer, {row['verdicts']['timeout']} too slow to grade (counted wrong){speed}\n  {row['folder']}",
+            f"answer, {row['verdicts']['timeout']} too slow to grade (counted as wrong){speed}\n  {row['folder']}",
             markup=False,
             soft_wrap=True,
         )

@@ -58,9 +58,9 @@ class BenchRequest:
 
     def __post_init__(self) -> None:
         if (self.engine == "server") != (self.url is not None):
-            raise BenchError("--engine server needs --url, and --url needs --engine server")
+            raise BenchError("--engine server and --url need each other: give both or neither")
         if not self.suites or len(set(self.suites)) != len(self.suites):
-            raise BenchError(f"--suite {','.join(self.suites)}: name one suite or more, each once")
+            raise BenchError(f"--suite {','.join(self.suites)}: give one or more suites, each once")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def find_preset(request: BenchRequest, suite: str, load: Callable[[str], Scenari
     preset = preset.overridden(**{name: value for name, value in overrides.items() if value is not None})
     if preset.decoding.temperature == 0 and (request.samples or 1) > 1:
         raise BenchError(
-            f"--samples {request.samples} with preset {preset.name}: greedy samples are all the same; give 1"
+            f"--samples {request.samples} with preset {preset.name}: greedy samples are identical; use --samples 1"
         )
     return preset
 
@@ -113,7 +113,7 @@ def _models_scenario(request: BenchRequest) -> str:
     homes = {home for name in request.suites if (home := home_scenario(name))}
     if request.scenario is None and len(homes) > 1:
         raise BenchError(
-            f"--suite {','.join(request.suites)} belongs to {len(homes)} scenarios: name one by --scenario"
+            f"--suite {','.join(request.suites)} belongs to {len(homes)} scenarios: choose one with --scenario"
         )
     return request.scenario or (homes.pop() if homes else "micro")
 
@@ -199,12 +199,12 @@ def open_engine(request: BenchRequest, files: ModelFiles | None, device: str) ->
         return ServerEngine(str(request.url), request.model, request.concurrency)
     from tuition.runners.training.checkpoint import end_tokens, load_model, load_tokenizer
 
-    # An adapter's folder has a tokenizer of its own.
+    # An adapter's folder has its own tokenizer.
     tokenizer = load_tokenizer(files.folder)
     if request.engine == "transformers":
         model = load_model(files.folder, request.dtype, device, files.base, trainable=False)
         return TransformersEngine(model.eval().requires_grad_(False), tokenizer)
     if files.base is not None:
-        raise BenchError("vLLM gets whole models from us: `tuition export` merges this adapter first")
+        raise BenchError("--engine vllm cannot load an adapter: merge it with `tuition export` first")
     ends = sorted({tokenizer.eos_token_id, *end_tokens(files.folder)})
     return VllmEngine(load_vllm(files.folder, request.dtype), tokenizer, ends, own_device())

@@ -4,7 +4,7 @@ What: a file is read twice. The first pass checks every line, so that a bad line
 before an hour of grading; the second grades. Standard input and pipes are read once, and a bad line ends the run where
 it stands. Rows in memory are bounded in number and in bytes. `--out` appears whole, or not at all.
 
-Simplified: a killed run starts anew; nothing of it is kept. A `.partial-` file beside `--out` may be left by `kill -9`.
+Simplified: a killed run starts over; nothing of it is kept. A `.partial-` file beside `--out` may be left by `kill -9`.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from tuition.benchmarks.grading.grader import GRADER_VERSION, Grade, Grader, Ver
 
 MAX_LINE_BYTES = 16 << 20
 ROWS_AHEAD = 4096
-"""So many rows may wait for a slow one: more than the other workers grade within a limit of a few seconds."""
+"""Rows that may wait for a slow one: more than the other workers grade within a limit of a few seconds."""
 BYTES_AHEAD = 64 << 20
 DEFAULT_WORKERS_LIMIT = 8
 ADDED_FIELDS = ("verdict", "extracted", "seconds")
@@ -58,15 +58,15 @@ def default_workers() -> int:
 
 
 def parse_row(line: bytes) -> Row:
-    """The row of one line. GradeInputError says what is wrong with it and how to mend it."""
+    """The row of one line. GradeInputError says what is wrong with it and how to fix it."""
     try:
         fields = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise GradeInputError(f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
     except RecursionError as error:
-        raise GradeInputError("its brackets are nested too deeply; drop that field") from error
+        raise GradeInputError("its brackets are nested too deeply; remove that field") from error
     except ValueError as error:
-        raise GradeInputError(f"not JSON ({error}); write one object a line") from error
+        raise GradeInputError(f"not JSON ({error}); write one object per line") from error
     if not isinstance(fields, dict):
         raise GradeInputError(f'{_show(fields)} is not an object; write {{"gold": ..., "completion": ...}}')
     texts = [name for name in ("prediction", "completion") if name in fields]
@@ -79,9 +79,7 @@ def parse_row(line: bytes) -> Row:
         )
     for name in ("gold", texts[0]):
         if not isinstance(fields[name], str):
-            raise GradeInputError(
-                f'"{name}" is {_show(fields[name])}; give a string ("" for an answer that is missing)'
-            )
+            raise GradeInputError(f'"{name}" is {_show(fields[name])}; give a string ("" for a missing answer)')
     gold, text = fields["gold"], fields[texts[0]]
     if not gold.strip():
         raise GradeInputError('"gold" is empty; a problem needs a checked answer')
@@ -91,7 +89,7 @@ def parse_row(line: bytes) -> Row:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _finite(text: str) -> float:
@@ -190,7 +188,7 @@ def grade_file(
     if file != "-" and (not Path(file).exists() or Path(file).is_dir()):
         raise GradeInputError(f"no file {file}; give a JSONL file, or - for standard input")
     if out is not None and out.exists():
-        raise GradeInputError(f"--out {out} exists; remove it or name another file")
+        raise GradeInputError(f"--out {out} already exists; delete it or choose another file")
     total = None
     if file != "-" and Path(file).is_file():
         with open_lines(file) as lines:
@@ -213,14 +211,16 @@ def grade_file(
                 counts[grade.verdict] += 1
                 progress.update(counts.total())
     except KeyboardInterrupt as error:
-        raise GradeOutputError(f"stopped after {counts.total()} answers; the same command starts anew") from error
+        raise GradeOutputError(
+            f"interrupted after {counts.total()} answers; rerun the same command to start over"
+        ) from error
     except BrokenPipeError as error:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise GradeOutputError(f"the reader of our output left after {counts.total()} answers") from error
+        raise GradeOutputError(f"the output was closed by its reader after {counts.total()} answers") from error
     except OSError as error:
         raise GradeOutputError(
-            f"{error.strerror or error} ({error.filename or out or name}); mend it and start anew"
+            f"{error.strerror or error} ({error.filename or out or name}); fix it, then rerun the command to start over"
         ) from error
     return {
         "answers": counts.total(),
@@ -239,9 +239,9 @@ def show_summary(summary: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in summary["verdicts"].items())
     print(
         f"graded {summary['answers']} answers in {summary['wall_seconds']:.1f} s: {counts} ({summary['grader']}, "
-        f"{summary['workers']} workers, limit {summary['timeout_seconds']:g} s an answer)",
+        f"{summary['workers']} workers, limit {summary['timeout_seconds']:g} s per answer)",
         file=sys.stderr,
     )
     if summary["fields_replaced"]:
         names = ", ".join(summary["fields_replaced"])
-        print(f"the input's own fields were replaced: {names}", file=sys.stderr)
+        print(f"fields of the input that were overwritten: {names}", file=sys.stderr)

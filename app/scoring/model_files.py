@@ -66,8 +66,8 @@ def find_model(name: str, results: Path, scenario_name: str) -> ModelFiles:
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith((".", "/")):
         return _from_hub(name)
     raise ModelError(
-        f"model {name!r}: there is no such folder; give a folder, a Hub id as owner/name, base:student, or the "
-        "beginning of a block's key"
+        f"model {name!r}: no such folder; give a folder, a Hub id such as owner/name, base:student, or the start of a "
+        "block's key"
     )
 
 
@@ -77,7 +77,7 @@ def _checked(files: ModelFiles) -> ModelFiles:
     except FileNotFoundError as error:
         raise ModelError(str(error)) from None
     if (files.folder / "adapter_config.json").exists():
-        raise ModelError(f"{files.folder} is an adapter: merge it into its base first, as `tuition export` does")
+        raise ModelError(f"{files.folder} is an adapter: merge it into its base with `tuition export` first")
     return files
 
 
@@ -111,8 +111,8 @@ def _from_hub(name: str) -> ModelFiles:
     except (OSError, ValueError, httpx.HTTPError) as error:  # huggingface_hub's own are OSError or ValueError
         reason = one_line(error, 160)
         raise ModelError(
-            f"model {name!r}: no such folder, and not to be had from the Hub ({type(error).__name__}: {reason}): go "
-            "online once, or give a folder"
+            f"model {name!r}: no such folder, and could not be fetched from the Hub ({type(error).__name__}: {reason}):"
+            " go online once, or give a folder"
         ) from None
     # The folder of a snapshot is named after its commit.
     return _checked(ModelFiles(ScoredModel(label=name, revision=folder.name), folder))

@@ -65,7 +65,7 @@ def run_power(request: PowerRequest, components: Components, source: str) -> dic
     }
     missing = [name for name, value in given.items() if value is None]
     if len(missing) > 1:
-        raise PowerError(f"{' and '.join('--' + name for name in missing)} are left out; leave out one at most")
+        raise PowerError(f"{' and '.join('--' + name for name in missing)} are missing; omit at most one")
     asked = missing[0] if missing else "power"
     answer = _answer(asked, request, components)
     others = []
@@ -114,9 +114,11 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
     try:
         test = read_report(path).test
         if test is None:
-            raise FileError("it has no test")
+            raise FileError("it was not tested")
     except (FileNotFoundError, FileError) as error:
-        raise ReportError(f"{path} names no tested runs ({error}): test the study again, it trains nothing") from None
+        raise ReportError(
+            f"{path} lacks tested runs ({error}): rerun the study's command, which trains nothing"
+        ) from None
     scores = {name: [run.score for run in several] for name, several in test.runs.items()}
     for name in (a, b):
         if name not in scores:
@@ -135,11 +137,11 @@ def _score_tables(results: Path, keys: set[str]) -> dict[str, Array]:
             ids[key], tables[key] = correct_PK(store.stored(key).samples)
         except RecordError as error:
             raise ReportError(
-                f"score {key[:12]} in {store.folder} is damaged ({error}): run `tuition store verify`, then the test "
-                "again"
+                f"score {key[:12]} in {store.folder} is damaged ({error}): run `tuition store verify`, then rerun "
+                "the test"
             ) from None
     if len({tuple(problems) for problems in ids.values()}) > 1:
-        raise ReportError("the scores are of different problems: use another --results folder")
+        raise ReportError("the entries were scored on different problems: use another --results folder")
     return tables
 
 
@@ -154,7 +156,7 @@ def show_power(document: dict[str, Any]) -> None:
     points, level = 100 * answer["difference"], 100 * document["level"]
     console.print(
         f"A difference of {points:.2f} points, {sizes}: power {answer['power']:.2f} at {level:g} %."
-        + ("" if document["asked"] == "power" else f" Asked for: {document['asked']}.")
+        + ("" if document["asked"] == "power" else f" Solved for: {document['asked']}.")
     )
     console.print(
         "Standard deviations of the difference, points: "

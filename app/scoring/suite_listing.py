@@ -110,10 +110,10 @@ def _newest_revision(suite: Suite) -> str:
     except (OSError, RuntimeError, ValueError, httpx.HTTPError) as error:
         reason = one_line(error, 160)
         raise SuiteError(
-            f"{suite.versioned}: the Hub does not tell {suite.hub.repo}'s revision ({reason}): go online"
+            f"{suite.versioned}: the Hub did not give the revision of {suite.hub.repo} ({reason}): go online"
         ) from None
     if revision is None:
-        raise SuiteError(f"{suite.versioned}: the Hub names no revision of {suite.hub.repo}: try again later")
+        raise SuiteError(f"{suite.versioned}: the Hub has no revision of {suite.hub.repo}: try again later")
     return revision
 
 

@@ -25,7 +25,7 @@ def find_block(store: BlockStore, prefix: str) -> str:
     keys = [key for key in store.block_keys() if key.startswith(prefix)]
     if len(keys) != 1:
         found = f"{len(keys)} blocks ({', '.join(key[:16] for key in keys[:4])}, …): give more digits"
-        raise StoreError(f"block {prefix!r}: {found if keys else 'none has that key; `tuition store list` shows all'}")
+        raise StoreError(f"block {prefix!r}: {found if keys else 'not in the store; `tuition store list` shows all'}")
     return keys[0]
 
 
@@ -37,7 +37,7 @@ def block_of_route(scenario_name: str, text: str, seed: int) -> str:
     except AllocationError as error:
         named = allocations_by_name(scenario.file, scenario.num_label_blocks)
         raise StoreError(
-            f"{text!r:.80} is neither the beginning of a block's key (`tuition store list`) nor a named route "
+            f"{text!r:.80} is neither the start of a block's key (`tuition store list`) nor a named route "
             f"({', '.join(named)}) nor an allocation ({error})"
         ) from None
     return compile_route(allocation, scenario.recipe, seed).final
@@ -51,12 +51,12 @@ def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     except (FileNotFoundError, FileError):
         test = None
     if test is None:
-        raise StoreError(f"{path} tells of no tested runs: search and test first, or leave --study out")
+        raise StoreError(f"{path} has no tested runs: run the search with --test-seeds first, or omit --study")
     runs = {name: {run.seed: run.blocks[-1] for run in several} for name, several in test.runs.items()}
     # A finalist's row is called "half = search #3": either half will do.
     names = [name for name in runs if row in (name, *name.split(" = "))]
     if len(names) != 1:
-        raise StoreError(f"study {study} has no row {row!r}: one of {', '.join(map(repr, runs))}")
+        raise StoreError(f"study {study} has no row {row!r}: choose from {', '.join(map(repr, runs))}")
     seeds = runs[names[0]]
     if seed is not None and seed not in seeds:
         raise StoreError(f"{names[0]!r} was not trained with seed {seed}, but with {', '.join(map(str, seeds))}")
@@ -92,13 +92,13 @@ def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> di
     key = find_block(store, prefix)
     target = to.resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise StoreError(f"{to} exists and is not an empty folder: name another one with --to")
+        raise StoreError(f"{to} exists and is not an empty folder: choose another with --to")
     try:
         with store.lock(key, timeout=0):
             record = store.record(key)
             if record is None:
                 reason = store.set_aside.get(key, "it is gone")
-                raise StoreError(f"block {key[:12]} cannot be used ({reason}): the search that made it makes it again")
+                raise StoreError(f"block {key[:12]} cannot be used ({reason}): rerun the command that trained it")
             adapter = (store.model(key) / "adapter_config.json").exists()
             base = _base(key, record.base, scenario_name) if adapter else None
             if target.exists():
@@ -123,7 +123,7 @@ def upload(folder: Path, repository: str) -> str:
         api.upload_folder(repo_id=repository, folder_path=folder)
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
         raise StoreError(
-            f"{folder} is written, and cannot be uploaded to {repository!r} ({one_line(error, 160)}): go "
+            f"{folder} is written but could not be uploaded to {repository!r} ({one_line(error, 160)}): go "
             f"online and log in (hf auth login), then hf upload {repository} {folder}"
         ) from None
     return str(url)
@@ -137,8 +137,8 @@ def _base(key: str, content: str | None, scenario_name: str) -> tuple[Path, str]
         if hashed == content:
             return scenario.base_folder(name), scenario.file.hardware.dtype
     raise StoreError(
-        f"block {key[:12]} is an adapter on a base model that scenario {scenario.name} lacks: name the scenario that "
-        "trained it with --scenario"
+        f"block {key[:12]} is an adapter on a base model that scenario {scenario.name} lacks: give the scenario that "
+        "trained it as --scenario"
     )
 
 

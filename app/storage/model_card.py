@@ -52,9 +52,9 @@ def _scores(results: Path, weights_sha256: str) -> list[str]:
         except RecordError:
             continue
         lines.append(
-            f"- {_plain(scored.suite)}, {scored.num_samples} samples a problem: {100 * score.mean:.1f} % ± "
-            f"{100 * score.se_problems:.1f} over problems, ± {100 * score.se_samples:.1f} over samples; one run, "
-            "so training variance is left out"
+            f"- {_plain(scored.suite)}, {scored.num_samples} samples per problem: {100 * score.mean:.1f} % ± "
+            f"{100 * score.se_problems:.1f} over problems, ± {100 * score.se_samples:.1f} over samples; one run: "
+            "excludes training variance"
         )
     return lines or ["None stored."]
 

@@ -54,9 +54,9 @@ def explain_reuse(
 
 def _scenario_of(study: StudyFolder) -> str:
     if not study.path.is_dir():
-        raise StoreError(f"there is no study {study.name!r} in {study.path.parent}: correct --study, or leave it out")
+        raise StoreError(f"no study {study.name!r} in {study.path.parent}: correct --study, or omit it")
     if not study.scenario.exists():
-        raise StoreError(f"study {study.name!r} was begun by a version that kept no scenario: name it with --scenario")
+        raise StoreError(f"study {study.name!r} was started by a version that kept no scenario: give it as --scenario")
     return str(study.scenario)
 
 

@@ -41,7 +41,7 @@ def show_why(document: dict[str, Any]) -> None:
         if block["nearest"] is not None:
             console.print(f"      compared with {block['nearest'][:12]}", markup=False)
     for score in document["scores"]:
-        because = "" if score["stored"] else f"not stored, because {'; '.join(score['reasons'])}"
+        because = "" if score["stored"] else f"not stored: {'; '.join(score['reasons'])}"
         console.print(f"  score on {score['suite']}: {because or 'stored'}", markup=False, soft_wrap=True)
 
 
@@ -49,10 +49,10 @@ def show_verified(document: dict[str, Any]) -> None:
     """What was checked, and what was damaged."""
     console = terminal()
     for damage in document["damaged"]:
-        line = f"damaged {damage['kind']} {damage['key']}: {damage['reason']}; moved aside, it will be made again"
+        line = f"damaged {damage['kind']} {damage['key']}: {damage['reason']}; moved aside, made again when needed"
         console.print(line, markup=False, soft_wrap=True)
     checked = ", ".join(f"{count} {kind}" for kind, count in document["checked"].items())
-    busy = f", {len(document['in_use'])} blocks in use not checked" if document["in_use"] else ""
+    busy = f", {len(document['in_use'])} blocks in use were not checked" if document["in_use"] else ""
     console.print(f"Checked: {checked}{busy}. {len(document['damaged']) or 'None'} damaged.")
 
 
@@ -72,12 +72,14 @@ def show_prune_plan(document: dict[str, Any], error_stream: bool) -> None:
         console.print(table)
     leftover_bytes = sum(leftover["freed_bytes"] for leftover in document["leftovers"])
     console.print(
-        f"Leftovers of dead processes and damaged folders: {len(document['leftovers'])}, "
+        f"Leftovers of killed processes and damaged folders: {len(document['leftovers'])}, "
         f"{leftover_bytes / 1e6:.1f} MB. Kept: {document['kept_for_finalists']} blocks of tested routes, "
         f"{len(document['in_use'])} in use.\nStore: {document['bytes_before'] / 1e6:.1f} MB now, "
         f"{document['bytes_after'] / 1e6:.1f} MB after, limit {document['limit_bytes'] / 1e6:.1f} MB. At stake: "
-        f"{document['gpu_seconds_at_stake']:.1f} GPU-seconds, if all of it is ever wanted again.",
+        f"{document['gpu_seconds_at_stake']:.1f} GPU-seconds to train everything evicted again.",
         soft_wrap=True,
     )
     if not document["within_limit"]:
-        console.print("The limit cannot be kept: the rest is not evicted, or not of blocks (rollouts).", soft_wrap=True)
+        console.print(
+            "The limit cannot be reached: the rest is in use, behind a tested route, or rollouts.", soft_wrap=True
+        )

@@ -95,7 +95,7 @@ def parse_size(text: str) -> int:
     """Bytes of a size like "500MB", "1.5 GB" or "20000" (units of a thousand); StoreError for anything else."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if match is None or match[2].upper() not in UNITS:
-        raise StoreError(f"size {text!r}: give bytes, or a number with KB, MB, GB or TB, as 500MB or 20GB")
+        raise StoreError(f"size {text!r}: give bytes, or a number with KB, MB, GB or TB, such as 500MB or 20GB")
     return int(Decimal(match[1]) * UNITS[match[2].upper()])
 
 
@@ -109,7 +109,7 @@ def open_store(results: Path) -> BlockStore:
     """The store of a results folder; StoreError when there is none."""
     store = find_store(results)
     if store is None:
-        raise StoreError(f"no store in {results}: run a search there first, or name another folder with --results")
+        raise StoreError(f"no store in {results}: run a search first, or choose another folder with --results")
     return store
 
 
@@ -222,14 +222,14 @@ def finalist_blocks(results: Path) -> set[str]:
         except FileError as error:
             raise StoreError(
                 f"{folder.report} is damaged ({error}), so the blocks of its finalists are unknown and nothing is "
-                "pruned: run its search again, it trains nothing and writes the report anew"
+                "pruned: rerun its search, which trains nothing and rewrites the report"
             ) from None
         if test is not None:
             keys |= {key for runs in test.runs.values() for run in runs for key in run.blocks}
         elif folder.leaderboard.exists():
             raise StoreError(
                 f"{folder.path} was tested but its report.json does not name the finalists' blocks, so nothing is "
-                "pruned: run its search again with its --test-seeds, it trains nothing and writes the report anew"
+                "pruned: rerun its search with its --test-seeds, which trains nothing and rewrites the report"
             )
     return keys
 
@@ -241,12 +241,12 @@ def refuse_while_training(results: Path) -> None:
     searching = [study.name for study in studies if any(map(is_held, study.workers.glob("*.lock")))]
     training = sorted(store.in_use() - set(store.block_keys()))
     who = [f"study {name} is searching" for name in searching] + [
-        f"block {key[:12]} is in training" for key in training
+        f"block {key[:12]} is being trained" for key in training
     ]
     if who:
         raise StoreBusyError(
-            f"{', '.join(who)} in {results}, and what it needs next is unknown: nothing was pruned; wait until it is "
-            "done, or stop it (Ctrl-C), prune, and give its command again"
+            f"nothing was pruned, because {', '.join(who)} in {results}: wait until it is done, or stop it (Ctrl-C), "
+            "prune, and rerun its command to resume"
         )
 
 

@@ -67,7 +67,9 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
     name = _study_name(request, scenario)
     folder = request.run.folder.study(name)
     if folder.database.exists():
-        raise StudyError(f"{name!r} is a search in {request.run.results}: give the baselines another --study name")
+        raise StudyError(
+            f"{name!r} is a search in {request.run.results}: choose another --study name for the baselines"
+        )
     scenario.keep(folder.scenario, request.run.scenario)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     log = folder.log("baselines")
@@ -133,7 +135,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
     try:
         report = read_report(path)
         if not isinstance(report, SearchReport):
-            raise FileError(f"it is one of {report.kind}")
+            raise FileError(f"it is a report of {report.kind}")
         ranked, _ = report.ranked() or ([], None)
         numbers = {t.allocation: t.number for t in reversed(report.trials) if t.score is not None}
         finalists = [
@@ -148,19 +150,19 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
         ]
     except FileNotFoundError:
         raise BaselineError(
-            f"--finalists-of {request.finalists_of!r}: no search of this name in {request.run.results}"
+            f"--finalists-of {request.finalists_of!r}: no search of that name in {request.run.results}"
         ) from None
     except (FileError, AllocationError, KeyError) as error:
         raise BaselineError(
-            f"{path} is no report of a search ({error}): repeat the search, it trains nothing"
+            f"{path} is not a report of a search ({error}): rerun the search, which trains nothing"
         ) from None
     if report.scenario_sha256 != scenario.sha256:
         raise BaselineError(
-            f"--finalists-of {request.finalists_of!r}: its scenario is not {request.run.scenario!r} as it is now"
+            f"--finalists-of {request.finalists_of!r}: its scenario differs from the current {request.run.scenario!r}"
         )
     if not finalists:
         raise BaselineError(
-            f"--finalists-of {request.finalists_of!r}: it was not tested; repeat the search with --test-seeds 1"
+            f"--finalists-of {request.finalists_of!r}: it was not tested; rerun the search with --test-seeds 1"
         )
     return finalists, report.seed
 

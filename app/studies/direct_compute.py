@@ -88,15 +88,15 @@ class ComputeMatch(BaseModel):
         scores = " ".join(f"{100 * candidate.validation:.1f}" for candidate in self.candidates)
         return (
             f"{DIRECT_COMPUTE}: {self.label_blocks} label blocks and {self.replay_blocks} replay blocks cost "
-            f"{fmean(self.charged_gpu_seconds):.1f} GPU-s, {self.remainder_gpu_seconds:+.1f} to the "
-            f"{self.target_gpu_seconds:.1f} of {self.compared}. Reported is the chain after "
-            f"{self.chosen_replay} replay blocks ({self.chosen.gpu_seconds:.1f} GPU-s), chosen by validation: scores "
-            f"after 0 to {self.replay_blocks} of them {scores} %."
+            f"{fmean(self.charged_gpu_seconds):.1f} GPU-s, {self.remainder_gpu_seconds:+.1f} compared with the "
+            f"{self.target_gpu_seconds:.1f} of {self.compared}. The row reports the checkpoint after "
+            f"{self.chosen_replay} replay blocks ({self.chosen.gpu_seconds:.1f} GPU-s), selected by validation: scores "
+            f"after 0 to {self.replay_blocks} replay blocks are {scores} %."
         )
 
 
 def extended(label_blocks: int, replay: int) -> Allocation:
-    """Direct GRPO on all labels, then so many replay blocks."""
+    """Direct GRPO on all labels, then `replay` replay blocks."""
     return Allocation(student_rl=label_blocks, replay=replay)
 
 
@@ -140,7 +140,9 @@ def match_compute(
         # As many as are wanted at the mean price of its blocks so far: hardly one is trained in vain.
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
         replay += ceil((target - reached) / price)
-        reporter.say(f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds; on to {replay} replay blocks")
+        reporter.say(
+            f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds so far; continuing to {replay} replay blocks"
+        )
         if run.workers > 1:
             workers = min(run.workers, len(seeds))
             run_workers(workers, chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
@@ -206,7 +208,7 @@ def _load(path: Path, reporter: Reporter) -> ComputeMatch | None:
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        reporter.say(f"{path} is damaged ({one_line(error, 120)}): the compute is matched anew")
+        reporter.say(f"{path} is damaged ({one_line(error, 120)}): the compute is matched again")
         return None
 
 

@@ -264,7 +264,7 @@ def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None)
     if not entry.shuffled:
         return blocked
     if shuffled is None:
-        raise ValueError(f"{entry.name!r} is to be shuffled: give an engine of the ordinary scenario")
+        raise ValueError(f"{entry.name!r} is shuffled: give an engine of the ordinary scenario")
     return shuffled
 
 
@@ -273,8 +273,8 @@ def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:
     ids, outcomes_PK = correct_PK(table)
     if ids != expected_ids:
         raise RecordError(
-            f"a stored score has the problems {ids[0]}..{ids[-1]} and the suite {expected_ids[0]}..{expected_ids[-1]}: "
-            "the suite's ids were changed; use another --results folder"
+            f"a stored score has the problems {ids[0]}..{ids[-1]}, but the suite has "
+            f"{expected_ids[0]}..{expected_ids[-1]}: its ids were changed; use another --results folder"
         )
     return outcomes_PK
 

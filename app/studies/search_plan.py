@@ -44,7 +44,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         "basis": "from blocks measured in this results folder"
         if store and store.records()
         else "from the scenario's prior",
-        "planned_from": "the file alone: models and data sets of the Hub are not here, none was fetched or checked"
+        "planned_from": "the file alone: models and data sets on the Hub were neither fetched nor checked"
         if isinstance(scenario, Outline)
         else "models and data",
         "peak_disk_bytes": peak_disk(scenario, [*search_routes, *test_routes]),

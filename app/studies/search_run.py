@@ -123,7 +123,7 @@ def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFo
 def _announce(scenario: Scenario, reporter: Reporter) -> None:
     reporter.say(
         f"scenario {scenario.name}: {len(scenario.labels)} labels in {scenario.recipe.num_label_blocks} blocks, "
-        f"teachers {', '.join(scenario.file.teachers)}; a search needs these labels "
+        f"teachers {', '.join(scenario.file.teachers)}; the search uses these labels "
         f"and {len(scenario.validation)} for validation"
     )
     for overlap in scenario.overlaps:
@@ -226,9 +226,9 @@ def _limit_store(
     if plan is None:
         return
     freed = plan.store_bytes - plan.bytes_after
-    over = "" if plan.bytes_after <= limit_bytes else "; what is left is in use, or behind a finalist"
+    over = "" if plan.bytes_after <= limit_bytes else "; the rest is in use or behind a finalist"
     channel.say(
-        f"store: {plan.store_bytes / 1e6:.1f} MB, over --max-store {limit_bytes / 1e6:.1f} MB; evicted "
+        f"store: {plan.store_bytes / 1e6:.1f} MB exceeded --max-store {limit_bytes / 1e6:.1f} MB; evicted "
         f"{freed / 1e6:.1f} MB worth {gpu_seconds_at_stake(plan.evictions):.0f} GPU-s{over}"
     )
 

@@ -18,7 +18,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 
 class ReportError(ValueError):
-    """A report that is not there or cannot be read; one line with the path and the fix."""
+    """A report that is missing or cannot be read; one line with the path and the fix."""
 
 
 def tested_studies(results: Path) -> list[str]:
@@ -37,8 +37,7 @@ def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
         raise ReportError(f"no leaderboard of study {study!r} in {results} (tested studies: {known})") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ReportError(
-            f"{path} is damaged ({one_line(repr(error), 200)}): run the search again, it trains nothing and "
-            "writes it anew"
+            f"{path} is damaged ({one_line(repr(error), 200)}): rerun the search, which trains nothing and rewrites it"
         ) from None
     return document
 
@@ -59,7 +58,7 @@ def show_leaderboard(document: dict[str, Any]) -> None:
 def _print_leaderboard(console: Console, document: dict[str, Any]) -> None:
     console.print(render(*from_json(document)))
     if "matched" in document:
-        table = Table(title="what each is matched by", box=box.SIMPLE_HEAD)
+        table = Table(title="what each entry is matched by", box=box.SIMPLE_HEAD)
         for column in ("entry", "matched by", "updates: teacher", "student"):
             table.add_column(column, justify="left" if column in ("entry", "matched by") else "right")
         for name, row in document["matched"].items():

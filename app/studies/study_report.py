@@ -265,7 +265,7 @@ def read_report(path: Path) -> StudyReport:
     try:
         stated = document if "format" in document else _of_format_1(document)
     except (KeyError, TypeError) as error:
-        raise FileError(f"is no report of a study ({one_line(repr(error), 80)})") from None
+        raise FileError(f"is not a report of a study ({one_line(repr(error), 80)})") from None
     try:
         header = _Header.model_validate(stated)
         if header.format > FORMAT:

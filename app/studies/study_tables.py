@@ -24,18 +24,20 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
             f"{expected:.0%})."
         )
     console.print(
-        f"Labels: {labels.labels_trained} trained by the largest route (budget {labels.labels_budget}), "
+        f"Labels: {labels.labels_trained} trained on by the largest route (budget {labels.labels_budget}), "
         f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study."
     )
     tested = report.ranked()
     if tested is None:
-        console.print("Not tested (--test-seeds 0): validation scores chose these allocations and flatter them.")
+        console.print(
+            "Not tested (--test-seeds 0): validation scores were used to select these, so they are optimistic."
+        )
         return
     console.print(render(*tested))
     console.print(f"Figure: {folder.figure}   Report: {folder.report}")
     console.print(
-        "Next: the same command with more --trials goes on from here; --test-seeds 3 puts training variance into the "
-        "errors;\n`tuition scenarios micro` shows the bench; README.md says how to plug in your own models and data.",
+        "Next: rerun the same command with more --trials to continue; --test-seeds 3 adds training variance to the "
+        "errors;\n`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
         markup=False,
     )
 
@@ -77,11 +79,11 @@ def show_run(document: dict[str, Any]) -> None:
         table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
     console.print(table)
     if any(block["groups"] for block in document["blocks"]):
-        console.print("A group without variance has all completions right or all wrong: its label taught nothing then.")
+        console.print("A group without variance has all completions right or all wrong, so its label taught nothing.")
     labels = document["labels"]
     console.print(
         f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "
-        f"{labels['labels_owned']} owned. GPU-seconds: {document['gpu_seconds_full']:.1f} in full, "
+        f"{labels['labels_owned']} owned. GPU-seconds: {document['gpu_seconds_full']:.1f} from scratch, "
         f"{document['gpu_seconds_marginal']:.1f} spent now."
     )
     for suite, score in document["scores"].items():
@@ -93,7 +95,7 @@ def show_run(document: dict[str, Any]) -> None:
 
 
 def show_baselines_plan(document: dict[str, Any]) -> None:
-    """Priced baselines."""
+    """Estimated cost of baselines."""
     console = terminal()
     table = Table(title=f"plan: {document['study']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD)
     for column in ("entry", "GPU-s full, one seed", "blocks to train", "GPU-s to train"):
@@ -105,12 +107,12 @@ def show_baselines_plan(document: dict[str, Any]) -> None:
     console.print(
         f"Time: {time_text(document['gpu_seconds'])} with one worker, scoring "
         f"({time_text(document['gpu_seconds_scoring'])}) included, from {document['basis']}. "
-        "The length of direct-compute is foreseen here and measured when it runs."
+        "The length of direct-compute is estimated here and measured when it runs."
     )
 
 
 def show_plan(document: dict[str, Any]) -> None:
-    """A priced search."""
+    """Estimated cost of a search."""
     console = terminal()
     table = Table(title=f"plan: {document['trials']} trials on {document['scenario']}", box=box.SIMPLE_HEAD)
     for column in ("", "blocks requested", "distinct", "in the store", "to train", "GPU-seconds"):
@@ -135,14 +137,14 @@ def show_plan(document: dict[str, Any]) -> None:
     )
     if document["memory"]:
         memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
-        for column in ("stage", "in all", "moment", "largest parts"):
+        for column in ("stage", "total", "moment", "largest parts"):
             memory.add_column(column)
         for stage, row in document["memory"].items():
             largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:3]
             parts = ", ".join(f"{name} {size_text(size)}" for name, size in largest)
             memory.add_row(stage, size_text(row["bytes"]), row["moment"], parts)
         console.print(memory)
-    console.print("The search's own proposals are unknown before it runs; random ones stand in for them here.")
+    console.print("The search's proposals are unknown before it runs; random ones are used here.")
     console.print("Commands:", *document["commands"], sep="\n  ", soft_wrap=True, markup=False)
 
 

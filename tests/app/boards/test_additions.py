@@ -156,7 +156,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
 
     plain = save_score(tmp_path / "results", table, "v")
     refused = tuition("leaderboard", "add", "board", "--score", plain)
-    assert refused.returncode == 2 and "scores of a study are added by --study" in refused.stderr
+    assert refused.returncode == 2 and "of a study with --study" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         (["add", "board"], "nothing to add"),
         (["add", "board", "--study", "absent"], "no report of study 'absent'"),
         (["add", "board", "--study", "../x"], "study name '../x'"),
-        (["add", "board", "--study", "small-baselines", "--row", "best"], "row 'best' is in none of the studies"),
+        (["add", "board", "--study", "small-baselines", "--row", "best"], "row 'best' is in none of the given studies"),
         (["add", "board", "--score", "../../x"], "score '../../x'"),
         (["add", "board", "--score", "abcd"], "0 scores in results begin so"),
         (["add", "board", "--reported", "arxiv-0000.00000"], "reported source 'arxiv-0000.00000' is unknown"),
@@ -174,7 +174,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         (["show", "nowhere/"], "leaderboard.json is missing"),
         (["verify", "nowhere/"], "leaderboard.json is missing"),
         (["verify", "nowhere"], "'nowhere' is neither a folder nor a shipped leaderboard"),
-        (["verify", "results", "--data-dir", "."], "give --regrade as well"),
+        (["verify", "results", "--data-dir", "."], "need --regrade: add it"),
         (["verify", "results", "--regrade", "--problems", "absent.jsonl"], "absent.jsonl cannot be read"),
         (["export", "nowhere"], "neither a folder nor a shipped leaderboard"),
         (["export", "nowhere", "--format", "docx"], "docx"),
@@ -197,7 +197,7 @@ def test_a_report_that_names_no_scores_says_how_to_mend_it(results: Path, tuitio
         del run["score"]
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
-    assert result.returncode == 2 and "give its command again" in result.stderr
+    assert result.returncode == 2 and "rerun its command" in result.stderr
 
 
 def test_a_shuffled_row_keeps_an_allocation_that_can_be_read_and_says_shuffled(results: Path, tuition: Command) -> None:
@@ -230,7 +230,7 @@ def test_a_report_that_does_not_say_what_was_trained_on_what_is_refused(
     path.write_text(json.dumps(report))
     result = tuition("leaderboard", "add", "board", "--study", "small-baselines")
     assert result.returncode == 2 and f"test.{name} is missing" in result.stderr
-    assert "give its command again, it trains nothing" in result.stderr
+    assert "rerun its command, which trains nothing" in result.stderr
 
 
 def test_a_report_whose_scores_are_not_its_samples_is_refused(results: Path, tuition: Command) -> None:
@@ -251,4 +251,4 @@ def test_reported_entries_come_from_files_too_but_measured_ones_do_not(
     other = tuition("leaderboard", "add", "other", "--entry", str(kinds["reported"]))
     assert other.returncode == 0 and kinds["reported"].stem in other.stdout
     refused = tuition("leaderboard", "add", "other", "--entry", str(kinds["measured"]))
-    assert refused.returncode == 2 and "made from their samples" in refused.stderr
+    assert refused.returncode == 2 and "needs its samples" in refused.stderr

@@ -98,7 +98,7 @@ def test_what_ships_is_found_by_name_and_verified_without_any(shipping: Path, bo
 
     assert "Small board, version 1.0" in tuition("leaderboard", "show", "micro@1").stdout
     assert json.loads(tuition("leaderboard", "show", "--json").stdout)["shipped"] == ["micro@1", "other@1"]
-    assert "ships with this version: micro@1, other@1" in tuition("leaderboard", "show").stdout
+    assert "shipped leaderboards: micro@1, other@1" in tuition("leaderboard", "show").stdout
     assert tuition("leaderboard", "export", "micro@1").stdout.startswith("# Small board")
 
 
@@ -130,7 +130,9 @@ def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tu
     assert (len(plain["regraded"]), plain["suites_not_regraded"]) == (3, ["toy@1"])
     assert "Not graded again: toy@1" in tuition("leaderboard", "verify", "board").stdout
     refused = tuition("leaderboard", "verify", "board", "--regrade")
-    assert refused.returncode == 2 and "cannot make or load toy@1: give its answers by --problems" in refused.stderr
+    assert (
+        refused.returncode == 2 and "cannot generate or load toy@1: give its answers with --problems" in refused.stderr
+    )
 
     golds = tmp_path / "golds.jsonl"
     golds.write_text("\n".join(json.dumps({"id": f"toy/{i:03}", "answer": "7"}) for i in range(24)))
@@ -142,7 +144,7 @@ def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tu
         f"samples[{place}], problem toy/003, sample {sample}, verdict" for place in range(2) for sample in range(4)
     }
     assert all(graded["changes"] == [] for graded in document["regraded"])
-    for text, message in (('{"id": "toy/000"}', "golds.jsonl, line 1"), ("", "give its answers by --problems")):
+    for text, message in (('{"id": "toy/000"}', "golds.jsonl, line 1"), ("", "give its answers with --problems")):
         golds.write_text(text)
         wrong = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
         assert wrong.returncode == 2 and message in wrong.stderr

@@ -29,8 +29,8 @@ def test_a_log_gets_a_line_every_ten_seconds_with_the_time_left(
         for clock.now, done in ((1, 101), (9.9, 110), (10, 120), (19, 150), (20, 160)):
             view.update(done)
     assert capsys.readouterr().err.splitlines() == [
-        "math500@1: 120/1000 samples (2.0 a second), about 7 min 20 s left",
-        "math500@1: 160/1000 samples (3.0 a second), about 4 min 40 s left",
+        "math500@1: 120/1000 samples (2.0 per second), about 7 min 20 s left",
+        "math500@1: 160/1000 samples (3.0 per second), about 4 min 40 s left",
     ]
 
 
@@ -43,8 +43,8 @@ def test_without_a_total_no_end_is_foretold_nor_while_nothing_is_done(
         endless.update(20)
         stuck.update(0)
     assert capsys.readouterr().err.splitlines() == [
-        "grading: 20 answers (2.0 a second)",
-        "stuck: 0/5 answers (0.0 a second)",
+        "grading: 20 answers (2.0 per second)",
+        "stuck: 0/5 answers (0.0 per second)",
     ]
 
 
@@ -66,6 +66,6 @@ def test_a_terminal_gets_a_bar_and_no_lines(
         view.update(3)
         reporter.bars.refresh()
     shown = capsys.readouterr().err
-    assert "grading" in shown and "3/5" in shown and "a second" not in shown
+    assert "grading" in shown and "3/5" in shown and "per second" not in shown
     # The bar of a search's runs is for searches.
     assert "runs" not in shown

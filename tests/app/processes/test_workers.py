@@ -98,7 +98,7 @@ def test_three_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_
     arguments = command(tmp_path, "three", 6, "--test-seeds", "0", "--workers", "3", "--max-store", "9MB")
     result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert "over --max-store 9.0 MB; evicted" in result.stderr
+    assert "exceeded --max-store 9.0 MB; evicted" in result.stderr
     assert same_scores(json.loads(result.stdout), alone)
 
 

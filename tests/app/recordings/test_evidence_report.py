@@ -55,7 +55,7 @@ def test_the_best_split_is_selected_without_judges_and_scored_without_draws() ->
     evidence = gather(checked_table(HEADER, [*runs(), *planted]))
     best = entries(evidence)[BEST]
     assert best.allocation == sound and set(best.outcomes) == set(SEEDS[::2]) and best.score.mean == 0.75
-    assert "100.0 %, too high by being the best of many" in best.note
+    assert "100.0 %, biased upwards: it is the best of" in best.note
     compared = {(c.comparison.a, c.comparison.b): c for c in evidence.compared}[BEST, "teacher-upstream"]
     upstream_mean = sum(entries(evidence)["teacher-upstream"].outcomes[seed].mean() for seed in SEEDS[::2]) / 2
     assert compared.difference.mean == pytest.approx(0.75 - upstream_mean) and upstream in NAMED

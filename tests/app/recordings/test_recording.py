@@ -274,7 +274,7 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
 
     fail_on(half)
     # How many there are besides the 12 that are asked for depends on what the chain of direct-compute has cost.
-    with pytest.raises(RecordingError, match=rf"^1 of 1[2-9] runs failed, '{half}' with seed 1000001 among them"):
+    with pytest.raises(RecordingError, match=rf"^1 of 1[2-9] runs failed, such as '{half}' with seed 1000001"):
         run_recording(again)
     first = read_table(request.table_path(scenario))
     assert first.index.keys() - read_table(tmp_path / "again.parquet").index.keys() == {
@@ -293,7 +293,7 @@ def test_a_second_recording_at_the_same_time_is_refused(path: Path, scenario: Sc
     request = request_of(path, results=path.parent / "elsewhere")
     folder = recording(request, scenario)
     folder.path.mkdir(parents=True)
-    with FileLock(folder.lock), pytest.raises(RecordingError, match="a recording is going on in"):
+    with FileLock(folder.lock), pytest.raises(RecordingError, match="another recording is running in"):
         run_recording(request)
 
 
@@ -364,7 +364,7 @@ def test_a_table_of_another_scenario_is_refused_in_one_line(
     for more in ([], ["--dry-run"]):
         result = tuition("record", "--scenario", str(other), "--out", table, *more)
         assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
-        assert "records tiny@" in result.stderr and "name another --out" in result.stderr
+        assert "holds tiny@" in result.stderr and "choose another --out" in result.stderr
     assert list(tmp_path.iterdir()) == [other]
     shown = tuition("recorded", table)
     assert shown.returncode == 0 and "rows of" in shown.stdout

@@ -96,8 +96,8 @@ def test_a_file_system_that_was_made_read_only_or_is_full(tmp_path: Path, broken
 @pytest.mark.parametrize(
     ("package", "claims", "message"),
     [
-        ("trl", "1.15.0", "trl is 1.15.0 and Tuition needs <1.17,>=1.16: pip install 'trl<1.17,>=1.16'"),
-        ("transformers", "6.0.0", "transformers is 6.0.0 and Tuition needs <5.18,>=5.10.4: pip install"),
+        ("trl", "1.15.0", "trl is 1.15.0, but Tuition needs <1.17,>=1.16: pip install 'trl<1.17,>=1.16'"),
+        ("transformers", "6.0.0", "transformers is 6.0.0, but Tuition needs <5.18,>=5.10.4: pip install"),
         ("torch", None, "torch is not installed: pip install 'torch>=2.11'"),
         ("math-verify", None, "math-verify is not installed: pip install 'math-verify[antlr4-13-2]<0.10,>=0.9'"),
     ],
@@ -122,7 +122,7 @@ def test_packages_of_other_versions(
 
 @pytest.mark.parametrize(
     ("here", "kind", "message"),
-    [("3.10.4", "problems", "this is Python 3.10.4 and Tuition needs >=3.11"), ("3.14.0", "warnings", "has not been")],
+    [("3.10.4", "problems", "this is Python 3.10.4, but Tuition needs >=3.11"), ("3.14.0", "warnings", "is untested")],
 )
 def test_other_pythons(broken: Command, monkeypatch: pytest.MonkeyPatch, here: str, kind: str, message: str) -> None:
     monkeypatch.setattr("tuition.app.scenarios.doctor_installation.platform.python_version", lambda: here)

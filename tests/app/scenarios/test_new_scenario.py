@@ -51,7 +51,7 @@ def test_it_writes_a_scenario_that_loads_and_can_be_planned(folder: Path, tuitio
     assert document["labels"] == "24 in 8 blocks of 3" and document["left_out"] == []
     assert (document["validation"], document["test"]) == (5, 10)
     assert document["vocab_size"] == {"student": 164, "teacher": 164}
-    assert set(document["contamination"].values()) == {"not at hand"}
+    assert set(document["contamination"].values()) == {"not available"}
     text = (folder / "mine.yaml").read_text()
     assert str(folder) not in text and text.count("#") > 10
     scenario = Scenario.load(str(folder / "mine.yaml"))
@@ -75,8 +75,8 @@ def test_repeats_and_answers_that_cannot_be_graded_are_left_out_by_name(folder: 
     write(folder, [*given, *extra])
     document = json.loads(tuition(*NEW, "--json").stdout)
     assert document["left_out"] == ["again", "odd"]
-    assert "1 problems are repeats and left out (again)" in document["notes"]
-    assert "1 answers cannot be read by the grader and are left out (odd)" in document["notes"]
+    assert "1 problems are repeats and were left out (again)" in document["notes"]
+    assert "1 answers cannot be read by the grader and were left out (odd)" in document["notes"]
     assert yaml.safe_load((folder / "mine.yaml").read_text())["labels"]["without"] == ["again", "odd"]
     assert len(Scenario.load(str(folder / "mine.yaml")).labels) == 24
 
@@ -89,7 +89,7 @@ def test_problems_of_a_suite_are_found(folder: Path, tuition: Command, monkeypat
     write(folder, [*rows(folder), {"id": "leak", "problem": "how  much is 3?", "answer": "1"}])
     document = json.loads(tuition(*NEW, "--data-dir", "data", "--json").stdout)
     assert document["contamination"]["aime24@1"] == "1 exact, 0 by 13-gram"
-    assert document["contamination"]["math500"] == "not at hand"
+    assert document["contamination"]["math500"] == "not available"
     assert any(note.startswith("1 problems are in aime24@1 (leak)") for note in document["notes"])
 
 
@@ -135,10 +135,10 @@ def test_a_thinking_mode_is_switched_off(folder: Path, tuition: Command) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--student", "nowhere"], "student 'nowhere': there is no such folder"),
+        (["--student", "nowhere"], "student 'nowhere': no such folder"),
         (["--student", "an/owner"], "model an/owner could not be fetched from the Hub"),
-        (["--teacher", "."], "holds no safetensors weights"),
-        (["--problems", "few.jsonl"], "few.jsonl has 1 problems that can be used (0 are repeats, 1 have answers"),
+        (["--teacher", "."], "has no safetensors weights"),
+        (["--problems", "few.jsonl"], "few.jsonl has 1 usable problems (0 are repeats, 1 have answers"),
         (["--problems", "absent.jsonl"], "no problem file"),
     ],
 )

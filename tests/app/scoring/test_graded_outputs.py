@@ -87,7 +87,7 @@ def test_fields_of_the_input_that_are_replaced_are_named(tmp_path: Path, tuition
     ("line", "message"),
     [
         (b"{", "not JSON"),
-        (b'{"gold": "1", "completion": "1", "score": NaN}', "NaN is no JSON value"),
+        (b'{"gold": "1", "completion": "1", "score": NaN}', "NaN is not a JSON value"),
         (b'{"gold": "1", "completion": "1", "score": 1e999}', "out of range"),
         (b'{"gold": "1", "completion": "1", "n": ' + b"1" * 5000 + b"}", "not JSON"),
         (b"[1, 2]", "[1, 2] is not an object"),
@@ -192,7 +192,7 @@ def test_an_interrupt_leaves_nothing_and_ends_the_workers(tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "stopped after 0 answers" in errors.decode() and "Traceback" not in errors.decode()
+    assert "interrupted after 0 answers" in errors.decode() and "Traceback" not in errors.decode()
     assert os.listdir(tmp_path) == ["in.jsonl"]
     assert not any(child.is_running() for child in children)
 

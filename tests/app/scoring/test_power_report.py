@@ -159,4 +159,4 @@ def test_damaged_and_missing_scores_are_named(
 def test_a_report_without_tested_runs_is_named(tested_study: Path, tuition: Command) -> None:
     (tested_study / "studies" / "s" / "report.json").write_text("{}")
     result = tuition(*QUESTION, "--a", "half")
-    assert result.returncode == 2 and "names no tested runs" in result.stderr
+    assert result.returncode == 2 and "lacks tested runs" in result.stderr

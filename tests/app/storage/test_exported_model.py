@@ -33,7 +33,7 @@ def test_export_copies_a_fully_trained_checkpoint(store: BlockStore, tuition: Co
 
 @pytest.mark.parametrize(
     ("prefix", "message"),
-    [("", "allocation"), ("../x", "allocation"), ("*", "allocation"), ("f", "none has that key"), ("a", "2 blocks")],
+    [("", "allocation"), ("../x", "allocation"), ("*", "allocation"), ("f", "not in the store"), ("a", "2 blocks")],
 )
 def test_export_needs_one_block(store: BlockStore, tuition: Command, tmp_path: Path, prefix: str, message: str) -> None:
     put(store, A)
@@ -61,9 +61,9 @@ def test_a_route_and_a_tested_row_are_found_by_name(store: BlockStore, tuition: 
         result = tuition("export", *arguments, "--to", f"out{number}", "--json")
         assert result.returncode == 0 and json.loads(result.stdout)["key"] == key
     for arguments, message in (
-        (("third", "--study", "micro-seed0"), "no row 'third': one of 'half = search #3', 'direct'"),
+        (("third", "--study", "micro-seed0"), "no row 'third': choose from 'half = search #3', 'direct'"),
         (("half", "--study", "micro-seed0", "--seed", "7"), "not trained with seed 7, but with 1000"),
-        (("half", "--study", "other"), "tells of no tested runs"),
+        (("half", "--study", "other"), "has no tested runs"),
     ):
         refused = tuition("export", *arguments, "--to", "refused")
         assert refused.returncode == 2 and message in refused.stderr

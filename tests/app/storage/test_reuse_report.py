@@ -64,7 +64,7 @@ def test_scores_of_the_last_checkpoint_are_told(route: Route, tmp_path: Path, tu
     assert [(score["suite"], score["stored"], score["reasons"]) for score in scores] == [
         (kind, False, ["these weights have not been scored on it"]) for kind in ("validation", "test")
     ]
-    assert "score on test: not stored, because no score of these weights" in tuition(*WHY).stdout
+    assert "score on test: not stored: these weights have not been scored on it" in tuition(*WHY).stdout
     BlockStore(tmp_path / "results" / "store").evict(route.final)
     assert json.loads(tuition(*WHY, "--json").stdout)["scores"] == []
 
@@ -102,7 +102,7 @@ def test_a_study_brings_its_scenario_and_its_seed(
 def test_a_study_without_a_scenario_asks_for_one(route: Route, tmp_path: Path, tuition: Command) -> None:
     (tmp_path / "results" / "studies" / "old").mkdir(parents=True)
     refused = tuition("store", "why", BRIDGE, "--study", "old")
-    assert refused.returncode == 2 and "name it with --scenario" in refused.stderr
+    assert refused.returncode == 2 and "give it as --scenario" in refused.stderr
     unknown = tuition("store", "why", BRIDGE, "--study", "other")
     assert unknown.returncode == 2 and "no study 'other'" in unknown.stderr
     assert json.loads(tuition(*WHY, "--study", "old", "--json").stdout)["blocks_to_train"] == 0

@@ -58,7 +58,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
         (["--only", "best"], "unknown baseline 'best'; choose from direct, direct-compute"),
         (["--compute-of", "direct"], "--compute-of 'direct': choose from raw-bridge"),
         (["--compute-of", "search #1"], "--compute-of 'search #1': choose from raw-bridge"),
-        (["--finalists-of", "absent"], "no search of this name"),
+        (["--finalists-of", "absent"], "no search of that name"),
         (["--finalists-of", "../escape"], "study name '../escape'"),
     ],
 )
@@ -165,10 +165,10 @@ def test_finalists_of_a_search_join_with_their_controls_on_seeds_it_never_used(p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scenario_sha256": "0" * 64}, "its scenario is not"),
-        ({"leaderboard": None}, "it was not tested; repeat the search with --test-seeds 1"),
-        ({"trials": []}, "is no report of a search"),
-        ({"seed": "seven"}, "is no report of a search"),
+        ({"scenario_sha256": "0" * 64}, "its scenario differs from the current"),
+        ({"leaderboard": None}, "it was not tested; rerun the search with --test-seeds 1"),
+        ({"trials": []}, "is not a report of a search"),
+        ({"seed": "seven"}, "is not a report of a search"),
     ],
 )
 def test_a_search_that_cannot_give_finalists_is_refused(
@@ -343,4 +343,4 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert report["test"]["scenario"] == {"name": "small", "sha256": made.sha256}
     assert report["test"]["accelerator"] == accelerator_name("cpu")
     shown = " ".join(tuition("leaderboard", "show", "small-baselines").stdout.split())
-    assert "what each is matched by" in shown and "label blocks and" in shown
+    assert "what each entry is matched by" in shown and "label blocks and" in shown

@@ -111,10 +111,10 @@ def test_a_shuffled_comparison_of_format_1_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({}, "is no report of a study"),
-        ([], "is no report of a study"),
-        ("text", "is no report of a study"),
-        (None, "is no report of a study"),
+        ({}, "is not a report of a study"),
+        ([], "is not a report of a study"),
+        ("text", "is not a report of a study"),
+        (None, "is not a report of a study"),
         ({"trials": 3}, "study is missing"),
         ({"format": FORMAT + 1, "kind": "search"}, "newer version .* update Tuition"),
         ({"format": FORMAT, "kind": ["search"]}, "kind is .'search'"),
