@@ -135,9 +135,9 @@ def main() -> None:
     """Disturb, compare, print the counts; exit 1 when a promise was broken."""
     parser = argparse.ArgumentParser(description="Kill a search again and again.")
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=7200, help="stop killing after so many seconds")
+    parser.add_argument("--seconds", type=float, default=7200, help="stop killing after this many seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--folder", type=Path, help="keep everything here; killed itself, it goes on here")
+    parser.add_argument("--folder", type=Path, help="keep everything here; if killed itself, it resumes here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.folder or Path(name)

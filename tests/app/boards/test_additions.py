@@ -167,7 +167,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         (["add", "board", "--study", "../x"], "study name '../x'"),
         (["add", "board", "--study", "small-baselines", "--row", "best"], "row 'best' is in none of the given studies"),
         (["add", "board", "--score", "../../x"], "score '../../x'"),
-        (["add", "board", "--score", "abcd"], "0 scores in results begin so"),
+        (["add", "board", "--score", "abcd"], "0 scores in results start with it"),
         (["add", "board", "--reported", "arxiv-0000.00000"], "reported source 'arxiv-0000.00000' is unknown"),
         (["add", "board", "--entry", "absent.json"], "absent.json is missing"),
         (["add", "results", "--reported", "arxiv-2605.12483"], "holds other files"),

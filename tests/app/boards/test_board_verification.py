@@ -94,7 +94,10 @@ def test_what_ships_is_found_by_name_and_verified_without_any(shipping: Path, bo
     (document,) = found(tuition, "micro@1")
     assert (document["measured"], document["folder"]) == (2, str(shipping / "micro@1"))
     assert sum(graded["num_samples"] for graded in document["regraded"]) == 2 * 3 * 48
-    assert "micro@1, version 1.0: recomputed 2 measured entries, 288 samples" in tuition("leaderboard", "verify").stdout
+    assert (
+        "micro@1, version 1.0: recomputed 2 measured entries, graded 288 of their samples again"
+        in tuition("leaderboard", "verify").stdout
+    )
 
     assert "Small board, version 1.0" in tuition("leaderboard", "show", "micro@1").stdout
     assert json.loads(tuition("leaderboard", "show", "--json").stdout)["shipped"] == ["micro@1", "other@1"]

@@ -85,7 +85,7 @@ def test_the_command_prints_markdown_or_json_and_writes_the_figure(tmp_path: Pat
     ("arguments", "message"),
     [
         (["--table", "absent.parquet"], "no recorded table 'absent.parquet'"),
-        (["--table", "made.parquet", "--figure", "nowhere/f.png"], "there is no folder nowhere"),
+        (["--table", "made.parquet", "--figure", "nowhere/f.png"], "the folder nowhere does not exist"),
         (["--table", "made.parquet", "--figure", "f.txt"], "ends in .png, .pdf or .svg"),
     ],
 )

@@ -203,4 +203,6 @@ def test_more_processes_than_gpus_are_a_problem(tuition: Command, monkeypatch: p
     monkeypatch.setattr("tuition.app.scenarios.doctor_scenario.device_memory", lambda device: ("a GPU", 80 * 10**9))
     code, document = examined(tuition, "--scenario", "qwen3-8b-to-1.7b")
     problem = next(problem for problem in document["problems"] if "hardware.processes=" in problem)
-    assert code == 1 and "processes=8 and 2 GPUs are here" in problem and "set it to 2" in problem
+    assert (
+        code == 1 and "processes=8 needs one GPU per process, but 2 are visible" in problem and "set it to 2" in problem
+    )

@@ -65,7 +65,7 @@ def test_it_writes_a_scenario_that_loads_and_can_be_planned(folder: Path, tuitio
 def test_it_never_overwrites(folder: Path, tuition: Command) -> None:
     (folder / "mine.yaml").write_text("mine")
     result = tuition(*NEW)
-    assert result.returncode == 2 and "mine.yaml exists" in result.stderr
+    assert result.returncode == 2 and "mine.yaml already exists" in result.stderr
     assert (folder / "mine.yaml").read_text() == "mine"
 
 

@@ -80,7 +80,7 @@ def test_fields_of_the_input_that_are_replaced_are_named(tmp_path: Path, tuition
     write(tmp_path / "in.jsonl", [{"gold": "7", "prediction": "7", "verdict": "wrong", "seconds": 3}])
     result = tuition("grade", "in.jsonl")
     assert lines(result.stdout)[0]["verdict"] == "correct"
-    assert "fields were replaced: seconds, verdict" in result.stderr
+    assert "fields of the input that were overwritten: seconds, verdict" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_damaged_packed_file_is_one_line(tmp_path: Path, tuition: Command, dam
     [
         (["absent.jsonl"], "no file absent.jsonl"),
         (["."], "no file ."),
-        (["in.jsonl", "--out", "in.jsonl"], "--out in.jsonl exists"),
+        (["in.jsonl", "--out", "in.jsonl"], "--out in.jsonl already exists"),
         (["in.jsonl", "--json"], "--json needs --out"),
         (["in.jsonl", "--timeout", "0"], "--timeout"),
         (["in.jsonl", "--timeout", "nan"], "timeout"),
@@ -205,4 +205,4 @@ def test_a_reader_that_leaves_is_one_line(tmp_path: Path) -> None:
     process.stdout.close()
     errors = process.stderr.read().decode()
     assert process.wait() == 1
-    assert errors.startswith("error: the reader of our output left") and len(errors.splitlines()) == 1
+    assert errors.startswith("error: the output was closed by its reader") and len(errors.splitlines()) == 1

@@ -46,7 +46,7 @@ def test_the_table_names_what_one_seed_leaves_out(tuition: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--problems", "30"], "--difference and --samples and --seeds are left out"),
+        (["--problems", "30"], "--difference and --samples and --seeds are missing"),
         (["--difference", "300", "--problems", "30", "--samples", "4", "--seeds", "3"], "the difference is 3"),
         (["--difference", "1", "--samples", "1", "--seeds", "3"], "the others limit it"),
         (["--problems", "1", "--samples", "1", "--seeds", "3"], "--problems"),
