@@ -9,6 +9,7 @@ from tests.docs.documents import ROOT, names_in
 from tests.docs.draw_architecture import FLOORS, PICTURE, Floor, picture
 
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
+DECISIONS = re.findall(r"^\| ([^|`]+|[^|]*`[^|]+`[^|]*) \| (`[^|]+`) \| `([^|`]+)` \|$", TEXT, flags=re.MULTILINE)
 STEPS = re.findall(r"^\| (\d*) ?\| [^|]*\| (`[^|]+`) \| `([^|`]+)` \|$", TEXT, flags=re.MULTILINE)
 
 
@@ -31,6 +32,12 @@ def test_the_picture_is_as_it_is_drawn() -> None:
 
 @pytest.mark.parametrize(("step", "functions", "file"), STEPS)
 def test_the_functions_of_the_route_are_where_the_table_says(step: str, functions: str, file: str) -> None:
+    names = names_in(ROOT / file)
+    assert {name for name in functions.replace("`", "").split(", ") if name not in names} == set()
+
+
+@pytest.mark.parametrize(("question", "functions", "file"), DECISIONS)
+def test_what_is_decided_is_decided_where_the_table_says(question: str, functions: str, file: str) -> None:
     names = names_in(ROOT / file)
     assert {name for name in functions.replace("`", "").split(", ") if name not in names} == set()
 
