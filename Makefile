@@ -15,11 +15,12 @@ STAMP := .venv/.set-up-complete
 PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm lint gpu-check clean-results
+.PHONY: help setup demo test test-fast test-vllm lint gpu-check clean-results
 
 help:
 	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
 	@echo "make test           set up .venv, lint, check types, run the tests"
+	@echo "make test-fast      run the tests that take moments: what one runs between edits"
 	@echo "make test-vllm      set up .venv-vllm with vLLM for a CPU, run the tests of it (they are skipped in make test)"
 	@echo "make lint           set up .venv, lint and check types"
 	@echo "make gpu-check      set up .venv, check every stage on this machine's GPU (skips without one)"
@@ -51,6 +52,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# Without what is marked slow. Whoever is listed at the end belongs to that, or should do with less.
+test-fast: setup
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --durations 10 --durations-min 3
 
 # vLLM has its own versions of what .venv pins. Its file lists all of it, so nothing is resolved; left out is what only a
 # GPU needs. The plugin keeps linear weights, which vLLM on a CPU would drop.

@@ -5,6 +5,8 @@ The tests' subprocesses inherit them. A value that is set already is kept.
 
 import os
 
+import pytest
+
 for name, value in {
     "OMP_NUM_THREADS": "1",  # one thread per process: sums are added in one order, and tests do not fight over cores
     "TOKENIZERS_PARALLELISM": "false",
@@ -13,3 +15,14 @@ for name, value in {
     "MPLBACKEND": "Agg",
 }.items():
     os.environ.setdefault(name, value)
+
+# Whoever asks for one of these trains, or opens a browser.
+SLOW_FIXTURES = {"engine", "browser", "trained", "stopped_and_completed"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by what it asks for."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("slow")

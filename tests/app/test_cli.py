@@ -168,9 +168,9 @@ def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: 
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
-    command = [sys.executable, "-m", "tuition.app.cli", "run", "colour=1"]
+    command = [sys.executable, "-m", "tuition.app.cli", "grade", "nowhere.jsonl"]  # which imports no torch
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: unknown field 'colour'")
+    assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: no file nowhere.jsonl")
 
 
 def test_a_scenario_of_the_hub_is_described_without_it(tmp_path: Path, tuition: Command) -> None:

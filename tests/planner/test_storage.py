@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import optuna
+import pytest
 
 from tuition.planner.storage import open_storage
 
@@ -14,6 +15,7 @@ from tuition.planner.storage import open_storage
 TAKE_TRIALS = """
 import json, sys
 import optuna
+import pytest
 from tuition.planner.storage import open_storage
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.load_study(study_name="shared", storage=open_storage(sys.argv[1]))
@@ -23,6 +25,7 @@ print(json.dumps([study.ask().number for _ in range(int(sys.argv[2]))]))
 """
 
 
+@pytest.mark.slow
 def test_no_waiting_trial_is_taken_by_two_processes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(study_name="shared", storage=open_storage(url))

@@ -49,6 +49,7 @@ def found(tuition: Command, *arguments: str, code: int = 0) -> list[dict[str, An
     return documents
 
 
+@pytest.mark.slow
 def test_every_measured_entry_that_ships_recomputes_and_is_graded_again(tuition: Command) -> None:
     if not SHIPPED:
         pytest.skip("no measured leaderboard ships yet: benchmarks/measured_boards has no folder")
@@ -62,7 +63,9 @@ def test_every_measured_entry_that_ships_recomputes_and_is_graded_again(tuition:
     assert sum(sizes.values()) <= MAX_SHIPPED_BYTES, sizes
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, "made for this test"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED), "made for this test"]
+)
 def test_one_flipped_verdict_in_a_copy_is_named_by_entry_problem_and_sample(
     name: str, board: Path, tmp_path: Path, tuition: Command
 ) -> None:

@@ -193,6 +193,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_bench_goes_on_and_equals_an_undisturbed_one(tuition: Command, tmp_path: Path) -> None:
     (whole,) = bench(tuition, "--results", "whole", "--batch-size", "3")["scores"]
     arguments = [*BENCH, "--results", "parts", "--batch-size", "3", "--json"]

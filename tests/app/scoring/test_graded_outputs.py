@@ -181,6 +181,7 @@ def start(folder: Path, *arguments: str, **pipes: Any) -> subprocess.Popen[bytes
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, preexec_fn=heed, **pipes)
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_and_ends_the_workers(tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", [{"gold": "5", "completion": TOWER}])
     process = start(tmp_path, "in.jsonl", "--out", "out.jsonl", "--timeout", "600", stdout=subprocess.DEVNULL)

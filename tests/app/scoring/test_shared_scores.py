@@ -47,6 +47,7 @@ def scores(tmp_path: Path) -> ScoreStore:
     return ScoreStore(ResultsFolder(tmp_path / "results").scores)
 
 
+@pytest.mark.slow
 def test_a_bench_finds_what_a_search_has_scored(
     tuition: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

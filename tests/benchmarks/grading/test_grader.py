@@ -43,7 +43,7 @@ def workers() -> set[int]:
 
 def is_worker(child: psutil.Process) -> bool:
     try:
-        return any("grading_worker" in part for part in child.cmdline())
+        return any(part.endswith("grading/worker.py") for part in child.cmdline())
     except psutil.NoSuchProcess:  # a killed worker is a zombie, without a command line, until somebody waits for it
         return False
 
