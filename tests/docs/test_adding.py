@@ -114,6 +114,7 @@ def test_a_sampler(copy: Path, run: Run) -> None:
     apply("A sampler", copy)
     tried = json.loads(run("-m", "tests.docs.tried_in_copy", "sampler", "genetic"))
     assert tried["broken"] == tried["whole"] and len(set(tried["whole"])) > 1
+    assert "genetic" in run(*TUITION, "search", "--help"), "people find it"
 
 
 @pytest.mark.slow
