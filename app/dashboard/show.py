@@ -1,4 +1,4 @@
-"""What all pages share: a chart with its downloads, choices that stand in the URL, and how problems are named."""
+"""What all pages share: a chart with its downloads, choices kept in the URL, and how problems are shown."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ MAX_PROBLEMS_SHOWN = 20
 
 @dataclass(frozen=True)
 class View:
-    """What a page is shown of: a results folder and a study of it (None where there is none)."""
+    """What a page shows: a results folder and one of its studies (None if there is none)."""
 
     results: Path
     study: Study | None
@@ -40,7 +40,7 @@ def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **optio
 
 
 def draw_before(draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
-    """Draw a chart, light and dark, that somebody will soon ask for."""
+    """Draw a chart, light and dark, before it is requested."""
     for dark in (False, True):
         _png(draw, frame, options, _content(draw, frame, options), dark)
 
@@ -65,7 +65,7 @@ def _png(_draw: charts.Draw, _frame: pd.DataFrame, _options: dict[str, Any], con
 
 
 def choose(label: str, key: str, options: Sequence[str], default: str | None = None, help: str | None = None) -> str:
-    """A choice that stands in the URL under `key`. What the URL asks for and is no option is passed over."""
+    """A choice kept in the URL under `key`. A value in the URL that is not an option is ignored."""
     _from_url(key, options, default)
     chosen = str(st.selectbox(label, options, key=key, help=help))
     to_url(key, chosen if chosen != (default or options[0]) else None)
@@ -87,7 +87,7 @@ def _from_url(key: str, options: Sequence[str], default: str | None) -> None:
 
 
 def search_text(label: str, key: str) -> str:
-    """A text that stands in the URL."""
+    """A text kept in the URL."""
     if key not in st.session_state:
         st.session_state[key] = st.query_params.get(key, "")[:200]
     text = str(st.text_input(label, key=key, max_chars=200))
@@ -96,7 +96,7 @@ def search_text(label: str, key: str) -> str:
 
 
 def switch_on(label: str, key: str, help: str | None = None) -> bool:
-    """A switch that stands in the URL; off unless the URL says 1."""
+    """A switch kept in the URL; off unless the URL says 1."""
     if key not in st.session_state:
         st.session_state[key] = st.query_params.get(key) == "1"
     on = st.toggle(label, key=key, help=help)
@@ -105,7 +105,7 @@ def switch_on(label: str, key: str, help: str | None = None) -> bool:
 
 
 def several(label: str, key: str, options: Sequence[str], default: Sequence[str], most: int) -> list[str]:
-    """Several choices that stand in the URL, separated by `~`; those that are no options are passed over."""
+    """Several choices kept in the URL, separated by `~`; values that are not options are ignored."""
     if key not in st.session_state:
         asked = [name for name in st.query_params.get(key, "").split("~") if name in options]
         st.session_state[key] = list(dict.fromkeys(asked))[:most] or list(default)

@@ -126,7 +126,7 @@ def subtree(frame: pd.DataFrame, place: int) -> pd.DataFrame:
 
 
 def largest(frame: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The `count` blocks that most runs use, with their places drawn anew; a block's parent is never left out."""
+    """The `count` most used blocks, laid out again; a block's parent is never left out."""
     kept = frame.sort_values(["uses", "depth"], ascending=[False, True], kind="stable").head(count).sort_values("place")
     kept = kept.copy()
     parents = set(kept["parent_place"])

@@ -53,7 +53,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def folders(parent: Path) -> list[Path]:
-    """Subfolders whose names could be ours, in order; links are passed over, for they may lead out of the results."""
+    """Subfolders whose names could be ours, in order; links are skipped, because they may lead out of the results."""
     try:
         with os.scandir(parent) as entries:
             names = [e.name for e in entries if NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
@@ -63,7 +63,7 @@ def folders(parent: Path) -> list[Path]:
 
 
 def keys(parent: Path) -> list[str]:
-    """Keys of the artefacts in `parent/<2 hex>/<key>/`; links are passed over."""
+    """Keys of the artefacts in `parent/<2 hex>/<key>/`; links are skipped."""
     found: list[str] = []
     for prefix in folders(parent):
         if re.fullmatch(r"[0-9a-f]{2}", prefix.name):

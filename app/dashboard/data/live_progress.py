@@ -1,6 +1,6 @@
 """What a search does right now, from its database, its locks and the ends of its event logs. The search is not asked.
 
-Simplified: of what another host does, no lock is seen here; it is believed to go on while its events are young.
+Simplified: locks of another host are not visible here; its work counts as running while its events are recent.
 """
 
 import time
@@ -64,7 +64,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Progress:
-    """Trials by state, the wanted number of them (None where nobody said), and when it will be done."""
+    """Trials by state, the number wanted (None if unknown), and the estimated seconds left."""
 
     counts: dict[str, int]
     wanted: int | None
@@ -77,7 +77,7 @@ class Progress:
 
 
 def progress(study: Study, now: float | None = None) -> Progress:
-    """How far the search is; the time that is left is foreseen from the trials that trained something."""
+    """The progress of the search; the time left is estimated from the trials that trained something."""
     counts = {str(state): int(count) for state, count in study.trials["state"].value_counts().items()}
     wanted = study.attributes.get("trials_wanted")
     wanted = wanted if isinstance(wanted, int) else None
@@ -110,7 +110,7 @@ def running(study: Study, now: float | None = None) -> list[Running]:
 
 
 def testing(study: Study, name: str, now: float | None = None) -> list[Doing]:
-    """What each process that writes to a study's log "test", "baselines" or "shuffled" does; none when nobody does."""
+    """What each process that writes to a study's log "test", "baselines" or "shuffled" does; [] if there is none."""
     log = study.folder.log(name)
     events = last_events(events_beside(log))
     doing, last = follow(events), {line.writer: line.time for line in events}

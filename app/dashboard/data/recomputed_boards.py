@@ -1,6 +1,6 @@
 """Leaderboard folders as the page shows them: those that ship and those in the results folder, recomputed on reading.
 
-An entry that cannot be read, or that its samples do not bear out, is named and left out; the rest is ranked.
+An entry that cannot be read, or that its samples contradict, is named and left out; the rest is ranked.
 """
 
 from dataclasses import dataclass

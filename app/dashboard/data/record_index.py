@@ -111,7 +111,7 @@ class Index(Generic[T]):
             for name in changed:
                 before = self._found.get(name, {})
                 keys = [f.name for f in folders(self._root / name) if KEY.fullmatch(f.name)]
-                # What was damaged is looked at again: it may have been moved aside and made anew.
+                # A damaged item is read again: it may have been moved aside and rebuilt.
                 self._found[name] = {
                     key: before[key] if key in before and not isinstance(before[key], Problem) else self._read(key)
                     for key in keys

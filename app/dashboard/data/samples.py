@@ -192,7 +192,7 @@ def _outcomes(frame: pd.DataFrame) -> "np.ndarray[Any, Any] | None":
 
 
 def solved_by_one(a: Sampled, b: Sampled) -> pd.DataFrame:
-    """Problems by how much oftener one of two solves them. Columns: problem, solved by a, by b (%), difference."""
+    """Problems by how much more often one of two solves them. Columns: problem, solved by a, by b (%), difference."""
     shares = [_share(one) for one in (a, b)]
     both = pd.concat(shares, axis=1, join="inner")
     both.columns = pd.Index(["a", "b"])
