@@ -43,8 +43,8 @@ def bench(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="paper, authors-script, greedy, or a scenario's name or file. Default: paper; for a generated suite, "
-            "its scenario."
+            help="paper, authors-script, greedy, or a scenario's name or file. Default: paper; for generated suites, "
+            "their scenario's."
         ),
     ] = None,
     engine: Annotated[EngineChoice, typer.Option(help="What generates the completions.")] = EngineChoice.transformers,
@@ -52,7 +52,8 @@ def bench(
     concurrency: Annotated[int, typer.Option(min=1, help="Simultaneous requests to the server.")] = 16,
     data_dir: DataOption = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Score only the first this many problems; the suite's name then says so.")
+        int | None,
+        typer.Option(min=1, help="Number of problems to score, from the first on; the suite's name then says so."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     results: ResultsOption = DEFAULT_RESULTS,

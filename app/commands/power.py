@@ -25,26 +25,22 @@ def power(
     ),
     seed_sd: Annotated[
         float,
-        typer.Option(
-            help="Without --from: standard deviation of the difference across seeds, in points (default: ours)."
-        ),
+        typer.Option(help="Without --from: standard deviation of the difference across seeds, in points (assumed)."),
     ] = 1.0,
     problem_sd: Annotated[
         float,
-        typer.Option(
-            help="Without --from: standard deviation of the difference across problems, in points (default: ours)."
-        ),
+        typer.Option(help="Without --from: standard deviation of the difference across problems, in points (assumed)."),
     ] = 10.0,
     interaction_sd: Annotated[
         float,
-        typer.Option(help="Without --from: standard deviation of one problem across seeds, in points (default: ours)."),
+        typer.Option(help="Without --from: standard deviation of one problem across seeds, in points (assumed)."),
     ] = 10.0,
     accuracy: Annotated[
         float, typer.Option(help="Without --from: accuracy in %, which sets the sampling noise.")
     ] = 50.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
 ) -> None:
-    """Compute the power of a comparison, or solve for the one of --difference, --problems, --samples, --seeds omitted.
+    """Compute the power of a comparison, or solve for the omitted one of --difference, --problems, --samples, --seeds.
 
     Trains and writes nothing. docs/statistics.md has tables and their limits.
     """
