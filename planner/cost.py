@@ -69,7 +69,7 @@ def missing_blocks(route: Route, state: Callable[[str], CheckpointState]) -> tup
 class Price:
     """What a block cost when it was trained.
 
-    Its rollouts, if it needed any, are an artefact of their own, named by a key: several blocks may share them.
+    Its rollouts, if it needed any, are a separate artefact, named by a key: several blocks may share them.
     """
 
     gpu_seconds: float

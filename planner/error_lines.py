@@ -13,7 +13,7 @@ def named_line(error: BaseException) -> str:
 
 
 def all_complaints(error: ValidationError, allowed_fields: Iterable[str]) -> str:
-    """All complaints of a validation, with the offending values; an unknown field is told the allowed ones."""
+    """All complaints of a validation, with the offending values; for an unknown field the allowed ones."""
     lines = []
     for detail in error.errors():
         name = ".".join(str(part) for part in detail["loc"])

@@ -1,4 +1,4 @@
-"""The sampler of a study: Optuna's own, seeded anew for each trial so that a restart does not redraw."""
+"""The sampler of a study: Optuna's own, reseeded for each trial so that a restart does not redraw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SamplerError(ValueError):
 
 
 class SeededSampler(BaseSampler):
-    """An Optuna sampler that is seeded anew for each trial, from (study seed, trial number).
+    """An Optuna sampler that is reseeded for each trial, from (study seed, trial number).
 
     A restarted process therefore draws what an uninterrupted one would have drawn. A trial that was queued again takes
     a number but no draw, so such trials are left out of the count.

@@ -34,7 +34,7 @@ class Stage:
         writer: whose completions it trains on: the trained model's own, drawn while it trains ("trained"); those of the
             checkpoint at the stage's start, drawn before ("start"); the teacher's, drawn before and cached ("teacher").
         revision: part of the key of every block of the stage. Raise it by one whenever code changes what a block
-            computes, which trains its blocks anew; a golden test of each stage's curves catches a forgotten raise.
+            computes, which trains its blocks again; a golden test of each stage's curves catches a forgotten raise.
     """
 
     name: str

@@ -23,7 +23,7 @@ from tuition.planner.error_lines import named_line
 
 HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
-MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried for ever
+MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried forever
 SQLITE_WAIT_SECONDS = 60.0  # our choice; Python's own 5 s are too few for many workers on a slow disk
 
 

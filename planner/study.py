@@ -4,7 +4,7 @@ The study holds validation scores only. It is safe to kill and to repeat: draws 
 on the finished trials, an interrupted trial is queued again, and a command that has reached its limit trains nothing.
 Several processes may work on one study at once.
 
-Simplified: a limit is checked between trials, so a trial in flight is never cut short, and p processes may overshoot a
+Simplified: a limit is checked between trials, so a running trial is never cut short, and p processes may overshoot a
 limit by p - 1 trials.
 """
 
@@ -34,7 +34,7 @@ from tuition.planner.study_identity import hold_to_scenario, hold_to_space
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
-MAX_IDLE_TRIALS = 100  # our choice: so many proposals in a row without anything new to train mean an exhausted space
+MAX_IDLE_TRIALS = 100  # our choice: this many proposals in a row without anything new to train mean an exhausted space
 
 
 class SearchError(RuntimeError):
@@ -96,7 +96,7 @@ def open_study(
     sampler: str = "tpe",
     fields: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
-    """Create the study, or open it to go on with it.
+    """Create the study, or open it to resume it.
 
     Args:
         name: the study's name in its storage.
@@ -142,7 +142,7 @@ def enqueue(
         SpaceError: for an allocation that is not in the space.
     """
     hold_to_space(study, space)
-    # A failed trial does not make its allocation known: repeating the command after the mend tries it again.
+    # A failed trial does not make its allocation known: rerunning the command after the fix tries it again.
     known = {
         trial.user_attrs.get("route_key")
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
@@ -171,7 +171,7 @@ def search(
 
     A route that was evaluated before takes its recorded outcome ("repeat_of", no GPU-seconds) and is not evaluated. An
     infeasible proposal is pruned. An exception in `evaluate` fails its trial, with "error" (and "log_path", when the
-    exception has one) in the record, and the search goes on. A keyboard interrupt queues its trial again and passes
+    exception has one) in the record, and the search continues. A keyboard interrupt queues its trial again and passes
     through.
 
     Args:
@@ -229,7 +229,7 @@ def finalists(study: optuna.Study, count: int = 2) -> list[FrozenTrial]:
 
 
 class _EvaluationFailed(Exception):
-    """Carries the failure of one evaluation past Optuna, which goes on with the next trial."""
+    """Carries the failure of one evaluation past Optuna, which continues with the next trial."""
 
 
 class _Search:

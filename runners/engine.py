@@ -62,7 +62,7 @@ class RouteRun:
 
     @property
     def gpu_seconds_full(self) -> float:
-        """What the route costs from nothing: what a leaderboard charges."""
+        """What the route costs from scratch: what a leaderboard charges."""
         return sum(use.gpu_seconds for use in self.blocks)
 
     @property
@@ -88,7 +88,7 @@ class LocalEngine:
     def __init__(self, scenario: Scenario, results: Path, hear: Listener = ignore, mix_versions: bool = False):
         self.scenario = scenario
         self.hear = hear
-        """Is told what the engine does."""
+        """Called with every event of the engine."""
         self.results = ResultsFolder(results)
         self._leases, self._lease = Leases(self.results.leases), ExitStack()
         self.ledger = Ledger(self.results.ledger)

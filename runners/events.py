@@ -69,7 +69,7 @@ class StepDone(_Frozen):
 
 
 class BlockDone(_Frozen):
-    """A block is in the store: trained now, for so many GPU-seconds, or reused."""
+    """A block is in the store: trained now, with its GPU-seconds, or reused."""
 
     kind: Literal["block_done"] = "block_done"
     key: str

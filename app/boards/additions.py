@@ -1,7 +1,7 @@
 """`tuition leaderboard`: entries from tested studies and from scores, and what a leaderboard folder shows.
 
 A study's entries are made from its `report.json` (rows, score keys, command) and the score folders that it names; a
-score of `tuition bench` from its own `record.json`. The numbers are computed anew from the samples, never copied.
+score of `tuition bench` from its own `record.json`. The numbers are recomputed from the samples, never copied.
 """
 
 import re
@@ -145,7 +145,7 @@ def score_addition(results: Path, prefix: str) -> Addition:
             f"score {prefix!r}: its record lacks the model or the command, as those of earlier searches do: add scores "
             "of a study with --study, or score again by `tuition bench` with another --seed"
         )
-    # A local folder is named by its last part: where it lay tells nobody anything.
+    # A local folder is named by its last part: its parents mean nothing to others.
     model = Path(record.model.label).name if record.model.label[:1] in "/.~" else record.model.label
     fields = {
         "name": model,

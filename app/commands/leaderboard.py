@@ -38,8 +38,8 @@ def leaderboard_show(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="A tested study of the results folder, a leaderboard folder, or the name of one that ships; without "
-            "it, their names."
+            help="A tested study of the results folder, a leaderboard folder, or a shipped leaderboard. Default: list "
+            "the names."
         ),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
@@ -113,8 +113,8 @@ def leaderboard_verify(
         bool | None,
         typer.Option(
             "--regrade/--no-regrade",
-            help="Grade all completions again, by rows from --data-dir, --problems or the Hub; or none. Default: those "
-            "of generated suites.",
+            help="Grade all completions again, with answers from --data-dir, --problems or the Hub; or none. Default: "
+            "only those of generated suites.",
         ),
     ] = None,
     data_dir: DataOption = None,

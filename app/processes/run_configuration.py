@@ -1,4 +1,4 @@
-"""What every command that trains is told, in one value that its worker processes get too."""
+"""The settings of every command that trains, in one value that its worker processes get too."""
 
 from contextlib import closing
 from dataclasses import dataclass

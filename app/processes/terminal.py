@@ -22,7 +22,7 @@ def percent(fraction: float | None) -> str:
 def size_text(number: int | None) -> str:
     """Bytes as MB or GB; None where no model's sizes are known."""
     if number is None:
-        return "unknown (no model's sizes are at hand: give `shape` in the scenario)"
+        return "unknown (the models' sizes are not available: set `shape` in the scenario)"
     return f"{number / 1e6:,.0f} MB" if number < 10e9 else f"{number / 1e9:,.0f} GB"
 
 

@@ -84,7 +84,7 @@ class Tasks:
 
 
 class RecordingError(RuntimeError):
-    """A recording that could not be completed, or is going on elsewhere; one line with the fix."""
+    """A recording that could not be completed, or is running elsewhere; one line with the fix."""
 
 
 def run_recording(request: RecordRequest) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def record_worker(run: RunConfiguration, tasks: Tasks, remote: Remote) -> None:
 def _record_tasks(
     engine: LocalEngine, max_store_bytes: int | None, tasks: Tasks, numbers: Iterator[int] | range, channel: Channel
 ) -> None:
-    """Run and write down the tasks with these numbers. One that fails is told and left out; three in a row raise."""
+    """Run and record the tasks with these numbers. One that fails is reported and skipped; three in a row raise."""
     recipe = engine.scenario.recipe
     routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks.runs]
     # A longer chain of direct-compute may be wanted after these tasks.

@@ -95,48 +95,50 @@ def _quoted(text: str) -> str:
 
 
 SCENARIO = """\
-# Made by `tuition scenarios new`. Every number is a beginning, not advice: docs/micro.md shows how much rates matter.
+# Written by `tuition scenarios new`. The numbers are starting points, not advice: docs/micro.md shows how much rates
+# matter.
 name: {name}
 description: ""
 
-# LoRA trains an adapter, and a block stores no more. Without it a stage takes about 16 bytes a parameter, and wants
-# rates of about 1.0e-6.
+# LoRA trains an adapter, and a block stores only that. Full training takes about 16 bytes per parameter and rates of
+# about 1.0e-6.
 student: {{{student}, lora: &lora {{rank: 32, alpha: 64, target_modules: all-linear}}}}
 teachers:
   big: {{{teacher}, lora: *lora}}
 
-# One file is labels and suites. Its rows come in the order of a hash of their texts, so that every part is a fixed
-# random sample. `without`: repeats, and answers that the grader cannot read.
+# One file holds labels and suites. Its rows are ordered by a hash of their texts, so every part is a fixed random
+# sample. `without` lists repeats and answers that the grader cannot read.
 labels: &mine {{jsonl: {problems}, shuffle: true, without: {without}, count: {num_labels}}}
-# The smallest share that a search moves between teacher and student. One block buys so many labels.
+# Labels per block: the smallest share that a search moves between teacher and student.
 labels_per_block: {per_block}
-# What the bridge asks the teacher. Answers are not read: more problems of the same kind, without answers, do it better.
+# The prompts of the bridge. Answers are not read; more problems of the same kind, without answers, work better.
 prompts: *mine
-# The search chooses by validation. The test is scored once, for the finalists.
+# The search selects by validation. The test is scored once, for the finalists.
 validation: {{problems: {{<<: *mine, skip: {validation_from}, count: {num_validation}}}, samples: 4}}
 test: {{problems: {{<<: *mine, skip: {test_from}, count: {num_test}}}, samples: 8}}
 
-# A prompt is the problem and this, as a user's message if `chat_template`; `template` has variables of the template.
+# A prompt is the problem plus this suffix, sent as a user's message if `chat_template`. `template` holds variables of
+# the chat template.
 prompt_suffix: {suffix}
 chat_template: {chat}
 template: {template}
 decoding: {{name: sampled, temperature: 1.0, top_p: 1.0, max_new_tokens: {max_tokens}}}
 
-# A search has those that `search` allows; the others are for controls of `tuition baselines`.
+# A search uses the stages that `search` allows; the others are for the controls of `tuition baselines`.
 stages:
 {stages}
 
 search: {{bridge_warmup: 1, bridge_opd: 2, max_warmup: 2, max_opd: 4}}
-# auto: the GPU if there is one. Several GPUs of one machine: processes: 8, and sharding: fsdp2 where a model's training
-# state does not fit one. generation_batch: sequences drawn together for scores and the teacher's rollouts; lower
-# it where memory is short.
+# auto: the GPU if there is one. For several GPUs of one machine set processes: 8, and sharding: fsdp2 if a model's
+# training state does not fit on one. generation_batch: sequences generated together for scores and the teacher's
+# rollouts; lower it if memory is short.
 hardware: {{device: auto, dtype: bfloat16, engine: transformers, generation_batch: 32}}
 """
 
 SETTINGS = {
     "grpo": """\
-    # prompts_per_step x generations sequences an optimizer step, micro_batch of them at a time. An answer that is cut
-    # at max_completion_tokens earns nothing.
+    # An optimizer step takes prompts_per_step x generations sequences, micro_batch at a time. An answer truncated at
+    # max_completion_tokens gets no reward.
     steps: {steps}
     prompts_per_step: {prompts_per_step}
     generations: 8
@@ -145,8 +147,8 @@ SETTINGS = {
     micro_batch: 4
     max_completion_tokens: {max_tokens}
     gradient_checkpointing: true
-    # Groups whose completions are all right or all wrong teach nothing. This leaves out problems that the model solves
-    # too seldom or too often when a block begins; it costs compute, and labels that are left out stay paid for:
+    # Groups whose completions are all right or all wrong teach nothing. This filter skips problems that the model
+    # solves too rarely or too often when a block starts; it costs compute, and skipped labels still count as spent:
     # filter: {{samples: 8, least: 0.05, most: 0.95}}""",
     "transfer": """\
     steps: 32

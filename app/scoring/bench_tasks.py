@@ -144,7 +144,7 @@ def _served_weights(request: BenchRequest) -> str:
 
 
 def _as_in(scenario: Scenario | None, suite: Loaded) -> tuple[Loaded, SuiteKind]:
-    """The suite under the name, in the order and of the kind that it has in a scenario; as it is if it is none's."""
+    """The suite with the name, order and kind that it has in a scenario; as it is if it belongs to none."""
     kinds: tuple[SuiteKind, ...] = ("test", "validation")
     for kind in kinds:
         own = scenario.suite(kind) if scenario else None

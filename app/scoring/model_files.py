@@ -45,7 +45,7 @@ class ModelFiles:
 
     @property
     def weights_sha256(self) -> str:
-        """What the keys of its scores call its weights: as a search's, or the content of a model that is none's."""
+        """What the keys of its scores call its weights: as a search's, or its content for a model of no scenario."""
         return self.recorded_sha256 or self.content_sha256
 
 

@@ -38,7 +38,7 @@ CLOCK_SECONDS = 0.001  # block costs are recorded in milliseconds
 
 
 class Candidate(BaseModel):
-    """Direct GRPO after so many replay blocks: mean over the seeds of its validation score and of its full cost."""
+    """Direct GRPO after `replay` replay blocks: mean over the seeds of its validation score and of its full cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -137,7 +137,7 @@ def match_compute(
     replay = 0
     costs = _costs(engine, study, seeds, replay)
     while (reached := fmean(cost[-1] for cost in costs)) < target:
-        # As many as are wanted at the mean price of its blocks so far: hardly one is trained in vain.
+        # As many as are needed at the mean price of its blocks so far: hardly one too many is trained.
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
         replay += ceil((target - reached) / price)
         reporter.say(
@@ -158,7 +158,7 @@ def match_compute(
 
 
 def chain_length(costs: Sequence[Sequence[float]], target: float) -> int:
-    """Replay blocks of the chain. The first that reaches the target ends it, should blocks be dearer than foreseen.
+    """Replay blocks of the chain. The first that reaches the target ends it, even if blocks cost more than estimated.
 
     `costs` holds for each seed the full GPU-seconds with 0, 1, ... replay blocks. ValueError where none reaches it.
     """

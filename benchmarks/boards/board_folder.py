@@ -46,7 +46,7 @@ MAX_MANIFEST_BYTES = 16 << 20
 MAX_SAMPLES_BYTES = 2 << 30
 LOCK_SECONDS = 600.0
 COPY_BYTES = 1 << 20
-# Fields that tell how a result came about and not what it is: a study that is run again may tell them anew.
+# Fields that say how a result came about and not what it is: a study that is run again may change them.
 TOLD = {"command", "code_version", "versions"}
 
 

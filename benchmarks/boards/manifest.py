@@ -1,7 +1,7 @@
 """The manifest of a leaderboard folder, `leaderboard.json`: name, version, what it admits, and the changelog.
 
 What: `Manifest` is its schema. The entries of a version are those that the changelog has added and not removed, so each
-earlier version can be told from the newest file.
+earlier version can be derived from the newest file.
 
 Simplified: nothing else says which entries a leaderboard has; a file that the changelog does not name is not in it.
 """
@@ -39,7 +39,7 @@ class Change(Strict):
 
 
 class Manifest(Strict):
-    """`leaderboard.json`. No `suites`: any; `presets` null: any, each in a table of its own."""
+    """`leaderboard.json`. No `suites`: any; `presets` null: any, each in its own table."""
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RankedRow:
-    """A row and the interval of ranks that the pairwise differences leave open (1 is first)."""
+    """A row and the interval of ranks consistent with the pairwise differences (1 is first)."""
 
     row: Row
     rank_first: int

@@ -1,7 +1,7 @@
 """Standings of a leaderboard: which entries may share a table, in which order, with which interval of ranks.
 
 What: `tables` puts measured entries of one suite, one preset and the same problems into one table and ranks them by
-paired differences; reported entries get sections of their own and no ranks.
+paired differences; reported entries get separate sections and no ranks.
 
 Simplified: entries that were trained with other seeds are paired in the order of their seeds, as far as both have some;
 the shorter list decides; a checkpoint without a training seed is paired with each of them. Ranks are corrected for

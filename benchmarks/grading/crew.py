@@ -121,7 +121,7 @@ class Worker:
         deadline = time.monotonic() + timeout_seconds
         while b"\n" not in self.received:
             left = deadline - time.monotonic()
-            # Both ways at once: two sides that only write would wait for each other for ever.
+            # Both ways at once: two sides that only write would wait for each other forever.
             readable, writable, _ = select.select([answers], [requests] if self.unsent else [], [], max(0.0, left))
             if left <= 0 or not (readable or writable):
                 raise WorkerDied(f"no answer within {timeout_seconds:g} s")
@@ -157,7 +157,7 @@ class Worker:
 class Crew:
     """Up to `workers` processes and as many threads, which start when there is work. Ends for good with `close`.
 
-    `recall` gives the grade of a key that was graded before, or None; `remember` is told each new grade.
+    `recall` gives the grade of a key that was graded before, or None; `remember` is called with each new grade.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class Crew:
             try:
                 self._grade_batch(number, open_tasks)
             except BaseException as error:
-                # A worker that will not start is told to everyone who waits for it; the thread itself goes on.
+                # A worker that does not start is reported to everyone who waits for it; the thread continues.
                 for task in open_tasks:
                     task.grade.set_exception(error)
 

@@ -2,7 +2,7 @@
 
 What: math-verify decides, with its default extraction (the last `\\boxed{}` first, boxes close together read as one
 list; without a box, the last expression), in worker processes, each of which is killed when an answer takes longer
-than the limit (`\\boxed{9^{9^{9^{9}}}}` would hold it for ever). Plain integers in one box or alone, and completions
+than the limit (`\\boxed{9^{9^{9^{9}}}}` would hold it forever). Plain integers in one box or alone, and completions
 without anything to extract, are decided here, in microseconds, where that provably gives math-verify's verdict. What
 was graded lately is not graded again. `docs/grading.md` has the proof, the agreement with other graders and the speed.
 
@@ -51,8 +51,8 @@ _ANYTHING = re.compile(r"[\\$\[\d]")
 class Grader:
     """Grades completions: `Grader().grade("70", "12+58=70 \\\\boxed{70}").verdict is Verdict.correct`.
 
-    Up to `workers` processes start when an answer needs them, are started anew after a timeout, and end with `close`,
-    with the `with` block, or with this process. Usable from any thread; a forked process gets workers of its own.
+    Up to `workers` processes start when an answer needs them, are restarted after a timeout, and end with `close`,
+    with the `with` block, or with this process. Usable from any thread; a forked process gets its own workers.
     `timeout_seconds` is wall-clock time per answer, the start of a worker not counted. ValueError for a limit or a
     number of workers out of range.
     """

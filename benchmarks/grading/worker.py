@@ -8,7 +8,7 @@ Work is not done twice: golds, LaTeX that was parsed before (math-verify's own c
 decided by the string alone) and comparisons of the very same parsed objects are kept.
 
 The kernel ends this process when it takes more memory than MEMORY_BYTES, or two seconds after `limit` (in seconds;
-the parent kills it earlier), so that it cannot go on when the parent is gone. An idle worker leaves on the end of its
+the parent kills it earlier), so that it cannot outlive the parent. An idle worker leaves on the end of its
 input, and when its parent has changed (a forked copy of the parent may hold the input open).
 """
 

@@ -1,8 +1,8 @@
 """Decoding presets: how completions are drawn, as named constants. A preset is part of every score's key.
 
-What: `PAPER` (the protocol of arXiv 2605.12483 as far as it is told), `AUTHORS_SCRIPT` (the evaluation script in its
+What: `PAPER` (the protocol of arXiv 2605.12483 as far as it is stated), `AUTHORS_SCRIPT` (the evaluation script in its
 authors' repository) and `GREEDY`; `overridden` changes fields of one and says so in its name, so that no changed preset
-passes for the whole one. A scenario has a preset of its own.
+passes for the whole one. A scenario has its own preset.
 
 Simplified: prompts are never cut. The script's limit of 2,048 prompt tokens is not a field, for none of the suites'
 problems comes near it.

@@ -1,8 +1,8 @@
-"""Scoring: a model on a suite, batch by batch, resumable, into the store of scores. Searches, tests, recordings and
+"""Scoring: a model on a suite, batch by batch, with resume, into the store of scores. Searches, tests, recordings and
 `tuition bench` all score here, so that a checkpoint is scored once for all of them.
 
 What: `Scorer.score` finds a score by its key; else it draws every sample of every problem through an engine, keeps each
-finished batch, grades the completions and publishes table and record. What a killed call has left is taken up.
+finished batch, grades the completions and publishes table and record. An interrupted call is resumed.
 
 Rows are problem × sample, in the suite's order. Batches hold prompts of similar length, the longest first, and are
 drawn from one random stream that begins at the sampling seed; engines without such a stream get a seed for each row. So
@@ -140,7 +140,7 @@ class Scorer:
         return None if stored is None else SuiteScore(stored.record, stored.samples, new=False)
 
     def score(self, task: Task, open_engine: OpenEngine, progress: Progress) -> SuiteScore:
-        """Score a task, or what is left of it; `progress` hears of every batch.
+        """Score a task, or what is left of it; `progress` is called for every batch.
 
         ScoreBusyError when another process is still at it after the time that it is waited for.
         """

@@ -243,7 +243,7 @@ def seed_interval(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -
 def bootstrap(
     correct_PK: Array, over: Literal["problems", "samples"], level: float = 0.95, num_resamples: int = 2000
 ) -> Interval:
-    """Percentile interval of one checkpoint's avg@k, drawing problems or the samples of each problem anew, seeded.
+    """Percentile interval of one checkpoint's avg@k, redrawing problems or the samples of each problem, seeded.
 
     Problems are drawn with their samples. Training seeds are never drawn: three values have 10 distinct resamples, and
     the interval would be far too narrow. So it always excludes training variance. Over samples, deviations are

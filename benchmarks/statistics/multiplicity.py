@@ -1,7 +1,8 @@
 """Tests of many differences: sign-flip permutation p-values, Holm's correction, and ranks as intervals.
 
 What: `sign_flip` tests one paired difference without a normal distribution; `holm` corrects the p-values of a table;
-`told_apart` says which pairs of a table differ after that correction, and `rank_intervals` which ranks they leave open.
+`told_apart` says which pairs of a table differ after that correction, and `rank_intervals` which ranks are consistent
+with that.
 
 Simplified: Holm's correction knows nothing of the correlation of the differences, so it is somewhat conservative.
 """
@@ -40,7 +41,7 @@ def sign_flip(
     that trained them do. Over seeds (the default from two seeds on): d_s is seed s's difference of scores. Hypothesis:
     the two recipes are exchangeable on these problems, training seed by training seed. With S seeds the p-value is
     never below 2^(1 - S): 0.25 with three; six are needed to go below 0.05, and that is the honest answer. Flipping
-    problems with several seeds' means would treat the seeds' common part as if each problem had drawn it anew.
+    problems with several seeds' means would treat the seeds' common part as if each problem had drawn its own.
 
     Exact over all sign patterns for up to MAX_EXACT_UNITS differences other than zero (zeros do not matter); otherwise
     by NUM_FLIPS random patterns, p = (1 + as extreme) / (1 + patterns) (Phipson and Smyth 2010, "Permutation P-values
@@ -98,7 +99,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> set[tuple[str, str]]:
     """The pairs (better, worse) whose difference has a p-value below 1 - level after `holm` over all pairs.
 
-    The chance that any pair of the table is told apart falsely is then at most 1 - level, however long the table.
+    The chance that any pair of the table is distinguished falsely is then at most 1 - level, for any table size.
     `pairwise` holds each pair once, in either order. ValueError for a repeated name or a pair that is missing.
     """
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -120,7 +121,7 @@ def rank_intervals(names: Sequence[str], pairwise: Mapping[tuple[str, str], Diff
 
 
 def ranks_left_open(names: Sequence[str], apart: Collection[tuple[str, str]]) -> dict[str, tuple[int, int]]:
-    """For every entry the first and the last rank (1 is best) that the pairs (better, worse) leave open.
+    """For every entry the first and the last rank (1 is best) consistent with the pairs (better, worse).
 
     The first rank is 1 + the number of entries that are better, the last rank the number of entries less those that are
     worse.

@@ -64,7 +64,7 @@ def maj_at_k(answers: Sequence[Sequence[str | None]], correct_PK: Array, k: int)
     """For each problem the probability that the majority of k of its n samples, drawn without replacement, is correct.
 
     `answers` are the extracted answers, (problems, samples); equal strings are one answer, None (no answer) is drawn
-    but has no vote, and k draws without any vote are wrong. A tie of t answers is decided by lot, each with 1 / t. If
+    but has no vote, and k draws without any vote are wrong. A tie of t answers is broken at random, each with 1 / t. If
     samples with one answer have different verdicts (a time-out), the answer counts as correct in their share.
 
     Exact, by counting the subsets: an answer with m votes wins together with t - 1 others where each of the rest has

@@ -1,6 +1,6 @@
 """AIME 2026: the 30 problems of the American Invitational Mathematics Examination I and II of 2026.
 
-Data set: answers are integers from 0 to 999. The problems are (c) MAA. UNVERIFIED: no rows were at hand when this was
+Data set: answers are integers from 0 to 999. The problems are (c) MAA. UNVERIFIED: no rows were available when this was
 written, so there is no checksum, and its scores say so. `tuition suites lock aime26` pins what the Hub has.
 Metric: avg@k, the mean over problems of the mean correctness over k samples; the paper's k is 16.
 Protocol: the problem, then the preset's suffix, as one user's message; math-verify compares the last `\\boxed{}`.

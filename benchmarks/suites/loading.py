@@ -147,7 +147,7 @@ def load(suite: Suite, data_dir: Path | None = None, lock: Mapping[str, Any] | N
         data_dir: a folder with `<name>.jsonl` (or one of `suite.files`); without it the Hub is asked.
         lock: what `read_lock` returns: revision and checksum that were looked up online.
 
-    SuiteError when the rows cannot be had or are not the expected ones.
+    SuiteError when the rows are not available or not the expected ones.
     """
     locked = (lock or {}).get(suite.versioned, {})
     if data_dir is not None:

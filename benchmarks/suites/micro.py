@@ -24,7 +24,7 @@ NUMBERS = range(10, 10 + sum(SPLITS.values()))
 # No capitals: pools and suites are compared without regard to case.
 LETTERS = ascii_lowercase + "αβγδεζηθικλμνξπρστυφχψ"
 VALUES = range(10, 100)
-# A base checkpoint takes a letter for one of so many values; the one at RIGHT is the letter's.
+# A base checkpoint takes a letter for one of this many values; the one at RIGHT is the letter's.
 NUM_CANDIDATES, RIGHT = 4, 2
 
 

@@ -171,7 +171,7 @@ def _search(table: RecordedTable, draw: int, planner: str, seed: int, gpu_second
 
 
 def standings(frame: pd.DataFrame, share: float) -> list[Standing]:
-    """The planners at one budget, best first, with the ranks that their paired differences leave open."""
+    """The planners at one budget, best first, with the ranks consistent with their paired differences."""
     at = frame[(frame["kind"] == "planner") & (frame["share"] == share)]
     tests = at.pivot_table(index=["draw_seed", "search"], columns="planner", values="test").dropna()
     names = sorted(tests.columns, key=lambda name: (-tests[name].to_numpy().mean(), name))

@@ -67,7 +67,7 @@ class _Frozen(BaseModel):
 
 
 class RecordedBlock(_Frozen):
-    """A block of a route. Its rollouts are an artefact of their own, charged to the first that needs them."""
+    """A block of a route. Its rollouts are a separate artefact, charged to the first block that needs them."""
 
     key: Sha256
     stage: Text
@@ -112,7 +112,7 @@ class RecordedRun(_Frozen):
 
     @property
     def gpu_seconds_full(self) -> float:
-        """What the route costs from nothing, without scores."""
+        """What the route costs from scratch, without scores."""
         return sum(charge(block.price for block in self.blocks))
 
 

@@ -168,12 +168,12 @@ def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -
 
 
 def _say(text: str) -> None:
-    # From a process of its own, so not through the parent's logging.
+    # From a separate process, so not through the parent's logging.
     print(text, file=sys.stderr, flush=True)
 
 
 def build(out: Path, names: list[str] | None = None) -> None:
-    """Train the base checkpoints, each in a process and on a thread of its own."""
+    """Train the base checkpoints, each in its own process and on one thread."""
     chosen = names or list(BASES)
     unknown = [name for name in chosen if name not in BASES]
     if unknown:

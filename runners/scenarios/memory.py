@@ -34,7 +34,7 @@ MOMENTS = 2  # of AdamW
 # A CPU's heap keeps what was freed in pieces of another size, so its moments add up, and more: 1.09 and 1.22 times the
 # sum were measured with glibc (`python -m tests.experiments.speed.memory --scenario smol`).
 HEAP_SLACK = 1.15
-# Where no tokenizer is at hand to count with. Our choice: few problems of mathematics are longer.
+# Where no tokenizer is available to count with. Our choice: few problems of mathematics are longer.
 ASSUMED_PROMPT_TOKENS = 512
 
 
@@ -47,7 +47,7 @@ class Prediction:
 
     @property
     def total(self) -> int:
-        """Bytes in all."""
+        """Bytes in total."""
         return sum(self.parts.values())
 
 

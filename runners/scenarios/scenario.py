@@ -118,7 +118,7 @@ class Scenario:
         return spec.fetch(spec.patterns)
 
     def shape(self, model: str) -> Shape | None:
-        """Sizes of a base model, from its configuration if that is at hand, else from the file; None without."""
+        """Sizes of a base model, from its configuration if that is available, else from the file; None without."""
         from transformers import AutoConfig
 
         spec = self.source(model)
@@ -196,12 +196,12 @@ class Scenario:
     @property
     def _environment(self) -> dict[str, str]:
         hardware = self.file.hardware
-        # A server has a type and a random stream of its own.
+        # A server has its own type and random stream.
         engine = "vllm server" if self.engine == "vllm" and hardware.vllm.rollout_server else self.engine
         environment = {"device": self.device, "dtype": hardware.dtype, "engine": engine}
         if hardware.dtype == "bfloat16":  # stores from before, whose bridge was in float32, are not mixed in
             environment["autocast"] = "every stage"
-        if hardware.processes > 1:  # each draws from a stream of its own, and gradients are summed in another order
+        if hardware.processes > 1:  # each draws from its own stream, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
         if hardware.sharding != "none":
             environment["sharding"] = hardware.sharding

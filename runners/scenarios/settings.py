@@ -36,7 +36,7 @@ class Settings(BaseModel):
         raise NotImplementedError
 
     def accumulation(self, processes: int = 1) -> int:
-        """Forward passes per optimizer step in each of so many processes."""
+        """Forward passes per optimizer step in each of `processes` processes."""
         return max(1, self.sequences_per_step // processes // self.micro_batch)
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ class ScenarioError(ValueError):
 
 
 class HubError(ScenarioError):
-    """A model or a data set of a scenario is only on the Hub, and cannot be had from there now."""
+    """A model or a data set of a scenario is only on the Hub, and could not be fetched."""
 
 
 class UntrustedError(ScenarioError):
@@ -137,7 +137,7 @@ class ModelSource(Frozen):
         return ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if self.trust_remote_code else [])]
 
     def fetch(self, patterns: Sequence[str]) -> Path:
-        """The local folder of a Hub model's files, fetched unless they are there; HubError when they cannot be had."""
+        """The local folder of a Hub model's files, fetched unless they are there; HubError when that fails."""
         import httpx
         from huggingface_hub import snapshot_download
 
@@ -214,7 +214,7 @@ class ProblemSource(Frozen):
     def load(self, folder: Path, answers: bool = True) -> tuple[Problem, ...]:
         """Read the problems; ScenarioError names the file and line of the first bad row.
 
-        With `answers` False the problems are mere prompts: a row needs none, and none is read. HubError when a data set
+        With `answers` False the problems are prompts only: a row needs none, and none is read. HubError when a data set
         can neither be fetched nor is in the local cache.
         """
         if self.micro is not None:

@@ -31,7 +31,7 @@ class _Stored(BaseModel):
 
 
 class RolloutsUsed(_Stored):
-    """The rollouts that a block trained on, an artefact of their own, and what drawing them cost."""
+    """The rollouts that a block trained on, a separate artefact, and what drawing them cost."""
 
     key: Key
     gpu_seconds: Seconds

@@ -75,7 +75,7 @@ class BlockStore:
     def lock(self, key: str, timeout: float = -1) -> Iterator[None]:
         """Hold a block's lock; the kernel frees it when its owner dies.
 
-        Waits up to `timeout` seconds (negative: for ever) and then raises filelock.Timeout; RecordError for no key.
+        Waits up to `timeout` seconds (negative: forever) and then raises filelock.Timeout; RecordError for no key.
         """
         self.path(key)
         self._locks.mkdir(exist_ok=True)
@@ -146,7 +146,7 @@ class BlockStore:
                 return f"{RECORD_FILE} does not match its own checksum"
         except FileNotFoundError:
             return f"{RECORD_FILE} is missing"
-        # A file that nobody vouches for might be loaded all the same: code, pickled weights, another shard.
+        # A file without a checksum might be loaded all the same: code, pickled weights, another shard.
         unknown = _files(self.path(key)) - record.files.keys() - {RECORD_FILE}
         if unknown:
             return f"{min(unknown)} is not in its list of files"

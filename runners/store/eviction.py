@@ -58,7 +58,7 @@ def choose_evictions(
     """The evictions that free `excess_bytes`, in the order in which to carry them out.
 
     Least GPU-seconds per byte first, older blocks first among equals, and no more than are needed. Blocks whose keys
-    are `protected` are never among them, so that less than `excess_bytes` may be freed in all.
+    are `protected` are never among them, so that less than `excess_bytes` may be freed in total.
     """
     candidates = [
         (step.gpu_seconds_per_byte, block.finished, block.key, number, step)
@@ -77,7 +77,7 @@ def choose_evictions(
 
 
 def _steps(block: StoredBlock) -> list[Eviction]:
-    # In two steps only where the first is no dearer by the byte: the sorted order then keeps state before block.
+    # In two steps only where the first costs no more per byte: the sorted order then keeps state before block.
     if block.optimizer_bytes and block.optimizer_bytes >= block.other_bytes:
         return [
             Eviction(block.key, Part.optimizer, block.optimizer_bytes, block.gpu_seconds),

@@ -24,7 +24,7 @@ EVICTION_LOCK = "eviction.lock"
 
 
 class Leases:
-    """The leases of one store, in a folder of their own."""
+    """The leases of one store, in their own folder."""
 
     def __init__(self, folder: Path):
         self.folder = folder

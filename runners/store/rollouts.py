@@ -1,4 +1,4 @@
-"""Cached rollouts of a frozen checkpoint: an artefact of their own, made and charged once.
+"""Cached rollouts of a frozen checkpoint: a separate artefact, made and charged once.
 
 The key covers the sampling checkpoint, the prompts as token ids, the decoding and the seed. Temperature 1 and top-p 1,
 as in all training rollouts.

@@ -127,7 +127,7 @@ class BlockTrainer:
         """The record of a block, trained now if it must be. Returns (record, whether it was trained by this call).
 
         With `resumable`, a block that is only evaluable is trained again, because its stage is to be extended.
-        `hear` is told each step. `on_trained` is told the GPU-seconds, rollouts that were drawn for it included, before
+        `hear` gets each step. `on_trained` gets the GPU-seconds, rollouts that were drawn for it included, before
         the block is published: what was spent is written down even where a kill or a full disk then loses the block.
         """
         with self.store.lock(block.key):

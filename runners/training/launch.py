@@ -29,7 +29,7 @@ class LaunchError(RuntimeError):
 
 
 def too_few_gpus(device: str, processes: int) -> str | None:
-    """What to change where so many processes have fewer GPUs; None where they have enough, or none is here at all."""
+    """What to change where there are fewer GPUs than processes; None where they suffice, or there is no GPU at all."""
     import torch
 
     here = torch.cuda.device_count() if device == "cuda" else 0

@@ -3,7 +3,7 @@
 The block that is taught starts the server on the teacher's checkpoint and ends it. Of each position the server gives
 the teacher's likeliest tokens only, so what is minimised is an approximation: `DIVERGENCES` says which.
 
-Simplified: the server runs on this machine (on devices of its own, if the scenario names some). One that runs already
+Simplified: the server runs on this machine (on its own devices, if the scenario names some). One that runs already
 could not be checked to hold the weights that the block's key names.
 """
 
@@ -59,7 +59,7 @@ def serve(folder: Path, dtype: str, settings: TeacherServer, log: Path, trust: b
         environment["CUDA_VISIBLE_DEVICES"] = settings.devices
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
-        # A session of its own, so that the workers that vLLM starts end with it.
+        # A separate session, so that the workers that vLLM starts end with it.
         process = subprocess.Popen(
             command, env=environment, stdout=stream, stderr=stream, start_new_session=True, preexec_fn=end_with_parent
         )

@@ -13,7 +13,7 @@ from tuition.planner.route import Block
 
 VARIABLE = "TUITION_TRACK"
 PROJECT = "tuition"
-# The packages that a tracker can be had from, the first one is named where there is none.
+# The packages that provide a tracker; the first one is named where none is installed.
 TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 
 
@@ -68,7 +68,7 @@ def run_name(block: Block) -> str:
 
 
 def end_run() -> None:
-    """Close the block's run: W&B would go on with it in the next block."""
+    """Close the block's run: W&B would continue it in the next block."""
     if os.environ.get(VARIABLE) == "wandb":
         import wandb
 

@@ -1,4 +1,4 @@
-"""LaTeX: booktabs tables, one for each suite and preset; reported numbers in tables of their own."""
+"""LaTeX: booktabs tables, one for each suite and preset; reported numbers in separate tables."""
 
 from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import escape

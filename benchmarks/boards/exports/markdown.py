@@ -1,4 +1,4 @@
-"""Markdown: one table for each suite and preset, reported numbers in sections of their own."""
+"""Markdown: one table for each suite and preset, reported numbers in separate sections."""
 
 import re
 

