@@ -20,5 +20,5 @@ def plan(
     from tuition.app.studies.search_plan import plan_search
     from tuition.app.studies.study_tables import show_plan
 
-    document = plan_search(scenario, trials, results, seed, test_seeds)
-    print_json(document) if json else show_plan(document)
+    planned = plan_search(scenario, trials, results, seed, test_seeds)
+    print_json(planned.document()) if json else show_plan(planned)

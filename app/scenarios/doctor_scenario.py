@@ -5,6 +5,7 @@ fetched: where models or data are only on the Hub, sizes come from the scenario'
 """
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     plan = plan_search(name, TRIALS, results, 0, TEST_SEEDS)
     device, memory = device_memory(scenario.device)
     folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
-    free, peak = shutil.disk_usage(folder).free, plan["peak_disk_bytes"]
+    free, peak = shutil.disk_usage(folder).free, plan.peak_disk_bytes
     facts = {
-        "scenario": f"{scenario.name}, planned from {plan['planned_from']}",
+        "scenario": f"{scenario.name}, planned from {plan.planned_from}",
         "device": f"{device}, {memory / 1e9:.0f} GB" if memory else device,
-        "hours": f"{plan['gpu_seconds'] / 3600:,.1f} of {plan['device']} for {TRIALS} trials and the test on "
-        f"{TEST_SEEDS} seed, {plan['basis']}",
+        "hours": f"{plan.gpu_seconds / 3600:,.1f} of {plan.device} for {TRIALS} trials and the test on "
+        f"{TEST_SEEDS} seed, {plan.basis}",
         "disk": f"up to {_gigabytes(peak)} for the store, {free / 1e9:,.1f} GB free on {folder}",
     }
     problems, warnings = [], []
@@ -43,19 +44,20 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
         problems.append(short)
     if memory is None:
         warnings.append(f"{device}, so the predicted memory cannot be checked")
-    elif not plan["memory"]:
+    elif not plan.memory:
         warnings.append("the models' sizes are unknown: set `shape` in the scenario, or fetch the models")
-    for stage, row in plan["memory"].items():
-        if memory is not None and row["bytes"] > memory:
+    for stage, row in plan.memory.items():
+        if memory is not None and row.bytes > memory:
             helps = what_helps(scenario, stage)
             told = "; ".join(
                 f"{words}: {_gigabytes(size)}{' fits' if size <= memory else ''}" for words, size in helps.items()
             )
             problems.append(
-                f"{stage} needs {_gigabytes(row['bytes'])}, but {device} has {_gigabytes(memory)}: "
+                f"{stage} needs {_gigabytes(row.bytes)}, but {device} has {_gigabytes(memory)}: "
                 + (told or "use smaller models or a larger device")
             )
-    return {"facts": facts, "memory": plan["memory"], "problems": problems, "warnings": warnings}
+    memory_by_stage = {stage: asdict(row) for stage, row in plan.memory.items()}
+    return {"facts": facts, "memory": memory_by_stage, "problems": problems, "warnings": warnings}
 
 
 def device_memory(device: str) -> tuple[str, int | None]:

@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 
 from tuition.app.processes.terminal import percent, size_text, terminal, time_text
+from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.study_report import SearchReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
@@ -111,41 +112,38 @@ def show_baselines_plan(document: dict[str, Any]) -> None:
     )
 
 
-def show_plan(document: dict[str, Any]) -> None:
+def show_plan(plan: SearchPlan) -> None:
     """Estimated cost of a search."""
     console = terminal()
-    table = Table(title=f"plan: {document['trials']} trials on {document['scenario']}", box=box.SIMPLE_HEAD)
+    table = Table(title=f"plan: {plan.trials} trials on {plan.scenario}", box=box.SIMPLE_HEAD)
     for column in ("", "blocks requested", "distinct", "in the store", "to train", "GPU-seconds"):
         table.add_column(column, justify="left" if not column else "right")
-    for phase in ("search", "test"):
-        row = document[phase]
-        table.add_row(
-            phase,
-            *(f"{row[k]:,}" for k in ("requested", "distinct", "stored", "to_train")),
-            f"{row['gpu_seconds']:,.0f}",
-        )
+    for name, phase in (("search", plan.search), ("test", plan.test)):
+        counts = (phase.requested, phase.distinct, phase.stored, phase.to_train)
+        table.add_row(name, *(f"{count:,}" for count in counts), f"{phase.gpu_seconds:,.0f}")
     console.print(table)
-    labels, devices = document["labels"], document["devices"]
-    spread = f" ({time_text(document['gpu_seconds'] / devices)} on {devices} devices)" if devices > 1 else ""
+    labels = plan.labels
+    spread = ""
+    if plan.devices > 1:
+        spread = f" ({time_text(plan.gpu_seconds / plan.devices)} on {plan.devices} devices)"
     console.print(
-        f"Labels: {labels['labels_budget']} to train on + {labels['labels_validation']} for validation = "
-        f"{labels['labels_owned']} owned.\n"
-        f"Time: {time_text(document['gpu_seconds'])} of {document['device']}{spread} with one worker, "
-        f"{document['basis']}.\n"
-        f"Peak disk: {size_text(document['peak_disk_bytes'])}.\n"
-        f"Planned from {document['planned_from']}."
+        f"Labels: {labels.labels_budget} to train on + {labels.labels_validation} for validation = "
+        f"{labels.labels_owned} owned.\n"
+        f"Time: {time_text(plan.gpu_seconds)} of {plan.device}{spread} with one worker, {plan.basis}.\n"
+        f"Peak disk: {size_text(plan.peak_disk_bytes)}.\n"
+        f"Planned from {plan.planned_from}."
     )
-    if document["memory"]:
+    if plan.memory:
         memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
         for column in ("stage", "total", "moment", "largest parts"):
             memory.add_column(column)
-        for stage, row in document["memory"].items():
-            largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:3]
+        for stage, row in plan.memory.items():
+            largest = sorted(row.parts.items(), key=lambda part: -part[1])[:3]
             parts = ", ".join(f"{name} {size_text(size)}" for name, size in largest)
-            memory.add_row(stage, size_text(row["bytes"]), row["moment"], parts)
+            memory.add_row(stage, size_text(row.bytes), row.moment, parts)
         console.print(memory)
     console.print("The search's proposals are unknown before it runs; random ones are used here.")
-    console.print("Commands:", *document["commands"], sep="\n  ", soft_wrap=True, markup=False)
+    console.print("Commands:", *plan.commands, sep="\n  ", soft_wrap=True, markup=False)
 
 
 def show_shuffled(document: dict[str, Any]) -> None:
