@@ -71,10 +71,8 @@ def baselines(
     confirm_trust(trust_remote_code)
     if not dry_run:
         start_tracking(track, ResultsFolder(results).tracking)
-    document = plan_baselines(request) if dry_run else run_baselines(request)
-    if json:
-        print_json(document)
-    elif dry_run:
-        show_baselines_plan(document)
+        report = run_baselines(request)
+        print_json(report.leaderboard) if json else show_leaderboard(report.leaderboard)
     else:
-        show_leaderboard(document)
+        plan = plan_baselines(request)
+        print_json(plan.document()) if json else show_baselines_plan(plan)

@@ -49,5 +49,5 @@ def run(
     silence_libraries()
     confirm_trust(trust_remote_code)
     start_tracking(track, ResultsFolder(results).tracking)
-    document = run_single(RunConfiguration(scenario, results, mix_versions, quiet=quiet), allocation, seed, test)
-    print_json(document) if json else show_run(document)
+    done = run_single(RunConfiguration(scenario, results, mix_versions, quiet=quiet), allocation, seed, test)
+    print_json(done.document()) if json else show_run(done)

@@ -22,5 +22,5 @@ def shuffled(
     from tuition.app.studies.study_tables import show_shuffled
 
     silence_libraries()
-    document = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)
-    print_json(document) if json else show_shuffled(document)
+    report = compare_shuffled(RunConfiguration(scenario, results, quiet=quiet), seeds)
+    print_json(report.document()) if json else show_shuffled(report)

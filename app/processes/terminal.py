@@ -1,6 +1,7 @@
 """Standard output: tables for people, and how they write numbers; or one JSON document."""
 
 import json
+import math
 import sys
 from typing import Any
 
@@ -15,8 +16,8 @@ def terminal(width: int = 110) -> Console:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction in percent, without the sign; "-" for None."""
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
+    """A fraction in percent, without the sign; "-" for None and nan."""
+    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
 def size_text(number: int | None) -> str:

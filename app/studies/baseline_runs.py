@@ -7,7 +7,7 @@ cost of the route that it is compared with. Results lie in `<results>/studies/<s
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuition.app.processes.channel import logged
@@ -60,8 +60,8 @@ class _Chosen:
     seeds: tuple[int, ...]
 
 
-def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
-    """Train the baselines on fresh seeds and compare them; the leaderboard as JSON, kept in the results folder."""
+def run_baselines(request: BaselinesRequest) -> BaselinesReport:
+    """Train the baselines on fresh seeds and compare them; leaderboard and report are kept in the results folder."""
     scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
     name = _study_name(request, scenario)
@@ -95,9 +95,10 @@ def run_baselines(request: BaselinesRequest) -> dict[str, Any]:
     }
     write_json(document, folder.leaderboard)
     made = {"study": name, "scenario": scenario.name, "scenario_sha256": scenario.sha256, "command": test.command}
-    write_report(BaselinesReport(**made, leaderboard=document, test=test), folder.report)
+    report = BaselinesReport(**made, leaderboard=document, test=test)
+    write_report(report, folder.report)
     plot(ranked, folder.figure)
-    return document
+    return report
 
 
 def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:
@@ -184,7 +185,38 @@ def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str
     return matched
 
 
-def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PlannedBaseline:
+    """A priced row. Its blocks to train are those that neither the store nor an earlier row has."""
+
+    name: str
+    allocation: str
+    gpu_seconds_full: float
+    """From scratch, for one seed."""
+    blocks_to_train: int
+    gpu_seconds_to_train: float
+
+
+@dataclass(frozen=True)
+class BaselinesPlan:
+    """Priced baselines."""
+
+    scenario: str
+    study: str
+    seeds: tuple[int, ...]
+    rows: tuple[PlannedBaseline, ...]
+    gpu_seconds_scoring: float
+    gpu_seconds: float
+    """Of training and scoring, on one worker; processor time on a CPU."""
+    basis: str
+    """What the seconds are predicted from."""
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return asdict(self)
+
+
+def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
     scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
@@ -202,30 +234,30 @@ def plan_baselines(request: BaselinesRequest) -> dict[str, Any]:
         replay = foreseen_replay(scenario, costs, chosen.compared.allocation)
         entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
     counted: set[str] = set()
-    rows: list[dict[str, Any]] = []
+    rows: list[PlannedBaseline] = []
     for entry in entries:
         recipe = one_block.recipe if entry.shuffled else scenario.recipe
         routes = [entry.route(recipe, seed) for seed in chosen.seeds]
         missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
         counted |= missing.keys()
         rows.append(
-            {
-                "name": entry.name,
-                "allocation": str(entry.allocation),
-                "gpu_seconds_full": round(sum(seconds(block, entry) for block in routes[0].blocks), 1),
-                "blocks_to_train": len(missing),
-                "gpu_seconds_to_train": round(sum(seconds(block, entry) for block in missing.values()), 1),
-            }
+            PlannedBaseline(
+                name=entry.name,
+                allocation=str(entry.allocation),
+                gpu_seconds_full=round(sum(seconds(block, entry) for block in routes[0].blocks), 1),
+                blocks_to_train=len(missing),
+                gpu_seconds_to_train=round(sum(seconds(block, entry) for block in missing.values()), 1),
+            )
         )
     scorings = len(entries) * len(chosen.seeds) * scoring_seconds(scenario, "test")
     if chosen.compared is not None:
         scorings += (entries[1].allocation.replay + 1) * len(chosen.seeds) * scoring_seconds(scenario, "validation")
-    return {
-        "scenario": scenario.name,
-        "study": _study_name(request, scenario),
-        "seeds": list(chosen.seeds),
-        "rows": rows,
-        "gpu_seconds_scoring": round(scorings, 1),
-        "gpu_seconds": round(scorings + sum(row["gpu_seconds_to_train"] for row in rows), 1),
-        "basis": "blocks measured in this results folder" if store and store.records() else "the scenario's prior",
-    }
+    return BaselinesPlan(
+        scenario=scenario.name,
+        study=_study_name(request, scenario),
+        seeds=chosen.seeds,
+        rows=tuple(rows),
+        gpu_seconds_scoring=round(scorings, 1),
+        gpu_seconds=round(scorings + sum(row.gpu_seconds_to_train for row in rows), 1),
+        basis="blocks measured in this results folder" if store and store.records() else "the scenario's prior",
+    )

@@ -34,8 +34,8 @@ def label_stage_only(scenario: Scenario, teacher: bool, seed: int) -> Route:
     return replace(route, blocks=trained, final=trained[-1].key)
 
 
-def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> dict[str, Any]:
-    """Blocked minus shuffled, for the student and for the default teacher; a JSON-able account."""
+def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> ShuffledReport:
+    """Blocked minus shuffled, for the student and for the default teacher; the report is kept in the results folder."""
     blocked = configuration.load_scenario()
     shuffled = ordinary(blocked)
     seeds = test_seeds(0, num_seeds)
@@ -75,4 +75,4 @@ def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> dict[st
         blocked_minus_shuffled=comparisons,
     )
     write_report(report, folder.report)
-    return report.document()
+    return report

@@ -1,5 +1,8 @@
 """`tuition run`: one route."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tuition.app.processes.channel import logged
@@ -8,13 +11,53 @@ from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.search_run import file_baselines
 from tuition.benchmarks.artefacts import correct_PK, finite_fields
-from tuition.benchmarks.statistics.intervals import avg_at_k
+from tuition.benchmarks.statistics.intervals import Score, avg_at_k
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.allocation import Allocation, named_allocations
 from tuition.planner.route import compile_route
 from tuition.runners.engine import BlockUse
+from tuition.runners.labels import LabelCounts
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
+
+
+@dataclass(frozen=True)
+class SingleRun:
+    """One allocation, trained with one seed and scored."""
+
+    scenario: str
+    allocation: Allocation
+    seed: int
+    blocks: tuple[BlockUse, ...]
+    """First to last; `executed` says which were trained now."""
+    labels: LabelCounts
+    gpu_seconds_full: float
+    """From scratch, ignoring reuse; processor time on a CPU."""
+    gpu_seconds_marginal: float
+    """Spent by this call."""
+    scores: Mapping[str, Score]
+    """By suite and version; fractions. They exclude training variance."""
+    weights_sha256: str
+    model: Path
+    """The checkpoint, a transformers folder."""
+    log: Path
+
+    def document(self) -> dict[str, Any]:
+        """The run as JSON values."""
+        return {
+            "scenario": self.scenario,
+            "allocation": str(self.allocation),
+            "allocation_id": self.allocation.id,
+            "seed": self.seed,
+            "blocks": [_described(use) for use in self.blocks],
+            "labels": asdict(self.labels),
+            "gpu_seconds_full": self.gpu_seconds_full,
+            "gpu_seconds_marginal": self.gpu_seconds_marginal,
+            "scores": {suite: finite_fields(score) for suite, score in self.scores.items()},
+            "weights_sha256": self.weights_sha256,
+            "model": str(self.model),
+            "log": str(self.log),
+        }
 
 
 def allocations_by_name(file: ScenarioFile, num_label_blocks: int) -> dict[str, Allocation]:
@@ -30,8 +73,8 @@ def find_allocation(scenario: Scenario, text: str) -> Allocation:
     return named[text] if text in named else Allocation.parse(text)
 
 
-def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool) -> dict[str, Any]:
-    """Train one allocation (or a route by its name) and score it; a JSON-able account."""
+def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool) -> SingleRun:
+    """Train one allocation (or a route by its name) and score it on validation, and on the test suite if asked."""
     scenario = configuration.load_scenario()
     allocation = find_allocation(scenario, text)
     route = compile_route(allocation, scenario.recipe, seed)
@@ -45,22 +88,20 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
             scores = {}
             for suite in suites:
                 scored = engine.score(route.final, suite, study)
-                score = avg_at_k(correct_PK(scored.table)[1])
-                scores[scored.suite] = finite_fields(score)
-    return {
-        "scenario": scenario.name,
-        "allocation": str(allocation),
-        "allocation_id": allocation.id,
-        "seed": seed,
-        "blocks": [_described(use) for use in run.blocks],
-        "labels": run.labels.__dict__,
-        "gpu_seconds_full": round(run.gpu_seconds_full, 3),
-        "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
-        "scores": scores,
-        "weights_sha256": run.weights_sha256,
-        "model": str(run.model),
-        "log": str(log_path),
-    }
+                scores[scored.suite] = avg_at_k(correct_PK(scored.table)[1])
+    return SingleRun(
+        scenario=scenario.name,
+        allocation=allocation,
+        seed=seed,
+        blocks=run.blocks,
+        labels=run.labels,
+        gpu_seconds_full=round(run.gpu_seconds_full, 3),
+        gpu_seconds_marginal=round(run.gpu_seconds_marginal, 3),
+        scores=scores,
+        weights_sha256=run.weights_sha256,
+        model=run.model,
+        log=log_path,
+    )
 
 
 def _described(use: BlockUse) -> dict[str, Any]:

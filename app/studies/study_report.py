@@ -221,6 +221,9 @@ class BaselinesReport(StudyReport):
 
     kind = "baselines"
 
+    leaderboard: dict[str, Any]
+    test: Evaluation
+
 
 class ShuffledComparison(Frozen):
     """Blocked less shuffled training of one model. Scores are fractions."""

@@ -1,13 +1,13 @@
 """Studies on the terminal: a plan, a search, one run, baselines that are planned, blocked against shuffled training."""
 
-from typing import Any
-
 from rich import box
 from rich.table import Table
 
 from tuition.app.processes.terminal import percent, size_text, terminal, time_text
+from tuition.app.studies.baseline_runs import BaselinesPlan
 from tuition.app.studies.search_plan import SearchPlan
-from tuition.app.studies.study_report import SearchReport
+from tuition.app.studies.single_run import SingleRun
+from tuition.app.studies.study_report import SearchReport, ShuffledReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
 
@@ -65,49 +65,50 @@ def _trials(report: SearchReport) -> Table:
     return table
 
 
-def show_run(document: dict[str, Any]) -> None:
+def show_run(run: SingleRun) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
-    table = Table(title=f"{document['allocation']}, seed {document['seed']}", box=box.SIMPLE_HEAD)
+    table = Table(title=f"{run.allocation}, seed {run.seed}", box=box.SIMPLE_HEAD)
     for column in ("block", "key", "GPU-seconds", "", "groups without variance"):
         table.add_column(column)
-    for block in document["blocks"]:
-        name = f"{block['stage']}[{block['index']}]"
-        wasted = f"{block['groups_zero_variance']} of {block['groups']}" if block["groups"] is not None else ""
-        if block["labels_filtered"]:
-            wasted += f", {block['labels_filtered']} labels left out"
-        done = "trained" if block["executed"] else "reused"
-        table.add_row(name, block["key"][:12], f"{block['gpu_seconds']:.1f}", done, wasted)
+    for use in run.blocks:
+        wasted = ""
+        if use.record is not None and use.record.groups is not None:
+            wasted = f"{use.record.groups_zero_variance} of {use.record.groups}"
+        if use.record is not None and use.record.labels_filtered:
+            wasted += f", {use.record.labels_filtered} labels left out"
+        done = "trained" if use.executed else "reused"
+        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted)
     console.print(table)
-    if any(block["groups"] for block in document["blocks"]):
+    if any(use.record is not None and use.record.groups for use in run.blocks):
         console.print("A group without variance has all completions right or all wrong, so its label taught nothing.")
-    labels = document["labels"]
+    labels = run.labels
     console.print(
-        f"Labels: {labels['labels_trained']} trained, {labels['labels_validation']} for validation, "
-        f"{labels['labels_owned']} owned. GPU-seconds: {document['gpu_seconds_full']:.1f} from scratch, "
-        f"{document['gpu_seconds_marginal']:.1f} spent now."
+        f"Labels: {labels.labels_trained} trained, {labels.labels_validation} for validation, "
+        f"{labels.labels_owned} owned. GPU-seconds: {run.gpu_seconds_full:.1f} from scratch, "
+        f"{run.gpu_seconds_marginal:.1f} spent now."
     )
-    for suite, score in document["scores"].items():
+    for suite, score in run.scores.items():
         console.print(
-            f"{suite}: {score['mean']:.1%} ± {percent(score['se_problems'])} over problems, "
-            f"± {percent(score['se_samples'])} over samples (one training run: excludes training variance)"
+            f"{suite}: {score.mean:.1%} ± {percent(score.se_problems)} over problems, "
+            f"± {percent(score.se_samples)} over samples (one training run: excludes training variance)"
         )
-    console.print(f"Checkpoint: {document['model']}", soft_wrap=True)
+    console.print(f"Checkpoint: {run.model}", soft_wrap=True)
 
 
-def show_baselines_plan(document: dict[str, Any]) -> None:
+def show_baselines_plan(plan: BaselinesPlan) -> None:
     """Estimated cost of baselines."""
     console = terminal()
-    table = Table(title=f"plan: {document['study']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD)
+    table = Table(title=f"plan: {plan.study}, seeds {list(plan.seeds)}", box=box.SIMPLE_HEAD)
     for column in ("entry", "GPU-s full, one seed", "blocks to train", "GPU-s to train"):
         table.add_column(column, justify="left" if column == "entry" else "right")
-    for row in document["rows"]:
-        full, missing = (f"{row[key]:,.0f}" for key in ("gpu_seconds_full", "gpu_seconds_to_train"))
-        table.add_row(row["name"], full, f"{row['blocks_to_train']:,}", missing)
+    for row in plan.rows:
+        full, missing = f"{row.gpu_seconds_full:,.0f}", f"{row.gpu_seconds_to_train:,.0f}"
+        table.add_row(row.name, full, f"{row.blocks_to_train:,}", missing)
     console.print(table)
     console.print(
-        f"Time: {time_text(document['gpu_seconds'])} with one worker, scoring "
-        f"({time_text(document['gpu_seconds_scoring'])}) included, from {document['basis']}. "
+        f"Time: {time_text(plan.gpu_seconds)} with one worker, scoring "
+        f"({time_text(plan.gpu_seconds_scoring)}) included, from {plan.basis}. "
         "The length of direct-compute is estimated here and measured when it runs."
     )
 
@@ -146,16 +147,13 @@ def show_plan(plan: SearchPlan) -> None:
     console.print("Commands:", *plan.commands, sep="\n  ", soft_wrap=True, markup=False)
 
 
-def show_shuffled(document: dict[str, Any]) -> None:
+def show_shuffled(report: ShuffledReport) -> None:
     """Blocked against shuffled training, by model."""
-    table = Table(
-        title=f"{document['scenario']} on {document['suite']}, seeds {document['seeds']}", box=box.SIMPLE_HEAD
-    )
+    title = f"{report.scenario} on {report.suite}, seeds {list(report.seeds)}"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("model", "blocked, %", "shuffled, %", "blocked - shuffled, points [95 %]"):
         table.add_column(column)
-    for model, row in document["blocked_minus_shuffled"].items():
-        mean, low, high = (100 * row["difference"][name] for name in ("mean", "low", "high"))
-        table.add_row(
-            model, percent(row["blocked"]), percent(row["shuffled"]), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-        )
+    for model, row in report.blocked_minus_shuffled.items():
+        mean, low, high = (100 * number for number in (row.difference.mean, row.difference.low, row.difference.high))
+        table.add_row(model, percent(row.blocked), percent(row.shuffled), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
     terminal().print(table)
