@@ -82,11 +82,12 @@ def bench(
     If interrupted, rerun the same command to resume; scores that are complete are reused.
     """
     from tuition.app.processes.terminal import print_json
-    from tuition.app.scoring.bench_scores import run_bench, show_bench
+    from tuition.app.scoring.bench_scores import run_bench
+    from tuition.app.scoring.bench_tables import show_bench
     from tuition.app.scoring.bench_tasks import BenchRequest
 
     silence_libraries()
-    document = run_bench(
+    result = run_bench(
         BenchRequest(
             model=model,
             suites=tuple(name.strip() for name in suite.split(",") if name.strip()),
@@ -107,4 +108,4 @@ def bench(
             quiet=quiet,
         )
     )
-    print_json(document) if json else show_bench(document)
+    print_json(result.document()) if json else show_bench(result)

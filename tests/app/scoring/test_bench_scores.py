@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 
 from tests.app.conftest import Command
-from tuition.app.scoring.bench_scores import tables
+from tuition.app.scoring.bench_scores import run_bench
+from tuition.app.scoring.bench_tables import tables
+from tuition.app.scoring.bench_tasks import BenchRequest
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.provenance import CODE_VERSION
 from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
@@ -77,11 +80,11 @@ def test_settings_that_change_a_draw_change_the_key(tuition: Command) -> None:
     assert len(set(keys)) == 3
 
 
-def test_the_table_is_headed_and_presets_are_never_set_side_by_side(tuition: Command) -> None:
-    document = bench(tuition)
-    other = bench(tuition, "--suite", "micro-validation", "--max-new-tokens", "20")
-    assert document["heading"] == "one checkpoint: excludes training variance"
-    titles = [str(table.title) for table in tables({**document, "scores": document["scores"] + other["scores"]})]
+def test_the_table_is_headed_and_presets_are_never_set_side_by_side(tuition: Command, tmp_path: Path) -> None:
+    request = BenchRequest("base:student", ("micro",), samples=2, limit=6, results=tmp_path / "results", quiet=True)
+    first, other = run_bench(request), run_bench(replace(request, suites=("micro-validation",), max_new_tokens=20))
+    assert first.document()["heading"] == "one checkpoint: excludes training variance"
+    titles = [str(table.title) for table in tables(replace(first, scores=first.scores + other.scores))]
     assert len(titles) == 4 and ["sampled[max_new_tokens=20]" in title for title in titles] == [False] * 2 + [True] * 2
     assert all("excludes training variance" in title for title in titles)
     shown = tuition(*BENCH).stdout
