@@ -140,7 +140,7 @@ def _next(study: Study, found: list[Choice]) -> None:
     if isinstance(study.report, SearchReport):
         labels = study.report.labels
         st.caption(
-            f"Labels: {words.whole(labels.labels_trained, 'label')} trained by the largest route, "
+            f"Labels: {words.whole(labels.labels_trained, 'label')} trained on by the largest route, "
             f"{words.whole(labels.labels_validation, 'label')} for validation, "
             f"{words.whole(labels.labels_owned, 'label')} owned by the study. "
             "On a CPU, GPU-seconds are processor time."
