@@ -279,7 +279,7 @@ def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
             xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5, va=side, ha="right",
         )  # fmt: skip
     axes.set_xlabel("budget, GPU-s")
-    axes.set_ylabel("test score of the selected allocation, %")
+    axes.set_ylabel("test score of the selection, %")
     _tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1)
     return figure
