@@ -1,4 +1,4 @@
-"""What all stages share: TRL arguments, carried optimizer state, per-step curves.
+"""What all stages share: the work, TRL's arguments, and the training itself.
 
 A block's trainer starts with the model its parent left, takes over the parent's optimizer and scheduler when it
 continues a stage, trains a fixed list of rows in their order, and hands back model, state and curves. Sequences of
@@ -6,39 +6,23 @@ four such blocks equal one process that keeps everything in memory, bit for bit 
 """
 
 import gc
-import logging
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from transformers import TrainerCallback, set_seed
 
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.scoring.sampling import encode_prompts
-from tuition.runners.events import Listener, StepDone, ignore
+from tuition.runners.events import Listener, ignore
 from tuition.runners.training.checkpoint import CarriedState
-from tuition.runners.training.sharding import gather_model, gather_optimizer, shard_optimizer
+from tuition.runners.training.sharding import gather_model, gather_optimizer
 from tuition.runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
 from tuition.runners.training.work_order import WorkOrder
 
-logger = logging.getLogger(__name__)
-
-# What TRL calls a curve, and what the tables call it. A curve that a stage does not have stays empty.
-CURVES = {
-    "loss": "loss",
-    "reward": "reward",
-    "frac_reward_zero_std": "zero_variance_share",
-    "entropy": "entropy",
-    "kl": "kl",
-    "completions/mean_length": "mean_tokens",
-    "completions/clipped_ratio": "truncated_share",
-    "num_tokens": "tokens_seen",
-    "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate",
-}
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
 
 @dataclass(frozen=True)
@@ -67,54 +51,6 @@ class StageResult:
     curves: pd.DataFrame
     weights: dict[str, Any] | None = None
     """Of a sharded model, gathered."""
-
-
-class CarryState(TrainerCallback):
-    """Load optimizer and scheduler state when training begins, after the trainer has made its own."""
-
-    def __init__(self, carried: CarriedState | None):
-        self.carried = carried
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take over what the parent block left."""
-        if self.carried is not None:
-            optimizer = kwargs["optimizer"]
-            optimizer.load_state_dict(shard_optimizer(self.carried.optimizer, optimizer.param_groups))
-            kwargs["lr_scheduler"].load_state_dict(self.carried.scheduler)
-
-
-class SeedRollouts(TrainerCallback):
-    """Seed vLLM's draws with the block's seed: it draws from the process's stream, which its start has reset."""
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin the block's stream."""
-        set_seed(args.seed)
-
-
-class RecordCurves(TrainerCallback):
-    """Collect one row of curves per optimizer step of a block, and tell each."""
-
-    def __init__(self, key: str, steps: int, hear: Listener):
-        self.key = key
-        self.steps = steps
-        self.hear = hear
-        self.rows: list[dict[str, Any]] = []
-        self._began = time.perf_counter()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the step's clock."""
-        self._began = time.perf_counter()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Keep the step's curves."""
-        if not logs or "loss" not in logs:
-            return  # the summary that the trainer logs at its end
-        row = {"step": state.global_step, "seconds": time.perf_counter() - self._began}
-        row |= {ours: logs.get(theirs) for theirs, ours in CURVES.items()}
-        self.rows.append(row)
-        logger.info("step %d/%d %s", state.global_step, self.steps, {k: v for k, v in row.items() if v is not None})
-        curves = {name: float(value) for name, value in row.items() if name != "step" and value is not None}
-        self.hear(StepDone(key=self.key, step=state.global_step, steps=self.steps, curves=curves))
 
 
 def trainer_arguments(work: StageWork) -> dict[str, Any]:
@@ -224,8 +160,10 @@ def offload_teacher(trainer: Any, work: StageWork) -> None:
     cpu_offload(backbone, execution_device=device, state_dict=weights)
 
 
-def callbacks(work: StageWork) -> list[TrainerCallback]:
+def callbacks(work: StageWork) -> "list[TrainerCallback]":
     """The callbacks of every stage."""
+    from tuition.runners.training.stages.trainer_callbacks import CarryState, RecordCurves, SeedRollouts
+
     seeding = [SeedRollouts()] if work.order.engine == "vllm" else []
     recording = RecordCurves(work.order.block.key, work.order.settings.steps, work.hear)
     return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.order.block)]
@@ -234,6 +172,8 @@ def callbacks(work: StageWork) -> list[TrainerCallback]:
 def run(trainer: Any) -> StageResult:
     """Train and collect what the block keeps."""
     from transformers.trainer_callback import PrinterCallback
+
+    from tuition.runners.training.stages.trainer_callbacks import RecordCurves
 
     trainer.remove_callback(PrinterCallback)
     try:

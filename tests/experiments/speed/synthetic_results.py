@@ -61,7 +61,7 @@ from tuition.runners.training.block_trainer import BlockTrainer, Left
 from tuition.runners.training.checkpoint import CarriedState, save_carried
 from tuition.runners.training.meter import Clock
 from tuition.runners.training.rows import Drawn
-from tuition.runners.training.stages.harness import CURVES
+from tuition.runners.training.stages.trainer_callbacks import CURVES
 
 STUDY = "synthetic-seed0"
 SEED = 0
