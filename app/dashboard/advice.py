@@ -13,7 +13,7 @@ import pandas as pd
 
 from tuition.app.dashboard import words
 from tuition.app.dashboard.data.files import records
-from tuition.app.dashboard.data.study_frames import Study, parse
+from tuition.app.dashboard.data.study_frames import StudyFrames, parse
 from tuition.benchmarks.baselines import DIRECT
 from tuition.benchmarks.boards.ranked_rows import RankedRow
 from tuition.benchmarks.statistics.intervals import Difference
@@ -61,7 +61,7 @@ class NextStep:
     cost: str
 
 
-def split(study: Study, allocation: Allocation) -> Split:
+def split(study: StudyFrames, allocation: Allocation) -> Split:
     """An allocation in labels."""
     each, budget = study.labels_per_block, study.budget
     if each is None:
@@ -70,7 +70,7 @@ def split(study: Study, allocation: Allocation) -> Split:
     return Split(teacher, student, None if budget is None else max(0, budget - teacher - student))
 
 
-def choices(study: Study) -> list[Choice]:
+def choices(study: StudyFrames) -> list[Choice]:
     """The recommended allocation and the runner-up: the best distinct routes by validation score ([] before any)."""
     found: list[Choice] = []
     seen: set[str] = set()
@@ -89,7 +89,7 @@ def choices(study: Study) -> list[Choice]:
     return found
 
 
-def comparisons(study: Study, choice: Choice) -> list[Comparison]:
+def comparisons(study: StudyFrames, choice: Choice) -> list[Comparison]:
     """The recommended row against direct GRPO and against its replay control, as far as they were tested."""
     if choice.row is None:
         return []
@@ -119,7 +119,7 @@ def _labels(theirs: int, own: Any) -> str:
     return f"with {words.whole(theirs, 'label')} instead of {own.labels_trained:,}"
 
 
-def uncertain(study: Study, found: list[Choice]) -> list[str]:
+def uncertain(study: StudyFrames, found: list[Choice]) -> list[str]:
     """What the numbers do not settle, one sentence each."""
     lines = []
     best = found[0] if found else None
@@ -148,7 +148,7 @@ def uncertain(study: Study, found: list[Choice]) -> list[str]:
     return lines
 
 
-def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
+def runner_up_sentence(study: StudyFrames, found: list[Choice]) -> str | None:
     """The recommended split against the runner-up; None without one."""
     if len(found) < 2:
         return None
@@ -161,7 +161,7 @@ def runner_up_sentence(study: Study, found: list[Choice]) -> str | None:
     return f"It is {words.value(gap)} points behind on validation. No interval: both were selected by that score."
 
 
-def next_steps(study: Study, found: list[Choice]) -> list[NextStep]:
+def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
     """What to run next, most useful first."""
     command = (study.report.command if study.report is not None else None) or ""
     steps: list[NextStep] = []

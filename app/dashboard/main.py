@@ -6,9 +6,9 @@ from pathlib import Path
 import streamlit as st
 
 from tuition.app.dashboard.data import caches
-from tuition.app.dashboard.data.files import Problem
-from tuition.app.dashboard.data.study_frames import Study, study_names
-from tuition.app.dashboard.show import View, choose, name_problems
+from tuition.app.dashboard.data.files import Unreadable
+from tuition.app.dashboard.data.study_frames import StudyFrames, study_names
+from tuition.app.dashboard.show import View, choose, name_unreadable
 from tuition.app.dashboard.views import allocations, compare, decision, leaderboards, live, tree
 from tuition.app.dashboard.views import run as run_page
 
@@ -39,15 +39,17 @@ def run(results: Path) -> None:
     with st.sidebar:
         view = View(results, _chosen_study(results))
         st.caption("Read-only. On a CPU, GPU-seconds are processor time.")
-    problems: tuple[Problem, ...] = view.study.problems if view.study is not None else ()
+    unreadable: tuple[Unreadable, ...] = view.study.unreadable if view.study is not None else ()
     if not results.is_dir():
-        problems = (
-            Problem(results.name, "no such folder: start `tuition app` with a results folder, or run a search first"),
+        unreadable = (
+            Unreadable(
+                results.name, "no such folder: start `tuition app` with a results folder, or run a search first"
+            ),
         )
-    name_problems(problems)
+    name_unreadable(unreadable)
     chosen.run()
 
 
-def _chosen_study(results: Path) -> Study | None:
+def _chosen_study(results: Path) -> StudyFrames | None:
     names = study_names(results)
     return caches.study(results, choose("Study", "study", names)) if names else None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tuition.app.dashboard import charts
 from tuition.app.dashboard.data import caches, samples
-from tuition.app.dashboard.data.study_frames import Study, study_names
+from tuition.app.dashboard.data.study_frames import StudyFrames, study_names
 from tuition.app.dashboard.show import draw_before
 from tuition.app.dashboard.views import allocations, compare, tree
 from tuition.benchmarks.artefacts import FileError
@@ -35,7 +35,7 @@ def prepare(results: Path) -> None:
                 continue  # the page names it
 
 
-def _draw_allocations(study: Study) -> None:
+def _draw_allocations(study: StudyFrames) -> None:
     frame = allocations.prepared(study)
     done = frame if frame.empty else allocations.kept(frame).dropna(subset=["percent"])
     if not done.empty:

@@ -1,4 +1,4 @@
-"""What all pages share: a chart with its downloads, choices kept in the URL, and how problems are shown."""
+"""What all pages share: a chart with its downloads, choices kept in the URL, and how unreadable files are named."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ import pandas as pd
 import streamlit as st
 
 from tuition.app.dashboard import charts, words
-from tuition.app.dashboard.data.files import Problem
-from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.data.files import Unreadable
+from tuition.app.dashboard.data.study_frames import StudyFrames
 
 MIME: dict[charts.Format, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
-MAX_PROBLEMS_SHOWN = 20
+MAX_UNREADABLE_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class View:
     """What a page shows: a results folder and one of its studies (None if there is none)."""
 
     results: Path
-    study: Study | None
+    study: StudyFrames | None
 
 
 def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
@@ -123,15 +123,15 @@ def to_url(key: str, value: str | None) -> None:
         st.query_params[key] = value
 
 
-def name_problems(problems: Sequence[Problem]) -> None:
+def name_unreadable(unreadable: Sequence[Unreadable]) -> None:
     """Name the files that could not be used; nothing where there are none."""
-    if not problems:
+    if not unreadable:
         return
-    many = len(problems) > 1
-    lines = [f"{words.code(problem.path)}: {words.code(problem.reason)}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
-    if len(problems) > MAX_PROBLEMS_SHOWN:
-        lines.append(f"and {len(problems) - MAX_PROBLEMS_SHOWN} more")
-    head = f"{len(problems)} files could not be used" if many else "One file could not be used"
+    many = len(unreadable) > 1
+    lines = [f"{words.code(file.path)}: {words.code(file.reason)}" for file in unreadable[:MAX_UNREADABLE_SHOWN]]
+    if len(unreadable) > MAX_UNREADABLE_SHOWN:
+        lines.append(f"and {len(unreadable) - MAX_UNREADABLE_SHOWN} more")
+    head = f"{len(unreadable)} files could not be used" if many else "One file could not be used"
     st.warning(
         f"{head}; everything else is shown.\n\n" + "\n".join(f"- {line}" for line in lines), icon=":material/warning:"
     )

@@ -9,23 +9,12 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from tuition.app.dashboard.data import (
-    block_tree as chains,
-)
-from tuition.app.dashboard.data import (
-    recomputed_boards as boards,
-)
-from tuition.app.dashboard.data import (
-    record_index as index,
-)
-from tuition.app.dashboard.data import (
-    samples,
-)
-from tuition.app.dashboard.data.files import Problem, stamp
+from tuition.app.dashboard.data import block_tree, recomputed_boards, record_index, samples
+from tuition.app.dashboard.data.files import Unreadable, stamp
 from tuition.app.dashboard.data.recomputed_boards import ShownBoard
 from tuition.app.dashboard.data.record_index import Block, Found, Index, Protocol, StoredScore
 from tuition.app.dashboard.data.samples import Item, Sampled
-from tuition.app.dashboard.data.study_frames import Study, read_study
+from tuition.app.dashboard.data.study_frames import StudyFrames, read_study
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.tables.race import read_planners
 
@@ -33,7 +22,7 @@ Stamps = tuple[tuple[int, int], ...]
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _study(results: str, name: str, stamps: Stamps) -> Study:
+def _study(results: str, name: str, stamps: Stamps) -> StudyFrames:
     return read_study(Path(results), name)
 
 
@@ -46,7 +35,7 @@ def _stamps(results: Path, name: str) -> Stamps:
     return tuple(map(stamp, ResultsFolder(results).study(name).watched))
 
 
-def study(results: Path, name: str) -> Study:
+def study(results: Path, name: str) -> StudyFrames:
     """A study, read again only when one of its files has changed."""
     return _study(str(results), name, _stamps(results, name))
 
@@ -58,7 +47,7 @@ def items(results: Path, name: str) -> Mapping[str, Item]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _indexes(results: str) -> tuple[Index[Block], Index[StoredScore]]:
-    return index.blocks(Path(results)), index.scores(Path(results))
+    return record_index.blocks(Path(results)), record_index.scores(Path(results))
 
 
 def blocks(results: Path) -> Found[Block]:
@@ -66,10 +55,10 @@ def blocks(results: Path) -> Found[Block]:
     return _indexes(str(results))[0].refresh()
 
 
-def scores(results: Path) -> tuple[Mapping[str, list[StoredScore]], tuple[Problem, ...]]:
+def scores(results: Path) -> tuple[Mapping[str, list[StoredScore]], tuple[Unreadable, ...]]:
     """All scores by the weights that they are of, and the records that could not be read."""
     found = _indexes(str(results))[1].refresh()
-    return _by_weights(str(results), found.version, found), found.problems
+    return _by_weights(str(results), found.version, found), found.unreadable
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -98,7 +87,7 @@ def details(results: str, key: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _blocks_by_weights(results: str, version: int, _found: Found[Block]) -> Mapping[str, list[Block]]:
-    return chains.by_weights(_found.items)
+    return block_tree.by_weights(_found.items)
 
 
 def blocks_by_weights(results: Path) -> Mapping[str, list[Block]]:
@@ -111,7 +100,7 @@ def blocks_by_weights(results: Path) -> Mapping[str, list[Block]]:
 def _tree(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> pd.DataFrame:
     every = [item for item in _items(results, name, stamps).values() if item.runs]
     searched = [item for item in every if not item.tested]
-    return chains.tree(searched or every, _found.items)
+    return block_tree.tree(searched or every, _found.items)
 
 
 def tree(results: Path, name: str) -> pd.DataFrame:
@@ -122,7 +111,7 @@ def tree(results: Path, name: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _uses(results: str, name: str, stamps: Stamps, version: int, _found: Found[Block]) -> Mapping[str, int]:
-    return chains.uses(_items(results, name, stamps).values(), _found.items)
+    return block_tree.uses(_items(results, name, stamps).values(), _found.items)
 
 
 def uses(results: Path, name: str) -> Mapping[str, int]:
@@ -133,7 +122,7 @@ def uses(results: Path, name: str) -> Mapping[str, int]:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _curves(results: str, keys: tuple[str, ...], _blocks: Sequence[Block]) -> pd.DataFrame:
-    return chains.curves(Path(results), _blocks)
+    return block_tree.curves(Path(results), _blocks)
 
 
 def curves(results: Path, blocks: Sequence[Block]) -> pd.DataFrame:
@@ -153,10 +142,10 @@ def planners(file: Path) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=8, show_spinner="Recomputing the leaderboard …")
 def _board(folder: str, stamps: Stamps) -> ShownBoard:
-    return boards.read_board(Path(folder))
+    return recomputed_boards.read_board(Path(folder))
 
 
 def board(folder: Path) -> ShownBoard:
     """A leaderboard, recomputed from its samples when its manifest, entries or samples change; EntryError as there."""
-    paths = (boards.manifest_path(folder), folder / "entries", folder / "samples")
+    paths = (recomputed_boards.manifest_path(folder), folder / "entries", folder / "samples")
     return _board(str(folder), tuple(map(stamp, paths)))

@@ -25,7 +25,7 @@ SQLITE_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Problem:
+class Unreadable:
     """A file that could not be used; the rest is shown without it."""
 
     path: str

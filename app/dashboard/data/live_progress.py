@@ -12,7 +12,7 @@ from statistics import median
 import pandas as pd
 
 from tuition.app.dashboard.data.files import records, stamp
-from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.processes.liveness import is_alive, is_here
 from tuition.benchmarks.results_folder import events_beside, writers_beside
 from tuition.runners.events import BlockStarted, LoggedEvent, RunDone, Scoring, StepDone, read_events
@@ -76,7 +76,7 @@ class Progress:
         return sum(self.counts.get(state, 0) for state in FINISHED)
 
 
-def progress(study: Study, now: float | None = None) -> Progress:
+def progress(study: StudyFrames, now: float | None = None) -> Progress:
     """The progress of the search; the time left is estimated from the trials that trained something."""
     counts = {str(state): int(count) for state, count in study.trials["state"].value_counts().items()}
     wanted = study.attributes.get("trials_wanted")
@@ -91,7 +91,7 @@ def progress(study: Study, now: float | None = None) -> Progress:
     return Progress(counts, wanted, left)
 
 
-def running(study: Study, now: float | None = None) -> list[Running]:
+def running(study: StudyFrames, now: float | None = None) -> list[Running]:
     """Trials that are running, with what their events say."""
     present = pd.Timestamp(now if now is not None else time.time(), unit="s")
     found = []
@@ -109,7 +109,7 @@ def running(study: Study, now: float | None = None) -> list[Running]:
     return found
 
 
-def testing(study: Study, name: str, now: float | None = None) -> list[Doing]:
+def testing(study: StudyFrames, name: str, now: float | None = None) -> list[Doing]:
     """What each process that writes to a study's log "test", "baselines" or "shuffled" does; [] if there is none."""
     log = study.folder.log(name)
     events = last_events(events_beside(log))
@@ -172,7 +172,7 @@ def _with_speed(training: Training, steps: Sequence[StepDone]) -> Training:
     return replace(training, seconds_per_step=median(seconds) if seconds else None, tokens_per_second=rate)
 
 
-def seconds_since_a_trial(study: Study, now: float | None = None) -> float | None:
+def seconds_since_a_trial(study: StudyFrames, now: float | None = None) -> float | None:
     """Since the last trial ended, while what follows it may not have begun yet.
 
     None where that is long ago, and of a study that is done: its report is younger than its last trial.

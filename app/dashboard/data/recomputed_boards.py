@@ -6,7 +6,7 @@ An entry that cannot be read, or that its samples contradict, is named and left 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuition.app.dashboard.data.files import Problem, folders
+from tuition.app.dashboard.data.files import Unreadable, folders
 from tuition.benchmarks import measured_boards, measured_planners
 from tuition.benchmarks.boards.board_folder import (
     MANIFEST,
@@ -31,7 +31,7 @@ class ShownBoard:
 
     board: Board
     standings: Standings
-    problems: tuple[Problem, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 def board_folders(results: Path) -> dict[str, Path]:
@@ -56,21 +56,21 @@ def planner_files(results: Path) -> dict[str, Path]:
 def read_board(folder: Path) -> ShownBoard:
     """A leaderboard, every measured number recomputed from its samples. EntryError when its manifest is broken."""
     manifest = read_manifest(folder)
-    listed, problems = [], []
+    listed, unreadable = [], []
     for id in manifest.ids:
         where = f"{folder.name}/entries/{id[:SHORT_ID]}…json"
         try:
             entry = read_entry(folder, id)
             mismatches, outcomes = compare_entry(folder, id, entry)
         except EntryError as error:
-            problems.append(Problem(where, one_line(str(error).replace(str(folder), folder.name))))
+            unreadable.append(Unreadable(where, one_line(str(error).replace(str(folder), folder.name))))
             continue
         if mismatches:
-            problems.append(Problem(where, f"{entry.name}: {mismatches[0].sentence}"))
+            unreadable.append(Unreadable(where, f"{entry.name}: {mismatches[0].sentence}"))
         else:
             listed.append(Listed(id, entry, outcomes))
     board = Board(manifest, tuple(listed))
-    return ShownBoard(board, standings(board), tuple(problems))
+    return ShownBoard(board, standings(board), tuple(unreadable))
 
 
 def manifest_path(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tuition.app.dashboard.data.files import KEY, Problem, folders, stamp
+from tuition.app.dashboard.data.files import KEY, Unreadable, folders, stamp
 from tuition.benchmarks.artefacts import RECORD_FILE, artefact_folder, read_bytes
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
@@ -81,7 +81,7 @@ class Found(Generic[T]):
     """All items by key, what could not be read, and a number that rises with every change."""
 
     items: Mapping[str, T]
-    problems: tuple[Problem, ...]
+    unreadable: tuple[Unreadable, ...]
     version: int
 
 
@@ -97,7 +97,7 @@ class Index(Generic[T]):
         self._root, self._parse = root, parse
         self._lock = threading.Lock()
         self._stamps: dict[str, int] = {}
-        self._found: dict[str, dict[str, T | Problem]] = {}
+        self._found: dict[str, dict[str, T | Unreadable]] = {}
         self._all: Found[T] = Found({}, (), 0)
 
     def refresh(self) -> Found[T]:
@@ -113,25 +113,25 @@ class Index(Generic[T]):
                 keys = [f.name for f in folders(self._root / name) if KEY.fullmatch(f.name)]
                 # A damaged item is read again: it may have been moved aside and rebuilt.
                 self._found[name] = {
-                    key: before[key] if key in before and not isinstance(before[key], Problem) else self._read(key)
+                    key: before[key] if key in before and not isinstance(before[key], Unreadable) else self._read(key)
                     for key in keys
                 }
             if changed or gone:
                 found = [pair for part in self._found.values() for pair in part.items()]
                 self._all = Found(
-                    {key: item for key, item in found if not isinstance(item, Problem)},
-                    tuple(item for _, item in found if isinstance(item, Problem)),
+                    {key: item for key, item in found if not isinstance(item, Unreadable)},
+                    tuple(item for _, item in found if isinstance(item, Unreadable)),
                     self._all.version + 1,
                 )
             self._stamps = now
             return self._all
 
-    def _read(self, key: str) -> T | Problem:
+    def _read(self, key: str) -> T | Unreadable:
         try:
             return self._parse(read_bytes(self._root / key[:2] / key / RECORD_FILE), key)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             told = "is missing" if isinstance(error, FileNotFoundError) else one_line(error) or type(error).__name__
-            return Problem(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", told)
+            return Unreadable(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", told)
 
 
 def blocks(results: Path) -> Index[Block]:

@@ -16,7 +16,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from tuition.app.dashboard.data.record_index import Protocol, StoredScore
-from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.benchmarks.artefacts import FileError, read_json
 from tuition.benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
 from tuition.benchmarks.boards.entries import EntryError
@@ -65,7 +65,7 @@ class Sampled:
         return score_over_seeds([run.correct_PK for run in self.outcomes])
 
 
-def items(study: Study) -> dict[str, Item]:
+def items(study: StudyFrames) -> dict[str, Item]:
     """All items of a study by id: tested rows in their order, then trials, best first."""
     found: dict[str, Item] = {}
     for ranked in study.rows:

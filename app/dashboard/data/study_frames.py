@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuition.app.dashboard.data.files import Problem, database, folders, stamp
+from tuition.app.dashboard.data.files import Unreadable, database, folders, stamp
 from tuition.app.studies.study_report import (
     EvaluatedRun,
     SearchReport,
@@ -48,7 +48,7 @@ STATES = ("complete", "running", "waiting", "fail", PRUNED)
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyFrames:
     """One study of a results folder.
 
     `trials` has COLUMNS, one row a trial. `report` is None where there is none that can be read. `rows` are the tested
@@ -67,7 +67,7 @@ class Study:
     runs: Mapping[str, tuple[EvaluatedRun, ...]] = field(default_factory=dict)
     scenario: ScenarioFile | None = None
     labels_per_block: int | None = None
-    problems: tuple[Problem, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
     @property
     def budget(self) -> int | None:
@@ -107,35 +107,35 @@ def study_names(results: Path) -> list[str]:
     return [name for when, name in sorted(found, key=lambda pair: (-pair[0], pair[1])) if when]
 
 
-def read_study(results: Path, name: str) -> Study:
-    """A study with all that can be read of it; what cannot is among its `problems`."""
-    folder, problems = ResultsFolder(results).study(name), list[Problem]()
-    report = _report(folder, problems)
-    trials, attributes = _trials(folder, name, report, problems)
-    scenario = _scenario(folder, problems)
+def read_study(results: Path, name: str) -> StudyFrames:
+    """A study with all that can be read of it; what cannot is named in `unreadable`."""
+    folder, unreadable = ResultsFolder(results).study(name), list[Unreadable]()
+    report = _report(folder, unreadable)
+    trials, attributes = _trials(folder, name, report, unreadable)
+    scenario = _scenario(folder, unreadable)
     per_block = _labels_per_block(trials) if scenario is None else scenario.labels_per_block
     board: dict[str, Any] = {}
     try:
         board = _board(folder, report)
     except FileError as error:
-        problems.append(Problem(f"studies/{name}/{folder.leaderboard.name}", f"is damaged ({error})"))
-    return Study(
+        unreadable.append(Unreadable(f"studies/{name}/{folder.leaderboard.name}", f"is damaged ({error})"))
+    return StudyFrames(
         name, folder, trials, report, attributes, **board, scenario=scenario, labels_per_block=per_block,
-        problems=tuple(problems),
+        unreadable=tuple(unreadable),
     )  # fmt: skip
 
 
-def _report(folder: StudyFolder, problems: list[Problem]) -> StudyReport | None:
+def _report(folder: StudyFolder, unreadable: list[Unreadable]) -> StudyReport | None:
     try:
         return read_report(folder.report)
     except FileNotFoundError:
         return None
     except FileError as error:
-        problems.append(Problem(f"studies/{folder.name}/{folder.report.name}", str(error)))
+        unreadable.append(Unreadable(f"studies/{folder.name}/{folder.report.name}", str(error)))
         return None
 
 
-def _scenario(folder: StudyFolder, problems: list[Problem]) -> ScenarioFile | None:
+def _scenario(folder: StudyFolder, unreadable: list[Unreadable]) -> ScenarioFile | None:
     path = folder.scenario
     if stamp(path) == (0, 0) and not path.is_symlink():
         return None
@@ -144,8 +144,8 @@ def _scenario(folder: StudyFolder, problems: list[Problem]) -> ScenarioFile | No
             raise ScenarioError("is a link, or too large")
         return ScenarioFile.read(str(path))[0]
     except ScenarioError as error:
-        problems.append(
-            Problem(f"studies/{folder.name}/{path.name}", one_line(str(error).replace(str(path), path.name)))
+        unreadable.append(
+            Unreadable(f"studies/{folder.name}/{path.name}", one_line(str(error).replace(str(path), path.name)))
         )
         return None
 
@@ -165,7 +165,7 @@ def _board(folder: StudyFolder, report: StudyReport | None) -> dict[str, Any]:
 
 
 def _trials(
-    folder: StudyFolder, name: str, report: StudyReport | None, problems: list[Problem]
+    folder: StudyFolder, name: str, report: StudyReport | None, unreadable: list[Unreadable]
 ) -> tuple[pd.DataFrame, Mapping[str, Any]]:
     path = folder.database
     rows: list[dict[str, Any]] = []
@@ -174,7 +174,7 @@ def _trials(
         try:
             rows, attributes = _from_database(path, name)
         except (FileError, sqlite3.DatabaseError, ValueError) as error:
-            problems.append(Problem(f"studies/{name}/{path.name}", one_line(error)))
+            unreadable.append(Unreadable(f"studies/{name}/{path.name}", one_line(error)))
     if not rows and isinstance(report, SearchReport):
         rows = [_trial_row(trial) for trial in report.trials]
     return _frame(rows), attributes

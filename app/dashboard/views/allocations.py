@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from tuition.app.dashboard import charts, words
-from tuition.app.dashboard.data.study_frames import COUNTS, PRUNED, Study
+from tuition.app.dashboard.data.study_frames import COUNTS, PRUNED, StudyFrames
 from tuition.app.dashboard.show import View, chart, choose, no_study, search_text, switch, switch_on, table
 
 ALL = "all"
@@ -40,7 +40,7 @@ def show(view: View) -> None:
     _pictures(chosen)
 
 
-def prepared(study: Study) -> pd.DataFrame:
+def prepared(study: StudyFrames) -> pd.DataFrame:
     """The trials with what the page adds: labels by stage, percentages."""
     each, budget = study.labels_per_block or 1, study.budget
     frame = study.trials.copy()
@@ -53,7 +53,7 @@ def prepared(study: Study) -> pd.DataFrame:
     return frame
 
 
-def _filtered(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+def _filtered(study: StudyFrames, frame: pd.DataFrame) -> pd.DataFrame:
     columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     with columns[0]:
         text = search_text("Search allocations", "find")
@@ -82,7 +82,7 @@ def kept(
     return frame.sort_values([column, "number"], ascending=[rising, True])
 
 
-def _table(study: Study, chosen: pd.DataFrame) -> None:
+def _table(study: StudyFrames, chosen: pd.DataFrame) -> None:
     shown = chosen[
         [
             "number", "allocation", "percent", "error", "labels_teacher", "labels_student", "labels_unspent",

@@ -7,10 +7,10 @@ import streamlit as st
 
 from tuition.app.dashboard import charts, latex, words
 from tuition.app.dashboard.data import caches, samples
-from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.files import Unreadable
 from tuition.app.dashboard.data.record_index import Protocol, StoredScore
 from tuition.app.dashboard.data.samples import Item, Sampled
-from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, several, switch, switch_on
+from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_study, several, switch, switch_on
 from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.boards.standings import compare_runs
 
@@ -24,12 +24,12 @@ def show(view: View) -> None:
     st.title("Compare")
     if no_study(view) or view.study is None:
         return
-    found, problems = caches.scores(view.results)
+    found, unreadable = caches.scores(view.results)
     items = caches.items(view.results, view.study.name)
     chosen = _chosen(items)
     if len(chosen) < 2:
         st.info("Select two to six allocations or baselines.")
-        name_problems(problems)
+        name_unreadable(unreadable)
         return
     offered = samples.protocols(chosen, found)
     if not offered:
@@ -37,11 +37,11 @@ def show(view: View) -> None:
             "These have no suite and protocol in common: tested entries have test scores, trials have validation "
             "scores. Select one kind only."
         )
-        name_problems(problems)
+        name_unreadable(unreadable)
         return
     protocol = _protocol(offered)
     read, damaged = _read(view, chosen, protocol, found)
-    name_problems([*problems, *damaged])
+    name_unreadable([*unreadable, *damaged])
     if len(read) < 2:
         st.info("Fewer than two of these could be read.")
         return
@@ -88,14 +88,14 @@ def _protocol(offered: list[Protocol]) -> Protocol:
 
 def _read(
     view: View, chosen: list[Item], protocol: Protocol, found: Mapping[str, list[StoredScore]]
-) -> tuple[dict[str, Sampled], list[Problem]]:
+) -> tuple[dict[str, Sampled], list[Unreadable]]:
     read, damaged = {}, []
     for item in chosen:
         try:
             read[item.id] = caches.sampled(view.results, item, protocol, found)
         except FileError as error:
             path, _, why = str(error).partition(": ")
-            damaged.append(Problem(path, f"{item.id}: {why}"))
+            damaged.append(Unreadable(path, f"{item.id}: {why}"))
     return read, damaged
 
 
@@ -148,8 +148,8 @@ def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
             frames[name] = [caches.details(str(view.results), key) for key in one.keys]
         except FileError as error:
             path, _, why = str(error).partition(": ")
-            damaged.append(Problem(path, why))
-    name_problems(damaged)
+            damaged.append(Unreadable(path, why))
+    name_unreadable(damaged)
     frame = samples.breakdown(frames, column)
     if frame.empty:
         st.info(f"This suite records no {column}.")

@@ -5,7 +5,7 @@ import streamlit as st
 
 from tuition.app.dashboard import advice, charts, words
 from tuition.app.dashboard.advice import Choice
-from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, no_study
 from tuition.app.studies.study_report import SearchReport
 
@@ -32,7 +32,7 @@ def show(view: View) -> None:
     _next(study, found)
 
 
-def _nothing_yet(study: Study) -> None:
+def _nothing_yet(study: StudyFrames) -> None:
     if study.rows:
         st.info("This study tested named routes without a search, so it recommends no split. Its entries:")
         frame = pd.DataFrame(
@@ -54,7 +54,7 @@ def _nothing_yet(study: Study) -> None:
         st.info("The study has no trials yet: it has just started, or its files cannot be read.")
 
 
-def _recommended(study: Study, best: Choice) -> None:
+def _recommended(study: StudyFrames, best: Choice) -> None:
     shares = advice.split(study, best.allocation)
     if shares.teacher is None or shares.student is None:
         st.subheader("Recommended split")
@@ -79,7 +79,7 @@ def _recommended(study: Study, best: Choice) -> None:
         st.caption(f"Validation, used for selection: {words.value(100 * best.validation)} %{error}.")
 
 
-def _compared(study: Study, best: Choice) -> None:
+def _compared(study: StudyFrames, best: Choice) -> None:
     st.subheader("What the labels bought")
     found = advice.comparisons(study, best)
     if not found:
@@ -111,7 +111,7 @@ def _compared(study: Study, best: Choice) -> None:
           unit="difference on the test suite, points")  # fmt: skip
 
 
-def _runner_up(study: Study, found: list[Choice]) -> None:
+def _runner_up(study: StudyFrames, found: list[Choice]) -> None:
     st.subheader("Runner-up")
     sentence = advice.runner_up_sentence(study, found)
     if sentence is None:
@@ -129,7 +129,7 @@ def _runner_up(study: Study, found: list[Choice]) -> None:
         st.caption(f"Test: {words.score(second.row.row.score)}.")
 
 
-def _next(study: Study, found: list[Choice]) -> None:
+def _next(study: StudyFrames, found: list[Choice]) -> None:
     st.subheader("What to run next")
     steps = advice.next_steps(study, found)
     if not steps:

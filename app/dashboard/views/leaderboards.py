@@ -7,10 +7,10 @@ import streamlit as st
 
 from tuition.app.dashboard import charts, latex, words
 from tuition.app.dashboard.data import caches
-from tuition.app.dashboard.data.files import Problem
+from tuition.app.dashboard.data.files import Unreadable
 from tuition.app.dashboard.data.recomputed_boards import ShownBoard, board_folders, planner_files
-from tuition.app.dashboard.data.study_frames import Study
-from tuition.app.dashboard.show import View, chart, choose, name_problems, switch, table
+from tuition.app.dashboard.data.study_frames import StudyFrames
+from tuition.app.dashboard.show import View, chart, choose, name_unreadable, switch, table
 from tuition.app.recordings import race_report
 from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ReportedEntry
 from tuition.benchmarks.boards.exports import FORMATS, cell_text
@@ -41,9 +41,9 @@ def show(view: View) -> None:
     try:
         shown = caches.board(folders[chosen])
     except EntryError as error:
-        name_problems([Problem(chosen, one_line(str(error).replace(str(folders[chosen]), folders[chosen].name)))])
+        name_unreadable([Unreadable(chosen, one_line(str(error).replace(str(folders[chosen]), folders[chosen].name)))])
         return
-    name_problems(shown.problems)
+    name_unreadable(shown.unreadable)
     manifest = shown.board.manifest
     st.markdown(f"{words.code(manifest.title)}, version {manifest.version} ({manifest.changelog[-1].date})")
     part = switch("Part", "part", ["Allocations", "Planners", "Entry", "Cite and export"])
@@ -68,7 +68,7 @@ def _planners(view: View) -> None:
     try:
         frame = caches.planners(files[chosen])
     except PlannersError as error:
-        name_problems([Problem(chosen, one_line(str(error).replace(str(files[chosen]), files[chosen].name)))])
+        name_unreadable([Unreadable(chosen, one_line(str(error).replace(str(files[chosen]), files[chosen].name)))])
         return
     st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
     st.caption(latex.escape(race_report.caption(frame)))
@@ -84,7 +84,7 @@ def _planners(view: View) -> None:
     st.caption(f"For another recorded table, run {words.code('tuition planners --table TABLE')}.")
 
 
-def _of_study(study: Study) -> None:
+def _of_study(study: StudyFrames) -> None:
     if study.meta is None:
         return
     st.markdown(f"{words.code(study.meta.suite)}, decoding {words.code(study.meta.decoding)}")

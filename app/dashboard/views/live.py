@@ -7,7 +7,7 @@ from tuition.app.dashboard import words
 from tuition.app.dashboard.data import caches, live_progress
 from tuition.app.dashboard.data.files import last_lines, records
 from tuition.app.dashboard.data.live_progress import Doing, Running, Training
-from tuition.app.dashboard.data.study_frames import Study
+from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, no_study
 
 REFRESH_SECONDS = 2.0
@@ -33,7 +33,7 @@ def show(view: View) -> None:
     st.fragment(lambda: _now(caches.study(view.results, name)), run_every=REFRESH_SECONDS)()
 
 
-def _now(study: Study) -> None:
+def _now(study: StudyFrames) -> None:
     found = live_progress.progress(study)
     busy = live_progress.running(study)
     tests = {name: doing for name in TESTS if (doing := live_progress.testing(study, name))}
@@ -70,7 +70,7 @@ def _progress(found: live_progress.Progress, busy: list[Running], testing: bool,
         )
 
 
-def _running(study: Study, trial: Running) -> None:
+def _running(study: StudyFrames, trial: Running) -> None:
     with st.container(border=True):
         state = "running" if trial.alive else "its process has ended"
         since = "" if trial.seconds is None else f" for {words.duration(trial.seconds)}"
@@ -104,7 +104,7 @@ def _doing(doing: Doing) -> None:
     st.caption(", ".join(facts))
 
 
-def _testing(study: Study, name: str, processes: list[Doing]) -> None:
+def _testing(study: StudyFrames, name: str, processes: list[Doing]) -> None:
     with st.container(border=True):
         st.markdown(TESTS[name])
         for doing in processes:
@@ -114,7 +114,7 @@ def _testing(study: Study, name: str, processes: list[Doing]) -> None:
             st.code("\n".join(lines) or "(empty)", language=None, height=240)
 
 
-def _failures(study: Study) -> None:
+def _failures(study: StudyFrames) -> None:
     failed = study.trials[study.trials["state"] == "fail"].sort_values("number", ascending=False)
     if failed.empty:
         return

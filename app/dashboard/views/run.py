@@ -6,22 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from tuition.app.dashboard import charts, words
-from tuition.app.dashboard.data import (
-    block_tree as chains,
-)
-from tuition.app.dashboard.data import (
-    caches,
-    samples,
-)
-from tuition.app.dashboard.data import (
-    record_index as index,
-)
+from tuition.app.dashboard.data import block_tree, caches, record_index, samples
 from tuition.app.dashboard.data.block_tree import CURVES
-from tuition.app.dashboard.data.files import Problem, last_lines
+from tuition.app.dashboard.data.files import Unreadable, last_lines
 from tuition.app.dashboard.data.record_index import Block
 from tuition.app.dashboard.data.samples import Item
-from tuition.app.dashboard.data.study_frames import Study, parse
-from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, switch, switch_on, table
+from tuition.app.dashboard.data.study_frames import StudyFrames, parse
+from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_study, switch, switch_on, table
 from tuition.app.dashboard.views.compare import OFFERED, asked, completion
 from tuition.benchmarks.artefacts import FileError
 from tuition.planner.cost import charge
@@ -54,7 +45,7 @@ def show(view: View) -> None:
     seed, weights = item.runs[place]
     st.caption(f"Training seed {seed}; final weights {weights[:12]}…")
     found = caches.blocks(view.results)
-    chain = chains.chain(found.items, caches.blocks_by_weights(view.results), seed, weights)
+    chain = block_tree.chain(found.items, caches.blocks_by_weights(view.results), seed, weights)
     part = switch("Part", "part", PARTS)
     if part == "Samples":
         _samples(view, item, place)
@@ -67,10 +58,10 @@ def show(view: View) -> None:
         _blocks(view, view.study, item, chain, seed)
     else:
         _curves(view, chain)
-    name_problems(found.problems)
+    name_unreadable(found.unreadable)
 
 
-def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int | None) -> None:
+def _blocks(view: View, study: StudyFrames, item: Item, chain: Chain[Block], seed: int | None) -> None:
     uses = caches.uses(view.results, study.name)
     charged = charge(block.price for block in chain.blocks)
     frame = pd.DataFrame(
@@ -106,7 +97,7 @@ def _blocks(view: View, study: Study, item: Item, chain: Chain[Block], seed: int
     if allocation is None:
         return
     try:
-        booked = chains.labels_booked(view.results, study.name, seed, allocation.id)
+        booked = block_tree.labels_booked(view.results, study.name, seed, allocation.id)
     except FileError as error:
         st.warning(words.code(error))
         return
@@ -119,7 +110,7 @@ def _curves(view: View, chain: Chain[Block]) -> None:
         frame = caches.curves(view.results, chain.blocks)
     except FileError as error:
         path, _, why = str(error).partition(": ")
-        name_problems([Problem(path, why)])
+        name_unreadable([Unreadable(path, why)])
         return
     known = [name for name in CURVES if name in frame and frame[name].notna().any()]
     if not known:
@@ -134,8 +125,8 @@ def _curves(view: View, chain: Chain[Block]) -> None:
 
 
 def _samples(view: View, item: Item, place: int) -> None:
-    found, problems = caches.scores(view.results)
-    name_problems(problems)
+    found, unreadable = caches.scores(view.results)
+    name_unreadable(unreadable)
     by_protocol = {score.protocol: score for score in found.get(item.runs[place][1], [])}
     ordered = sorted(by_protocol, key=lambda protocol: (protocol.name, protocol.settings, protocol.engine))
     stored = {name: by_protocol[protocol] for name, protocol in samples.named(ordered).items()}
@@ -147,7 +138,7 @@ def _samples(view: View, item: Item, place: int) -> None:
         frame = caches.details(str(view.results), score.key)
     except FileError as error:
         path, _, why = str(error).partition(": ")
-        name_problems([Problem(path, why)])
+        name_unreadable([Unreadable(path, why)])
         return
     counts = frame["verdict"].value_counts()
     verdict = choose("Verdict", "verdict", ["all", *sorted(map(str, counts.index))])
@@ -183,7 +174,7 @@ def _samples(view: View, item: Item, place: int) -> None:
         completion(str(sample["completion"]), raw)
 
 
-def _log(study: Study, item: Item) -> None:
+def _log(study: StudyFrames, item: Item) -> None:
     path = study.folder.log("test") if item.tested else study.folder.trial_log(int(item.id.removeprefix("#")))
     lines = last_lines(path, LOG_LINES)
     st.subheader("Log")
@@ -194,7 +185,7 @@ def _log(study: Study, item: Item) -> None:
     st.code("\n".join(lines), language=None, height=300)
 
 
-def _repeat(view: View, study: Study, item: Item, chain: Chain[Block] | None, seed: int | None) -> None:
+def _repeat(view: View, study: StudyFrames, item: Item, chain: Chain[Block] | None, seed: int | None) -> None:
     st.subheader("Repeat this run")
     name = "SCENARIO" if study.report is None else study.report.scenario
     scenario = name if study.scenario is None else study.folder.scenario
@@ -208,7 +199,7 @@ def _repeat(view: View, study: Study, item: Item, chain: Chain[Block] | None, se
     st.subheader("Versions")
     final = chain.blocks[-1]
     try:
-        record = index.block_record(view.results, final.key)
+        record = record_index.block_record(view.results, final.key)
     except (ValueError, OSError) as error:
         st.warning(words.code(error))
         return

@@ -5,7 +5,7 @@ import streamlit as st
 
 from tuition.app.dashboard import advice, charts, words
 from tuition.app.dashboard.data import block_tree, caches
-from tuition.app.dashboard.show import View, chart, choose, name_problems, no_study, table
+from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_study, table
 
 DRAWN = 150  # our choice: more nodes than this cannot be distinguished
 LISTED = 2000
@@ -21,7 +21,7 @@ def show(view: View) -> None:
     if saved is not None:
         st.markdown(f"**{saved}**")
     frame = caches.tree(view.results, view.study.name)
-    name_problems(caches.blocks(view.results).problems)
+    name_unreadable(caches.blocks(view.results).unreadable)
     if frame.empty:
         st.info("No block of a complete trial is in the store.")
         return

@@ -192,11 +192,11 @@ def show() -> Open:
         from tuition.app.dashboard.data import caches
         from tuition.app.dashboard.data.study_frames import study_names
         from tuition.app.dashboard.main import PAGES
-        from tuition.app.dashboard.show import View, name_problems
+        from tuition.app.dashboard.show import View, name_unreadable
 
         names = study_names(Path(results))
         study = caches.study(Path(results), names[0]) if names else None
-        name_problems(study.problems if study is not None else ())
+        name_unreadable(study.unreadable if study is not None else ())
         st.session_state["pages"] = {}
         PAGES[page][1](View(Path(results), study))
 

@@ -13,7 +13,7 @@ from tests.app.dashboard.conftest import STUDY, Open
 from tests.app.dashboard.test_pages import text
 from tuition.app.dashboard.data import live_progress
 from tuition.app.dashboard.data.live_progress import Training
-from tuition.app.dashboard.data.study_frames import Study, read_study
+from tuition.app.dashboard.data.study_frames import StudyFrames, read_study
 from tuition.app.processes.channel import Channel, logged
 from tuition.app.processes.liveness import process_name
 from tuition.benchmarks.results_folder import ResultsFolder, events_beside
@@ -87,7 +87,7 @@ def test_the_start_of_a_block_is_found_however_many_steps_follow(tmp_path: Path)
 
 
 @pytest.fixture
-def study(made: Path, tmp_path: Path) -> Study:
+def study(made: Path, tmp_path: Path) -> StudyFrames:
     """A copy with a trial that is running."""
     results = Path(shutil.copytree(made, tmp_path / "results"))
     folder = ResultsFolder(results).study(STUDY)
@@ -97,14 +97,14 @@ def study(made: Path, tmp_path: Path) -> Study:
 
 
 @pytest.fixture
-def testing(study: Study) -> Iterator[Mute]:
+def testing(study: StudyFrames) -> Iterator[Mute]:
     """A process that tests the study."""
     channel = Mute()
     with logged(study.folder.log("test"), channel):
         yield channel
 
 
-def test_a_running_block_is_shown(study: Study, show: Open) -> None:
+def test_a_running_block_is_shown(study: StudyFrames, show: Open) -> None:
     log = EventLog(events_beside(study.folder.trial_log(5)), "me")
     for event in (STARTED, step(1), step(12)):
         log.write(event)
@@ -115,7 +115,7 @@ def test_a_running_block_is_shown(study: Study, show: Open) -> None:
     assert "Scoring `made-validation@1`" in text(show("live", study.folder.path.parent.parent))
 
 
-def test_a_study_without_events_shows_what_its_database_says(study: Study, show: Open) -> None:
+def test_a_study_without_events_shows_what_its_database_says(study: StudyFrames, show: Open) -> None:
     study.folder.trial_log(5).write_text(
         "2026 INFO tuition.runners.training.block_trainer: training block b321047a50a3: opd[0] of student\n"
     )
@@ -125,7 +125,7 @@ def test_a_study_without_events_shows_what_its_database_says(study: Study, show:
     assert live_progress.running(study)[0].doing is None and live_progress.testing(study, "test") == []
 
 
-def test_the_test_is_seen_while_its_processes_live(study: Study, testing: Mute, show: Open) -> None:
+def test_the_test_is_seen_while_its_processes_live(study: StudyFrames, testing: Mute, show: Open) -> None:
     assert live_progress.testing(study, "test") == [], "it has told nothing"
     testing.hear(PhaseBegan(title="test", done=0, total=2))
     assert live_progress.testing(study, "test") == [None]
@@ -135,7 +135,7 @@ def test_the_test_is_seen_while_its_processes_live(study: Study, testing: Mute, 
     assert live_progress.testing(study, "baselines") == []
 
 
-def test_a_test_that_has_ended_or_was_killed_is_not_going_on(study: Study) -> None:
+def test_a_test_that_has_ended_or_was_killed_is_not_going_on(study: StudyFrames) -> None:
     channel = Mute()
     with logged(study.folder.log("test"), channel):
         channel.hear(STARTED)
@@ -145,7 +145,7 @@ def test_a_test_that_has_ended_or_was_killed_is_not_going_on(study: Study) -> No
     assert live_progress.testing(study, "test") == []
 
 
-def test_of_another_host_young_events_tell(study: Study) -> None:
+def test_of_another_host_young_events_tell(study: StudyFrames) -> None:
     log = EventLog(events_beside(study.folder.log("test")), ELSEWHERE)
     log.write(STARTED)
     now = time.time()
