@@ -103,7 +103,7 @@ def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlie
     path = tmp_path / "scenario.yaml"
     path.write_text(path.read_text().replace("max_opd: 1", "max_opd: 2"))
     result = tuition(*search)
-    assert result.returncode == 2 and "search.max_opd: 2, was 1; give this one another" in result.stderr
+    assert result.returncode == 2 and "search.max_opd: 2, was 1; choose another --study name" in result.stderr
 
 
 def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_differs_from_a_stored_block_is_named(tuition: Command, earlier: Pa
     path.write_text(yaml.safe_dump(scenario))
     assert document(tuition(*why))["blocks"][1]["reasons"] == [
         "stages.transfer_sft.steps: 2, was 1",
-        "prompts: unknown whether they differ, because its record is of format 1",
+        "prompts: unknown whether they differ, because its record has format 1",
     ]  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def test_booking_again_after_a_restart_changes_nothing(tmp_path: Path) -> None:
 
 def test_one_label_in_two_shares_of_a_route_is_refused_and_not_booked(pool: LabelPool) -> None:
     pool.reveal(["l1"], **WHO, stage="teacher_rl")
-    with pytest.raises(LabelError, match=r"'l1' is spent on teacher_rl"):
+    with pytest.raises(LabelError, match=r"'l1' is already spent on teacher_rl"):
         pool.reveal(["l2", "l1"], **WHO, stage="student_rl")
     assert pool._ledger.trained("s", 0, "r") == 1
 

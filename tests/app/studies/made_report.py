@@ -72,4 +72,4 @@ def evaluation(runs: Mapping[str, Sequence[Mapping[str, Any]]], **changes: Any) 
 def write_tested(path: Path, test: Evaluation, leaderboard: dict[str, Any] | None = None) -> None:
     """Write the report of tested baselines; its folder is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(BaselinesReport(**{**SHARED, "command": test.command}, leaderboard=leaderboard, test=test), path)
+    write_report(BaselinesReport(**{**SHARED, "command": test.command}, leaderboard=leaderboard or {}, test=test), path)

@@ -247,7 +247,7 @@ def test_validation_chooses_the_block_and_the_whole_chain_is_charged(scenario: S
     assert str(chosen.allocation) == "student_rl=4 replay=2" and chosen.selected_validation == pytest.approx(0.6)
     assert chosen.name == "direct-compute (compute of teacher-upstream)"
     assert chosen.charged_gpu_seconds == (8.0,) and found.chosen.gpu_seconds == 6.0
-    assert "cost 8.0 GPU-s, +0.8 to the 7.2 of teacher-upstream" in found.sentence()
+    assert "cost 8.0 GPU-s, +0.8 compared with the 7.2 of teacher-upstream" in found.sentence()
 
 
 def test_a_match_is_kept_for_the_same_request_only(scenario: Scenario, tmp_path: Path) -> None:
