@@ -14,7 +14,10 @@ import pytest
 import yaml
 
 from tests.runners.conftest import small_scenario_file
+from tuition.app.processes.run_configuration import RunConfiguration
+from tuition.app.studies.search_run import SearchRequest, run_search
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, events_beside
+from tuition.planner.study import StudyLimits
 from tuition.runners.events import BlockDone, BlockStarted, LoggedEvent, Scoring, StepDone, read_events
 
 ROOT = Path(__file__).parents[3]
@@ -24,28 +27,32 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("workers")]
 
 
-def command(folder: Path, results: str, trials: int, *more: str) -> list[str]:
-    scenario = folder / "small.yaml"
-    scenario.write_text(yaml.safe_dump(small_scenario_file()))
-    arguments = ["search", "--scenario", str(scenario), "--results", str(folder / results), "--trials", str(trials)]
-    return [sys.executable, "-m", "tuition.app.cli", *arguments, "--sampler", "random", "--json", *more]
+def search(folder: Path, trials: int, num_test_seeds: int, workers: int = 1, max_store: int | None = None) -> Any:
+    """Search in this process, which has imported torch already, with workers of its own; the report."""
+    (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
+    configuration = RunConfiguration(str(folder / "small.yaml"), folder / "results", False, workers, max_store)
+    limits = StudyLimits(trials=trials)
+    request = SearchRequest(configuration, None, 0, limits, "random", None, num_test_seeds)
+    return json.loads(json.dumps(run_search(request).report.document()))
+
+
+def command(folder: Path, trials: int, *more: str) -> list[str]:
+    """The same, without a test, as a command: to be killed."""
+    (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
+    arguments = ["search", "--scenario", str(folder / "small.yaml"), "--results", str(folder / "results")]
+    arguments += ["--trials", str(trials), "--test-seeds", "0", "--sampler", "random"]
+    return [sys.executable, "-m", "tuition.app.cli", *arguments, *more]
 
 
 def scores(report: dict[str, Any]) -> dict[str, float]:
     return {t["allocation"]: t["score"]["mean"] for t in report["trials"] if t["state"] == "complete"}
 
 
-def run(arguments: list[str]) -> dict[str, Any]:
-    result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    report: dict[str, Any] = json.loads(result.stdout)
-    return report
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The report of one worker that nobody disturbed."""
-    return run(command(tmp_path_factory.mktemp("alone"), "alone", 6, "--test-seeds", "1"))
+    report: dict[str, Any] = search(tmp_path_factory.mktemp("alone"), 6, num_test_seeds=1)
+    return report
 
 
 def same_scores(report: dict[str, Any], alone: dict[str, Any], least: int = 4) -> bool:
@@ -56,14 +63,14 @@ def same_scores(report: dict[str, Any], alone: dict[str, Any], least: int = 4) -
 
 
 def test_two_workers_give_the_scores_of_one_and_train_no_block_twice(tmp_path: Path, alone: dict[str, Any]) -> None:
-    two = run(command(tmp_path, "two", 6, "--test-seeds", "1", "--workers", "2"))
+    two = search(tmp_path, 6, num_test_seeds=1, workers=2)
     assert two["blocks"]["executed"] == two["blocks"]["distinct"]
     assert two["test"]["blocks"]["executed"] == two["test"]["blocks"]["distinct"]
     assert same_scores(two, alone)
     rows = [{row["name"]: row["score"]["mean"] for row in r["leaderboard"]["rows"]} for r in (alone, two)]
     baselines = {"direct", "raw-bridge", "half-replay"} & rows[0].keys() & rows[1].keys()
     assert baselines and {n: rows[0][n] for n in baselines} == {n: rows[1][n] for n in baselines}
-    events_tell_all(ResultsFolder(tmp_path / "two").study("small-seed0"), two)
+    events_tell_all(ResultsFolder(tmp_path / "results").study("small-seed0"), two)
 
 
 def events_tell_all(study: StudyFolder, report: dict[str, Any]) -> None:
@@ -93,34 +100,32 @@ def events_tell_all(study: StudyFolder, report: dict[str, Any]) -> None:
 
 
 def test_three_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_one(
-    tmp_path: Path, alone: dict[str, Any]
+    tmp_path: Path, alone: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = command(tmp_path, "three", 6, "--test-seeds", "0", "--workers", "3", "--max-store", "9MB")
-    result = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "exceeded --max-store 9.0 MB; evicted" in result.stderr
-    assert same_scores(json.loads(result.stdout), alone)
+    report = search(tmp_path, 6, num_test_seeds=0, workers=3, max_store=9_000_000)
+    assert "exceeded --max-store 9.0 MB; evicted" in capfd.readouterr().err
+    assert same_scores(report, alone)
 
 
 def test_two_commands_started_at_once_share_one_study_and_train_no_block_twice(
     tmp_path: Path, alone: dict[str, Any]
 ) -> None:
-    arguments = command(tmp_path, "shared", 6, "--test-seeds", "0")
+    arguments = command(tmp_path, 6)
     both = [
         subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     ended = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], [error for _, error in ended]
-    report = run(arguments)
+    report = search(tmp_path, 6, num_test_seeds=0)
     assert report["blocks"]["executed_by_this_call"] == 0
     assert report["blocks"]["executed"] == report["blocks"]["distinct"]
     assert same_scores(report, alone)
 
 
 def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: Path, alone: dict[str, Any]) -> None:
-    arguments = command(tmp_path, "disturbed", 5, "--test-seeds", "0")
-    store = tmp_path / "disturbed" / "store"
+    arguments = command(tmp_path, 5)
+    store = tmp_path / "results" / "store"
 
     def disturb(number: signal.Signals, blocks: int, workers: int) -> int:
         """Send a signal once so many blocks are stored, and return the exit code."""
@@ -138,7 +143,7 @@ def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: P
     assert disturb(signal.SIGKILL, 2, workers=2) == -signal.SIGKILL
     assert disturb(signal.SIGINT, 4, workers=1) == 1
     assert disturb(signal.SIGTERM, 6, workers=2) == 1
-    finished = run(arguments)
+    finished = search(tmp_path, 5, num_test_seeds=0)
     assert same_scores(finished, alone, least=3)
     assert finished["labels"]["labels_owned"] <= 16 + 8
     assert len([t for t in finished["trials"] if t["state"] == "complete"]) >= 4

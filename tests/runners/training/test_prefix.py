@@ -19,6 +19,7 @@ from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
+SOURCES = Path(__file__).parents[3] / "src"
 BLOCKS = 4
 ONE_MORE_BLOCK = """
 import sys
@@ -92,8 +93,7 @@ def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) 
     folders = [_write_scenario(tmp_path / "without_kl", 0.0), _write_scenario(tmp_path / "with_kl", 0.05)]
     for blocks in range(1, BLOCKS + 1):
         command = [sys.executable, "-W", "ignore", "-c", ONE_MORE_BLOCK, str(blocks), *map(str, folders)]
-        root = Path(__file__).parents[3]
-        subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(SOURCES)})
 
     finals = []
     for folder in folders:
