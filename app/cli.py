@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 failed, 2 wrong input (one line on standard error, nothing written).
 """
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -29,14 +28,9 @@ from tuition.app.commands.shuffled import shuffled
 from tuition.app.commands.smol import smol_app
 from tuition.app.commands.store import export, store_app
 from tuition.app.commands.suites import suites_app
+from tuition.app.processes.libraries import set_environment
 
-# Before torch is imported: small models run best on one thread a process, and a search does not phone home.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-# Standard output is for results.
-os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+set_environment()
 
 app = typer.Typer(
     name="tuition",

@@ -10,8 +10,11 @@ ROOT = Path(__file__).resolve().parents[1]  # src/tuition links here
 
 
 def command_line() -> str:
-    """The command that runs now, as one could give it again."""
-    return shlex.join(["tuition", *sys.argv[1:]])
+    """The command that runs now, as one could give it again; of a program that imports Tuition, the program's."""
+    program = Path(sys.argv[0]).name
+    # `tuition` is installed so; cli.py: python -m tuition.app.cli.
+    called = ["tuition"] if program in ("tuition", "cli.py") else ["python", *filter(None, sys.argv[:1])]
+    return shlex.join([*called, *sys.argv[1:]])
 
 
 def _code_version() -> str:

@@ -16,9 +16,25 @@ Beside a log lie its events (`events_beside`), and the locks of the processes th
 Nothing is made or read here.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class StudyNameError(ValueError):
+    """A name that could not be a study's folder; one line with what it may hold."""
+
+
+def checked_study_name(name: str) -> str:
+    """The name itself; StudyNameError for one that could not be a folder's."""
+    if not STUDY_NAME.fullmatch(name):
+        raise StudyNameError(
+            f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
+    return name
 
 
 def events_beside(log: Path) -> Path:
@@ -192,6 +208,10 @@ class ResultsFolder:
     def study(self, name: str) -> StudyFolder:
         """The folder of a study, whether it is there or not."""
         return StudyFolder(self.studies / name)
+
+    def named_study(self, name: str) -> StudyFolder:
+        """The folder of a study that somebody names; StudyNameError for what could not be a name."""
+        return self.study(checked_study_name(name))
 
     def study_folders(self) -> Iterator[StudyFolder]:
         """The studies that are there, by name."""

@@ -76,7 +76,7 @@ def add(folder: Path, results: Path, sources: Sources, title: str | None = None)
 
 def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list[Addition]:
     """Entries of a tested study's rows with their sample files. EntryError when something is missing or differs."""
-    path = ResultsFolder(results).study(study).report
+    path = ResultsFolder(results).named_study(study).report
     try:
         report = read_report(path)
         test, tested = report.test, report.ranked()

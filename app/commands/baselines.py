@@ -1,4 +1,4 @@
-"""`tuition baselines`; `tuition.app.studies.baseline_runs` does the work."""
+"""`tuition baselines`: `tuition.baselines` on the command line."""
 
 from typing import Annotated
 
@@ -15,10 +15,7 @@ from tuition.app.commands.options import (
     TrackOption,
     TrustOption,
     WorkersOption,
-    study_name,
 )
-from tuition.app.processes.silence import silence_libraries
-from tuition.benchmarks.results_folder import ResultsFolder
 
 
 def baselines(
@@ -51,28 +48,36 @@ def baselines(
 
     Each uses at most the labels of direct GRPO; direct-compute also matches the compute of another route.
     """
-    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app import api
     from tuition.app.processes.terminal import print_json
-    from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines, run_baselines
     from tuition.app.studies.study_leaderboard import show_leaderboard
     from tuition.app.studies.study_tables import show_baselines_plan
-    from tuition.runners.scenarios.sources import confirm_trust
-    from tuition.runners.training.tracking import start_tracking
 
-    silence_libraries()
-    request = BaselinesRequest(
-        RunConfiguration(scenario, results, mix_versions, workers, quiet=quiet),
-        seeds,
-        study_name(study),
-        tuple(only or ()),
-        compute_of,
-        study_name(finalists_of),
+    if dry_run:
+        planned = api.plan_baselines(
+            scenario,
+            seeds=seeds,
+            results=results,
+            study=study,
+            only=only or (),
+            compute_of=compute_of,
+            finalists_of=finalists_of,
+            trust_remote_code=trust_remote_code,
+        )
+        print_json(planned.document()) if json else show_baselines_plan(planned)
+        return
+    report = api.baselines(
+        scenario,
+        seeds=seeds,
+        results=results,
+        study=study,
+        only=only or (),
+        compute_of=compute_of,
+        finalists_of=finalists_of,
+        mix_versions=mix_versions,
+        track=track,
+        trust_remote_code=trust_remote_code,
+        workers=workers,
+        quiet=quiet,
     )
-    confirm_trust(trust_remote_code)
-    if not dry_run:
-        start_tracking(track, ResultsFolder(results).tracking)
-        report = run_baselines(request)
-        print_json(report.leaderboard) if json else show_leaderboard(report.leaderboard)
-    else:
-        plan = plan_baselines(request)
-        print_json(plan.document()) if json else show_baselines_plan(plan)
+    print_json(report.leaderboard) if json else show_leaderboard(report.leaderboard)

@@ -1,4 +1,4 @@
-"""`tuition bench`; `tuition.app.scoring.bench_tasks` and `bench_scores` do the work."""
+"""`tuition bench`: `tuition.score` on the command line."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
-from tuition.app.processes.silence import silence_libraries
 
 
 class EngineChoice(StrEnum):
@@ -81,31 +80,27 @@ def bench(
 
     If interrupted, rerun the same command to resume; scores that are complete are reused.
     """
+    from tuition.app import api
     from tuition.app.processes.terminal import print_json
-    from tuition.app.scoring.bench_scores import run_bench
     from tuition.app.scoring.bench_tables import show_bench
-    from tuition.app.scoring.bench_tasks import BenchRequest
 
-    silence_libraries()
-    result = run_bench(
-        BenchRequest(
-            model=model,
-            suites=tuple(name.strip() for name in suite.split(",") if name.strip()),
-            samples=samples,
-            preset=preset,
-            engine=engine.value,
-            url=url,
-            concurrency=concurrency,
-            data_dir=data_dir,
-            limit=limit,
-            seed=seed,
-            results=results,
-            scenario=scenario,
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            chat=chat,
-            dtype=dtype.value,
-            quiet=quiet,
-        )
+    result = api.score(
+        model,
+        suite,
+        samples=samples,
+        preset=preset,
+        engine=engine.value,
+        url=url,
+        concurrency=concurrency,
+        data_dir=data_dir,
+        limit=limit,
+        seed=seed,
+        results=results,
+        scenario=scenario,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        chat=chat,
+        dtype=dtype.value,
+        quiet=quiet,
     )
     print_json(result.document()) if json else show_bench(result)

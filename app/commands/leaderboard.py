@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption, study_name
+from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose measured numbers can all be recomputed.", no_args_is_help=True, rich_markup_mode=None
@@ -66,7 +66,7 @@ def leaderboard_show(
         print_json(board_document(folder, mix_presets)) if json else show_board(folder, mix_presets)
         return
 
-    document = load_leaderboard(results, str(study_name(what)))
+    document = load_leaderboard(results, what)
     print_json(document) if json else show_leaderboard(document)
 
 
@@ -90,8 +90,7 @@ def leaderboard_add(
     from tuition.app.boards.additions import Sources, add
     from tuition.app.processes.terminal import print_json
 
-    studies = [str(study_name(name)) for name in study or []]
-    sources = Sources(studies, row or (), score or (), reported or (), entry or ())
+    sources = Sources(study or (), row or (), score or (), reported or (), entry or ())
     document = add(folder, results, sources, title)
     if json:
         print_json(document)

@@ -1,6 +1,5 @@
-"""Options that several commands share, and the check of a study's name."""
+"""Options that several commands share."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -39,12 +38,3 @@ DataOption = Annotated[
     Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …). Default: fetch from the Hub.")
 ]
 DEFAULT_RESULTS = Path("results")
-
-
-def study_name(name: str | None) -> str | None:
-    """The name itself; typer.BadParameter for one that could not be a folder's."""
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise typer.BadParameter(
-            f"study name {name!r}: use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit"
-        )
-    return name

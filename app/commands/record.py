@@ -15,7 +15,7 @@ from tuition.app.commands.options import (
     ScenarioOption,
     WorkersOption,
 )
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 
 def record(

@@ -1,4 +1,4 @@
-"""`tuition run`; `tuition.app.studies.single_run` does the work."""
+"""`tuition run`: `tuition.run` on the command line."""
 
 from typing import Annotated
 
@@ -15,8 +15,6 @@ from tuition.app.commands.options import (
     TrackOption,
     TrustOption,
 )
-from tuition.app.processes.silence import silence_libraries
-from tuition.benchmarks.results_folder import ResultsFolder
 
 
 def run(
@@ -39,15 +37,19 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Train one allocation with one seed and score it."""
-    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app import api
     from tuition.app.processes.terminal import print_json
-    from tuition.app.studies.single_run import run_single
     from tuition.app.studies.study_tables import show_run
-    from tuition.runners.scenarios.sources import confirm_trust
-    from tuition.runners.training.tracking import start_tracking
 
-    silence_libraries()
-    confirm_trust(trust_remote_code)
-    start_tracking(track, ResultsFolder(results).tracking)
-    done = run_single(RunConfiguration(scenario, results, mix_versions, quiet=quiet), allocation, seed, test)
+    done = api.run(
+        allocation,
+        scenario,
+        seed=seed,
+        results=results,
+        test=test,
+        mix_versions=mix_versions,
+        track=track,
+        trust_remote_code=trust_remote_code,
+        quiet=quiet,
+    )
     print_json(done.document()) if json else show_run(done)

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from tuition.app.commands.options import DataOption, JsonOption
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 
 class ShowByDefault(TyperGroup):

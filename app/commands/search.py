@@ -1,4 +1,4 @@
-"""`tuition search`; `tuition.app.studies.search_run` does the work."""
+"""`tuition search`: `tuition.search` on the command line."""
 
 from typing import Annotated
 
@@ -16,10 +16,8 @@ from tuition.app.commands.options import (
     TrackOption,
     TrustOption,
     WorkersOption,
-    study_name,
 )
 from tuition.app.commands.plan import plan
-from tuition.app.processes.silence import silence_libraries
 from tuition.benchmarks.results_folder import ResultsFolder
 
 
@@ -64,27 +62,32 @@ def search(
 
     If interrupted, rerun the same command to resume. A finished search trains nothing again.
     """
-    from tuition.runners.scenarios.sources import confirm_trust
-
-    confirm_trust(trust_remote_code)
     if dry_run:
+        from tuition.runners.scenarios.sources import confirm_trust
+
+        confirm_trust(trust_remote_code)
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
-    from tuition.app.processes.run_configuration import RunConfiguration
+    from tuition.app import api
     from tuition.app.processes.terminal import print_json
-    from tuition.app.storage.store_upkeep import parse_size
-    from tuition.app.studies.search_run import SearchRequest, run_search
     from tuition.app.studies.study_tables import show_search
-    from tuition.planner.study import StudyLimits
-    from tuition.runners.training.tracking import start_tracking
 
-    silence_libraries()
-    start_tracking(track, ResultsFolder(results).tracking)
-    limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
-    limit_bytes = None if max_store is None else parse_size(max_store)
-    configuration = RunConfiguration(scenario, results, mix_versions, workers, limit_bytes, quiet)
-    result = run_search(SearchRequest(configuration, study_name(study), seed, limits, sampler, storage, test_seeds))
-    if json:
-        print_json(result.report.document())
-    else:
-        show_search(result.report, result.folder)
+    report = api.search(
+        scenario,
+        trials=trials,
+        seconds=seconds,
+        gpu_seconds=gpu_seconds,
+        results=results,
+        study=study,
+        seed=seed,
+        test_seeds=test_seeds,
+        sampler=sampler,
+        storage=storage,
+        mix_versions=mix_versions,
+        track=track,
+        trust_remote_code=trust_remote_code,
+        max_store=max_store,
+        workers=workers,
+        quiet=quiet,
+    )
+    print_json(report.document()) if json else show_search(report, ResultsFolder(results).study(report.study))

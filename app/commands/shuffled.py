@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, QuietOption, ResultsOption, ScenarioOption
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 
 def shuffled(

@@ -3,7 +3,7 @@
 import typer
 
 from tuition.app.commands.options import JsonOption
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 smol_app = typer.Typer(
     help="A real pretrained model on a CPU: SmolLM2-135M-Instruct.", no_args_is_help=True, rich_markup_mode=None

@@ -11,9 +11,8 @@ from tuition.app.commands.options import (
     JsonOption,
     ResultsOption,
     ScenarioOption,
-    study_name,
 )
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 store_app = typer.Typer(help="The store of trained blocks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -75,7 +74,7 @@ def store_why(
     from tuition.app.storage.store_tables import show_why
 
     silence_libraries()
-    document = explain_reuse(results, allocation, scenario, study_name(study), seed)
+    document = explain_reuse(results, allocation, scenario, study, seed)
     print_json(document) if json else show_why(document)
 
 
@@ -143,11 +142,8 @@ def export(
 
     An adapter is merged into its base, which --scenario names. The folder opens in transformers and in vLLM.
     """
+    from tuition.app import api
     from tuition.app.processes.terminal import print_json
-    from tuition.app.storage.exported_model import export_block, find_run, upload
 
-    silence_libraries()
-    document = export_block(results, find_run(results, what, study_name(study), scenario, seed), to, scenario)
-    if hub is not None:
-        document["hub"] = upload(to.resolve(), hub)
-    print_json(document) if json else typer.echo(document["folder"])
+    exported = api.export(what, to, hub=hub, study=study, seed=seed, results=results, scenario=scenario)
+    print_json(exported.document()) if json else typer.echo(exported.folder)

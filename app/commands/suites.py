@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 
 NamesArgument = Annotated[list[str] | None, typer.Argument(help="Suites. Default: all.")]
 

@@ -71,7 +71,7 @@ def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connecti
         os._exit(1)
 
     threading.Thread(target=die_with_parent, daemon=True).start()
-    from tuition.app.processes.silence import silence_libraries
+    from tuition.app.processes.libraries import silence_libraries
 
     silence_libraries()
     remote = Remote(pipe)

@@ -1,10 +1,34 @@
-"""`tuition recorded`: what a recorded table holds."""
+"""What a recorded table holds: in numbers, as `tuition recorded` shows it, and as a frame."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import pandas as pd
 
 from tuition.benchmarks.tables.recorded_table import RecordedTable, Role, read_table, role_of, validation_means
 from tuition.planner.cost import charge
+
+COLUMNS = (
+    "allocation", "name", "teacher", "seed", "role", "validation", "test", "labels_trained", "gpu_seconds_full",
+    "validation_gpu_seconds", "test_gpu_seconds", "weights_sha256",
+)  # fmt: skip
+
+
+def table_frame(table: RecordedTable) -> pd.DataFrame:
+    """One row for each allocation and seed: COLUMNS. Scores are means over problems and samples."""
+    names = {allocation: name for name, allocation in reversed(table.header.names.items())}
+    header = table.header
+    rows = [
+        {
+            **{name: getattr(run, name) for name in COLUMNS if name not in ("name", "validation", "test")},
+            "name": names.get(run.allocation),
+            "validation": fmean(run.validation_correct) / header.validation.samples,
+            "test": fmean(run.test_correct) / header.test.samples,
+        }
+        for run in table.runs
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def describe_table(path: Path) -> dict[str, Any]:

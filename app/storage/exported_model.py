@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,24 @@ from tuition.planner.allocation import AllocationError
 from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore, StoreError
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A block's checkpoint as a plain transformers folder."""
+
+    key: str
+    """The block's."""
+    folder: Path
+    merged: bool
+    """Whether an adapter was merged into its base."""
+    hub: str | None = None
+    """URL of the private repository that it was uploaded to."""
+
+    def document(self) -> dict[str, Any]:
+        """The export as JSON values."""
+        uploaded = {} if self.hub is None else {"hub": self.hub}
+        return {"key": self.key, "folder": str(self.folder), "merged": self.merged, **uploaded}
 
 
 def find_block(store: BlockStore, prefix: str) -> str:
@@ -45,7 +64,7 @@ def block_of_route(scenario_name: str, text: str, seed: int) -> str:
 
 def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     """The key of the block in which a tested row of a study ends; its first seed, unless one is given."""
-    path = ResultsFolder(results).study(study).report
+    path = ResultsFolder(results).named_study(study).report
     try:
         test = read_report(path).test
     except (FileNotFoundError, FileError):
@@ -79,7 +98,7 @@ def find_run(results: Path, what: str, study: str | None, scenario_name: str, se
     return key
 
 
-def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> dict[str, Any]:
+def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> ExportedModel:
     """Write a block's checkpoint as a plain transformers folder, an adapter merged into its base.
 
     Args:
@@ -108,7 +127,7 @@ def export_block(results: Path, prefix: str, to: Path, scenario_name: str) -> di
                 write_card(store, record, results, folder)
     except Timeout:
         raise StoreBusyError(f"block {key[:12]} is being trained: try again when it is done") from None
-    return {"key": key, "folder": str(target), "merged": adapter}
+    return ExportedModel(key, target, adapter)
 
 
 def upload(folder: Path, repository: str) -> str:

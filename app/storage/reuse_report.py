@@ -34,7 +34,7 @@ def explain_reuse(
     """
     folder, store = ResultsFolder(results), open_store(results)
     if study is not None:
-        kept = folder.study(study)
+        kept = folder.named_study(study)
         scenario_name = scenario_name or _scenario_of(kept)
         seed = _seed_of(kept) if seed is None else seed
     scenario = Scenario.load(scenario_name or DEFAULT_SCENARIO)

@@ -31,6 +31,7 @@ from tuition.app.studies.study_report import BaselinesReport, SearchReport, read
 from tuition.benchmarks.artefacts import FileError, write_json
 from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
+from tuition.benchmarks.results_folder import checked_study_name
 from tuition.planner.allocation import Allocation, AllocationError
 from tuition.planner.cost import missing_blocks
 from tuition.planner.route import Block, compile_route
@@ -102,7 +103,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
 
 
 def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:
-    return request.study or f"{request.finalists_of or scenario.name}-baselines"
+    return checked_study_name(request.study) if request.study else f"{request.finalists_of or scenario.name}-baselines"
 
 
 def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
@@ -132,7 +133,7 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
     """
     if request.finalists_of is None:
         return [], 0
-    path = request.run.folder.study(request.finalists_of).report
+    path = request.run.folder.named_study(request.finalists_of).report
     try:
         report = read_report(path)
         if not isinstance(report, SearchReport):

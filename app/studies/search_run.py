@@ -33,7 +33,7 @@ from tuition.app.studies.study_report import SearchReport, write_report
 from tuition.benchmarks.artefacts import correct_PK, finite, write_json
 from tuition.benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
-from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
 from tuition.benchmarks.statistics.intervals import avg_at_k
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
@@ -72,7 +72,7 @@ def run_search(request: SearchRequest) -> SearchResult:
     """Search, then test. Everything that was done before is reused; a second call trains nothing."""
     started = time.monotonic()
     scenario = request.run.load_scenario()
-    name = request.study or f"{scenario.name}-seed{request.seed}"
+    name = checked_study_name(request.study) if request.study else f"{scenario.name}-seed{request.seed}"
     folder = request.run.folder.study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch

@@ -28,7 +28,7 @@ def tested_studies(results: Path) -> list[str]:
 
 def load_leaderboard(results: Path, study: str) -> dict[str, Any]:
     """Read a study's leaderboard; ReportError when there is none or it is damaged."""
-    path = ResultsFolder(results).study(study).leaderboard
+    path = ResultsFolder(results).named_study(study).leaderboard
     try:
         document: dict[str, Any] = read_json(path)
         _check_leaderboard(document)

@@ -5,6 +5,7 @@ leaderboard's. Fractions are 0..1, costs are GPU-seconds (processor time on a CP
 """
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import pandas as pd
 from tuition.app.dashboard.data.files import Unreadable, database, folders, stamp
 from tuition.app.studies.study_report import (
     EvaluatedRun,
+    Pair,
     SearchReport,
     StudyReport,
     TrialReport,
@@ -41,6 +43,15 @@ COUNTS = (*STAGE, "replay")
 COLUMNS = (
     "number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher",
     "label_blocks_student",
+)  # fmt: skip
+TESTED_COLUMNS = (
+    "name", "allocation", "kind", "rank_first", "rank_last", "mean", "se_problems", "se_samples", "se_seeds",
+    "difference", "difference_low", "difference_high", "selected_validation", "labels_trained", "gpu_seconds",
+    "training_seeds", "shuffled",
+)  # fmt: skip
+PAIR_COLUMNS = (
+    "a", "b", "difference", "difference_low", "difference_high", "p_value", "p_value_holm", "p_value_sign_flip",
+    "num_problems", "num_seeds",
 )  # fmt: skip
 PRUNED = "pruned"
 MAX_SCENARIO_BYTES = 1 << 20
@@ -90,6 +101,18 @@ class StudyFrames:
         """Trials with a score that are no repetition, best first."""
         done = self.trials[(self.trials["state"] == "complete") & self.trials["repeat_of"].isna()]
         return done.sort_values(["score", "number"], ascending=[False, True])
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """The tested rows, best first: TESTED_COLUMNS."""
+        return pd.DataFrame([_tested_row(ranked) for ranked in self.rows], columns=list(TESTED_COLUMNS))
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """The paired difference of every two tested rows: PAIR_COLUMNS."""
+        test = None if self.report is None else self.report.test
+        rows = [] if test is None else [_pair_row(pair) for pair in test.pairwise]
+        return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
 
     def difference(self, a: str, b: str) -> Difference | None:
         """The paired difference of two tested rows, a - b."""
@@ -239,6 +262,31 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     repeats = frame["repeat_of"].notna()
     frame.loc[repeats, ["gpu_seconds_marginal", "blocks_executed"]] = 0.0
     return frame
+
+
+def _tested_row(ranked: RankedRow) -> dict[str, Any]:
+    row = ranked.row
+    shown = {
+        "rank_first": ranked.rank_first, "rank_last": ranked.rank_last, "mean": row.score.mean,
+        "se_problems": row.score.se_problems, "se_samples": row.score.se_samples, "se_seeds": row.score.se_seeds,
+        "training_seeds": row.seeds,
+    }  # fmt: skip
+    return {**vars(row), **shown, **_bounds(row.difference)}
+
+
+def _pair_row(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": pair.a, "b": pair.b, **_bounds(pair.difference), "p_value": pair.difference.p_value,
+        "p_value_holm": pair.p_value_holm, "p_value_sign_flip": pair.sign_flip.p_value,
+        "num_problems": pair.difference.num_problems, "num_seeds": pair.difference.num_seeds,
+    }  # fmt: skip
+
+
+def _bounds(difference: Difference | None) -> dict[str, float]:
+    """The reference row has no difference."""
+    if difference is None:
+        return dict.fromkeys(("difference", "difference_low", "difference_high"), math.nan)
+    return {"difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high}
 
 
 def _fields(text: str | None) -> dict[str, str]:

@@ -57,18 +57,13 @@ def json_text(board: Board, shown: Standings) -> str:
     return json.dumps(document(board, shown), indent=1, allow_nan=False) + "\n"
 
 
-def comma_separated(board: Board, shown: Standings) -> str:
-    """One row for an entry, measured first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for table in shown.measured:
-        for row in table.rows:
-            writer.writerow(_measured_row(table, row))
+def rows(shown: Standings) -> list[dict[str, Any]]:
+    """One row for an entry, measured first, by COLUMNS; those that an entry has not are left out."""
+    found = [_measured_row(table, row) for table in shown.measured for row in table.rows]
     for reported in shown.reported:
         for name, by_suite in reported.rows:
             for listed, entry in by_suite.values():
-                writer.writerow(
+                found.append(
                     {
                         "kind": "reported", "id": listed.id, "name": name, "suite": entry.suite,
                         "preset": entry.preset.name, "preset_fields": entry.preset.text(), "mean": entry.score.mean,
@@ -80,6 +75,18 @@ def comma_separated(board: Board, shown: Standings) -> str:
                         "table": reported.table,
                     }
                 )  # fmt: skip
+    return found
+
+
+def comma_separated(board: Board, shown: Standings) -> str:
+    """`rows` as text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows(shown):
+        written = {"training_seeds": " ".join(map(str, row.get("training_seeds", ())))}
+        written |= {name: str(cell).lower() for name, cell in row.items() if isinstance(cell, bool)}
+        writer.writerow({**row, **written})
     return text.getvalue()
 
 
@@ -88,11 +95,11 @@ def _measured_row(table: MeasuredTable, row: Standing) -> dict[str, Any]:
     cells: dict[str, Any] = {
         "kind": "measured", "id": row.listed.id, "name": entry.name, "suite": entry.suite, "preset": entry.preset.name,
         "preset_fields": entry.preset.text(), "rank_first": row.rank_first, "rank_last": row.rank_last,
-        "tied": str(row.tied).lower(), **entry.score.model_dump(), "num_problems": entry.num_problems,
-        "num_samples": entry.num_samples, "training_seeds": " ".join(map(str, entry.seeds)),
+        "tied": row.tied, **entry.score.model_dump(), "num_problems": entry.num_problems,
+        "num_samples": entry.num_samples, "training_seeds": entry.seeds,
         "labels_trained": entry.labels_trained, "labels_validation": entry.labels_validation,
         "labels_owned": entry.labels_owned, "gpu_seconds": entry.gpu_seconds, "model": entry.model,
-        "allocation": entry.allocation, "shuffled": str(entry.shuffled).lower(), "accelerator": entry.accelerator,
+        "allocation": entry.allocation, "shuffled": entry.shuffled, "accelerator": entry.accelerator,
         "scenario": entry.scenario.name if entry.scenario else None, "command": entry.command,
         "code_version": entry.code_version,
         "notes": "; ".join(table.notes),

@@ -40,7 +40,7 @@ from tests.experiments.gpu.stages import (
     sampling_rate,
 )
 from tests.experiments.speed.stage_overhead import CASES, measure
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.runners.engine import LocalEngine
 from tuition.runners.scenarios.scenario import Scenario

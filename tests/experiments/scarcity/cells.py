@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tuition.app.processes.silence import silence_libraries
+from tuition.app.processes.libraries import silence_libraries
 from tuition.app.studies.evaluation import ordinary, outcomes_of
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route

@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
+from tuition.app.processes.libraries import silence_libraries
 from tuition.app.processes.run_configuration import RunConfiguration
-from tuition.app.processes.silence import silence_libraries
 from tuition.app.storage.store_upkeep import list_store, plan_prune
 from tuition.app.studies.search_run import SearchRequest, run_search
 from tuition.planner.allocation import Allocation

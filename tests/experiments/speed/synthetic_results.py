@@ -39,8 +39,8 @@ from safetensors.torch import save_file
 import tuition.app.processes.run_configuration
 import tuition.app.studies.accounts
 import tuition.benchmarks.artefacts
+from tuition.app.processes.libraries import silence_libraries
 from tuition.app.processes.run_configuration import RunConfiguration
-from tuition.app.processes.silence import silence_libraries
 from tuition.app.studies.search_run import SearchRequest, enqueued, run_search
 from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, correct_PK
 from tuition.benchmarks.grading.grader import GRADER_VERSION

@@ -1,0 +1,22 @@
+"""Recorded tables that ship with Tuition, named by scenario and version as `micro@1`."""
+
+from pathlib import Path
+
+from tuition.benchmarks.tables.recorded_table import RecordedError
+
+FOLDER = Path(__file__).parents[1] / "recorded_tables"
+
+
+def shipped_tables() -> dict[str, Path]:
+    """The tables that ship, by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.parquet"))}
+
+
+def find_table(table: str) -> Path:
+    """A recorded table's file, from its path or the name of one that ships; RecordedError for neither."""
+    shipped = shipped_tables()
+    if Path(table).exists() or (table not in shipped and Path(table).suffix):
+        return Path(table)
+    if table not in shipped:
+        raise RecordedError(f"{table!r:.80} is neither a file nor a shipped table (shipped: {', '.join(shipped)})")
+    return shipped[table]
