@@ -62,9 +62,8 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 def is_command(module: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """One that Typer calls, or one of the Python API: its parameters are the command's options."""
-    return module.startswith(
-        ("tuition.app.commands.", "tuition.app.cli", "tuition.app.api")
-    ) and not function.name.startswith("_")
+    called = module.startswith(("tuition.app.commands.", "tuition.app.cli", "tuition.app.api"))
+    return called and not function.name.startswith("_")
 
 
 @pytest.mark.parametrize("floor", FLOORS)
