@@ -418,6 +418,7 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
         allocation, weights_sha256, error, worker, route_key: texts.
         teacher, teacher_rl, teacher_sft, warmup, opd, transfer_sft, student_rl, replay: the allocation's blocks.
         label_blocks_teacher, label_blocks_student: blocks of labels that each buys.
+    `complete`: those of the trials that have a score of their own, best first.
     `tested`: one row an entry of the test, best first; empty before it.
         name, allocation, kind ("finalist", "baseline"), rank_first, rank_last: the interval of ranks.
         mean, se_problems, se_samples, se_seeds: on the test suite.

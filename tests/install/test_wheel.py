@@ -83,9 +83,13 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment with the wheel in it; `run` starts one of its programs in an empty folder outside the checkout."""
+    """An environment with the wheel in it; `run` starts one of its programs in an empty folder outside the checkout.
+
+    `site` names what lies at the top of its site-packages.
+    """
 
     folder: Path
+    site: frozenset[str]
     run: Callable[..., str]
 
 
@@ -97,6 +101,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
     [site] = environment.glob("lib/python*/site-packages")
+    at_top = frozenset(path.name for path in site.iterdir())
     # Its .pth files are not read from there, so an editable installation of the checkout stays out of sight.
     others = {sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")}
     (site / "others.pth").write_text("\n".join(sorted(others)))
@@ -108,7 +113,28 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    return Installed(work, run)
+    return Installed(work, at_top, run)
+
+
+def test_only_tuition_lies_at_the_top_of_site_packages(installed: Installed) -> None:
+    [information] = [name for name in installed.site if name.endswith(".dist-info")]
+    assert information.startswith("tuition-") and installed.site == {"tuition", information}
+
+
+API = """
+import tuition
+
+scenario = tuition.load_scenario("small.yaml")
+report = tuition.search("small.yaml", trials=1, test_seeds=0)
+study = tuition.read_study(report.study)
+[trial] = study.complete.itertuples()
+done = tuition.run(trial.allocation, "small.yaml")
+assert not any(use.executed for use in done.blocks), "the search has trained it"
+assert tuition.plan("small.yaml", trials=1, test_seeds=0).search.to_train == 0
+assert tuition.grade("7", r"\\boxed{7}").correct
+assert len(tuition.read_table("micro@1")) > 600 and len(tuition.read_leaderboard("micro@1")) > 10
+print(scenario.name, trial.state, report.blocks.executed)
+"""
 
 
 @pytest.mark.slow
@@ -135,3 +161,6 @@ def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -
     assert sorted(path.name for path in installed.folder.iterdir()) == ["results", "small.yaml"]
     stored = list(installed.folder.glob("results/store/[0-9a-f][0-9a-f]/*/record.json"))
     assert len(stored) == report["blocks"]["executed"]
+
+    # What the command has done, a program takes up.
+    assert installed.run("python", "-c", API).split() == ["small", "complete", str(len(stored))]
