@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 
 
 class LedgerError(RuntimeError):

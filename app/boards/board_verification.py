@@ -18,7 +18,7 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.measured_boards import find_board, shipped_boards
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.suites.catalog import SUITES, generated, load_by_name
-from tuition.benchmarks.suites.loading import Loaded, read_lock
+from tuition.benchmarks.suites.loading import LoadedSuite, read_lock
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class AnswerSources:
 
     def __init__(self, request: VerifyRequest) -> None:
         self._request = request
-        self._suites: dict[str, Loaded] = {}
+        self._suites: dict[str, LoadedSuite] = {}
         self._given: dict[str, str] = {}
         for path in request.problems:
             self._given |= read_golds(path)
@@ -96,7 +96,7 @@ class AnswerSources:
         ids = ids_sha256([problem.id for problem in problems])
         return Answers({problem.id: problem.answer for problem in problems}, ids)
 
-    def _suite(self, name: str) -> Loaded | None:
+    def _suite(self, name: str) -> LoadedSuite | None:
         """A suite that is generated, or that --regrade makes us load; None for any other."""
         if name not in self._suites:
             suite = generated(name)

@@ -19,9 +19,9 @@ from tuition.app.scenarios.scenario_text import LABEL_BLOCKS, NewScenario, scena
 from tuition.app.scoring.suite_listing import find_contamination
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import SUFFIX
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
-from tuition.benchmarks.suites.micro import Problem
 from tuition.planner.stages import BRIDGE, listed
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile

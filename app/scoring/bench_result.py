@@ -13,7 +13,7 @@ from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import SuiteScore
 from tuition.benchmarks.statistics.intervals import Interval, Score, avg_at_k, bootstrap, score_interval
 from tuition.benchmarks.statistics.pass_at_k import ladder, maj_at_k_score, pass_at_k_score
-from tuition.benchmarks.suites.loading import Loaded
+from tuition.benchmarks.suites.loading import LoadedSuite
 
 HEADING = "one checkpoint: excludes training variance"
 
@@ -74,7 +74,7 @@ class SuiteResult:
     """One row a sample; columns: `tuition.benchmarks.artefacts.SAMPLE_COLUMNS`."""
 
     @classmethod
-    def of(cls, found: SuiteScore, suite: Loaded, folder: Path) -> Self:
+    def of(cls, found: SuiteScore, suite: LoadedSuite, folder: Path) -> Self:
         """The result of a stored score."""
         record, table = found.record, found.table
         (_, outcomes_PK), answers = correct_PK(table), answers_PK(table)

@@ -15,7 +15,7 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.engines.requests import Engine
 from tuition.benchmarks.scoring.scorer import OpenEngine, Progress, Scorer
-from tuition.benchmarks.suites.loading import Loaded
+from tuition.benchmarks.suites.loading import LoadedSuite
 
 
 def run_bench(request: BenchRequest) -> BenchResult:
@@ -51,7 +51,7 @@ def _left_open(engine: Engine[Any]) -> OpenEngine:
     return lambda: nullcontext(engine)
 
 
-def _progress(reporter: Reporter, suite: Loaded) -> Progress:
+def _progress(reporter: Reporter, suite: LoadedSuite) -> Progress:
     """Shows the samples of one suite."""
     view: CountView | None = None
 

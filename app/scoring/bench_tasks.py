@@ -21,7 +21,7 @@ from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, VllmEngin
 from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreKey
 from tuition.benchmarks.scoring.scorer import Task
 from tuition.benchmarks.suites.catalog import home_scenario, load_by_name
-from tuition.benchmarks.suites.loading import Loaded, SuiteKind, read_lock
+from tuition.benchmarks.suites.loading import LoadedSuite, SuiteKind, read_lock
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
@@ -119,7 +119,7 @@ def _models_scenario(request: BenchRequest) -> str:
 
 
 def _planned(
-    request: BenchRequest, files: ModelFiles | None, suite: Loaded, preset: Preset, scenario: Scenario | None
+    request: BenchRequest, files: ModelFiles | None, suite: LoadedSuite, preset: Preset, scenario: Scenario | None
 ) -> Planned:
     served = ScoredModel(label=request.model, served=request.url)
     named, kind = _as_in(scenario, suite)
@@ -143,7 +143,7 @@ def _served_weights(request: BenchRequest) -> str:
     return f"served {request.model} at {request.url}"
 
 
-def _as_in(scenario: Scenario | None, suite: Loaded) -> tuple[Loaded, SuiteKind]:
+def _as_in(scenario: Scenario | None, suite: LoadedSuite) -> tuple[LoadedSuite, SuiteKind]:
     """The suite with the name, order and kind that it has in a scenario; as it is if it belongs to none."""
     kinds: tuple[SuiteKind, ...] = ("test", "validation")
     for kind in kinds:
@@ -165,7 +165,7 @@ def _drawing(request: BenchRequest, scenario: Scenario | None) -> tuple[str, int
     return transformers_identity(request.dtype, batch_size), batch_size
 
 
-def former_key(request: BenchRequest, files: ModelFiles | None, task: Task, suite: Loaded) -> ScoreKey:
+def former_key(request: BenchRequest, files: ModelFiles | None, task: Task, suite: LoadedSuite) -> ScoreKey:
     """The key that a bench's score had before benches and searches shared theirs; such scores are still used.
 
     Weights were named by content, a suite was called by its own name, the seed stood as it was given, and the engine

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from tuition.benchmarks.artefacts import checked_table
 from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.decoding import Preset
@@ -34,8 +35,7 @@ from tuition.benchmarks.scoring.partial_score import Batch, PartialScore
 from tuition.benchmarks.scoring.sampling import Prompt, Stream, in_batches, render_prompt
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreRecord, ScoreStore
 from tuition.benchmarks.scoring.statements import keep_statements
-from tuition.benchmarks.suites.loading import Loaded, SuiteKind
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.suites.loading import LoadedSuite, SuiteKind
 from tuition.planner.route import derive_seed
 
 VERSIONED = ("tuition", "torch", "transformers", "trl", "peft", "math-verify", "datasets")
@@ -68,7 +68,7 @@ class Task:
 
     model: ScoredModel
     weights: str
-    suite: Loaded
+    suite: LoadedSuite
     kind: SuiteKind
     preset: Preset
     num_samples: int

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuition.benchmarks.artefacts import write_json
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 
 
 def statements_path(folder: Path, suite: str) -> Path:

@@ -5,8 +5,8 @@ Metric: avg@k, the mean over problems of the mean correctness over k samples; th
 Protocol: the problem, then the preset's suffix, as one user's message; math-verify compares the last `\\boxed{}`.
 """
 
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.loading import HubSource, Row, Suite, problem_of
-from tuition.benchmarks.suites.micro import Problem
 
 
 def read_row(row: Row) -> Problem:

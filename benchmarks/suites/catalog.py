@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tuition.benchmarks.suites import aime24, aime25, aime26, amc23, dapo_math, gsm8k, math500, olympiadbench
-from tuition.benchmarks.suites.loading import Loaded, Suite, SuiteError, checksums, load
+from tuition.benchmarks.suites.loading import LoadedSuite, Suite, SuiteError, checksums, load
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems, num_problems
 
 SUITES: dict[str, Suite] = {
@@ -42,7 +42,7 @@ def home_scenario(name: str) -> str | None:
     return found[0] if found else None
 
 
-def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any] | None = None) -> Loaded:
+def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any] | None = None) -> LoadedSuite:
     """All problems of a suite by its name; `loading.load` says the rest."""
     if home_scenario(name) is None:
         return load(find_suite(name), data_dir, lock)
@@ -52,7 +52,7 @@ def load_by_name(name: str, data_dir: Path | None = None, lock: Mapping[str, Any
     return _generate(*MICRO[bare])
 
 
-def generated(versioned: str) -> Loaded | None:
+def generated(versioned: str) -> LoadedSuite | None:
     """A generated suite by the name that scores carry, "micro-test@1/384", of any length.
 
     None for every other name, and for another version than the generator's: its problems can no longer be made.
@@ -63,9 +63,9 @@ def generated(versioned: str) -> Loaded | None:
     return _generate(match[1], match[2], int(match[4]))
 
 
-def _generate(mix: str, split: str, count: int) -> Loaded:
+def _generate(mix: str, split: str, count: int) -> LoadedSuite:
     problems = tuple(make_problems(split, count, mix))
     # The name that scenarios give it: the generator's version, and how many of the split's problems.
     versioned = f"{mix}-{split}@{SUITE_VERSION}/{count}"
     # Verified: its rows are computed, and a test holds their checksum.
-    return Loaded(versioned, versioned, problems, count, True, "generator", checksums(problems)[0])
+    return LoadedSuite(versioned, versioned, problems, count, True, "generator", checksums(problems)[0])

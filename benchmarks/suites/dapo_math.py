@@ -6,8 +6,8 @@ are dropped, as in the authors' script, because a scenario asks for its own form
 Simplified: a problem that differs from an earlier one in white space only is left out, whatever its answer.
 """
 
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.loading import HubSource, Row, Suite, problem_of
-from tuition.benchmarks.suites.micro import Problem
 
 BEFORE = "Solve the following math problem step by step."
 AFTER = 'Remember to put your answer on its own line after "Answer:".'

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.one_line import one_line
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 
 LOCK_FILE = "suites.lock.json"
 
@@ -84,7 +84,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSuite:
     """Problems of a suite, or of its first few.
 
     `name` says so ("math500@1[:20]"). `verified`: all rows, before any limit, match the checksum in the suite's file.
@@ -103,7 +103,7 @@ class Loaded:
         """Whether these are only the first few problems."""
         return len(self.problems) < self.num_problems_whole
 
-    def first(self, limit: int | None) -> "Loaded":
+    def first(self, limit: int | None) -> "LoadedSuite":
         """The first `limit` problems under a name that says so; all of them for None."""
         if limit is None or limit >= len(self.problems):
             return self
@@ -139,7 +139,7 @@ def _checksum(texts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def load(suite: Suite, data_dir: Path | None = None, lock: Mapping[str, Any] | None = None) -> Loaded:
+def load(suite: Suite, data_dir: Path | None = None, lock: Mapping[str, Any] | None = None) -> LoadedSuite:
     """All problems of a suite, checked.
 
     Args:
@@ -158,7 +158,7 @@ def load(suite: Suite, data_dir: Path | None = None, lock: Mapping[str, Any] | N
         raw, source = read_hub(suite, revision), f"{suite.hub.repo}@{revision or 'newest'}"
     found, found_texts = checksums(raw)
     _compare(suite, source, len(raw), found, found_texts, locked.get("checksum"))
-    return Loaded(
+    return LoadedSuite(
         name=suite.versioned,
         suite=suite.versioned,
         problems=_renamed(suite, raw, source),

@@ -13,9 +13,10 @@ It tests the tool and the planner; it is not evidence about large models.
 """
 
 import random
-from dataclasses import dataclass
 from functools import cache
 from string import ascii_lowercase
+
+from tuition.benchmarks.problems import Problem
 
 SUITE_VERSION = 1
 # How many of a letter's numbers each split has. What pretrains the base checkpoints is in no other split.
@@ -26,19 +27,6 @@ LETTERS = ascii_lowercase + "αβγδεζηθικλμνξπρστυφχψ"
 VALUES = range(10, 100)
 # A base checkpoint takes a letter for one of this many values; the one at RIGHT is the letter's.
 NUM_CANDIDATES, RIGHT = 4, 2
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One problem. `answer` is its checked answer; reading it costs a label unless it belongs to a suite."""
-
-    id: str
-    problem: str
-    answer: str
-    level: int | None = None
-    subject: str | None = None
-
-
 # The letters of each scenario's problems.
 MIXES = {"micro": LETTERS, "micro-b": LETTERS[:40]}
 

@@ -5,7 +5,7 @@ TRL silently drops an incomplete last batch, and paid labels would go untrained.
 
 from collections.abc import Sequence
 
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.scenarios.sources import ScenarioError
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 
 NGRAM = 13
 

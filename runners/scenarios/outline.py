@@ -6,8 +6,8 @@ keys of its scenario's: nothing is ever trained or stored under them.
 
 from pathlib import Path
 
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.catalog import POOLS, SUITES
-from tuition.benchmarks.suites.micro import Problem
 from tuition.runners.scenarios.batch_checks import check_batches, check_pools
 from tuition.runners.scenarios.scenario import Scenario, hash_texts
 from tuition.runners.scenarios.scenario_file import ScenarioFile

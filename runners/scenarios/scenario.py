@@ -14,11 +14,12 @@ from typing import Any, Self, get_args
 
 from tuition.benchmarks.artefacts import file_sha256, write_text
 from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.benchmarks.scoring.sampling import Decoding
-from tuition.benchmarks.suites.loading import Loaded, SuiteKind, checksums
-from tuition.benchmarks.suites.micro import SUITE_VERSION, Problem
+from tuition.benchmarks.suites.loading import LoadedSuite, SuiteKind, checksums
+from tuition.benchmarks.suites.micro import SUITE_VERSION
 from tuition.planner.route import Label, Recipe
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import STAGE, STUDENT_RL, Stage
@@ -327,19 +328,19 @@ class Scenario:
         source: SuiteSource = getattr(self.file, kind)
         return Preset(self.decoding, source.samples, {"all": f"scenario {self.name}"}, self.file.template)
 
-    def suite(self, kind: SuiteKind) -> Loaded:
+    def suite(self, kind: SuiteKind) -> LoadedSuite:
         """A suite's problems, with what is known of them."""
         return self._suites[kind]
 
     @cached_property
-    def _suites(self) -> dict[SuiteKind, Loaded]:
+    def _suites(self) -> dict[SuiteKind, LoadedSuite]:
         return {kind: self._loaded(kind) for kind in get_args(SuiteKind)}
 
-    def _loaded(self, kind: SuiteKind) -> Loaded:
+    def _loaded(self, kind: SuiteKind) -> LoadedSuite:
         source: ProblemSource = getattr(self.file, kind).problems
         problems: tuple[Problem, ...] = getattr(self, kind)
         name = self.suite_name(kind)
-        return Loaded(
+        return LoadedSuite(
             name=name,
             suite=name,
             problems=problems,

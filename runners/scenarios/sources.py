@@ -11,9 +11,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.catalog import POOLS, SUITES
 from tuition.benchmarks.suites.loading import Suite, SuiteError, SuiteUnreachableError, load
-from tuition.benchmarks.suites.micro import MIXES, Problem, make_problems, num_problems
+from tuition.benchmarks.suites.micro import MIXES, make_problems, num_problems
 from tuition.runners.scenarios.settings import LoRASettings
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuition.benchmarks.suites.micro import Problem
+from tuition.benchmarks.problems import Problem
 from tuition.runners.labels import LabelError, LabelPool, Ledger
 
 LABELS = [Problem(f"l{i}", f"{i}+1=", str(i + 1)) for i in range(8)]

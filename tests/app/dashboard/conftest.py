@@ -18,12 +18,12 @@ from tests.planner.conftest import build_recipe
 from tests.runners.made_records import made_record
 from tuition.app.studies.study_report import Pair, write_report
 from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.scoring.statements import keep_statements
 from tuition.benchmarks.statistics.intervals import avg_at_k, paired_difference, score_over_seeds
 from tuition.benchmarks.statistics.multiplicity import sign_flip
-from tuition.benchmarks.suites.micro import Problem
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
 from tuition.planner.study import open_study

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites import amc23, gsm8k, loading, math500, olympiadbench
 from tuition.benchmarks.suites.catalog import MICRO, SUITES, find_suite, generated, load_by_name
 from tuition.benchmarks.suites.loading import (
@@ -24,7 +25,7 @@ from tuition.benchmarks.suites.loading import (
     read_lock,
     write_lock,
 )
-from tuition.benchmarks.suites.micro import Problem, num_problems
+from tuition.benchmarks.suites.micro import num_problems
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 ROWS = [

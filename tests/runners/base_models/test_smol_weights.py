@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
-from tuition.benchmarks.suites.micro import Problem
 from tuition.runners.base_models import smol_weights
 from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
 from tuition.runners.scenarios.scenario import Scenario
