@@ -151,7 +151,7 @@ def leaderboard_export(
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
     from tuition.benchmarks.artefacts import write_text
     from tuition.benchmarks.boards.board_folder import load_board
-    from tuition.benchmarks.boards.exports import export
+    from tuition.benchmarks.boards.exports.formats import export
     from tuition.benchmarks.measured_boards import find_board
 
     text = export(load_board(find_board(what)), format.value, mix_presets)

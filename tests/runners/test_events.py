@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,15 +158,7 @@ def test_a_log_that_cannot_be_opened_is_written_by_nobody(tmp_path: Path) -> Non
         log = EventLog(path)
         log.write(STEP)
         log.close()
+        assert events_of(path) == []
     if Path("/dev/full").exists():
         EventLog(Path("/dev/full")).write(STEP)
     ignore(STEP)
-
-
-def test_a_step_costs_less_than_a_hundredth_of_a_micro_step(tmp_path: Path) -> None:
-    log, times = EventLog(tmp_path / "log", "host-4711-9f86d081"), []
-    for _ in range(300):
-        began = time.perf_counter()
-        log.write(StepDone(key=STEP.key, step=STEP.step, steps=STEP.steps, curves=STEP.curves))
-        times.append(time.perf_counter() - began)
-    assert sorted(times)[150] < 0.03 / 100, "a micro step takes 0.03 s"

@@ -13,8 +13,9 @@ from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, choose, name_unreadable, switch, table
 from tuition.app.recordings import race_report
 from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ReportedEntry
-from tuition.benchmarks.boards.exports import FORMATS, cell_text
+from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
+from tuition.benchmarks.boards.exports.formats import FORMATS
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.tables.race import SHARES, PlannersError, standings

@@ -29,6 +29,7 @@ from tuition.app.studies.search_run import SearchRequest, run_search
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.planner.study import Outcome, StudyLimits, finalists, open_study, search
+from tuition.runners.events import EventLog, StepDone
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
@@ -68,6 +69,20 @@ def help_over_python(pairs: int) -> str:
 
 def _ms(seconds: list[float]) -> str:
     return f"{1000 * statistics.median(seconds):.0f} ms"
+
+
+def step_event(writes: int = 1000) -> str:
+    """Writing the event of one optimizer step: the median."""
+    step = StepDone(key="0" * 64, step=1, steps=30, curves=dict.fromkeys(("loss", "reward", "kl", "seconds"), 0.5))
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        log = EventLog(Path(folder) / "events.jsonl")
+        for _ in range(writes):
+            started = time.perf_counter()
+            log.write(step)
+            seconds.append(time.perf_counter() - started)
+        log.close()
+    return f"{1e6 * statistics.median(seconds):.0f} µs"
 
 
 def fill_store(store: BlockStore, num_blocks: int) -> None:
@@ -169,6 +184,7 @@ def main() -> None:
     silence_libraries()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(f"tuition --help over python -c pass: {help_over_python(arguments.pairs)}", flush=True)
+    print(f"write a step's event: {step_event()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         seconds = study_seconds(Path(folder), Scenario.load("micro"), arguments.study_trials)
         print(f"open a study of {arguments.study_trials} trials: {seconds}", flush=True)
