@@ -172,11 +172,11 @@ def read_events(path: Path, start: int = 0) -> tuple[list[LoggedEvent], int]:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:  # refuses a folder
+            file.seek(start)
+            content = file.read(MAX_READ_BYTES)
     except OSError:
         return [], start
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(start)
-        content = file.read(MAX_READ_BYTES)
     whole = content.rfind(b"\n") + 1
     events = []
     for line in content[:whole].split(b"\n"):
