@@ -10,7 +10,7 @@ from tuition.benchmarks.scoring.sampling import Decoding
 from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreKey, ScoreRecord, ScoreStore
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.drift import describe_drift
-from tuition.runners.engine import score_task
+from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.scenario import Scenario
 
 

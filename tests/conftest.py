@@ -17,7 +17,7 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 # Whoever asks for one of these trains, or opens a browser.
-SLOW_FIXTURES = {"engine", "browser", "trained", "stopped_and_completed"}
+SLOW_FIXTURES = {"runner", "browser", "trained", "stopped_and_completed"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

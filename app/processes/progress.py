@@ -112,7 +112,7 @@ class Reporter(Channel):
 
 
 class BlockView:
-    """Shows what one engine does, on its own bar."""
+    """Shows what one runner does, on its own bar."""
 
     def __init__(self, reporter: Reporter, prefix: str):
         self._reporter = reporter
@@ -120,7 +120,7 @@ class BlockView:
         self._bar = reporter.bars.add_task("", total=None, visible=False)
 
     def show(self, event: BlockStarted | StepDone | BlockDone | Scoring) -> None:
-        """Show an event of the engine."""
+        """Show an event of the runner."""
         update = self._reporter.bars.update
         match event:
             case BlockStarted():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuition.app.processes.channel import Channel
 from tuition.benchmarks.results_folder import ResultsFolder
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 
@@ -33,6 +33,6 @@ class RunConfiguration:
         """The scenario; ScenarioError where it cannot be loaded."""
         return Scenario.load(self.scenario)
 
-    def open_engine(self, scenario: Scenario, channel: Channel) -> closing[LocalEngine]:
-        """An engine for the scenario, or for another form of it, closed at the end of a `with`."""
-        return closing(LocalEngine(scenario, self.results, channel.hear, self.mix_versions))
+    def open_runner(self, scenario: Scenario, channel: Channel) -> closing[RouteRunner]:
+        """A runner for the scenario, or for another form of it, closed at the end of a `with`."""
+        return closing(RouteRunner(scenario, self.results, channel.hear, self.mix_versions))

@@ -1,4 +1,4 @@
-"""Worker processes of the local engine: one thread or one device each, one pipe each to the process that started them.
+"""Worker processes: one thread or one device each, one pipe each to the process that started them.
 
 A worker dies with its parent, is started again when it is killed, and stops after its current block when the parent
 is asked to stop. Work is never handed over in memory: blocks, scores and trials lie in the results folder, where locks

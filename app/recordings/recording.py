@@ -1,6 +1,6 @@
 """`tuition record`: about 150 routes of a scenario, trained for real with several seeds, into one table for replay.
 
-Every route is run by the engine like any other, scored on both suites and written down at once, in
+Every route is run by the runner like any other, scored on both suites and written down at once, in
 `<results>/recorded/<scenario>/<seed>/<allocation>.json`: blocks may then be evicted. The table is rewritten after
 every seed, and when the recording stops. The same command resumes: what the table or these files hold is not run again.
 
@@ -58,8 +58,8 @@ from tuition.benchmarks.tables.recorded_table import (
 )
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine, RouteRun, Scored
 from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.route_runner import RouteRun, RouteRunner, Scored
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.eviction import gpu_seconds_at_stake
 from tuition.runners.training.meter import accelerator_name
@@ -191,10 +191,10 @@ class _Recording:
             return
         with (
             Interrupts(self.reporter.say) as interrupts,
-            self.run.open_engine(self.scenario, self.reporter) as engine,
+            self.run.open_runner(self.scenario, self.reporter) as runner,
         ):
             self.reporter.check = interrupts.check
-            _record_tasks(engine, self.run.max_store_bytes, tasks, range(len(ordered)), self.reporter)
+            _record_tasks(runner, self.run.max_store_bytes, tasks, range(len(ordered)), self.reporter)
 
     def extend_chain(self, seeds: Sequence[int]) -> None:
         """Replay blocks on direct GRPO until their mean cost over the seeds reaches that of the paper's rule."""
@@ -228,15 +228,15 @@ def record_worker(run: RunConfiguration, tasks: Tasks, remote: Remote) -> None:
     """One worker's part of the runs."""
     scenario = run.load_scenario()
     folder = run.folder.recording(scenario.sha256)
-    with logged(folder.log, remote), run.open_engine(scenario, remote) as engine:
-        _record_tasks(engine, run.max_store_bytes, tasks, remote.tasks(), remote)
+    with logged(folder.log, remote), run.open_runner(scenario, remote) as runner:
+        _record_tasks(runner, run.max_store_bytes, tasks, remote.tasks(), remote)
 
 
 def _record_tasks(
-    engine: LocalEngine, max_store_bytes: int | None, tasks: Tasks, numbers: Iterator[int] | range, channel: Channel
+    runner: RouteRunner, max_store_bytes: int | None, tasks: Tasks, numbers: Iterator[int] | range, channel: Channel
 ) -> None:
     """Run and record the tasks with these numbers. One that fails is reported and skipped; three in a row raise."""
-    recipe = engine.scenario.recipe
+    recipe = runner.scenario.recipe
     routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks.runs]
     # A longer chain of direct-compute may be wanted after these tasks.
     longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
@@ -246,7 +246,7 @@ def _record_tasks(
         text, seed = tasks.runs[number]
         channel.check()
         try:
-            run = record_route(engine, routes[number])
+            run = record_route(runner, routes[number])
         except Exception as error:
             failures += 1
             logger.exception("%s with seed %d failed", text, seed)
@@ -255,7 +255,7 @@ def _record_tasks(
             channel.say(f"{text} (seed {seed}) failed: {' '.join(str(error).split())}")
             continue
         failures = 0
-        score = fmean(run.validation_correct) / engine.scenario.file.validation.samples
+        score = fmean(run.validation_correct) / runner.scenario.file.validation.samples
         channel.hear(
             RunDone(
                 name=f"{text} (seed {seed})",
@@ -267,23 +267,23 @@ def _record_tasks(
         )
         if max_store_bytes is not None:
             needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
-            _limit_store(engine.results.path, max_store_bytes, needed, channel)
+            _limit_store(runner.results.path, max_store_bytes, needed, channel)
 
 
-def record_route(engine: LocalEngine, route: Route) -> RecordedRun:
+def record_route(runner: RouteRunner, route: Route) -> RecordedRun:
     """Run a route, score both suites, and write its row into the recording's folder."""
-    scenario = engine.scenario
+    scenario = runner.scenario
     study = f"record:{scenario.sha256[:12]}"
-    done = engine.run(route, study)
-    run = _row(engine, done, engine.score(route.final, "validation", study), engine.score(route.final, "test", study))
-    path = engine.results.recording(scenario.sha256).row(route.seed, route.allocation.id)
+    done = runner.run(route, study)
+    run = _row(runner, done, runner.score(route.final, "validation", study), runner.score(route.final, "test", study))
+    path = runner.results.recording(scenario.sha256).row(route.seed, route.allocation.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(run.model_dump(mode="json"), path)
     return run
 
 
-def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) -> RecordedRun:
-    scenario, route = engine.scenario, done.route
+def _row(runner: RouteRunner, done: RouteRun, validation: Scored, test: Scored) -> RecordedRun:
+    scenario, route = runner.scenario, done.route
     return RecordedRun(
         scenario=scenario_label(scenario),
         allocation=str(route.allocation),
@@ -303,8 +303,8 @@ def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) 
             for use in done.blocks
         ),
         weights_sha256=done.weights_sha256,
-        validation_gpu_seconds=_score_price(engine, validation),
-        test_gpu_seconds=_score_price(engine, test),
+        validation_gpu_seconds=_score_price(runner, validation),
+        test_gpu_seconds=_score_price(runner, test),
         labels_trained=done.labels.labels_trained,
         labels_validation=done.labels.labels_validation,
         labels_owned=done.labels.labels_owned,
@@ -313,7 +313,7 @@ def _row(engine: LocalEngine, done: RouteRun, validation: Scored, test: Scored) 
         date=datetime.now(UTC).isoformat(timespec="milliseconds"),
         command=command_line(),
         code_version=CODE_VERSION,
-        versions=engine.trainer.versions,
+        versions=runner.trainer.versions,
     )
 
 
@@ -324,11 +324,11 @@ def _counts(scenario: Scenario, suite: SuiteKind, scored: Scored) -> tuple[int, 
     return tuple(int(counts[i]) for i in ids)
 
 
-def _score_price(engine: LocalEngine, scored: Scored) -> float:
+def _score_price(runner: RouteRunner, scored: Scored) -> float:
     """What sampling a score cost, by whichever call made it."""
-    price = engine.ledger.price(f"score:{scored.key}")
+    price = runner.ledger.price(f"score:{scored.key}")
     if price is None:  # `tuition bench` made it
-        price = engine.scorer.store.read(scored.key).gpu_seconds
+        price = runner.scorer.store.read(scored.key).gpu_seconds
     if price is None:
         raise RecordingError(
             f"score {scored.key[:12]} is stored but its cost is not in the ledger: restore the results folder's "

@@ -20,7 +20,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, charge
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGES
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 
@@ -28,7 +28,7 @@ EXPECTED_REUSE_DRAWS = 20
 
 
 def make_report(
-    study: optuna.Study, scenario: Scenario, engine: LocalEngine, seed: int, trained_now: Iterable[str], seconds: float
+    study: optuna.Study, scenario: Scenario, runner: RouteRunner, seed: int, trained_now: Iterable[str], seconds: float
 ) -> SearchReport:
     """The study before its test: blocks, labels, seconds, and every trial."""
     trials = study.get_trials(deepcopy=False)
@@ -37,16 +37,16 @@ def make_report(
         for t in trials
         if t.state is TrialState.COMPLETE
     ]
-    costs = block_costs(scenario, engine.store)
+    costs = block_costs(scenario, runner.store)
     wanted = {block.key for route in requested for block in route.blocks}
-    trained = [(key, spent) for key, spent in engine.ledger.trainings(study.study_name) if key in wanted]
+    trained = [(key, spent) for key, spent in runner.ledger.trainings(study.study_name) if key in wanted]
     return SearchReport(
         study=study.study_name,
         scenario=scenario.name,
         scenario_sha256=scenario.sha256,
         command=command_line(),
         seed=seed,
-        versions=engine.trainer.versions,
+        versions=runner.trainer.versions,
         overlaps=tuple(map(str, scenario.overlaps)),
         blocks=BlockAccount(
             **count_blocks(requested, costs),
@@ -60,10 +60,10 @@ def make_report(
             labels_budget=len(scenario.labels),
             labels_trained=max((int(t.user_attrs.get("labels_trained", 0)) for t in trials), default=0),
             labels_validation=len(scenario.validation),
-            labels_owned=engine.ledger.owned(study.study_name) + len(scenario.validation),
+            labels_owned=runner.ledger.owned(study.study_name) + len(scenario.validation),
         ),
         seconds=round(seconds, 1),
-        gpu_seconds=round(sum(spent for _, spent in engine.ledger.trainings(study.study_name)), 1),
+        gpu_seconds=round(sum(spent for _, spent in runner.ledger.trainings(study.study_name)), 1),
         trials=tuple(map(_trial_report, trials)),
         leaderboard=None,
     )

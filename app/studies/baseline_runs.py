@@ -77,16 +77,16 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     with Reporter(request.run.quiet) as reporter, logged(log, reporter):
         if request.run.workers > 1:
             train_in_workers(request.run, entries, seeds, name, log, reporter)
-        with Interrupts(reporter.say) as interrupts, ExitStack() as engines:
+        with Interrupts(reporter.say) as interrupts, ExitStack() as runners:
             reporter.check = interrupts.check
-            engine = engines.enter_context(request.run.open_engine(scenario, reporter))
+            runner = runners.enter_context(request.run.open_runner(scenario, reporter))
             if chosen.compared is not None:
-                match = match_compute(engine, request.run, folder, chosen.compared, seeds, log, reporter)
+                match = match_compute(runner, request.run, folder, chosen.compared, seeds, log, reporter)
                 entries.insert(1, match.entry())
             shuffled = None
             if any(entry.shuffled for entry in entries):
-                shuffled = engines.enter_context(request.run.open_engine(ordinary(scenario), reporter))
-            ranked, meta, test = evaluate(engine, name, entries, seeds, reporter, shuffled)
+                shuffled = runners.enter_context(request.run.open_runner(ordinary(scenario), reporter))
+            ranked, meta, test = evaluate(runner, name, entries, seeds, reporter, shuffled)
     document = {
         **to_json(ranked, meta),
         **test.model_dump(mode="json", include={"intervals", "pairwise"}),

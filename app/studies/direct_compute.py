@@ -30,8 +30,8 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STUDENT, STUDENT_RL
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import RunDone
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 CLOCK_SECONDS = 0.001  # block costs are recorded in milliseconds
@@ -115,7 +115,7 @@ def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation)
 
 
 def match_compute(
-    engine: LocalEngine,
+    runner: RouteRunner,
     run: RunConfiguration,
     folder: StudyFolder,
     compared: Entry,
@@ -124,18 +124,18 @@ def match_compute(
     reporter: Reporter,
 ) -> ComputeMatch:
     """The match with `compared`: the one that the study keeps if it is of this command, else trained now and kept."""
-    scenario, study = engine.scenario, folder.name
+    scenario, study = runner.scenario, folder.name
     kept = _load(folder.direct_compute, reporter)
     wanted = (scenario.sha256, tuple(seeds), str(compared.allocation), compared.name)
     if kept and (kept.scenario_sha256, kept.seeds, kept.compared_allocation, kept.compared) == wanted:
         return kept
     target = fmean(
-        engine.run(compile_route(compared.allocation, scenario.recipe, seed), study).gpu_seconds_full for seed in seeds
+        runner.run(compile_route(compared.allocation, scenario.recipe, seed), study).gpu_seconds_full for seed in seeds
     )
     blocks = scenario.recipe.num_label_blocks
     arguments = (run, tuple(seeds), study, log)
     replay = 0
-    costs = _costs(engine, study, seeds, replay)
+    costs = _costs(runner, study, seeds, replay)
     while (reached := fmean(cost[-1] for cost in costs)) < target:
         # As many as are needed at the mean price of its blocks so far: hardly one too many is trained.
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
@@ -146,10 +146,10 @@ def match_compute(
         if run.workers > 1:
             workers = min(run.workers, len(seeds))
             run_workers(workers, chain_worker, (*arguments, replay), reporter, num_tasks=len(seeds))
-        costs = _costs(engine, study, seeds, replay)
+        costs = _costs(runner, study, seeds, replay)
     length = chain_length(costs, target)
     scores = [
-        candidate_scores(engine, compile_route(extended(blocks, length), scenario.recipe, seed), study, reporter)
+        candidate_scores(runner, compile_route(extended(blocks, length), scenario.recipe, seed), study, reporter)
         for seed in seeds
     ]
     match = choose_match(scenario.sha256, seeds, compared, target, blocks, costs, scores)
@@ -212,20 +212,20 @@ def _load(path: Path, reporter: Reporter) -> ComputeMatch | None:
         return None
 
 
-def _costs(engine: LocalEngine, study: str, seeds: Sequence[int], replay: int) -> list[list[float]]:
+def _costs(runner: RouteRunner, study: str, seeds: Sequence[int], replay: int) -> list[list[float]]:
     """For each seed, full GPU-seconds of direct GRPO with 0, 1, ... `replay` replay blocks; trains what is missing."""
-    recipe = engine.scenario.recipe
+    recipe = runner.scenario.recipe
     routes = [compile_route(extended(recipe.num_label_blocks, replay), recipe, seed) for seed in seeds]
-    runs = [engine.run(route, study) for route in routes]
+    runs = [runner.run(route, study) for route in routes]
     return [list(accumulate(use.gpu_seconds for use in run.blocks))[recipe.num_label_blocks - 1 :] for run in runs]
 
 
-def candidate_scores(engine: LocalEngine, route: Route, study: str, channel: Channel) -> list[float]:
+def candidate_scores(runner: RouteRunner, route: Route, study: str, channel: Channel) -> list[float]:
     """Validation scores of direct GRPO with 0, 1, ... all of the route's replay blocks."""
     scores = []
-    for block in route.blocks[engine.scenario.recipe.num_label_blocks - 1 :]:
+    for block in route.blocks[runner.scenario.recipe.num_label_blocks - 1 :]:
         channel.check()
-        scores.append(avg_at_k(correct_PK(engine.score(block.key, "validation", study).table)[1]).mean)
+        scores.append(avg_at_k(correct_PK(runner.score(block.key, "validation", study).table)[1]).mean)
     return scores
 
 
@@ -234,11 +234,11 @@ def chain_worker(
 ) -> None:
     """One worker's part of the chains of all seeds, trained and scored on validation."""
     scenario = run.load_scenario()
-    with logged(log, remote), run.open_engine(scenario, remote) as engine:
+    with logged(log, remote), run.open_runner(scenario, remote) as runner:
         for number in remote.tasks():
             allocation = extended(scenario.recipe.num_label_blocks, replay)
             route = compile_route(allocation, scenario.recipe, seeds[number])
-            engine.run(route, study)
-            candidate_scores(engine, route, study, remote)
+            runner.run(route, study)
+            candidate_scores(runner, route, study, remote)
             name = f"{DIRECT_COMPUTE} (seed {route.seed})"
             remote.hear(RunDone(name=name, result="trained", done=number + 1, total=len(seeds)))

@@ -37,8 +37,8 @@ from tuition.benchmarks.statistics.multiplicity import holm, sign_flip
 from tuition.planner.allocation import Allocation, replay_control
 from tuition.planner.route import Recipe, Route, compile_route
 from tuition.planner.stages import STAGES
-from tuition.runners.engine import LocalEngine, RouteRun
 from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.meter import accelerator_name
 
@@ -132,13 +132,13 @@ def test_worker(
     """One worker's part of a test."""
     scenario = run.load_scenario()
     with logged(log, remote), ExitStack() as stack:
-        engine = stack.enter_context(run.open_engine(scenario, remote))
+        runner = stack.enter_context(run.open_runner(scenario, remote))
         shuffled = None
         if any(entry.shuffled for entry, _ in tasks):
-            shuffled = stack.enter_context(run.open_engine(ordinary(scenario), remote))
+            shuffled = stack.enter_context(run.open_runner(ordinary(scenario), remote))
         for number in remote.tasks():
             entry, seed = tasks[number]
-            used = _engine_of(entry, engine, shuffled)
+            used = _runner_of(entry, runner, shuffled)
             done = used.run(entry.route(used.scenario.recipe, seed), study)
             used.score(done.route.final, "test", study)
             name, result = f"{entry.name} (seed {seed})", "trained and scored"
@@ -156,20 +156,20 @@ class _Tested:
 
 
 def evaluate(
-    engine: LocalEngine,
+    runner: RouteRunner,
     study: str,
     entries: Sequence[Entry],
     seeds: Sequence[int],
     reporter: Reporter,
-    shuffled: LocalEngine | None = None,
+    shuffled: RouteRunner | None = None,
 ) -> tuple[list[RankedRow], Meta, Evaluation]:
     """Train every entry on every seed, score the test suite, compare each with direct GRPO.
 
-    `shuffled` is an engine of the `ordinary` scenario, for the entries that need one.
+    `shuffled` is a runner of the `ordinary` scenario, for the entries that need one.
     Returns the ranked rows, what they share, and an account of the runs.
     """
-    scenario = engine.scenario
-    tested = _train_and_score(engine, study, entries, seeds, reporter, shuffled)
+    scenario = runner.scenario
+    tested = _train_and_score(runner, study, entries, seeds, reporter, shuffled)
     outcomes = {one.entry.name: one.outcomes for one in tested}
     pairwise = pairwise_differences(outcomes)
     meta = Meta(
@@ -177,14 +177,14 @@ def evaluate(
         suite=scenario.suite_name("test"),
         decoding=scenario.decoding.name,
         labels_validation=len(scenario.validation),
-        labels_owned=engine.ledger.owned(study) + len(scenario.validation),
+        labels_owned=runner.ledger.owned(study) + len(scenario.validation),
     )
     evaluation = Evaluation(
         blocks=_evaluated_blocks(tested, reporter.trained_keys),
         runs={one.entry.name: _evaluated_runs(one) for one in tested},
         command=command_line(),
         code_version=CODE_VERSION,
-        versions=engine.trainer.versions,
+        versions=runner.trainer.versions,
         scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
         accelerator=_accelerators(scenario, tested),
         intervals={name: score_interval(several) for name, several in outcomes.items()},
@@ -194,20 +194,20 @@ def evaluate(
 
 
 def _train_and_score(
-    engine: LocalEngine,
+    runner: RouteRunner,
     study: str,
     entries: Sequence[Entry],
     seeds: Sequence[int],
     reporter: Reporter,
-    shuffled: LocalEngine | None,
+    shuffled: RouteRunner | None,
 ) -> list[_Tested]:
-    suite, expected_ids = engine.scenario.suite_name("test"), sorted(problem.id for problem in engine.scenario.test)
+    suite, expected_ids = runner.scenario.suite_name("test"), sorted(problem.id for problem in runner.scenario.test)
     tested = [_Tested(entry) for entry in entries]
     total, done = len(entries) * len(seeds), 0
     reporter.hear(PhaseBegan(title=f"test on {suite}", done=0, total=total))
     for seed in seeds:
         for one in tested:
-            used = _engine_of(one.entry, engine, shuffled)
+            used = _runner_of(one.entry, runner, shuffled)
             run = used.run(one.entry.route(used.scenario.recipe, seed), study)
             scored = used.score(run.route.final, "test", study)
             one.runs.append(run)
@@ -260,11 +260,11 @@ def _accelerators(scenario: Scenario, tested: Sequence[_Tested]) -> str:
     return ", ".join(sorted(names)) or accelerator_name(scenario.device)
 
 
-def _engine_of(entry: Entry, blocked: LocalEngine, shuffled: LocalEngine | None) -> LocalEngine:
+def _runner_of(entry: Entry, blocked: RouteRunner, shuffled: RouteRunner | None) -> RouteRunner:
     if not entry.shuffled:
         return blocked
     if shuffled is None:
-        raise ValueError(f"{entry.name!r} is shuffled: give an engine of the ordinary scenario")
+        raise ValueError(f"{entry.name!r} is shuffled: give a runner of the ordinary scenario")
     return shuffled
 
 

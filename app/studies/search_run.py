@@ -40,8 +40,8 @@ from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
 from tuition.planner.storage import StudyError
 from tuition.planner.study import Outcome, StudyLimits, enqueue, finalists, open_study, release_dead_trials, search
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.store.eviction import gpu_seconds_at_stake
@@ -85,15 +85,15 @@ def run_search(request: SearchRequest) -> SearchResult:
         if seeds and request.run.workers > 1:
             with logged(log, reporter):
                 train_in_workers(request.run, entries, seeds, name, log, reporter)
-        with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
+        with Interrupts(reporter.say) as interrupts, request.run.open_runner(scenario, reporter) as runner:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
-            report = make_report(study, scenario, engine, request.seed, reporter.trained_keys, seconds)
+            report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_report(report, folder.report)
             if seeds:
                 with logged(log, reporter):
-                    ranked, meta, test = evaluate(engine, name, entries, seeds, reporter)
+                    ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
                 leaderboard = to_json(ranked, meta)
                 report = report.model_copy(update={"leaderboard": leaderboard, "test": test})
                 write_json(leaderboard, folder.leaderboard)
@@ -161,9 +161,9 @@ def _search(
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
         return
-    with Interrupts(reporter.say) as interrupts, request.run.open_engine(scenario, reporter) as engine:
+    with Interrupts(reporter.say) as interrupts, request.run.open_runner(scenario, reporter) as runner:
         reporter.check = interrupts.check
-        _work_on(study, scenario, engine, request, folder, reporter)
+        _work_on(study, scenario, runner, request, folder, reporter)
 
 
 def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation], Route]:
@@ -175,14 +175,14 @@ def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     scenario = request.run.load_scenario()
     folder = request.run.folder.study(name)
     study = _open(request, scenario, name, folder)
-    with request.run.open_engine(scenario, remote) as engine:
-        _work_on(study, scenario, engine, request, folder, remote)
+    with request.run.open_runner(scenario, remote) as runner:
+        _work_on(study, scenario, runner, request, folder, remote)
 
 
 def _work_on(
     study: optuna.Study,
     scenario: Scenario,
-    engine: LocalEngine,
+    runner: RouteRunner,
     request: SearchRequest,
     folder: StudyFolder,
     channel: Channel,
@@ -194,7 +194,7 @@ def _work_on(
         log_path = folder.trial_log(number)
         with logged(log_path, channel):
             try:
-                return evaluate_on_validation(engine, route, study.study_name, log_path)
+                return evaluate_on_validation(runner, route, study.study_name, log_path)
             except Exception as error:
                 logging.getLogger(__name__).exception("trial %d failed", number)
                 error.log_path = log_path  # type: ignore[attr-defined]
@@ -212,7 +212,7 @@ def _work_on(
     locks = folder.workers
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
-        limits = replace(request.limits, spent=lambda: sum(s for _, s in engine.ledger.trainings(study.study_name)))
+        limits = replace(request.limits, spent=lambda: sum(s for _, s in runner.ledger.trainings(study.study_name)))
         search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, on_trial, worker)
 
 
@@ -239,10 +239,10 @@ def enqueued(scenario: Scenario) -> list[Allocation]:
     return [allocation for allocation in search_baselines(scenario).values() if scenario.space.holds(allocation)]
 
 
-def evaluate_on_validation(engine: LocalEngine, route: Route, study: str, log_path: Path) -> Outcome:
+def evaluate_on_validation(runner: RouteRunner, route: Route, study: str, log_path: Path) -> Outcome:
     """Run a route, score it on the validation suite, and say what both cost."""
-    run = engine.run(route, study)
-    scored = engine.score(route.final, "validation", study)
+    run = runner.run(route, study)
+    scored = runner.score(route.final, "validation", study)
     score = avg_at_k(correct_PK(scored.table)[1])
     return Outcome(
         score.mean,

@@ -52,11 +52,11 @@ def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> Shuffle
             outcomes: dict[str, list[Any]] = {"blocked": [], "shuffled": []}
             model = blocked.default_teacher if teacher else "student"
             for name, scenario in (("blocked", blocked), ("shuffled", shuffled)):
-                with configuration.open_engine(scenario, reporter) as engine:
+                with configuration.open_runner(scenario, reporter) as runner:
                     for seed in seeds:
                         route = label_stage_only(scenario, teacher, seed)
-                        engine.run(route, study)
-                        outcomes[name].append(outcomes_of(engine.score(route.final, "test", study).table, ids))
+                        runner.run(route, study)
+                        outcomes[name].append(outcomes_of(runner.score(route.final, "test", study).table, ids))
                         done += 1
                         reporter.check()
                         score = f"{outcomes[name][-1].mean():.1%}"

@@ -15,8 +15,8 @@ from tuition.benchmarks.statistics.intervals import Score, avg_at_k
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.allocation import Allocation, named_allocations
 from tuition.planner.route import compile_route
-from tuition.runners.engine import BlockUse
 from tuition.runners.labels import LabelCounts
+from tuition.runners.route_runner import BlockUse
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 
@@ -83,11 +83,11 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
     with Reporter(configuration.quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
         study = f"run:{scenario.sha256[:12]}"
-        with configuration.open_engine(scenario, reporter) as engine:
-            run = engine.run(route, study)
+        with configuration.open_runner(scenario, reporter) as runner:
+            run = runner.run(route, study)
             scores = {}
             for suite in suites:
-                scored = engine.score(route.final, suite, study)
+                scored = runner.score(route.final, suite, study)
                 scores[scored.suite] = avg_at_k(correct_PK(scored.table)[1])
     return SingleRun(
         scenario=scenario.name,

@@ -65,7 +65,7 @@ FLOORS = (
         "how labels are spent",
         {
             "scenarios": (3,),
-            "engine.py": (6,),
+            "route_runner.py": (6,),
             "labels.py": (7,),
             "training": (9,),
             "store": (10,),

@@ -29,8 +29,8 @@ from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Route, compile_route
 from tuition.planner.storage import StudyError
 from tuition.planner.study import open_study
-from tuition.runners.engine import LocalEngine, RouteRun
 from tuition.runners.labels import Ledger, LedgerError
+from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
@@ -90,11 +90,11 @@ def route(scenario: Scenario) -> Route:
 
 
 def run(scenario: Scenario, results: Path, route: Route) -> RouteRun:
-    engine = LocalEngine(scenario, results)
+    runner = RouteRunner(scenario, results)
     try:
-        return engine.run(route, "study")
+        return runner.run(route, "study")
     finally:
-        engine.close()
+        runner.close()
 
 
 @pytest.fixture(scope="module")
@@ -191,14 +191,14 @@ def test_a_damaged_block_is_trained_again_to_the_same_weights(
 
 
 def test_a_damaged_score_is_drawn_again_to_the_same_samples(scenario: Scenario, results: Path, route: Route) -> None:
-    engine = LocalEngine(scenario, results)
-    first = engine.score(route.final, "validation", "study").table
+    runner = RouteRunner(scenario, results)
+    first = runner.score(route.final, "validation", "study").table
     (samples,) = (results / "scores").glob("*/*/samples.parquet")
     for how in (truncate, flip):
         damage_file(samples, how)
-        again = engine.score(route.final, "validation", "study")
+        again = runner.score(route.final, "validation", "study")
         assert again.gpu_seconds > 0 and again.table.equals(first)
-    engine.close()
+    runner.close()
 
 
 def test_damaged_rollouts_are_drawn_again_to_the_same_weights(scenario: Scenario, tmp_path: Path) -> None:
@@ -382,10 +382,10 @@ def test_a_clock_that_jumps_backwards_changes_nothing(
     first = run(scenario, tmp_path, route)
     assert first.weights_sha256 == trained[1] and first.gpu_seconds_full > 0
     assert not run(scenario, tmp_path, route).blocks[0].executed
-    engine = LocalEngine(scenario, tmp_path)
-    assert engine.score(route.final, "validation", "study").gpu_seconds > 0
-    assert engine.score(route.final, "validation", "study").gpu_seconds == 0
-    engine.close()
+    runner = RouteRunner(scenario, tmp_path)
+    assert runner.score(route.final, "validation", "study").gpu_seconds > 0
+    assert runner.score(route.final, "validation", "study").gpu_seconds == 0
+    runner.close()
 
 
 def test_a_ledger_that_is_no_file_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGES, Stage
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 
@@ -69,15 +69,15 @@ def load(tmp_path: Path) -> Callable[[dict[str, Any]], Scenario]:
 
 
 @pytest.fixture
-def engine(scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path) -> Iterator[LocalEngine]:
-    engine = LocalEngine(load(scenario_file), tmp_path / "results")
-    yield engine
-    engine.close()
+def runner(scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path) -> Iterator[RouteRunner]:
+    runner = RouteRunner(load(scenario_file), tmp_path / "results")
+    yield runner
+    runner.close()
 
 
 @pytest.fixture
-def route(engine: LocalEngine) -> Callable[..., Route]:
+def route(runner: RouteRunner) -> Callable[..., Route]:
     def _route(text: str, seed: int = 0) -> Route:
-        return compile_route(Allocation.parse(text), engine.scenario.recipe, seed)
+        return compile_route(Allocation.parse(text), runner.scenario.recipe, seed)
 
     return _route

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreStore
-from tuition.runners.engine import score_task
+from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import ExplainedScore, explain_score
 

@@ -46,8 +46,8 @@ from tuition.benchmarks.tables.recorded_table import (
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import BlockDone, Event, RunDone
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 
@@ -180,17 +180,17 @@ def test_rows_agree_with_the_stored_scores_and_block_records(
 ) -> None:
     request, _ = stopped_and_completed
     table = read_table(request.table_path(scenario))
-    with closing(LocalEngine(scenario, request.run.results)) as engine:
+    with closing(RouteRunner(scenario, request.run.results)) as runner:
         for run, route in zip(table.runs, table.routes, strict=True):
             for suite, counts in (("validation", run.validation_correct), ("test", run.test_correct)):
-                scored = engine.score(route.final, suite, "check")  # type: ignore[arg-type]
+                scored = runner.score(route.final, suite, "check")  # type: ignore[arg-type]
                 assert scored.gpu_seconds == 0
                 ids, outcomes_PK = correct_PK(scored.table)
                 problems = scenario.validation if suite == "validation" else scenario.test
                 assert dict(zip(ids, outcomes_PK.sum(axis=1), strict=True)) == dict(
                     zip([p.id for p in problems], counts, strict=True)
                 )
-            whole = engine.run(route, "check")
+            whole = runner.run(route, "check")
             assert run.gpu_seconds_full == pytest.approx(whole.gpu_seconds_full)
             assert run.weights_sha256 == whole.weights_sha256 and run.labels_trained == len(set(route.labels_trained))
 
@@ -264,11 +264,11 @@ def test_runs_that_fail_are_told_and_left_out_and_three_in_a_row_end_it(
     def fail_on(*texts: str) -> None:
         shutil.rmtree(folder.path / str(recorded_seeds(1)[0]))
 
-        def run_or_fail(engine: LocalEngine, route: Any) -> Any:
+        def run_or_fail(runner: RouteRunner, route: Any) -> Any:
             if not texts or str(route.allocation) in texts:
                 failed.append(str(route.allocation))
                 raise OSError(28, "No space left on device")
-            return record_route(engine, route)
+            return record_route(runner, route)
 
         monkeypatch.setattr(tuition.app.recordings.recording, "record_route", run_or_fail)
 
@@ -375,12 +375,12 @@ def live_and_replayed(scenario: Scenario, results: Path, texts: list[str]) -> tu
     """Run routes in a live store, in this order, and the table that is made of them."""
     seed = recorded_seeds(2)[1]
     live, rows = [], []
-    with closing(LocalEngine(scenario, results)) as engine:
+    with closing(RouteRunner(scenario, results)) as runner:
         for text in texts:
             route = compile_route(Allocation.parse(text), scenario.recipe, seed)
-            run = engine.run(route, "live")
-            live.append((run, engine.score(route.final, "validation", "live").gpu_seconds))
-            rows.append(record_route(engine, route))
+            run = runner.run(route, "live")
+            live.append((run, runner.score(route.final, "validation", "live").gpu_seconds))
+            rows.append(record_route(runner, route))
     unique = {row.allocation: row for row in reversed(rows)}
     return checked_table(header_of(scenario), with_first_prices(reversed(unique.values()))), live
 

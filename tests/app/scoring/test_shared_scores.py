@@ -19,7 +19,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreStore
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.training.checkpoint import hash_base
@@ -78,14 +78,14 @@ def test_a_run_finds_what_a_bench_has_scored(tuition: Command, tmp_path: Path) -
 def test_what_a_bench_paid_for_a_score_is_the_price_that_a_recording_tells(
     tuition: Command, tmp_path: Path, scenario: Path
 ) -> None:
-    with closing(LocalEngine(Scenario.load(str(scenario)), tmp_path / "results")) as engine:
-        route = compile_route(Allocation.parse("student_rl=1"), engine.scenario.recipe, 0)
-        engine.run(route, "a study")
+    with closing(RouteRunner(Scenario.load(str(scenario)), tmp_path / "results")) as runner:
+        route = compile_route(Allocation.parse("student_rl=1"), runner.scenario.recipe, 0)
+        runner.run(route, "a study")
         row = bench(tuition, route.final, "micro")
-        run = record_route(engine, route)
+        run = record_route(runner, route)
         assert run.test_gpu_seconds == row["gpu_seconds"] > 0
-        validation = engine.score(route.final, "validation", "a study")
-        assert run.validation_gpu_seconds == engine.ledger.price(f"score:{validation.key}")
+        validation = runner.score(route.final, "validation", "a study")
+        assert run.validation_gpu_seconds == runner.ledger.price(f"score:{validation.key}")
 
 
 def test_the_scores_of_a_search_become_entries_of_a_leaderboard(tuition: Command, tmp_path: Path) -> None:

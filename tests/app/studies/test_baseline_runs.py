@@ -179,7 +179,7 @@ def test_a_search_that_cannot_give_finalists_is_refused(
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
 
 
-class StubEngine:
+class StubRunner:
     """Blocks that cost what the test says, and a validation score for each; nothing is trained."""
 
     def __init__(self, scenario: Scenario, prices: dict[str, Iterator[float]], scores: list[float]):
@@ -214,11 +214,11 @@ def prices(direct: tuple[float, ...], other: float) -> dict[str, Iterator[float]
     return {"student_rl": cycle(*direct)} | {stage: cycle(other) for stage in ("teacher_rl", "warmup", "opd")}
 
 
-def match(engine: StubEngine, folder: StudyFolder, seeds: tuple[int, ...] = (1000,)) -> ComputeMatch:
-    compared = Entry("teacher-upstream", scenario_baselines(engine.scenario)["teacher-upstream"])
+def match(runner: StubRunner, folder: StudyFolder, seeds: tuple[int, ...] = (1000,)) -> ComputeMatch:
+    compared = Entry("teacher-upstream", scenario_baselines(runner.scenario)["teacher-upstream"])
     with Reporter(quiet=True) as reporter:
         run = RunConfiguration("small", folder.path)
-        return match_compute(engine, run, folder, compared, seeds, folder.log("baselines"), reporter)  # type: ignore[arg-type]
+        return match_compute(runner, run, folder, compared, seeds, folder.log("baselines"), reporter)  # type: ignore[arg-type]
 
 
 @settings(max_examples=15)
@@ -226,9 +226,9 @@ def match(engine: StubEngine, folder: StudyFolder, seeds: tuple[int, ...] = (100
 def test_direct_is_extended_to_the_first_block_that_reaches_the_compute(
     scenario: Scenario, tmp_path_factory: pytest.TempPathFactory, direct: list[float], other: float, num_seeds: int
 ) -> None:
-    engine = StubEngine(scenario, prices(tuple(direct), other), [0.5])
+    runner = StubRunner(scenario, prices(tuple(direct), other), [0.5])
     seeds = tuple(range(1, num_seeds + 1))
-    found = match(engine, StudyFolder(tmp_path_factory.mktemp("match")), seeds)
+    found = match(runner, StudyFolder(tmp_path_factory.mktemp("match")), seeds)
     assert found.target_gpu_seconds == pytest.approx(6 * other, abs=1e-3), "4 teacher blocks and a bridge of 2"
     assert found.remainder_gpu_seconds >= -1e-3
     spent = [candidate.gpu_seconds for candidate in found.candidates]
@@ -240,7 +240,7 @@ def test_direct_is_extended_to_the_first_block_that_reaches_the_compute(
 
 
 def test_validation_chooses_the_block_and_the_whole_chain_is_charged(scenario: Scenario, tmp_path: Path) -> None:
-    found = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.4, 0.6, 0.1]), StudyFolder(tmp_path))
+    found = match(StubRunner(scenario, prices((1.0,), 1.2), [0.2, 0.4, 0.6, 0.1]), StudyFolder(tmp_path))
     assert [candidate.validation for candidate in found.candidates] == pytest.approx([0.2, 0.4, 0.6, 0.1, 0.2])
     assert (found.replay_blocks, found.chosen_replay) == (4, 2)
     chosen = found.entry()
@@ -252,13 +252,13 @@ def test_validation_chooses_the_block_and_the_whole_chain_is_charged(scenario: S
 
 def test_a_match_is_kept_for_the_same_request_only(scenario: Scenario, tmp_path: Path) -> None:
     kept = StudyFolder(tmp_path)
-    first = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
-    dearer = StubEngine(scenario, prices((9.0,), 9.0), [0.2, 0.3])
+    first = match(StubRunner(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
+    dearer = StubRunner(scenario, prices((9.0,), 9.0), [0.2, 0.3])
     assert match(dearer, kept) == first and dearer.trained == 0, "another machine's prices change nothing"
-    assert match(StubEngine(scenario, prices((1.0,), 1.2), [0.2]), kept, (1000, 2000)).seeds == (1000, 2000)
+    assert match(StubRunner(scenario, prices((1.0,), 1.2), [0.2]), kept, (1000, 2000)).seeds == (1000, 2000)
     whole = kept.direct_compute.read_bytes()
     kept.direct_compute.write_bytes(whole[: len(whole) // 2])
-    again = match(StubEngine(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
+    again = match(StubRunner(scenario, prices((1.0,), 1.2), [0.2, 0.3]), kept)
     assert again == first, "a file that was cut short is made anew"
 
 

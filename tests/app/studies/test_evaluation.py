@@ -19,7 +19,7 @@ from tuition.runners.scenarios.scenario import Scenario
 ENTRIES = ("direct", "raw-bridge", "teacher-upstream")
 
 
-class StubEngine:
+class StubRunner:
     """Says what each entry scores with each seed."""
 
     def __init__(self, scenario: Scenario, outcomes: dict[str, list[np.ndarray]], seeds: list[int]):
@@ -55,10 +55,10 @@ def test_intervals_are_of_the_outcomes_and_named_by_what_they_are_over(tmp_path:
     scenario = Scenario.load(str(path))
     rng = np.random.default_rng(0)
     outcomes = {name: [rng.binomial(1, 0.5, (len(scenario.test), 4)) for _ in seeds] for name in ENTRIES}
-    engine = StubEngine(scenario, outcomes, seeds)
+    runner = StubRunner(scenario, outcomes, seeds)
     entries = [Entry(name, scenario_baselines(scenario)[name]) for name in ENTRIES]
     with Reporter(quiet=True) as reporter:
-        _, _, test = evaluate(engine, "s", entries, seeds, reporter)  # type: ignore[arg-type]
+        _, _, test = evaluate(runner, "s", entries, seeds, reporter)  # type: ignore[arg-type]
     for name in ENTRIES:
         total = score_interval(outcomes[name])
         stated = test.intervals[name]

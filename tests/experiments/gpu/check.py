@@ -42,7 +42,7 @@ from tests.experiments.gpu.stages import (
 from tests.experiments.speed.stage_overhead import CASES, measure
 from tuition.app.processes.libraries import silence_libraries
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 VERSIONED = ("torch", "transformers", "trl", "accelerate", "peft")
@@ -204,38 +204,38 @@ def check_stages(report: Report, file: Path, folder: Path, device: str) -> None:
     """Every stage as most will train it."""
     scenario = Scenario.load(str(file))
     watch = Watch(device)
-    engine = LocalEngine(scenario, folder / "results", watch.hear)
+    runner = RouteRunner(scenario, folder / "results", watch.hear)
     try:
         for stage in ROUTES:
-            report.stage(stage, lambda stage=stage: run_stage(engine, watch, stage))
+            report.stage(stage, lambda stage=stage: run_stage(runner, watch, stage))
         watch.close()
         for model in ("student", "big"):
-            report.check(f"score of the base: {model}", lambda model=model: score(engine, model))
+            report.check(f"score of the base: {model}", lambda model=model: score(runner, model))
             kind = scenario.file.hardware.dtype
-            report.check(f"sampling, {kind}: {model}", lambda model=model: (sampling_rate(engine, model), True))
+            report.check(f"sampling, {kind}: {model}", lambda model=model: (sampling_rate(runner, model), True))
         for text in RESUMED:
             results = folder / text.replace(" ", "-")
             report.check(f"killed half way: {text}", lambda text=text, at=results: check_resume(file, at, text))
             if text.startswith("student_rl"):
                 report.check(f"in memory: {text}", lambda text=text, at=results: check_in_memory(file, at, text))
         for stage in CASES:
-            report.check(f"against bare TRL: {stage}", lambda stage=stage: (bare(engine, stage), True))
+            report.check(f"against bare TRL: {stage}", lambda stage=stage: (bare(runner, stage), True))
     finally:
-        engine.close()
+        runner.close()
 
 
-def score(engine: LocalEngine, model: str) -> tuple[str, bool]:
+def score(runner: RouteRunner, model: str) -> tuple[str, bool]:
     """Sample and grade a base model on the test suite."""
-    scored = engine.score(engine.trainer._contents[model], "test", STUDY)
+    scored = runner.score(runner.trainer._contents[model], "test", STUDY)
     right, lengths = scored.table["correct"].mean(), scored.table["num_tokens"]
     told = f"{100 * right:.1f} % of {len(lengths)} samples right, {lengths.mean():.1f} tokens each"
     return f"{told}, {scored.gpu_seconds:.1f} s", True
 
 
-def bare(engine: LocalEngine, stage: str) -> str:
+def bare(runner: RouteRunner, stage: str) -> str:
     """The ratio to a bare script; the stage ran before, so kernels are compiled and nothing needs warming."""
     with contextlib.redirect_stdout(io.StringIO()):  # a bare script prints every step
-        return " ".join(str(measure(engine, stage, pairs=2, warm_up=0)).split())
+        return " ".join(str(measure(runner, stage, pairs=2, warm_up=0)).split())
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Event, StepDone
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.checkpoint import hash_weights
 from tuition.runners.training.stages import grpo
@@ -58,11 +58,11 @@ def compare(one: Path, other: Path) -> Difference:
 
 def train(scenario: Scenario, results: Path, text: str, expect_trained: int) -> Path:
     """Run a route, check how many of its blocks were trained now, and return the folder of its last checkpoint."""
-    engine = LocalEngine(scenario, results)
+    runner = RouteRunner(scenario, results)
     try:
-        run = engine.run(_route(scenario, text), STUDY)
+        run = runner.run(_route(scenario, text), STUDY)
     finally:
-        engine.close()
+        runner.close()
     trained = sum(use.executed for use in run.blocks)
     if trained != expect_trained:
         raise RuntimeError(f"{trained} of {len(run.blocks)} blocks were trained, not {expect_trained}")
@@ -71,20 +71,20 @@ def train(scenario: Scenario, results: Path, text: str, expect_trained: int) -> 
 
 def train_in_memory(scenario: Scenario, folder: Path, text: str) -> Path:
     """A route of student_rl alone, with one model and one optimizer that are never written between blocks."""
-    engine = LocalEngine(scenario, folder / "store-in-memory")
+    runner = RouteRunner(scenario, folder / "store-in-memory")
     try:
         route = _route(scenario, text)
         answers = {problem.id: problem.answer for problem in scenario.labels}
-        first, _ = engine.trainer._prepare(route.blocks[0], answers, folder, None)
+        first, _ = runner.trainer._prepare(route.blocks[0], answers, folder, None)
         optimizers = (None, None)
         for block in route.blocks:
-            rows, _ = engine.trainer._rows(block, first.tokenizer, answers)
-            trainer = grpo.make_trainer(replace(first, block=block, rows=rows), engine.grader, optimizers)
+            rows, _ = runner.trainer._rows(block, first.tokenizer, answers)
+            trainer = grpo.make_trainer(replace(first, block=block, rows=rows), runner.grader, optimizers)
             trainer.remove_callback(PrinterCallback)
             trainer.train()
             optimizers = (trainer.optimizer.optimizer, trainer.lr_scheduler)
     finally:
-        engine.close()
+        runner.close()
     first.model.save_pretrained(folder / "in-memory")
     return folder / "in-memory"
 
@@ -145,7 +145,7 @@ def main() -> None:
     if scenario.device == "cpu":
         torch.set_num_threads(1)
     route = _route(scenario, sys.argv[3])
-    LocalEngine(scenario, Path(sys.argv[2]), partial(kill_half_way, key=route.final)).run(route, STUDY)
+    RouteRunner(scenario, Path(sys.argv[2]), partial(kill_half_way, key=route.final)).run(route, STUDY)
 
 
 if __name__ == "__main__":

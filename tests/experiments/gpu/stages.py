@@ -1,4 +1,4 @@
-"""Every stage through the real engine and store: seconds, tokens a second, peak memory against the prediction."""
+"""Every stage through the real runner and store: seconds, tokens a second, peak memory against the prediction."""
 
 import time
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.scoring.sampling import draw_ids, encode_prompts, render_prompt
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import BlockDone, BlockStarted, Event
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.memory import Load, Prediction, predict
 from tuition.runners.scenarios.settings import RLSettings
 from tuition.runners.store.block_record import BlockRecord
@@ -88,7 +88,7 @@ class Watch:
         self._listening: Any = None
 
     def hear(self, event: Event) -> None:
-        """What the engine tells."""
+        """What the runner tells."""
         if isinstance(event, BlockStarted | BlockDone):
             self.close()
         if isinstance(event, BlockStarted):
@@ -132,39 +132,39 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def run_stage(engine: LocalEngine, watch: Watch, stage: str) -> StageFigures:
+def run_stage(runner: RouteRunner, watch: Watch, stage: str) -> StageFigures:
     """Train one block of a stage, or read it where a former route trained it. Raises what the short route raised."""
     *long, short = ROUTES[stage]
     for text in long:
         try:
-            return run_route(engine, watch, stage, text)
+            return run_route(runner, watch, stage, text)
         except Exception:
             watch.close()  # an earlier stage of the long route may be to blame
-    return run_route(engine, watch, stage, short)
+    return run_route(runner, watch, stage, short)
 
 
-def run_route(engine: LocalEngine, watch: Watch, stage: str, text: str) -> StageFigures:
+def run_route(runner: RouteRunner, watch: Watch, stage: str, text: str) -> StageFigures:
     """Train a route (what of it is not stored), and read what its block of a stage took."""
-    route = compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
+    route = compile_route(Allocation.parse(text), runner.scenario.recipe, 0)
     block = next(block for block in route.blocks if block.stage == stage)
     try:
-        engine.run(route, STUDY)
+        runner.run(route, STUDY)
     except Exception:
-        if engine.store.record(block.key) is None:
+        if runner.store.record(block.key) is None:
             raise  # else a later stage of the route failed, which has a row of its own
-    return _figures(engine, watch, block)
+    return _figures(runner, watch, block)
 
 
-def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
-    record = engine.store.record(block.key)
+def _figures(runner: RouteRunner, watch: Watch, block: Block) -> StageFigures:
+    record = runner.store.record(block.key)
     assert record is not None
-    curves = pd.read_parquet(engine.store.path(block.key) / "train.parquet")
+    curves = pd.read_parquet(runner.store.path(block.key) / "train.parquet")
     meter = watch.meters[block.key]
     seconds = float(curves["seconds"][1:].sum())
     rollout_seconds = sum(meter.seconds[1:])
     graded = meter.grading_seconds[1:] if block.stage.endswith("_rl") else []
     tokens = float(curves["tokens_seen"].iloc[-1] - curves["tokens_seen"].iloc[0])
-    on_gpu = engine.scenario.device == "cuda"
+    on_gpu = runner.scenario.device == "cuda"
     return StageFigures(
         stage=block.stage,
         model=block.model,
@@ -175,14 +175,14 @@ def _figures(engine: LocalEngine, watch: Watch, block: Block) -> StageFigures:
         training_tokens_per_second=tokens / (seconds - rollout_seconds - sum(graded)),
         peak_bytes=record.peak_memory_bytes if on_gpu else None,
         before_bytes=watch.allocated[block.key],
-        prediction=predict_block(engine, block, meter.longest or _longest_rollout(engine, record)),
+        prediction=predict_block(runner, block, meter.longest or _longest_rollout(runner, record)),
         kept="" if record.samples_kept is None else f"{record.samples_kept}/{record.samples_drawn}",
     )
 
 
-def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction:
+def predict_block(runner: RouteRunner, block: Block, longest: int) -> Prediction:
     """The prediction of a block whose longest completion has `longest` tokens."""
-    scenario = engine.scenario
+    scenario = runner.scenario
     settings = scenario.file.stages.of(block.stage)
     tokenizer = load_tokenizer(scenario.base_folder(block.model))
     problems = scenario.labels if block.pool else scenario.prompts
@@ -203,19 +203,19 @@ def predict_block(engine: LocalEngine, block: Block, longest: int) -> Prediction
     return predict(block.stage, trained, in_process, load, scenario.source(block.model).lora)
 
 
-def _longest_rollout(engine: LocalEngine, record: BlockRecord) -> int:
+def _longest_rollout(runner: RouteRunner, record: BlockRecord) -> int:
     """Tokens of the longest completion among the cached rollouts of a block."""
     assert record.rollouts is not None
     key = record.rollouts.key
-    [table] = engine.trainer.rows.rollouts.folder.rglob(f"{key}/rollouts.parquet")
+    [table] = runner.trainer.rows.rollouts.folder.rglob(f"{key}/rollouts.parquet")
     return int(pd.read_parquet(table)["completion_ids"].map(len).max())
 
 
-def sampling_rate(engine: LocalEngine, model: str) -> str:
+def sampling_rate(runner: RouteRunner, model: str) -> str:
     """Tokens a second of a frozen base model in the scenario's type, as scores and teacher rollouts are drawn."""
-    scenario = engine.scenario
+    scenario = runner.scenario
     sequences = scenario.file.hardware.generation_batch
-    frozen = engine.trainer.frozen(engine.trainer._contents[model])
+    frozen = runner.trainer.frozen(runner.trainer._contents[model])
     tokenizer = load_tokenizer(scenario.base_folder(model))
     problems = [render_prompt(problem.problem, scenario.decoding) for problem in scenario.prompts]
     prompts = encode_prompts(tokenizer, [problems[i % len(problems)] for i in range(sequences)])

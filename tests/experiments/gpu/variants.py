@@ -18,7 +18,7 @@ from tests.experiments.gpu.stages import STUDY, TEACHER, StageFigures, Watch, ru
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 GIB = 2**30
@@ -51,14 +51,14 @@ def vary(file: Path, name: str, hardware: dict[str, Any], lora: bool = False) ->
 def train(file: Path, results: Path, text: str, device: str, stage: str | None = None) -> Way:
     """Train a route; figures and weights of its first block of a stage, by default of its last block."""
     watch = Watch(device)
-    with closing(LocalEngine(Scenario.load(str(file)), results, watch.hear)) as engine:
-        blocks = compile_route(Allocation.parse(text), engine.scenario.recipe, 0).blocks
+    with closing(RouteRunner(Scenario.load(str(file)), results, watch.hear)) as runner:
+        blocks = compile_route(Allocation.parse(text), runner.scenario.recipe, 0).blocks
         block = blocks[-1] if stage is None else next(block for block in blocks if block.stage == stage)
         try:
-            figures = run_route(engine, watch, block.stage, text)
+            figures = run_route(runner, watch, block.stage, text)
         finally:
             watch.close()
-        return Way(figures, engine.store.model(block.key))
+        return Way(figures, runner.store.model(block.key))
 
 
 def check_offloaded(file: Path, folder: Path, device: str) -> tuple[str, bool]:
@@ -77,10 +77,10 @@ def check_vllm(file: Path, folder: Path, device: str, text: str) -> tuple[str, b
     colocated = vary(file, "colocated", VLLM)
     models, told = [], []
     for place in ("first", "again"):
-        with closing(LocalEngine(Scenario.load(str(colocated)), folder / place)) as engine:
-            route = compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
-            engine.run(route, STUDY)
-            record, path = engine.store.record(route.final), engine.store.path(route.final)
+        with closing(RouteRunner(Scenario.load(str(colocated)), folder / place)) as runner:
+            route = compile_route(Allocation.parse(text), runner.scenario.recipe, 0)
+            runner.run(route, STUDY)
+            record, path = runner.store.record(route.final), runner.store.path(route.final)
         assert record is not None
         curves = pd.read_parquet(path / "train.parquet")
         step = float(curves["seconds"][1:].median())
@@ -103,8 +103,8 @@ def check_scores(file: Path, folder: Path, device: str) -> tuple[str, bool]:
     shares, seconds, errors = [], [], []
     for name, hardware in (("transformers", {"engine": "transformers"}), ("vllm", VLLM)):
         scenario = Scenario.load(str(vary(file, f"scored-by-{name}", hardware)))
-        with closing(LocalEngine(scenario, folder / f"scored-by-{name}", Watch(device).hear)) as engine:
-            scored = engine.score(engine.trainer._contents["student"], "test", STUDY)
+        with closing(RouteRunner(scenario, folder / f"scored-by-{name}", Watch(device).hear)) as runner:
+            scored = runner.score(runner.trainer._contents["student"], "test", STUDY)
         right = scored.table.groupby("problem_id")["correct"].mean()
         shares.append(float(right.mean()))
         errors.append(float(right.sem()))

@@ -16,7 +16,7 @@ from tuition.app.processes.libraries import silence_libraries
 from tuition.app.studies.evaluation import ordinary, outcomes_of
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings
 
@@ -92,9 +92,9 @@ def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
     route = cell_route(cell, scenario)
     problems = {problem.id: str(problem.subject) for problem in scenario.validation}
     families = {problem.id: str(problem.subject) for problem in scenario.labels}
-    with closing(LocalEngine(scenario, results)) as engine:
-        engine.run(route, STUDY)
-        table = engine.score(route.final, "validation", STUDY).table
+    with closing(RouteRunner(scenario, results)) as runner:
+        runner.run(route, STUDY)
+        table = runner.score(route.final, "validation", STUDY).table
     ids = sorted(problems)
     return {
         "outcomes": outcomes_of(table, ids),

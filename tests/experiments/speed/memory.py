@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
@@ -40,14 +40,14 @@ def routes(scenario: Scenario) -> list[Route]:
 def train_one(name: str, results: Path, key: str) -> None:
     """Train one block in this process and print its peak."""
     scenario = short_scenario(name)
-    engine = LocalEngine(scenario, results)
+    runner = RouteRunner(scenario, results)
     for route in routes(scenario):
         for block in route.blocks:
             if block.key == key:
                 answers = {label.id: label.answer for label in scenario.labels}
-                record, _ = engine.trainer.ensure(block, answers)
+                record, _ = runner.trainer.ensure(block, answers)
                 print(json.dumps(record["peak_memory_bytes"]))
-                engine.close()
+                runner.close()
                 return
 
 

@@ -25,7 +25,7 @@ from trl import DistillationConfig, DistillationTrainer, GRPOConfig, GRPOTrainer
 from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.meter import Clock
 from tuition.runners.training.rows import Drawn
@@ -112,9 +112,9 @@ class Overhead:
         )
 
 
-def measure(engine: LocalEngine, stage: str, pairs: int, warm_up: int = 1) -> Overhead:
+def measure(runner: RouteRunner, stage: str, pairs: int, warm_up: int = 1) -> Overhead:
     """Run the bare script and the block of a stage in turn; the first `warm_up` pairs do not count."""
-    trainer, scenario = engine.trainer, engine.scenario
+    trainer, scenario = runner.trainer, runner.scenario
     text, bare = CASES[stage]
     allocation = Allocation.parse(text.format(teacher=scenario.default_teacher))
     block = next(b for b in compile_route(allocation, scenario.recipe, 0).blocks if b.stage == stage)
@@ -128,7 +128,7 @@ def measure(engine: LocalEngine, stage: str, pairs: int, warm_up: int = 1) -> Ov
 
     for pair in range(warm_up + pairs):
         started = time.perf_counter()
-        bare(scenario, block, engine.grader)
+        bare(scenario, block, runner.grader)
         between = time.perf_counter()
         result = train_block()
         trained = time.perf_counter()
@@ -152,10 +152,10 @@ def main() -> None:
     datasets.disable_progress_bars()
     scenario = Scenario.load("micro")
     with tempfile.TemporaryDirectory() as results:
-        engine = LocalEngine(scenario, Path(results))
+        runner = RouteRunner(scenario, Path(results))
         for stage in CASES:
-            print(f"{stage:11} {measure(engine, stage, pairs)}", flush=True)
-        engine.close()
+            print(f"{stage:11} {measure(runner, stage, pairs)}", flush=True)
+        runner.close()
 
 
 if __name__ == "__main__":

@@ -51,9 +51,9 @@ from tuition.benchmarks.statistics.intervals import avg_at_k
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, Route, compile_route
 from tuition.planner.study import StudyLimits, open_study
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Listener
 from tuition.runners.labels import Ledger
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.store.block_record import BlockRecord
@@ -132,8 +132,8 @@ class MadeUpTrainer(BlockTrainer):
         return fresh * 0.93**block.index if block.new_labels else 0.02
 
 
-class MadeUpEngine(LocalEngine):
-    """The local engine, with blocks that are not trained and completions that are not sampled."""
+class MadeUpRunner(RouteRunner):
+    """The local runner, with blocks that are not trained and completions that are not sampled."""
 
     def __init__(self, scenario: Scenario, results: Path, listener: Any = None, mix_versions: bool = False):
         super().__init__(scenario, results, listener, mix_versions)
@@ -223,16 +223,16 @@ def bench_suites() -> list[MadeUpSuite]:
     return suites
 
 
-def save_bench(store: ScoreStore, engine: MadeUpEngine, route: Route, suite: MadeUpSuite) -> None:
+def save_bench(store: ScoreStore, runner: MadeUpRunner, route: Route, suite: MadeUpSuite) -> None:
     """A score as `tuition bench` keeps it."""
-    weights = engine.trainer.weights_sha256(route.final)
+    weights = runner.trainer.weights_sha256(route.final)
     preset = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 4096}
     key = ScoreKey(weights, suite.name, preset, suite.num_samples, 0, "transformers, made up", GRADER_VERSION)
-    skill = engine.trainer.skill[route.final]  # type: ignore[attr-defined]
+    skill = runner.trainer.skill[route.final]  # type: ignore[attr-defined]
     table = suite.table(skill, int(key.key[:8], 16))
     making = Making(
-        model=engine._described(route.final), seed=0, suite_verified=False, seconds=1.0,
-        gpu_seconds=1.0, command=command_line(), code_version=CODE_VERSION, versions=engine.trainer.versions,
+        model=runner._described(route.final), seed=0, suite_verified=False, seconds=1.0,
+        gpu_seconds=1.0, command=command_line(), code_version=CODE_VERSION, versions=runner.trainer.versions,
     )  # fmt: skip
     store.save(key, table, making)
 
@@ -255,24 +255,24 @@ def routes_of(scenario: Scenario, count: int) -> list[Route]:
     raise ValueError(f"--runs {count}: the space has about {len(routes)} distinct routes")
 
 
-def execute(engine: MadeUpEngine, route: Route, benches: Sequence[MadeUpSuite], log: Path) -> dict[str, Any]:
+def execute(runner: MadeUpRunner, route: Route, benches: Sequence[MadeUpSuite], log: Path) -> dict[str, Any]:
     """Blocks, labels and scores of one run; the attributes of its trial, as `tuition.app.studies.search_run` records
     them."""
     spent: dict[str, float] = {}
     for block in route.blocks:
-        if block.key in engine.trainer.skill:  # type: ignore[attr-defined]
+        if block.key in runner.trainer.skill:  # type: ignore[attr-defined]
             continue
-        engine.trainer.ensure(block, {}, None, functools.partial(spent.__setitem__, block.key))
-        engine.ledger.record_training(STUDY, block.key, spent[block.key])
+        runner.trainer.ensure(block, {}, None, functools.partial(spent.__setitem__, block.key))
+        runner.ledger.record_training(STUDY, block.key, spent[block.key])
         if block.index > 0:  # only a stage's tip keeps its optimizer state
-            engine.store.drop_optimizer(block.parent)
+            runner.store.drop_optimizer(block.parent)
     name = f"{route.allocation.id}:{route.final}"
     for stage in dict.fromkeys(block.stage for block in route.blocks if block.new_labels):
         ids = [label for block in route.blocks if block.stage == stage for label in block.new_labels]
-        engine.ledger.book(STUDY, SEED, name, stage, ids, len(engine.scenario.labels))
-    scored = engine.score(route.final, "validation", STUDY)
+        runner.ledger.book(STUDY, SEED, name, stage, ids, len(runner.scenario.labels))
+    scored = runner.score(route.final, "validation", STUDY)
     for suite in benches:
-        save_bench(engine.scorer.store, engine, route, suite)
+        save_bench(runner.scorer.store, runner, route, suite)
     score = avg_at_k(correct_PK(scored.table)[1])
     full = sum(SECONDS[block.stage] for block in route.blocks)
     return {
@@ -285,7 +285,7 @@ def execute(engine: MadeUpEngine, route: Route, benches: Sequence[MadeUpSuite], 
         "gpu_seconds_marginal": round(sum(spent.values()), 3),
         "blocks_requested": len(route.blocks),
         "blocks_executed": len(spent),
-        "weights_sha256": engine.trainer.weights_sha256(route.final),
+        "weights_sha256": runner.trainer.weights_sha256(route.final),
         "log": str(log),
     }
 
@@ -327,10 +327,10 @@ class OneTransaction(Ledger):
         self.connection.close()
 
 
-def made_up_trial(engine: MadeUpEngine, route: Route, number: int, log: Path) -> FrozenTrial:
+def made_up_trial(runner: MadeUpRunner, route: Route, number: int, log: Path) -> FrozenTrial:
     """Everything of one run, and its trial."""
     log.write_text(f"made-up log of trial {number}\n", encoding="utf-8")
-    return finished_trial(engine.scenario, route, execute(engine, route, bench_suites(), log), number)
+    return finished_trial(runner.scenario, route, execute(runner, route, bench_suites(), log), number)
 
 
 def make_results(results: Path, num_runs: int) -> None:
@@ -342,19 +342,19 @@ def make_results(results: Path, num_runs: int) -> None:
     folder = ResultsFolder(results).study(STUDY)
     folder.trial_log(0).parent.mkdir(parents=True)
     tuition.benchmarks.artefacts._fsync = lambda path: None
-    engine = MadeUpEngine(scenario, results)
-    engine.ledger = OneTransaction(engine.results.ledger)
+    runner = MadeUpRunner(scenario, results)
+    runner.ledger = OneTransaction(runner.results.ledger)
     trials: list[FrozenTrial] = []
     try:
         for route in routes_of(scenario, num_runs):
-            trials.append(made_up_trial(engine, route, len(trials), folder.trial_log(len(trials))))
+            trials.append(made_up_trial(runner, route, len(trials), folder.trial_log(len(trials))))
             if len(trials) % 500 == 0:
                 print(f"{len(trials)} runs", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped: the folder will have {len(trials)} runs", flush=True)
-    engine.ledger.close()
+    runner.ledger.close()
     add_trials(folder, scenario, trials)
-    finish_search(path, results, len(trials), engine)
+    finish_search(path, results, len(trials), runner)
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
@@ -369,15 +369,15 @@ def add_trials(folder: StudyFolder, scenario: Scenario, trials: Sequence[FrozenT
     study.add_trials(trials)
 
 
-def finish_search(path: Path, results: Path, num_trials: int, made: MadeUpEngine) -> None:
+def finish_search(path: Path, results: Path, num_trials: int, made: MadeUpRunner) -> None:
     """The command that has nothing left to search: it tests the finalists and writes report and leaderboard."""
 
-    def engine(*arguments: Any) -> MadeUpEngine:
-        again = MadeUpEngine(*arguments)
+    def runner(*arguments: Any) -> MadeUpRunner:
+        again = MadeUpRunner(*arguments)
         again.trainer.skill.update(made.trainer.skill)  # type: ignore[attr-defined]
         return again
 
-    tuition.app.processes.run_configuration.LocalEngine = engine  # type: ignore[misc, assignment]
+    tuition.app.processes.run_configuration.RouteRunner = runner  # type: ignore[misc, assignment]
     tuition.app.studies.accounts.EXPECTED_REUSE_DRAWS = 1
     request = SearchRequest(
         RunConfiguration(str(path), results, quiet=True), study=STUDY, seed=SEED,

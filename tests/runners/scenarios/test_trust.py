@@ -13,7 +13,7 @@ import pytest
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import UntrustedError, confirm_trust
 from tuition.runners.training.checkpoint import CheckpointError, load_model
@@ -74,10 +74,10 @@ def test_code_that_is_trusted_runs_through_a_route_and_is_in_its_keys(
     own["student"]["trust_remote_code"] = True
     own["stages"]["student_rl"]["kl_coef"] = 0.05  # whose reference is loaded by TRL
     scenario = load(own)
-    with closing(LocalEngine(scenario, tmp_path / "results")) as engine:
+    with closing(RouteRunner(scenario, tmp_path / "results")) as runner:
         route = compile_route(Allocation.parse("teacher=medium warmup=1 student_rl=2"), scenario.recipe, 0)
-        run = engine.run(route, "own")
-        assert len(engine.score(route.final, "validation", "own").table) == 16
+        run = runner.run(route, "own")
+        assert len(runner.score(route.final, "validation", "own").table) == 16
     assert (tmp_path / "ran").exists() and (run.model / "own.py").exists()
     with (tmp_path / "model" / "own.py").open("a") as file:
         file.write("# changed\n")

@@ -16,8 +16,8 @@ import yaml
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Event, StepDone
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.training.launch import LaunchError
@@ -63,11 +63,11 @@ def test_two_processes_train_a_block_twice_the_same(
     events: list[Event] = []
     weights = set()
     for folder in ("first", "again"):
-        engine = LocalEngine(scenario, tmp_path / folder, events.append)
-        run = engine.run(_route(scenario, "teacher=medium opd=1"), "two")
-        engine.close()
+        runner = RouteRunner(scenario, tmp_path / folder, events.append)
+        run = runner.run(_route(scenario, "teacher=medium opd=1"), "two")
+        runner.close()
         weights.add(run.weights_sha256)
-        record = engine.store.record(run.route.final)
+        record = runner.store.record(run.route.final)
         assert record is not None and record.environment["processes"] == "2"
         assert record.gpu_seconds > 1 and record.peak_memory_bytes > 100e6
     steps = [event for event in events if isinstance(event, StepDone)]
@@ -83,19 +83,19 @@ def test_a_dead_process_fails_the_block_with_its_log(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the block's folder: only our own children name it
     together["stages"]["student_rl"]["steps"] = 400
     scenario = load(together)
-    engine = LocalEngine(scenario, tmp_path / "results")
+    runner = RouteRunner(scenario, tmp_path / "results")
 
     def kill(event: Event) -> None:
         if isinstance(event, StepDone) and event.step == 1:
             os.kill(_children(str(tmp_path))[-1].pid, signal.SIGKILL)
 
-    engine.hear = kill
+    runner.hear = kill
     route = _route(scenario, "student_rl=1")
     with pytest.raises(LaunchError, match=r"training in 2 processes ended with .*: read .*block-.*\.log") as caught:
-        engine.run(route, "killed")
-    engine.close()
+        runner.run(route, "killed")
+    runner.close()
     assert "\n" not in str(caught.value)
-    assert engine.store.record(route.final) is None
+    assert runner.store.record(route.final) is None
     assert _wait_for(lambda: not _children(str(tmp_path)), 20)
 
 

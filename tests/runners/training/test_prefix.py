@@ -26,16 +26,16 @@ import sys
 from pathlib import Path
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 blocks = int(sys.argv[1])
 for folder in sys.argv[2:]:
     scenario = Scenario.load(folder + "/scenario.yaml")
-    engine = LocalEngine(scenario, Path(folder) / "results")
-    run = engine.run(compile_route(Allocation(student_rl=blocks), scenario.recipe, 0), "prefix")
+    runner = RouteRunner(scenario, Path(folder) / "results")
+    run = runner.run(compile_route(Allocation(student_rl=blocks), scenario.recipe, 0), "prefix")
     assert [use.executed for use in run.blocks] == [False] * (blocks - 1) + [True], run.blocks
-    engine.close()
+    runner.close()
 """
 
 

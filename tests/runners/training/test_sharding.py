@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import ScenarioError
 
@@ -29,17 +29,17 @@ def test_a_sharded_stage_leaves_what_an_unsharded_one_does(
     for sharding in ("none", "fsdp2"):
         scenario_file["hardware"] |= {"processes": 2, "sharding": sharding}
         scenario = load(scenario_file)
-        engine = LocalEngine(scenario, tmp_path / sharding)
+        runner = RouteRunner(scenario, tmp_path / sharding)
         route = compile_route(Allocation.parse("student_rl=2"), scenario.recipe, 0)
-        engine.run(route, "sharded")
-        engine.close()
-        record = engine.store.record(route.final)
+        runner.run(route, "sharded")
+        runner.close()
+        record = runner.store.record(route.final)
         assert record is not None and record.environment.get("sharding", "none") == sharding
-        first, second = (pd.read_parquet(engine.store.path(b.key) / "train.parquet") for b in route.blocks)
+        first, second = (pd.read_parquet(runner.store.path(b.key) / "train.parquet") for b in route.blocks)
         # The second block goes on with the warm-up where the first one left it, so it had its scheduler.
         assert second["learning_rate"].iloc[0] > first["learning_rate"].iloc[-1] > 0
         left[sharding] = [
-            load_file(engine.store.path(block.key) / file)
+            load_file(runner.store.path(block.key) / file)
             for block in route.blocks
             for file in ("model/model.safetensors", "optimizer.safetensors")
         ]

@@ -20,7 +20,7 @@ import torch
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
 from tuition.planner.stages import STAGE, STAGES, TRANSFER_STAGES, Stage
-from tuition.runners.engine import LocalEngine
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 GOLDEN = Path(__file__).parent / "golden_curves.json"
@@ -38,12 +38,12 @@ def smallest_with(stage: Stage) -> Allocation:
 ROUTES = {stage.name: smallest_with(stage) for stage in STAGES}
 
 
-def curves(engine: LocalEngine, stage: str) -> dict[str, object]:
+def curves(runner: RouteRunner, stage: str) -> dict[str, object]:
     """What a tiny block of a stage computes."""
-    route = compile_route(ROUTES[stage], engine.scenario.recipe, 0)
-    engine.run(route, "golden")
+    route = compile_route(ROUTES[stage], runner.scenario.recipe, 0)
+    runner.run(route, "golden")
     key = next(block.key for block in route.blocks if block.stage == stage)
-    table = pd.read_parquet(engine.store.path(key) / "train.parquet")
+    table = pd.read_parquet(runner.store.path(key) / "train.parquet")
     return {
         "revision": STAGE[stage].revision,
         "loss": [round(float(x), 5) for x in table["loss"]],
@@ -53,9 +53,9 @@ def curves(engine: LocalEngine, stage: str) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", sorted(ROUTES))
-def test_a_stage_computes_what_its_revision_computed(engine: LocalEngine, stage: str) -> None:
+def test_a_stage_computes_what_its_revision_computed(runner: RouteRunner, stage: str) -> None:
     golden = json.loads(GOLDEN.read_text())[stage]
-    now = curves(engine, stage)
+    now = curves(runner, stage)
     assert now["revision"] == golden["revision"], "pin the curves of the new revision"
     # Loose enough for another processor's rounding, tight enough for any change of the computation.
     assert now["loss"] == pytest.approx(golden["loss"], rel=2e-3, abs=2e-4)
@@ -88,10 +88,10 @@ def test_what_saves_memory_leaves_the_first_gradient_as_it_is(
     first: list[list[float]] = []
     for place in range(2):
         scenario = load(scenario_file)
-        with closing(LocalEngine(scenario, tmp_path / str(place))) as engine:
+        with closing(RouteRunner(scenario, tmp_path / str(place))) as runner:
             route = compile_route(Allocation.parse(text), scenario.recipe, 0)
-            engine.run(route, "memory")
-            tables = [pd.read_parquet(engine.store.path(block.key) / "train.parquet") for block in route.blocks]
+            runner.run(route, "memory")
+            tables = [pd.read_parquet(runner.store.path(block.key) / "train.parquet") for block in route.blocks]
         first.append([float(table["grad_norm"].iloc[0]) for table in tables])
         scenario_file["hardware"] |= hardware
         for stage in scenario_file["stages"].values():
@@ -118,9 +118,9 @@ def test_an_offloaded_teacher_teaches_the_same(
         scenario_file["hardware"]["offload_teacher"] = offloaded
         scenario = load(scenario_file)
         route = compile_route(Allocation.parse("teacher=medium warmup=1 opd=1"), scenario.recipe, 0)
-        with closing(LocalEngine(scenario, tmp_path / str(offloaded))) as engine:
-            engine.run(route, "offloaded")
-            hashes.append([(block.key, engine.trainer.weights_sha256(block.key)) for block in route.blocks])
+        with closing(RouteRunner(scenario, tmp_path / str(offloaded))) as runner:
+            runner.run(route, "offloaded")
+            hashes.append([(block.key, runner.trainer.weights_sha256(block.key)) for block in route.blocks])
     assert hashes[0] == hashes[1] and len(began) == 2
 
 
@@ -144,8 +144,8 @@ def test_every_stage_trains_in_the_type_that_the_scenario_names(
     scenario_file["hardware"]["dtype"] = "bfloat16"
     scenario = load(scenario_file)
     types = {}
-    with closing(LocalEngine(scenario, tmp_path)) as engine:
+    with closing(RouteRunner(scenario, tmp_path)) as runner:
         for stage, allocation in ROUTES.items():
-            engine.run(compile_route(allocation, scenario.recipe, 0), stage)
+            runner.run(compile_route(allocation, scenario.recipe, 0), stage)
             types[stage] = set(trained)
     assert types == {stage: {torch.bfloat16} for stage in ROUTES}

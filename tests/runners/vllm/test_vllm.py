@@ -18,8 +18,8 @@ from tuition.benchmarks.scoring.engines.vllm_engine import draw_with_vllm, load_
 from tuition.benchmarks.scoring.sampling import Decoding
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.events import Event, StepDone, ignore
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
@@ -31,27 +31,27 @@ TEMPERATURE_1 = Decoding("rollouts", 1.0, 1.0, 0, 16)
 
 
 @pytest.fixture
-def make_engine(
+def make_runner(
     scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, models: Path
-) -> Iterator[Callable[..., LocalEngine]]:
-    engines = []
+) -> Iterator[Callable[..., RouteRunner]]:
+    runners = []
     scenario_file["student"] = {"path": str(models / "student")}
     scenario_file["teachers"] = {"medium": {"path": str(models / "teacher")}}
 
-    def make(results: str = "results", lora: dict[str, int] | None = None, **hardware: Any) -> LocalEngine:
+    def make(results: str = "results", lora: dict[str, int] | None = None, **hardware: Any) -> RouteRunner:
         for model in (scenario_file["student"], scenario_file["teachers"]["medium"]):
             model["lora"] = lora
         scenario_file["hardware"] = {"device": "cpu", **hardware}
-        engines.append(LocalEngine(load(scenario_file), tmp_path / results))
-        return engines[-1]
+        runners.append(RouteRunner(load(scenario_file), tmp_path / results))
+        return runners[-1]
 
     yield make
-    for engine in engines:
-        engine.close()
+    for runner in runners:
+        runner.close()
 
 
-def _route(engine: LocalEngine, text: str) -> Route:
-    return compile_route(Allocation.parse(text), engine.scenario.recipe, 0)
+def _route(runner: RouteRunner, text: str) -> Route:
+    return compile_route(Allocation.parse(text), runner.scenario.recipe, 0)
 
 
 def test_wider_heads_change_nothing(models: Path) -> None:
@@ -102,100 +102,100 @@ def test_draws_depend_on_their_seeds_alone(models: Path) -> None:
 
 @pytest.mark.parametrize("text", ["student_rl=1", "teacher=medium opd=1"])
 def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
-    make_engine: Callable[..., LocalEngine], text: str
+    make_runner: Callable[..., RouteRunner], text: str
 ) -> None:
-    engine = make_engine(engine="vllm")
-    route = _route(engine, text)
-    first = engine.run(route, "first")
-    record = engine.store.record(route.final)
+    runner = make_runner(engine="vllm")
+    route = _route(runner, text)
+    first = runner.run(route, "first")
+    record = runner.store.record(route.final)
     assert record is not None
     assert record.environment["engine"] == "vllm"
     assert record.versions["vllm"].startswith("vllm")
-    curves = pd.read_parquet(engine.store.path(route.final) / "train.parquet")
+    curves = pd.read_parquet(runner.store.path(route.final) / "train.parquet")
     assert curves["mean_tokens"].between(1, 24).all()
-    assert make_engine("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
+    assert make_runner("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
 
 
 def test_a_block_in_a_process_of_its_own_is_the_same_block(
-    make_engine: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+    make_runner: Callable[..., RouteRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU, where vLLM's memory comes back only with the end of its process."""
-    engine = make_engine(engine="vllm")
-    route = _route(engine, "student_rl=2")
-    here = engine.run(route, "here")
+    runner = make_runner(engine="vllm")
+    route = _route(runner, "student_rl=2")
+    here = runner.run(route, "here")
     monkeypatch.setattr(WorkOrder, "apart", property(lambda order: True))
-    there = make_engine("apart", engine="vllm")
+    there = make_runner("apart", engine="vllm")
     assert there.run(route, "there").weights_sha256 == here.weights_sha256
     assert len(list(there.store.folder.parent.glob("logs/block-*.log"))) == 2
 
 
-def test_a_route_with_warmup_and_its_score_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
-    engine = make_engine(engine="vllm")
-    route = _route(engine, "teacher=medium warmup=1 student_rl=1")
-    run = engine.run(route, "route")
-    scored = engine.score(route.final, "validation", "route")
+def test_a_route_with_warmup_and_its_score_through_vllm(make_runner: Callable[..., RouteRunner]) -> None:
+    runner = make_runner(engine="vllm")
+    route = _route(runner, "teacher=medium warmup=1 student_rl=1")
+    run = runner.run(route, "route")
+    scored = runner.score(route.final, "validation", "route")
     assert len(scored.table) == 16
     assert run.labels.labels_trained == 4
-    assert "vllm" in engine.scorer.store.read(scored.key).score_key.engine
+    assert "vllm" in runner.scorer.store.read(scored.key).score_key.engine
 
 
-def test_adapters_teach_learn_and_are_scored_through_vllm(make_engine: Callable[..., LocalEngine]) -> None:
-    engine = make_engine(engine="vllm", lora={"rank": 4, "alpha": 8})
-    route = _route(engine, "teacher=medium teacher_rl=1 warmup=1 student_rl=1")
-    run = engine.run(route, "adapters")
+def test_adapters_teach_learn_and_are_scored_through_vllm(make_runner: Callable[..., RouteRunner]) -> None:
+    runner = make_runner(engine="vllm", lora={"rank": 4, "alpha": 8})
+    route = _route(runner, "teacher=medium teacher_rl=1 warmup=1 student_rl=1")
+    run = runner.run(route, "adapters")
     assert (run.model / "adapter_model.safetensors").exists()
-    assert len(engine.score(route.final, "validation", "adapters").table) == 16
+    assert len(runner.score(route.final, "validation", "adapters").table) == 16
 
 
 def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
-    make_engine: Callable[..., LocalEngine],
+    make_runner: Callable[..., RouteRunner],
 ) -> None:
     text = "teacher=medium warmup=1 opd=1"
-    vllm = _route(make_engine(engine="vllm"), text).final
-    assert _route(make_engine(engine="vllm", vllm={"rollout_server": "http://localhost:1"}), text).final != vllm
-    key = _route(make_engine(), text).final
-    assert _route(make_engine(engine="vllm"), text).final != key
-    assert _route(make_engine(engine="transformers", vllm={"gpu_memory_utilization": 0.5}), text).final == key
-    served = _route(make_engine(teacher_server={"top_k": 5}), text).final
+    vllm = _route(make_runner(engine="vllm"), text).final
+    assert _route(make_runner(engine="vllm", vllm={"rollout_server": "http://localhost:1"}), text).final != vllm
+    key = _route(make_runner(), text).final
+    assert _route(make_runner(engine="vllm"), text).final != key
+    assert _route(make_runner(engine="transformers", vllm={"gpu_memory_utilization": 0.5}), text).final == key
+    served = _route(make_runner(teacher_server={"top_k": 5}), text).final
     assert served != key
-    assert _route(make_engine(teacher_server={"top_k": 5, "devices": "1"}), text).final == served
-    assert _route(make_engine(teacher_server={"top_k": 6}), text).final != served
+    assert _route(make_runner(teacher_server={"top_k": 5, "devices": "1"}), text).final == served
+    assert _route(make_runner(teacher_server={"top_k": 6}), text).final != served
 
 
 def test_a_warmup_block_with_the_teacher_behind_a_real_server(
-    make_engine: Callable[..., LocalEngine],
+    make_runner: Callable[..., RouteRunner],
 ) -> None:
     text = "teacher=medium warmup=1"
-    local = make_engine()
-    with_server = make_engine(teacher_server={"top_k": 20})
+    local = make_runner()
+    with_server = make_runner(teacher_server={"top_k": 20})
     losses = []
-    for engine in (local, with_server):
-        route = _route(engine, text)
-        engine.run(route, "teachers")
-        record = engine.store.record(route.final)
+    for runner in (local, with_server):
+        route = _route(runner, text)
+        runner.run(route, "teachers")
+        record = runner.store.record(route.final)
         assert record is not None
-        losses.append(pd.read_parquet(engine.store.path(route.final) / "train.parquet")["loss"].tolist())
+        losses.append(pd.read_parquet(runner.store.path(route.final) / "train.parquet")["loss"].tolist())
     assert record.divergence == ("forward KL over the teacher's 20 likeliest tokens and one bucket for the rest's mass")
     # Events that are taken together are told apart less: the approximation is below the divergence, and not by much.
     assert all(0.9 * full < approximated < full for full, approximated in zip(*losses, strict=True))
     assert not _servers()
 
 
-def test_an_opd_block_with_the_teacher_behind_a_server(make_engine: Callable[..., LocalEngine]) -> None:
-    engine = make_engine(teacher_server={"top_k": 20})
-    route = _route(engine, "teacher=medium opd=1")
-    engine.run(route, "opd")
-    record = engine.store.record(route.final)
+def test_an_opd_block_with_the_teacher_behind_a_server(make_runner: Callable[..., RouteRunner]) -> None:
+    runner = make_runner(teacher_server={"top_k": 20})
+    route = _route(runner, "teacher=medium opd=1")
+    runner.run(route, "opd")
+    record = runner.store.record(route.final)
     assert record is not None
     assert record.divergence == "reverse KL over two events: the sampled token, and any other"
 
 
 def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
-    make_engine: Callable[..., LocalEngine], scenario_file: dict[str, Any]
+    make_runner: Callable[..., RouteRunner], scenario_file: dict[str, Any]
 ) -> None:
     scenario_file["stages"]["opd"]["steps"] = 4
-    engine = make_engine(teacher_server={"top_k": 1})
-    route = _route(engine, "teacher=medium warmup=1 opd=1")
+    runner = make_runner(teacher_server={"top_k": 1})
+    route = _route(runner, "teacher=medium warmup=1 opd=1")
 
     def kill_the_servers() -> None:
         for process in _servers():
@@ -205,33 +205,33 @@ def test_a_server_killed_mid_block_fails_the_block_and_the_same_run_goes_on(
         if isinstance(event, StepDone) and event.key == route.final and event.step == 2:
             kill_the_servers()
 
-    engine.hear = kill
+    runner.hear = kill
     with pytest.raises(TeacherServerError, match=r"ended with .* during training.*read .*teacher-of-.*\.log"):
-        engine.run(route, "killed")
-    assert engine.store.record(route.blocks[0].key) is not None
-    assert engine.store.record(route.final) is None
+        runner.run(route, "killed")
+    assert runner.store.record(route.blocks[0].key) is not None
+    assert runner.store.record(route.final) is None
     assert not _servers()
-    engine.hear = ignore
-    run = engine.run(route, "killed")
+    runner.hear = ignore
+    run = runner.run(route, "killed")
     assert [use.executed for use in run.blocks] == [False, True]
 
 
 def test_a_server_that_cannot_start_ends_in_one_line(
-    make_engine: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+    make_runner: Callable[..., RouteRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4000")
-    engine = make_engine(teacher_server={"top_k": 1})
+    runner = make_runner(teacher_server={"top_k": 1})
     with pytest.raises(
         TeacherServerError, match=r"the teacher's server ended with exit code 1 .*read .*\.log"
     ) as caught:
-        engine.run(_route(engine, "teacher=medium opd=1"), "memory")
+        runner.run(_route(runner, "teacher=medium opd=1"), "memory")
     assert "\n" not in str(caught.value)
 
 
-def test_a_rollout_server_that_does_not_answer_ends_in_one_line(make_engine: Callable[..., LocalEngine]) -> None:
-    engine = make_engine(engine="vllm", vllm={"rollout_server": "http://127.0.0.1:9"})
+def test_a_rollout_server_that_does_not_answer_ends_in_one_line(make_runner: Callable[..., RouteRunner]) -> None:
+    runner = make_runner(engine="vllm", vllm={"rollout_server": "http://127.0.0.1:9"})
     with pytest.raises(BlockError, match=r"rollout_server http://127\.0\.0\.1:9 does not answer") as caught:
-        engine.run(_route(engine, "student_rl=1"), "server")
+        runner.run(_route(runner, "student_rl=1"), "server")
     assert "\n" not in str(caught.value)
 
 

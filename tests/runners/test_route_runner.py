@@ -14,9 +14,9 @@ import torch
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
-from tuition.runners.engine import LocalEngine
 from tuition.runners.labels import LabelError
 from tuition.runners.reuse import explain_route
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
 from tuition.runners.store.block_record import PoolContent
@@ -28,85 +28,85 @@ MakeRoute = Callable[..., Route]
 pytestmark = pytest.mark.slow
 
 
-def test_a_route_runs_all_its_stages_and_a_second_run_trains_nothing(engine: LocalEngine, route: MakeRoute) -> None:
+def test_a_route_runs_all_its_stages_and_a_second_run_trains_nothing(runner: RouteRunner, route: MakeRoute) -> None:
     wanted = route("teacher=medium teacher_rl=2 warmup=1 opd=1 student_rl=1")
-    first = engine.run(wanted, "study")
+    first = runner.run(wanted, "study")
     assert [(use.stage, use.executed) for use in first.blocks] == [
         ("teacher_rl", True), ("teacher_rl", True), ("warmup", True), ("opd", True), ("student_rl", True),
     ]  # fmt: skip
     assert first.labels.labels_trained == 12 and first.labels.labels_owned == 12 + 8
-    again = engine.run(wanted, "study")
+    again = runner.run(wanted, "study")
     assert not any(use.executed for use in again.blocks)
     assert again.gpu_seconds_marginal == 0 and again.gpu_seconds_full == pytest.approx(first.gpu_seconds_full)
     assert again.weights_sha256 == first.weights_sha256
 
-    shares_teacher = engine.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
+    shares_teacher = runner.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
     assert [use.executed for use in shares_teacher.blocks] == [False, True, True]
     assert len({first.weights_sha256, shares_teacher.weights_sha256}) == 2
 
 
-def test_the_record_and_the_curves_say_what_happened(engine: LocalEngine, route: MakeRoute) -> None:
-    run = engine.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
-    records = [engine.store.record(use.key) for use in run.blocks]
+def test_the_record_and_the_curves_say_what_happened(runner: RouteRunner, route: MakeRoute) -> None:
+    run = runner.run(route("teacher=medium teacher_rl=1 warmup=1 opd=1"), "study")
+    records = [runner.store.record(use.key) for use in run.blocks]
     assert all(r and r.gpu_seconds > 0 and r.peak_memory_bytes > 0 and r.versions["trl"] for r in records)
     assert records[0] is not None and records[0].labels_new == 4
-    recipe = engine.scenario.recipe
+    recipe = runner.scenario.recipe
     for record, block in zip(records, run.route.blocks, strict=True):
         # All that the key covers.
         assert record is not None and record.pool == PoolContent.of(block, recipe)
         assert record.settings == recipe.stages[block.stage] and record.environment == recipe.environment
         for name in ("parent", "stage", "index", "stage_start", "teacher", "seed"):
             assert getattr(record, name) == getattr(block, name)
-    engine.score(run.route.final, "validation", "study")
-    assert explain_score(engine.scenario, "validation", run.weights_sha256, engine.scorer.store).stored
-    explained = explain_route(run.route, engine.scenario, engine.store, lambda key: False)
+    runner.score(run.route.final, "validation", "study")
+    assert explain_score(runner.scenario, "validation", run.weights_sha256, runner.scorer.store).stored
+    explained = explain_route(run.route, runner.scenario, runner.store, lambda key: False)
     assert {one.status for one in explained} == {"stored"}
-    curves = pd.read_parquet(engine.store.path(run.blocks[0].key) / "train.parquet")
+    curves = pd.read_parquet(runner.store.path(run.blocks[0].key) / "train.parquet")
     assert list(curves["step"]) == [1, 2]
     assert curves[["reward", "zero_variance_share", "entropy", "mean_tokens", "seconds"]].notna().all().all()
     for use in run.blocks[1:]:
-        dense = pd.read_parquet(engine.store.path(use.key) / "train.parquet")
+        dense = pd.read_parquet(runner.store.path(use.key) / "train.parquet")
         assert (dense["loss"] > 0).all(), "a divergence is positive"
 
 
-def test_sft_stages(engine: LocalEngine, route: MakeRoute) -> None:
-    run = engine.run(route("teacher=medium teacher_sft=2 transfer_sft=2"), "study")
+def test_sft_stages(runner: RouteRunner, route: MakeRoute) -> None:
+    run = runner.run(route("teacher=medium teacher_sft=2 transfer_sft=2"), "study")
     kept = [use.record.samples_kept for use in run.blocks if use.record is not None]
     assert kept[0] is not None and kept[0] > 0 and kept[2] is None
 
 
-def test_replay_spends_no_new_label_and_shares_the_bridge(engine: LocalEngine, route: MakeRoute) -> None:
-    fresh = engine.run(route("teacher=medium teacher_rl=2 opd=1 student_rl=2"), "study")
-    replay = engine.run(route("teacher=medium teacher_rl=2 opd=1 replay=2"), "study")
+def test_replay_spends_no_new_label_and_shares_the_bridge(runner: RouteRunner, route: MakeRoute) -> None:
+    fresh = runner.run(route("teacher=medium teacher_rl=2 opd=1 student_rl=2"), "study")
+    replay = runner.run(route("teacher=medium teacher_rl=2 opd=1 replay=2"), "study")
     assert [use.executed for use in replay.blocks] == [False, False, False, True, True]
     assert fresh.labels.labels_trained == 16 and replay.labels.labels_trained == 8
 
 
-def test_warmup_and_sft_transfer_share_the_teachers_rollouts(engine: LocalEngine, route: MakeRoute) -> None:
-    warm = engine.run(route("teacher=medium warmup=1"), "study")
-    sft = engine.run(route("teacher=medium transfer_sft=1"), "study")
-    records = [engine.store.record(run.blocks[0].key) for run in (warm, sft)]
+def test_warmup_and_sft_transfer_share_the_teachers_rollouts(runner: RouteRunner, route: MakeRoute) -> None:
+    warm = runner.run(route("teacher=medium warmup=1"), "study")
+    sft = runner.run(route("teacher=medium transfer_sft=1"), "study")
+    records = [runner.store.record(run.blocks[0].key) for run in (warm, sft)]
     # The draws of prompts differ by stage, so only the seed is shared unless the prompts are equal.
     assert all(record is not None and record.price.rollouts_gpu_seconds > 0 for record in records)
 
 
-def test_extending_a_stage_whose_optimizer_state_was_dropped(engine: LocalEngine, route: MakeRoute) -> None:
-    two = engine.run(route("student_rl=2"), "study")
+def test_extending_a_stage_whose_optimizer_state_was_dropped(runner: RouteRunner, route: MakeRoute) -> None:
+    two = runner.run(route("student_rl=2"), "study")
     # Only the tip keeps its state, so a branch from block 0 (here: replay after one fresh block) retrains it.
-    branch = engine.run(route("student_rl=1 replay=1"), "study")
+    branch = runner.run(route("student_rl=1 replay=1"), "study")
     assert [use.executed for use in branch.blocks] == [True, True]
     assert branch.blocks[0].key == two.blocks[0].key
     # The retrained block has the same weights, so its other descendant still stands.
-    assert not any(use.executed for use in engine.run(route("student_rl=2"), "study").blocks)
+    assert not any(use.executed for use in runner.run(route("student_rl=2"), "study").blocks)
 
 
 def test_a_damaged_block_is_trained_again_to_the_same_weights(
-    engine: LocalEngine, route: MakeRoute, tmp_path: Path
+    runner: RouteRunner, route: MakeRoute, tmp_path: Path
 ) -> None:
-    first = engine.run(route("student_rl=1"), "study")
-    weights = engine.store.model(first.blocks[0].key) / "model.safetensors"
+    first = runner.run(route("student_rl=1"), "study")
+    weights = runner.store.model(first.blocks[0].key) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    other_process = LocalEngine(engine.scenario, tmp_path / "results")
+    other_process = RouteRunner(runner.scenario, tmp_path / "results")
     again = other_process.run(route("student_rl=1"), "study")
     other_process.close()
     assert [use.executed for use in again.blocks] == [True]
@@ -114,24 +114,24 @@ def test_a_damaged_block_is_trained_again_to_the_same_weights(
 
 
 def test_blocks_of_other_library_versions_are_refused_unless_mixed(
-    engine: LocalEngine, route: MakeRoute, tmp_path: Path
+    runner: RouteRunner, route: MakeRoute, tmp_path: Path
 ) -> None:
-    engine.run(route("student_rl=1"), "study")
-    engine.trainer.versions = {**engine.trainer.versions, "trl": "9.9"}
+    runner.run(route("student_rl=1"), "study")
+    runner.trainer.versions = {**runner.trainer.versions, "trl": "9.9"}
     with pytest.raises(BlockError, match=r"trl 1\.\S+ \(here 9\.9\).*--mix-versions"):
-        engine.run(route("student_rl=1"), "study")
-    engine.trainer.mix_versions = True
-    assert not engine.run(route("student_rl=1"), "study").blocks[0].executed
+        runner.run(route("student_rl=1"), "study")
+    runner.trainer.mix_versions = True
+    assert not runner.run(route("student_rl=1"), "study").blocks[0].executed
 
 
-def test_scores_are_kept_per_sample_and_drawn_once(engine: LocalEngine, route: MakeRoute) -> None:
+def test_scores_are_kept_per_sample_and_drawn_once(runner: RouteRunner, route: MakeRoute) -> None:
     base = route("base")
-    assert engine.run(base, "study").blocks == ()
-    first = engine.score(base.final, "validation", "study")
-    again = engine.score(base.final, "validation", "study")
+    assert runner.run(base, "study").blocks == ()
+    first = runner.score(base.final, "validation", "study")
+    again = runner.score(base.final, "validation", "study")
     assert len(first.table) == 8 * 2 and first.gpu_seconds > 0 and again.gpu_seconds == 0
     pd.testing.assert_frame_equal(first.table, again.table)
-    assert set(engine.score(base.final, "test", "study").table["problem_id"]).isdisjoint(first.table["problem_id"])
+    assert set(runner.score(base.final, "test", "study").table["problem_id"]).isdisjoint(first.table["problem_id"])
 
 
 def test_a_score_that_was_stopped_goes_on_and_equals_an_undisturbed_one(
@@ -149,25 +149,25 @@ def test_a_score_that_was_stopped_goes_on_and_equals_an_undisturbed_one(
         if event.done == 8:
             raise KeyboardInterrupt
 
-    with closing(LocalEngine(scenario, tmp_path / "parts", stop_half_way)) as engine:
+    with closing(RouteRunner(scenario, tmp_path / "parts", stop_half_way)) as runner:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                engine.score(student, "test", "study")
-        engine.hear = listen
-        resumed = engine.score(student, "test", "study")
-        record = engine.scorer.store.read(resumed.key)
+                runner.score(student, "test", "study")
+        runner.hear = listen
+        resumed = runner.score(student, "test", "study")
+        record = runner.scorer.store.read(resumed.key)
         assert heard == [0, 4, 8, 8, 8, 12, 16] and record.samples_resumed == 8
         # The price is that of all batches, whichever call drew them.
-        assert engine.ledger.price(f"score:{resumed.key}") == record.gpu_seconds == resumed.gpu_seconds
-    with closing(LocalEngine(scenario, tmp_path / "whole")) as engine:
-        whole = engine.score(student, "test", "study")
+        assert runner.ledger.price(f"score:{resumed.key}") == record.gpu_seconds == resumed.gpu_seconds
+    with closing(RouteRunner(scenario, tmp_path / "whole")) as runner:
+        whole = runner.score(student, "test", "study")
     assert whole.key == resumed.key
     pd.testing.assert_frame_equal(whole.table, resumed.table)
 
 
-def test_a_label_cannot_be_booked_past_the_pool(engine: LocalEngine) -> None:
+def test_a_label_cannot_be_booked_past_the_pool(runner: RouteRunner) -> None:
     with pytest.raises(LabelError, match="validation or test suite"):
-        engine.pool.reveal([engine.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")
+        runner.pool.reveal([runner.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")
 
 
 def test_draws_are_even_seeded_and_cover_the_pool() -> None:
@@ -188,10 +188,10 @@ def test_every_prompt_gets_the_variables_of_the_chat_template(
         (folder / "chat_template.jinja").write_text(CHAT)
         model["path"] = str(folder)
     scenario = load({**scenario_file, "chat_template": True, "template": {"enable_thinking": False}})
-    with closing(LocalEngine(scenario, tmp_path / "results")) as engine:
+    with closing(RouteRunner(scenario, tmp_path / "results")) as runner:
         for text in ("teacher=medium teacher_rl=1 warmup=1 opd=1 student_rl=1", "teacher=medium transfer_sft=1"):
-            run = engine.run(compile_route(Allocation.parse(text), scenario.recipe, 0), "s")
-        assert len(engine.score(run.route.final, "validation", "s").table) == 16
+            run = runner.run(compile_route(Allocation.parse(text), scenario.recipe, 0), "s")
+        assert len(runner.score(run.route.final, "validation", "s").table) == 16
 
 
 def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
@@ -211,10 +211,10 @@ def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
         trained.append({row["prompt"] for row in rows})
         return carry_out(order, rows, *more)
 
-    with closing(LocalEngine(scenario, tmp_path / "results")) as engine, pytest.MonkeyPatch.context() as patch:
+    with closing(RouteRunner(scenario, tmp_path / "results")) as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tuition.runners.training.block_trainer.carry_out", watched)
-        run = engine.run(route, "s")
-        records = [record for block in route.blocks if (record := engine.store.record(block.key)) is not None]
+        run = runner.run(route, "s")
+        records = [record for block in route.blocks if (record := runner.store.record(block.key)) is not None]
     assert run.labels.labels_trained == 16  # bought is bought
     left = [
         len(block.pool) - (record.labels_filtered or 0) for block, record in zip(route.blocks, records, strict=True)
@@ -232,13 +232,13 @@ def test_lora_runs_through_all_stages_and_stores_an_adapter(
     scenario_file["student"]["lora"] = {"rank": 4, "alpha": 8}
     scenario_file["teachers"]["medium"]["lora"] = {"rank": 4, "alpha": 8}
     scenario_file["stages"]["student_rl"]["kl_coef"] = 0.05
-    engine = LocalEngine(load(scenario_file), tmp_path / "lora")
+    runner = RouteRunner(load(scenario_file), tmp_path / "lora")
     wanted = Allocation.parse("teacher=medium teacher_rl=1 warmup=1 opd=1 student_rl=2")
-    run = engine.run(compile_route(wanted, engine.scenario.recipe, 0), "study")
+    run = runner.run(compile_route(wanted, runner.scenario.recipe, 0), "study")
     files = {path.name for path in run.model.iterdir()}
     assert "adapter_model.safetensors" in files and "model.safetensors" not in files and "ref" not in files
-    assert len(engine.score(run.route.final, "validation", "study").table) == 16
-    engine.close()
+    assert len(runner.score(run.route.final, "validation", "study").table) == 16
+    runner.close()
 
 
 def test_vllm_that_is_not_installed_ends_in_one_line(
@@ -246,19 +246,19 @@ def test_vllm_that_is_not_installed_ends_in_one_line(
 ) -> None:
     monkeypatch.setattr("tuition.runners.training.block_trainer.vllm_version", lambda: None)
     scenario_file["hardware"] |= {"engine": "vllm"}
-    engine = LocalEngine(load(scenario_file), tmp_path / "results")
+    runner = RouteRunner(load(scenario_file), tmp_path / "results")
     with pytest.raises(BlockError, match=r"hardware\.engine is vllm, but vLLM is not installed"):
-        engine.run(compile_route(Allocation.parse("student_rl=1"), engine.scenario.recipe, 0), "study")
-    engine.close()
+        runner.run(compile_route(Allocation.parse("student_rl=1"), runner.scenario.recipe, 0), "study")
+    runner.close()
 
 
-def test_out_of_memory_ends_in_one_line(engine: LocalEngine, route: MakeRoute, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_ends_in_one_line(runner: RouteRunner, route: MakeRoute, monkeypatch: pytest.MonkeyPatch) -> None:
     def carry_out(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate\n20 GiB")
 
     monkeypatch.setattr("tuition.runners.training.block_trainer.carry_out", carry_out)
     with pytest.raises(BlockError, match=r"student_rl ran out of memory \(tried to allocate 20 GiB\): `tuition doctor"):
-        engine.run(route("student_rl=1"), "study")
+        runner.run(route("student_rl=1"), "study")
 
 
 def test_a_bridge_between_two_tokenizers_is_refused(
@@ -271,8 +271,8 @@ def test_a_bridge_between_two_tokenizers_is_refused(
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     (teacher / "tokenizer.json").write_text(json.dumps(tokenizer))
     scenario_file["teachers"] = {"medium": {"path": str(teacher)}}
-    engine = LocalEngine(load(scenario_file), tmp_path / "results")
-    wanted = compile_route(Allocation.parse("teacher=medium opd=1"), engine.scenario.recipe, 0)
+    runner = RouteRunner(load(scenario_file), tmp_path / "results")
+    wanted = compile_route(Allocation.parse("teacher=medium opd=1"), runner.scenario.recipe, 0)
     with pytest.raises(BlockError, match=r"opd needs models that share a tokenizer: token 20 is .* for the student"):
-        engine.run(wanted, "study")
-    engine.close()
+        runner.run(wanted, "study")
+    runner.close()

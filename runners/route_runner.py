@@ -1,4 +1,4 @@
-"""The local engine: runs routes and scores checkpoints in the calling process, one block after the other.
+"""Runs routes and scores checkpoints in the calling process, one block after the other.
 
 Every route books its labels, trains what is missing, reuses what is stored, and scores its last checkpoint. Reuse is
 silent in the result: a reused block costs the search nothing and the route its full price.
@@ -82,13 +82,13 @@ class Scored:
     """The score's key: its folder in the results folder's `scores/`."""
 
 
-class LocalEngine:
+class RouteRunner:
     """Runs routes of one scenario into one results folder, in this process."""
 
     def __init__(self, scenario: Scenario, results: Path, hear: Listener = ignore, mix_versions: bool = False):
         self.scenario = scenario
         self.hear = hear
-        """Called with every event of the engine."""
+        """Called with every event of the runner."""
         self.results = ResultsFolder(results)
         self._leases, self._lease = Leases(self.results.leases), ExitStack()
         self.ledger = Ledger(self.results.ledger)
