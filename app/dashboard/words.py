@@ -5,7 +5,7 @@ Text from a results folder (names, errors, completions) is never Markdown: in a 
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -54,6 +54,11 @@ def whole(count: float | None, one: str, many: str | None = None) -> str:
     if count is None or (isinstance(count, float) and not math.isfinite(count)):
         return f"? {many or one + 's'}"
     return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
+
+
+def states(counts: Mapping[str, int]) -> str:
+    """Trials by state: "4 complete, 1 failed, 2 running"; "" for none."""
+    return ", ".join(f"{count:,} {'failed' if state == 'fail' else state}" for state, count in sorted(counts.items()))
 
 
 def code(text: object) -> str:

@@ -23,7 +23,7 @@ from tuition.runners.store.chains import Chain, chain_of
 
 CURVES = {
     "reward": "reward",
-    "zero_variance_share": "zero-variance groups, share",
+    "zero_variance_share": "zero-variance share",
     "entropy": "entropy, nats",
     "kl": "KL divergence",
     "mean_tokens": "tokens per completion",

@@ -30,7 +30,7 @@ def show(view: View) -> None:
         return
     chosen = _filtered(view.study, frame)
     st.caption(
-        f"{words.whole(len(chosen), 'trial')} of {len(frame):,}. Splits are selected by these validation scores, so "
+        f"{len(chosen):,} of {words.whole(len(frame), 'trial')}. Splits are selected by these validation scores, so "
         "the best scores are optimistic. Errors are over problems. Select rows to compare them."
     )
     if chosen.empty:
@@ -64,7 +64,7 @@ def _filtered(study: StudyFrames, frame: pd.DataFrame) -> pd.DataFrame:
     with columns[2]:
         sort = choose("Sort by", "sort", list(SORTS))
     with columns[3]:
-        pruned = switch_on("Pruned, repeated", "pruned", "Also show infeasible proposals and repeats of earlier ones.")
+        pruned = switch_on("All trials", "pruned", "Also show infeasible proposals and repeats of earlier ones.")
     return kept(frame, text, teacher, sort, pruned)
 
 

@@ -47,9 +47,8 @@ def _nothing_yet(study: StudyFrames) -> None:
         )
         st.dataframe(frame, hide_index=True, width="stretch")
     elif len(study.trials):
-        counts = study.trials["state"].value_counts()
-        told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        st.info(f"No trial is complete yet ({told}). The Live page shows what is being trained.")
+        states = words.states(study.trials["state"].value_counts().to_dict())
+        st.info(f"No trial is complete yet ({states}). The Live page shows what is being trained.")
     else:
         st.info("The study has no trials yet: it has just started, or its files cannot be read.")
 
@@ -140,8 +139,7 @@ def _next(study: StudyFrames, found: list[Choice]) -> None:
     if isinstance(study.report, SearchReport):
         labels = study.report.labels
         st.caption(
-            f"Labels: {words.whole(labels.labels_trained, 'label')} trained on by the largest route, "
-            f"{words.whole(labels.labels_validation, 'label')} for validation, "
-            f"{words.whole(labels.labels_owned, 'label')} owned by the study. "
+            f"Labels: {labels.labels_trained:,} trained on by the largest route, {labels.labels_validation:,} for "
+            f"validation, {labels.labels_owned:,} owned by the study. "
             "On a CPU, GPU-seconds are processor time."
         )

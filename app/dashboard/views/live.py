@@ -47,10 +47,12 @@ def _now(study: StudyFrames) -> None:
 
 
 def _progress(found: live_progress.Progress, busy: list[Running], testing: bool, since: float | None) -> None:
-    told = ", ".join(f"{count:,} {state}" for state, count in sorted(found.counts.items())) or "no trial yet"
-    of = "" if found.wanted is None else f" of {found.wanted:,}"
+    states = words.states(found.counts) or "no trial yet"
+    finished = words.whole(found.finished, "trial")
+    if found.wanted is not None:
+        finished = f"{found.finished:,} of {words.whole(found.wanted, 'trial')}"
     left = "" if found.seconds_left is None else f"; about {words.duration(found.seconds_left)} left for the search"
-    st.markdown(f"**{words.whole(found.finished, 'trial')}{of} finished** ({told}){left}.")
+    st.markdown(f"**{finished} finished** ({states}){left}.")
     if found.wanted:
         st.progress(min(1.0, found.finished / found.wanted))
     dead = [trial for trial in busy if not trial.alive]

@@ -120,7 +120,8 @@ def _curves(view: View, chain: Chain[Block]) -> None:
     for place, name in enumerate(known):
         with columns[place % 2]:
             label = CURVES[name]
-            chart(f"curve {name}", f"{label[0].upper()}{label[1:]} over the route's steps.", charts.curves,
+            quantity = label.partition(",")[0]
+            chart(f"curve {name}", f"{quantity[0].upper()}{quantity[1:]} over the route's steps.", charts.curves,
                   frame[["step", "stage", name]], value=name, label=label)  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_a_running_search_is_seen_progressing(
 
 def finished(page: Any) -> int:
     """Finished trials, as the page says."""
-    text = page.get_by_text(re.compile(r"\d+ trials?( of \d+)? finished")).first.inner_text()
+    text = page.get_by_text(re.compile(r"\d+( of \d+)? trials? finished")).first.inner_text()
     return int(text.split()[0])
 
 

@@ -143,7 +143,7 @@ def main_text(page: Any) -> str:
 
 def counts(page: Any) -> tuple[int, int]:
     """Trials shown and trials in all, as the page says."""
-    found = re.search(r"(\d+) trials? of (\d+)", main_text(page))
+    found = re.search(r"(\d+) of (\d+) trials?", main_text(page))
     assert found, main_text(page)
     return int(found[1]), int(found[2])
 

@@ -62,15 +62,15 @@ def test_an_untested_study_says_that_validation_is_optimistic(tmp_path: Path, sh
 
 def test_filters_stand_in_the_url(made: Path, show: Open) -> None:
     test = show("allocations", made, find="student_rl=8", sort="trial")
-    assert "1 trial of 5" in text(test)
+    assert "1 of 5 trials" in text(test)
     test.text_input[0].set_value("teacher=large").run()
     assert test.query_params["find"] == "teacher=large" and test.query_params["sort"] == "trial"
-    assert "3 trials of 5" in text(test)
+    assert "3 of 5 trials" in text(test)
 
 
 def test_pruned_trials_are_hidden_until_asked_for(made: Path, show: Open) -> None:
-    assert "4 trials of 5" in text(show("allocations", made))
-    assert "5 trials of 5" in text(show("allocations", made, pruned="1"))
+    assert "4 of 5 trials" in text(show("allocations", made))
+    assert "5 of 5 trials" in text(show("allocations", made, pruned="1"))
 
 
 def test_compare_takes_its_choice_from_the_url(made: Path, show: Open) -> None:
@@ -174,7 +174,7 @@ def test_damaged_planners_are_named(own: Path, show: Open) -> None:
 
 def test_live_names_failures(made: Path, show: Open) -> None:
     said = text(show("live", made))
-    assert "5 trials of 8 finished" in said and "BlockError: full" in said and "Nothing is being trained" in said
+    assert "5 of 8 trials finished" in said and "BlockError: full" in said and "Nothing is being trained" in said
 
 
 @pytest.fixture

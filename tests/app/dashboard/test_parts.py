@@ -23,6 +23,11 @@ def test_numbers_have_no_more_digits_than_their_errors_allow() -> None:
     assert words.points(Difference(0.06, -0.4, 0.5, 8, 1, True, 0.9)) == "+6 points [-40, +50]"
 
 
+def test_trials_are_counted_by_state_in_words() -> None:
+    assert words.states({"running": 2, "fail": 1, "complete": 1200}) == "1,200 complete, 1 failed, 2 running"
+    assert words.states({}) == ""
+
+
 @pytest.mark.parametrize("given", ["plain", "a`b", "``", "`a", "", "line\nbreak", "<b>x</b>"])
 def test_code_spans_hold_any_text(given: str) -> None:
     span = words.code(given)
