@@ -205,10 +205,10 @@ def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """What a block draws from."""
+class _Pool:
+    """What a block's steps draw from, and what of it the block buys."""
 
-    pool: Sequence[Label]
+    labels: Sequence[Label]
     bought: Sequence[Label]
 
 
@@ -230,7 +230,7 @@ class _Compiler:
     def add(self, stage: Stage) -> None:
         """All blocks of a stage."""
         start, teacher = self.tips[stage.model], self.tips["teacher"]
-        for index, draw in enumerate(self._label_draws(stage) if stage.buys_labels else self._prompt_draws(stage)):
+        for index, pool in enumerate(self._label_pools(stage) if stage.buys_labels else self._prompt_pools(stage)):
             block = Block(
                 key="",
                 stage=stage.name,
@@ -239,14 +239,14 @@ class _Compiler:
                 parent=self.tips[stage.model],
                 stage_start=start,
                 teacher=teacher if stage.is_transfer else None,
-                pool=tuple(label.id for label in draw.pool),
-                new_labels=tuple(label.id for label in draw.bought),
+                pool=tuple(label.id for label in pool.labels),
+                new_labels=tuple(label.id for label in pool.bought),
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
             )
-            self.tips[stage.model] = self._add(block, draw.pool)
+            self.tips[stage.model] = self._add(block, pool.labels)
 
-    def _label_draws(self, stage: Stage) -> list[_Draw]:
+    def _label_pools(self, stage: Stage) -> list[_Pool]:
         """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
         first, self._num_bought = self._num_bought, self._num_bought + self.allocation.blocks(stage)
         bought = self._slices[first : self._num_bought]
@@ -255,20 +255,20 @@ class _Compiler:
         if stage == STUDENT_RL:
             slices = self._teacher_slices
             purchases += [(slices[i] if i < len(slices) else (), ()) for i in range(self.allocation.replay)]
-        draws, pool = [], list[Label]()
+        pools, labels = [], list[Label]()
         for entering, new in purchases:
-            pool = [*pool, *entering]
-            draws.append(_Draw(pool, new))
-        return draws
+            labels = [*labels, *entering]
+            pools.append(_Pool(labels, new))
+        return pools
 
-    def _prompt_draws(self, stage: Stage) -> list[_Draw]:
+    def _prompt_pools(self, stage: Stage) -> list[_Pool]:
         if self.allocation.prompts == "pool":
-            draw = _Draw((), ())
+            pool = _Pool((), ())
         else:
             # A raw teacher has bought no label: its transfer sees all of the scenario's problems, none of the answers.
             problems = [label for labels in self._teacher_slices or self._slices for label in labels]
-            draw = _Draw(problems, ())
-        return [draw] * self.allocation.blocks(stage)
+            pool = _Pool(problems, ())
+        return [pool] * self.allocation.blocks(stage)
 
     @property
     def _teacher_slices(self) -> Sequence[Sequence[Label]]:

@@ -221,7 +221,7 @@ class SearchSpace(BaseModel):
         distributions = self.distributions()
         allocations: list[Allocation] = []
         while len(allocations) < n:
-            allocation = self.decode({name: _draw(generator, item) for name, item in distributions.items()})
+            allocation = self.decode({name: _sample(generator, item) for name, item in distributions.items()})
             if allocation is not None:
                 allocations.append(allocation)
         return allocations
@@ -234,7 +234,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     return value in distribution.choices
 
 
-def _draw(generator: random.Random, distribution: BaseDistribution) -> Any:
+def _sample(generator: random.Random, distribution: BaseDistribution) -> Any:
     if isinstance(distribution, IntDistribution):
         return generator.randint(distribution.low, distribution.high)
     assert isinstance(distribution, CategoricalDistribution)

@@ -38,7 +38,7 @@ class Explained:
         reasons: of what is refused or missing, one line each.
         nearest: key of the stored block that a missing one was compared with.
         origins: names of the blocks that it is missing for: its own, or those that it follows from.
-        told: the fields that its reasons and those of its ancestors name.
+        named: the fields that its reasons and those of its ancestors name.
     """
 
     block: Block
@@ -47,7 +47,7 @@ class Explained:
     reasons: tuple[str, ...] = ()
     nearest: str | None = None
     origins: tuple[str, ...] = ()
-    told: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
 
 def explain_route(
@@ -103,13 +103,13 @@ class _Explainer:
     def _compared(self, block: Block) -> Explained:
         """A missing block, against the stored one that is nearest."""
         above = [self.found[key] for key in (block.parent, block.teacher) if key in self.found]
-        told = frozenset[str]().union(*(one.told for one in above))
+        named = frozenset[str]().union(*(one.named for one in above))
         nearest = self._nearest(block, {one.nearest for one in above})
         if nearest is None:
             reason = f"no {block.name} of {block.model} is stored"
-            return Explained(block, "missing", True, (reason,), origins=(block.name,), told=told)
+            return Explained(block, "missing", True, (reason,), origins=(block.name,), named=named)
         record, drift = nearest
-        lines = [line for line in drift if _field(line) not in told]
+        lines = [line for line in drift if _field(line) not in named]
         follows = [one for one in above if one.block.key not in (record.parent, record.teacher)]
         origins = list(dict.fromkeys(origin for one in follows for origin in one.origins))
         if not lines and not origins:
@@ -121,7 +121,7 @@ class _Explainer:
             (*lines, *([f"follows from {', '.join(origins)}"] if origins else [])),
             record.key,
             (block.name,) if lines else tuple(origins),
-            told | {_field(line) for line in lines},
+            named | {_field(line) for line in lines},
         )
 
     def _nearest(self, block: Block, near_above: Collection[str | None]) -> tuple[BlockRecord, list[str]] | None:

@@ -92,7 +92,7 @@ def store_prune(
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.storage.store_tables import show_prune_plan
-    from tuition.app.storage.store_upkeep import carry_out, parse_size, plan_prune, refuse_while_training
+    from tuition.app.storage.store_upkeep import parse_size, plan_prune, prune, refuse_while_training
     from tuition.runners.store.block_store import StoreError
 
     plan = plan_prune(results, parse_size(max_store))
@@ -105,7 +105,7 @@ def store_prune(
         if not yes and not typer.confirm("Delete this?", err=True):
             typer.echo("nothing was deleted", err=True)
             raise typer.Exit(1)
-        document |= {**carry_out(results, plan), "deleted": True}
+        document |= {**prune(results, plan), "deleted": True}
         for key in document["skipped"]:
             typer.echo(f"block {key[:12]} was skipped: it is now in use or tested", err=True)
         if not json:

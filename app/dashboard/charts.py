@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MAP = "cividis"
 WIDTH = 4.8  # inches: at the width of a phone its letters still have eight pixels
-_drawing = threading.Lock()  # matplotlib's fonts and settings are shared by all threads
+_plotting = threading.Lock()  # matplotlib's fonts and settings are shared by all threads
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Palette:
 
 LIGHT = Palette("#262730", "#cccccc", "#ffffff", (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY))
 DARK = Palette("#fafafa", "#555b66", "#171715", (SKY, YELLOW, GREEN, PINK, ORANGE, BLUE))
-Draw = Callable[..., "Figure"]
+Plot = Callable[..., "Figure"]
 
 
 def render(
-    draw: Draw, frame: pd.DataFrame, format: Format, dark: bool = False, transparent: bool = False, **options: Any
+    plot: Plot, frame: pd.DataFrame, format: Format, dark: bool = False, transparent: bool = False, **options: Any
 ) -> bytes:
     """A chart as the bytes of a file; for the screen (transparent) and for a paper the same, but for colours."""
     import matplotlib
@@ -58,8 +58,8 @@ def render(
         "figure.facecolor": palette.page, "grid.color": palette.faint, "legend.frameon": False,
     }  # fmt: skip
     content = io.BytesIO()
-    with _drawing, matplotlib.rc_context(settings):
-        figure = draw(frame, palette, **options)
+    with _plotting, matplotlib.rc_context(settings):
+        figure = plot(frame, palette, **options)
         metadata = {"Date": None} if format == "svg" else {"CreationDate": None} if format == "pdf" else None
         figure.savefig(content, format=format, dpi=200, metadata=metadata, transparent=transparent)
     return content.getvalue()

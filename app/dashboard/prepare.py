@@ -5,7 +5,7 @@ from pathlib import Path
 from tuition.app.dashboard import charts
 from tuition.app.dashboard.data import caches, samples
 from tuition.app.dashboard.data.study_frames import StudyFrames, study_names
-from tuition.app.dashboard.show import draw_before
+from tuition.app.dashboard.show import plot_before
 from tuition.app.dashboard.views import allocations, compare, tree
 from tuition.benchmarks.artefacts import FileError
 
@@ -22,7 +22,7 @@ def prepare(results: Path) -> None:
         return
     blocks = caches.tree(results, names[0])
     if not blocks.empty:
-        draw_before(charts.tree, tree.drawn_frame(blocks))
+        plot_before(charts.tree, tree.drawn_frame(blocks))
     study = caches.study(results, names[0])
     _draw_allocations(study)
     items = caches.items(results, study.name)
@@ -39,6 +39,6 @@ def _draw_allocations(study: StudyFrames) -> None:
     frame = allocations.prepared(study)
     done = frame if frame.empty else allocations.kept(frame).dropna(subset=["percent"])
     if not done.empty:
-        draw_before(charts.simplex, allocations.simplex_frame(done))
-        draw_before(charts.cost, allocations.cost_frame(done))
-        draw_before(charts.parallel, allocations.parallel_frame(done))
+        plot_before(charts.simplex, allocations.simplex_frame(done))
+        plot_before(charts.cost, allocations.cost_frame(done))
+        plot_before(charts.parallel, allocations.parallel_frame(done))

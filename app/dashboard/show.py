@@ -26,29 +26,29 @@ class View:
     study: StudyFrames | None
 
 
-def chart(name: str, about: str, draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
+def chart(name: str, about: str, plot: charts.Plot, frame: pd.DataFrame, **options: Any) -> None:
     """A chart of a frame, its downloads, and a text for those who cannot see it. `name` begins the files' names."""
     dark = st.context.theme.type == "dark"
-    st.image(_png(draw, frame, options, _content(draw, frame, options), dark), caption=about, width="stretch")
+    st.image(_png(plot, frame, options, _content(plot, frame, options), dark), caption=about, width="stretch")
     with st.popover("Download", icon=":material/download:", key=f"download {name}"):
         for format, mime in MIME.items():
-            file, make = words.file_name([name]), partial(charts.render, draw, frame, format, **options)
+            file, make = words.file_name([name]), partial(charts.render, plot, frame, format, **options)
             st.download_button(
                 format.upper(), make, f"{file}.{format}", mime, key=f"{name} {format}", on_click="ignore"
             )
         table(name, frame)
 
 
-def draw_before(draw: charts.Draw, frame: pd.DataFrame, **options: Any) -> None:
+def plot_before(plot: charts.Plot, frame: pd.DataFrame, **options: Any) -> None:
     """Draw a chart, light and dark, before it is requested."""
     for dark in (False, True):
-        _png(draw, frame, options, _content(draw, frame, options), dark)
+        _png(plot, frame, options, _content(plot, frame, options), dark)
 
 
-def _content(draw: charts.Draw, frame: pd.DataFrame, options: dict[str, Any]) -> str:
+def _content(plot: charts.Plot, frame: pd.DataFrame, options: dict[str, Any]) -> str:
     """A hash of what is drawn: of the frame's numbers and texts; as CSV they would take ten times as long."""
-    told = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
-    return hashlib.sha256(told + repr((draw.__name__, *frame.columns, options)).encode()).hexdigest()
+    content = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
+    return hashlib.sha256(content + repr((plot.__name__, *frame.columns, options)).encode()).hexdigest()
 
 
 def table(name: str, frame: pd.DataFrame, label: str = "CSV") -> None:
@@ -60,8 +60,8 @@ def table(name: str, frame: pd.DataFrame, label: str = "CSV") -> None:
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
-def _png(_draw: charts.Draw, _frame: pd.DataFrame, _options: dict[str, Any], content: str, dark: bool) -> bytes:
-    return charts.render(_draw, _frame, "png", dark, transparent=True, **_options)
+def _png(_plot: charts.Plot, _frame: pd.DataFrame, _options: dict[str, Any], content: str, dark: bool) -> bytes:
+    return charts.render(_plot, _frame, "png", dark, transparent=True, **_options)
 
 
 def choose(label: str, key: str, options: Sequence[str], default: str | None = None, help: str | None = None) -> str:

@@ -35,7 +35,7 @@ def measure_planners(
     to.parent.mkdir(parents=True, exist_ok=True)
     write_planners(frame, to)
     if figure is not None:
-        _draw(frame, figure)
+        _plot(frame, figure)
     by_share = {share: standings(frame, share) for share in SHARES}
     document = {
         "table": str(table),
@@ -132,7 +132,7 @@ def chart_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([drawn, lines], ignore_index=True)
 
 
-def _draw(frame: pd.DataFrame, figure: Path) -> None:
+def _plot(frame: pd.DataFrame, figure: Path) -> None:
     from tuition.app.dashboard import charts
 
     figure.write_bytes(charts.render(charts.planners, chart_frame(frame), figure.suffix[1:]))  # type: ignore[arg-type]

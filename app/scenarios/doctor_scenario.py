@@ -49,12 +49,12 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     for stage, row in plan.memory.items():
         if memory is not None and row.bytes > memory:
             helps = what_helps(scenario, stage)
-            told = "; ".join(
+            changes = "; ".join(
                 f"{words}: {_gigabytes(size)}{' fits' if size <= memory else ''}" for words, size in helps.items()
             )
             problems.append(
                 f"{stage} needs {_gigabytes(row.bytes)}, but {device} has {_gigabytes(memory)}: "
-                + (told or "use smaller models or a larger device")
+                + (changes or "use smaller models or a larger device")
             )
     memory_by_stage = {stage: asdict(row) for stage, row in plan.memory.items()}
     return {"facts": facts, "memory": memory_by_stage, "problems": problems, "warnings": warnings}

@@ -194,19 +194,19 @@ def _lengths(
 
 def _contamination(request: NewScenario, found: dict[str, list[str]]) -> dict[str, str]:
     """What the problems share with each suite that is available."""
-    told = {}
+    shared = {}
     for row in find_contamination(request.problems, [], request.data_dir, DEFAULT_RESULTS):
         if row["exact"] is None:
-            told[row["suite"]] = "not available"
+            shared[row["suite"]] = "not available"
             continue
-        told[row["suite"]] = f"{row['exact']} exact, {row['ngram']} by 13-gram"
+        shared[row["suite"]] = f"{row['exact']} exact, {row['ngram']} by 13-gram"
         if row["exact"]:
             ids = sorted({pair["label"] for pair in row["pairs"] if pair["test"] == "exact"})
             found["notes"].append(
                 f"{row['exact']} problems are in {row['suite']}{_named(ids)}: scores on it are contaminated unless "
                 "they are listed under `without`"
             )
-    return told
+    return shared
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -123,7 +123,7 @@ def _planned(
 ) -> Planned:
     served = ScoredModel(label=request.model, served=request.url)
     named, kind = _as_in(scenario, suite)
-    engine, batch_size = _drawing(request, scenario)
+    engine, batch_size = _engine_and_batch_size(request, scenario)
     task = Task(
         model=files.model if files else served,
         weights=files.weights_sha256 if files else _served_weights(request),
@@ -153,7 +153,7 @@ def _as_in(scenario: Scenario | None, suite: LoadedSuite) -> tuple[LoadedSuite, 
     return suite, "test"
 
 
-def _drawing(request: BenchRequest, scenario: Scenario | None) -> tuple[str, int]:
+def _engine_and_batch_size(request: BenchRequest, scenario: Scenario | None) -> tuple[str, int]:
     """The engine's identity, and the size of its batches."""
     batch_size = request.batch_size or BATCH_SIZES[request.engine]
     if request.engine == "server":

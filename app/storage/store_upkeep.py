@@ -264,7 +264,7 @@ def _leftovers(results: Path, in_use: set[str]) -> Iterator[Leftover]:
             yield Leftover(Path(entry.path), bytes_under(entry), parent != folders.scores)
 
 
-def carry_out(results: Path, plan: PrunePlan) -> dict[str, Any]:
+def prune(results: Path, plan: PrunePlan) -> dict[str, Any]:
     """Remove what was planned; a JSON-able account. Blocks in use or tested since are skipped and named."""
     refuse_while_training(results)
     store, leases = open_store(results), Leases(ResultsFolder(results).leases)

@@ -47,7 +47,7 @@ MAX_SAMPLES_BYTES = 2 << 30
 LOCK_SECONDS = 600.0
 COPY_BYTES = 1 << 20
 # Fields that say how a result came about and not what it is: a study that is run again may change them.
-TOLD = {"command", "code_version", "versions"}
+MADE_BY = {"command", "code_version", "versions"}
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
         if old is not None:
             old.refuse(entry)
         id, there = listed.get(_result(entry), ("", entry)) if isinstance(entry, MeasuredEntry) else ("", entry)
-        if id and there.model_dump(exclude=TOLD) == entry.model_dump(exclude=TOLD):
+        if id and there.model_dump(exclude=MADE_BY) == entry.model_dump(exclude=MADE_BY):
             ids[id] = there.name
             continue
         ids[_put(folder, entry, paths)] = entry.name

@@ -1,8 +1,8 @@
 """Sampling: how a problem becomes tokens, and how completions are drawn with transformers' `generate`.
 
 What: `render_prompt` and `encode_prompts` are the one place where a problem becomes tokens, for trainers as well.
-`in_batches` says which prompts are drawn together, `draw_batch` draws them and says where the random stream then
-stands, and `draw_ids` does both for all prompts.
+`in_batches` says which prompts are drawn together, `generate_batch` draws them and says where the random stream then
+stands, and `generate_ids` does both for all prompts.
 
 Simplified: one device, one process, whole batches (a batch ends with its longest completion). The draws depend on
 `batch_size`, because a batch is drawn together.
@@ -123,7 +123,7 @@ def in_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def draw_ids(
+def generate_ids(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[list[int]],
@@ -138,19 +138,19 @@ def draw_ids(
     drawn: dict[int, list[int]] = {}
     stream = Stream(seed)
     for batch in in_batches([len(prompt) for prompt in prompts], batch_size):
-        tokens, stream = draw_batch(model, tokenizer, [prompts[place] for place in batch], decoding, stream)
+        tokens, stream = generate_batch(model, tokenizer, [prompts[place] for place in batch], decoding, stream)
         drawn.update(zip(batch, tokens, strict=True))
     return [drawn[place] for place in range(len(prompts))]
 
 
-def draw_batch(
+def generate_batch(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[list[int]],
     decoding: Decoding,
     stream: Stream,
 ) -> tuple[list[list[int]], Stream]:
-    """As `draw_ids`, of prompts that are drawn together, from `stream` on; and where it then stands."""
+    """As `generate_ids`, of prompts that are drawn together, from `stream` on; and where it then stands."""
     import torch
 
     ends = end_ids(model, tokenizer)

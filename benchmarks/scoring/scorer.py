@@ -166,7 +166,7 @@ class Scorer:
     def _make(self, task: Task, key: ScoreKey, open_engine: OpenEngine, progress: Progress) -> SuiteScore:
         path = self.store.path(key.key).with_name(f".{key.key}.batches.jsonl")
         table, cost = self._sample(task, path, open_engine, progress)
-        record = self.store.save(key, table, Making.model_validate(_told(task) | cost))
+        record = self.store.save(key, table, Making.model_validate(_making(task) | cost))
         path.unlink(missing_ok=True)
         return SuiteScore(record, table, new=True)
 
@@ -176,21 +176,21 @@ class Scorer:
         """The graded samples, and what they cost, as fields of the record. `path` keeps finished batches."""
         began = _Moment()
         with open_engine() as engine:
-            drawing = _Drawing(task, engine, path)
-            drawing.draw(self.check, progress)
+            sampling = _Sampling(task, engine, path)
+            sampling.sample(self.check, progress)
         grading_began = _Moment()
-        table = graded(task.suite.problems, task.num_samples, drawing.completions, self.grader)
-        spent = None if engine.device is None else drawing.gpu_seconds_before + began.device_seconds(engine.device)
+        table = graded(task.suite.problems, task.num_samples, sampling.completions, self.grader)
+        spent = None if engine.device is None else sampling.gpu_seconds_before + began.device_seconds(engine.device)
         return table, {
             "started": began.date,
-            "seconds": round(sum(batch.seconds for batch in drawing.partial.batches.values()), 3),
+            "seconds": round(sum(batch.seconds for batch in sampling.partial.batches.values()), 3),
             "gpu_seconds": None if spent is None else round(spent, 3),
             "grading_seconds": round(grading_began.seconds(), 3),
-            "samples_resumed": drawing.resumed,
+            "samples_resumed": sampling.resumed,
         }
 
 
-class _Drawing:
+class _Sampling:
     """The samples of one score in the making, some of which calls before may have drawn."""
 
     def __init__(self, task: Task, engine: Engine[Any], path: Path):
@@ -202,7 +202,7 @@ class _Drawing:
         self.resumed = self.partial.num_completions
         self.gpu_seconds_before = sum(batch.gpu_seconds or 0.0 for batch in self.partial.batches.values())
 
-    def draw(self, check: Callable[[], None], progress: Progress) -> None:
+    def sample(self, check: Callable[[], None], progress: Progress) -> None:
         """Draw the batches that are missing."""
         stream = Stream(self.task.key.sampling_seed)
         progress(self.resumed, len(self.prompts), self.resumed)
@@ -272,7 +272,7 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in VERSIONED}
 
 
-def _told(task: Task) -> dict[str, Any]:
+def _making(task: Task) -> dict[str, Any]:
     """What a record says of a task beside its key, and of this process."""
     suite = task.suite
     return {

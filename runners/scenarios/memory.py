@@ -236,7 +236,7 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
         "hardware.dtype: bfloat16": _with_hardware(scenario.file, dtype="bfloat16"),
         "hardware.teacher_server: {devices: '1'}": _with_hardware(scenario.file, teacher_server=TeacherServer()),
     }
-    told = {}
+    totals = {}
     for words, file in changes.items():
         try:
             check_batches(file, len(scenario.prompts))
@@ -246,8 +246,8 @@ def what_helps(scenario: Scenario, stage: str) -> dict[str, int]:
         changed.file = file
         predicted = predict_stage(changed, stage)
         if predicted is not None and now is not None and predicted.total < 0.98 * now.total:
-            told[words] = predicted.total
-    return told
+            totals[words] = predicted.total
+    return totals
 
 
 def _with(file: ScenarioFile, stage: str, **changes: Any) -> ScenarioFile:

@@ -87,7 +87,7 @@ class Rollouts:
         *,
         checkpoint: str,
         weights_sha256: str,
-        draw: Callable[[list[list[int]], Decoding, int], list[list[int]]],
+        generate: Callable[[list[list[int]], Decoding, int], list[list[int]]],
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
@@ -115,7 +115,7 @@ class Rollouts:
             completions, record = stored
             return completions, False, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
         decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
-        completions = draw(prompt_ids, decoding, seed)
+        completions = generate(prompt_ids, decoding, seed)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         with publish_folder(folder) as partial:
             table = partial / ROLLOUTS_FILE

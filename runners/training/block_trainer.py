@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.engines.requests import row_seed
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, draw_with_vllm, load_vllm, vllm_version
-from tuition.benchmarks.scoring.sampling import Decoding, draw_ids
+from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, generate_with_vllm, load_vllm, vllm_version
+from tuition.benchmarks.scoring.sampling import Decoding, generate_ids
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
@@ -43,24 +42,15 @@ from tuition.runners.training.checkpoint import (
     hash_weights,
     load_tokenizer,
 )
-from tuition.runners.training.execution import carry_out, save_result
+from tuition.runners.training.execution import TrainingOutput, save_result, train_block
 from tuition.runners.training.launch import OUT, too_few_gpus, train_in_processes
 from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes
-from tuition.runners.training.rows import BlockError, Drawn, RowMaker
+from tuition.runners.training.rows import BlockError, RowMaker, SampleCounts
 from tuition.runners.training.teacher_server import DIVERGENCES, serve
 from tuition.runners.training.versions import library_versions, other_versions
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Left:
-    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
-
-    write: Callable[[Path], object]
-    curves: pd.DataFrame
-    peak_memory_bytes: int
 
 
 class BlockTrainer:
@@ -80,7 +70,7 @@ class BlockTrainer:
         self.versions = library_versions(scenario)
         recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
         rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
-        self.rows = RowMaker(scenario, pool, grader, rollouts, self.draw, self.weights_sha256)
+        self.rows = RowMaker(scenario, pool, grader, rollouts, self.generate, self.weights_sha256)
         self._contents = {"student": recipe.student, **recipe.teachers}
         self._bases = {content: name for name, content in reversed(self._contents.items())}
 
@@ -153,14 +143,14 @@ class BlockTrainer:
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             order = self._order(block)
-            rows, drawn = self.rows.make(block, answers)
-            rollout_seconds = drawn.rollouts.gpu_seconds if drawn.rollouts is not None and drawn.rollouts_made else 0.0
-            leave = self._taught(order, rows, Path(scratch), hear)
+            rows, samples = self.rows.make(block, answers)
+            rollout_seconds = samples.rollout_gpu_seconds
+            output = self._train_with_teacher(order, rows, Path(scratch), hear)
             gpu_seconds = clock.gpu_seconds()
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
-            record = self._publish(block, leave, drawn, clock, gpu_seconds - rollout_seconds)
-            del leave
+            record = self._publish(block, output, samples, clock, gpu_seconds - rollout_seconds)
+            del output
         if self.scenario.device == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
@@ -177,20 +167,24 @@ class BlockTrainer:
         settings = self._settings(stage)
         return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
 
-    def _taught(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
+    def _train_with_teacher(
+        self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener
+    ) -> TrainingOutput:
         """Train a block; where its teacher is behind a server, that lasts as long as the training."""
         settings = self.scenario.file.hardware.teacher_server
         teacher = order.block.teacher
         if settings is None or teacher is None or not STAGE[order.block.stage].is_dense:
-            return self._carry_out(order, rows, scratch, hear)
+            return self._train_order(order, rows, scratch, hear)
         folder = self._plain_folder(teacher, scratch / "teacher")
         top_k = settings.compared_tokens(STAGE[order.block.stage].objective)
         log = self.results.log(f"teacher-of-{order.block.key[:12]}")
         with serve(folder, order.dtype, settings, log, self._trusts(teacher)) as url:
             served = order.model_copy(update={"teacher_url": url, "teacher_top_k": top_k})
-            return self._carry_out(served, rows, scratch, hear)
+            return self._train_order(served, rows, scratch, hear)
 
-    def _carry_out(self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener) -> "Left":
+    def _train_order(
+        self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener
+    ) -> TrainingOutput:
         """Train a block in this process, or in others."""
         import torch
 
@@ -200,19 +194,21 @@ class BlockTrainer:
             torch.cuda.empty_cache()  # what this process keeps, they cannot have
             log = self.results.log(f"block-{order.block.key[:12]}")
             account = train_in_processes(order, rows, scratch, log, hear)
-            return Left(
+            return TrainingOutput(
                 lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
                 pd.read_parquet(scratch / OUT / "train.parquet"),
                 account["peak_memory_bytes"],
             )
         try:
-            result = carry_out(order, rows, scratch, self.grader, hear)
+            result = train_block(order, rows, scratch, self.grader, hear)
         except torch.OutOfMemoryError as error:
             raise BlockError(
                 f"{order.block.stage} ran out of memory ({one_line(error, 120)}): "
                 f"`tuition doctor --scenario {self.scenario.name}` shows the memory of each stage and what reduces it"
             ) from error
-        return Left(lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device))
+        return TrainingOutput(
+            lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device)
+        )
 
     def _check_engine(self, order: WorkOrder) -> None:
         """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
@@ -241,14 +237,14 @@ class BlockTrainer:
         load_tokenizer(folder).save_pretrained(scratch)
         return scratch
 
-    def draw(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> list[list[int]]:
+    def generate(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> list[list[int]]:
         """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
         with self.opened(reference) as engine:
             if isinstance(engine, TransformersEngine):
                 batch = self.scenario.file.hardware.generation_batch
-                return draw_ids(engine.model, engine.tokenizer, prompt_ids, decoding, seed, batch)
+                return generate_ids(engine.model, engine.tokenizer, prompt_ids, decoding, seed, batch)
             seeds = [row_seed(seed, row) for row in range(len(prompt_ids))]
-            return draw_with_vllm(engine.model, prompt_ids, seeds, decoding, engine.ends)
+            return generate_with_vllm(engine.model, prompt_ids, seeds, decoding, engine.ends)
 
     @contextmanager
     def opened(self, reference: str) -> Iterator[TransformersEngine | VllmEngine]:
@@ -357,12 +353,14 @@ class BlockTrainer:
         words = DIVERGENCES.get((STAGE[stage].objective, server is not None))
         return words.format(top_k=server.top_k if server else 0) if words else None
 
-    def _publish(self, block: Block, left: Left, drawn: Drawn, clock: Clock, training_seconds: float) -> BlockRecord:
-        settings, curves, seconds = self._settings(block.stage), left.curves, round(clock.seconds(), 3)
+    def _publish(
+        self, block: Block, output: TrainingOutput, samples: SampleCounts, clock: Clock, training_seconds: float
+    ) -> BlockRecord:
+        settings, curves, seconds = self._settings(block.stage), output.curves, round(clock.seconds(), 3)
         groups, groups_zero_variance = self._groups(block.stage, curves)
 
         def write(folder: Path) -> BlockRecord:
-            left.write(folder)
+            output.write(folder)
             return BlockRecord(
                 key=block.key,
                 stage=block.stage,
@@ -387,9 +385,9 @@ class BlockTrainer:
                 divergence=self._divergence(block.stage),
                 labels_new=len(block.new_labels),
                 labels_pool=len(block.pool),
-                labels_filtered=drawn.labels_filtered,
-                samples_drawn=drawn.samples_drawn,
-                samples_kept=drawn.samples_kept,
+                labels_filtered=samples.labels_filtered,
+                samples_drawn=samples.samples_drawn,
+                samples_kept=samples.samples_kept,
                 prompts=self._prompts_drawn(block.stage),
                 sequences=settings.steps * settings.sequences_per_step,
                 steps=len(curves),
@@ -398,9 +396,9 @@ class BlockTrainer:
                 groups_zero_variance=groups_zero_variance,
                 gpu_seconds=round(training_seconds, 3),
                 seconds=seconds,
-                peak_memory_bytes=left.peak_memory_bytes,
-                rollouts=drawn.rollouts,
-                rollouts_made=drawn.rollouts_made,
+                peak_memory_bytes=output.peak_memory_bytes,
+                rollouts=samples.rollouts,
+                rollouts_made=samples.rollouts_made,
                 finished=time.time(),
             )
 

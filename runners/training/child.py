@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
 
     from tuition.benchmarks.grading.grader import Grader
     from tuition.runners.events import EventLog, ignore
-    from tuition.runners.training.execution import carry_out, save_result
+    from tuition.runners.training.execution import save_result, train_block
     from tuition.runners.training.meter import peak_memory_bytes
     from tuition.runners.training.work_order import WorkOrder
 
@@ -38,11 +38,11 @@ def main(folder: Path) -> None:
     scratch = folder / f"scratch-{state.process_index}"
     scratch.mkdir()
 
-    grader, told = Grader(), EventLog(folder / EVENTS)
+    grader, events = Grader(), EventLog(folder / EVENTS)
     try:
-        result = carry_out(order, rows, scratch, grader, told.write if state.is_main_process else ignore)
+        result = train_block(order, rows, scratch, grader, events.write if state.is_main_process else ignore)
     finally:
-        told.close()
+        events.close()
         grader.close()
     peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
     if order.processes > 1:

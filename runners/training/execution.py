@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from tuition.benchmarks.grading.grader import Grader
 from tuition.planner.stages import STAGE, Objective
@@ -24,7 +27,16 @@ TRAINERS: Mapping[Objective, Callable[[StageWork], StageResult]] = {
 """What trains a block, by its stage's objective."""
 
 
-def carry_out(
+@dataclass(frozen=True)
+class TrainingOutput:
+    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
+
+    write: Callable[[Path], object]
+    curves: pd.DataFrame
+    peak_memory_bytes: int
+
+
+def train_block(
     order: WorkOrder,
     rows: list[dict[str, Any]],
     scratch: Path,

@@ -21,7 +21,7 @@ from tuition.runners.store.block_record import RolloutsUsed
 from tuition.runners.store.rollouts import Rollouts
 from tuition.runners.training.checkpoint import load_tokenizer
 
-Drawing = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
+Generate = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 
 
 class BlockError(RuntimeError):
@@ -29,7 +29,7 @@ class BlockError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampleCounts:
     """What a block's record says of the samples that were drawn for its rows; see `BlockRecord`."""
 
     rollouts: RolloutsUsed | None = None
@@ -38,17 +38,22 @@ class Drawn:
     samples_drawn: int | None = None
     samples_kept: int | None = None
 
+    @property
+    def rollout_gpu_seconds(self) -> float:
+        """What generating the block's rollouts cost; 0 where they were there already."""
+        return self.rollouts.gpu_seconds if self.rollouts is not None and self.rollouts_made else 0.0
 
-Rows = tuple[list[dict[str, Any]], Drawn]
+
+Rows = tuple[list[dict[str, Any]], SampleCounts]
 
 
-def draw(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
-    """Draw `count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
+def shuffled_passes(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """`count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
     rng = random.Random(seed)
-    drawn: list[Any] = []
-    while len(drawn) < count:
-        drawn += rng.sample(pool, len(pool))
-    return drawn[:count]
+    items: list[Any] = []
+    while len(items) < count:
+        items += rng.sample(pool, len(pool))
+    return items[:count]
 
 
 class RowMaker:
@@ -59,7 +64,7 @@ class RowMaker:
         pool: of labelled problems.
         grader: decides what is correct.
         rollouts: the cache of drawn samples.
-        drawing: one completion of a checkpoint (by reference) for each prompt.
+        generate: one completion of a checkpoint (by reference) for each prompt.
         weights_sha256: hash of a checkpoint's weights, by reference.
     """
 
@@ -69,11 +74,11 @@ class RowMaker:
         pool: LabelPool,
         grader: Grader,
         rollouts: Rollouts,
-        drawing: Drawing,
+        generate: Generate,
         weights_sha256: Callable[[str], str],
     ):
         self.scenario, self.pool, self.grader = scenario, pool, grader
-        self.rollouts, self.drawing, self.weights_sha256 = rollouts, drawing, weights_sha256
+        self.rollouts, self.generate, self.weights_sha256 = rollouts, generate, weights_sha256
 
     def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
         """The rows of a block. BlockError where there is nothing to train on."""
@@ -86,29 +91,29 @@ class RowMaker:
 
     def _labelled(self, block: Block, settings: RLSettings, answers: Mapping[str, str]) -> Rows:
         """Problems with their answers: those bought so far, or those of them that the stage's filter keeps."""
-        ids, drawn = list(block.pool), Drawn()
+        ids, samples = list(block.pool), SampleCounts()
         if settings.filter is not None:
-            ids, drawn = self._of_use(block, settings.filter, settings, answers)
-        ids = draw(ids, settings.steps * settings.prompts_per_step, block.seed)
+            ids, samples = self._within_pass_rates(block, settings.filter, settings, answers)
+        ids = shuffled_passes(ids, settings.steps * settings.prompts_per_step, block.seed)
         texts = self._render(self.pool.problems(ids))
-        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], drawn
+        return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], samples
 
     def _prompted(self, block: Block, settings: TransferSettings) -> Rows:
         """Prompts, and the teacher's completions unless the student writes its own while it trains."""
         pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
-        prompts = self._render(draw(pool, settings.steps * settings.prompts_per_step, block.seed))
+        prompts = self._render(shuffled_passes(pool, settings.steps * settings.prompts_per_step, block.seed))
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
         if STAGE[block.stage].generates:
-            return [{"prompt": prompt} for prompt in prompts], Drawn()
+            return [{"prompt": prompt} for prompt in prompts], SampleCounts()
         prompt_ids = self._encode(block, prompts)
-        completions, drawn = self._sample(
+        completions, samples = self._sample(
             block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
         )
         rows = [
             {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
             for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
         ]
-        return rows, drawn
+        return rows, samples
 
     def _render(self, problems: Sequence[str]) -> list[Any]:
         return [render_prompt(problem, self.scenario.decoding) for problem in problems]
@@ -119,17 +124,17 @@ class RowMaker:
 
     def _sample(
         self, block: Block, reference: str, prompt_ids: list[list[int]], max_new_tokens: int, purpose: str
-    ) -> tuple[list[list[int]], Drawn]:
+    ) -> tuple[list[list[int]], SampleCounts]:
         """Completions of a checkpoint, drawn now or before."""
         completions, made, rollouts = self.rollouts.get_or_make(
             checkpoint=reference,
             weights_sha256=self.weights_sha256(reference),
-            draw=partial(self.drawing, reference),
+            generate=partial(self.generate, reference),
             prompt_ids=prompt_ids,
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
         )
-        return completions, Drawn(rollouts, made)
+        return completions, SampleCounts(rollouts, made)
 
     def _graded(
         self,
@@ -139,24 +144,24 @@ class RowMaker:
         max_new_tokens: int,
         answers: Mapping[str, str],
         purpose: str,
-    ) -> tuple[list[list[int]], list[list[int]], list[bool], Drawn]:
+    ) -> tuple[list[list[int]], list[list[int]], list[bool], SampleCounts]:
         """Prompts, completions and whether each is correct, of a checkpoint on labelled problems."""
         prompt_ids = self._encode(block, self._render(self.pool.problems(ids)))
-        completions, drawn = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
+        completions, samples = self._sample(block, reference, prompt_ids, max_new_tokens, purpose)
         tokenizer = load_tokenizer(self.scenario.base_folder(block.model))
         texts = tokenizer.batch_decode(completions, skip_special_tokens=True)
         grades = self.grader.grade_many([answers[i] for i in ids], texts)
-        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], drawn
+        return prompt_ids, completions, [grade.verdict is Verdict.correct for grade in grades], samples
 
-    def _of_use(
+    def _within_pass_rates(
         self, block: Block, rates: PassRate, settings: RLSettings, answers: Mapping[str, str]
-    ) -> tuple[list[str], Drawn]:
+    ) -> tuple[list[str], SampleCounts]:
         """The problems of a block's pool that its model solves neither too seldom nor too often when the block begins.
 
         Those nearest to the range are added while they would not fill a step.
         """
         ids = [i for i in block.pool for _ in range(rates.samples)]
-        *_, correct, drawn = self._graded(
+        *_, correct, samples = self._graded(
             block, ids, block.parent, settings.max_completion_tokens, answers, "pass rates"
         )
         counts = [sum(correct[at : at + rates.samples]) for at in range(0, len(correct), rates.samples)]
@@ -165,13 +170,13 @@ class RowMaker:
         # Stable: those equally far keep the pool's order.
         ordered = sorted(outside, key=outside.__getitem__)
         kept = set(ordered[: max(within, min(settings.prompts_per_step, len(ordered)))])
-        drawn = replace(drawn, labels_filtered=len(outside) - len(kept), samples_drawn=len(ids))
-        return [i for i in block.pool if i in kept], drawn
+        samples = replace(samples, labels_filtered=len(outside) - len(kept), samples_drawn=len(ids))
+        return [i for i in block.pool if i in kept], samples
 
     def _correct_samples(self, block: Block, settings: RejectionSettings, answers: Mapping[str, str]) -> Rows:
         """Rejection sampling: what the teacher at the start of the stage gets right on the labels bought so far."""
         ids = [i for i in block.pool for _ in range(settings.samples_per_problem)]
-        prompt_ids, completions, correct, drawn = self._graded(
+        prompt_ids, completions, correct, samples = self._graded(
             block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
         )
         kept = [
@@ -184,5 +189,5 @@ class RowMaker:
                 f"none of the teacher's {len(ids)} samples was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
-        drawn = replace(drawn, samples_drawn=len(ids), samples_kept=len(kept))
-        return draw(kept, settings.steps * settings.sequences, block.seed), drawn
+        samples = replace(samples, samples_drawn=len(ids), samples_kept=len(kept))
+        return shuffled_passes(kept, settings.steps * settings.sequences, block.seed), samples

@@ -20,8 +20,8 @@ from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
 from tuition.runners.store.block_record import PoolContent
-from tuition.runners.training.execution import carry_out
-from tuition.runners.training.rows import BlockError, draw
+from tuition.runners.training.execution import train_block
+from tuition.runners.training.rows import BlockError, shuffled_passes
 
 MakeRoute = Callable[..., Route]
 
@@ -171,8 +171,8 @@ def test_a_label_cannot_be_booked_past_the_pool(runner: RouteRunner) -> None:
 
 
 def test_draws_are_even_seeded_and_cover_the_pool() -> None:
-    drawn = draw(list(range(6)), 20, seed=3)
-    assert drawn == draw(list(range(6)), 20, seed=3) != draw(list(range(6)), 20, seed=4)
+    drawn = shuffled_passes(list(range(6)), 20, seed=3)
+    assert drawn == shuffled_passes(list(range(6)), 20, seed=3) != shuffled_passes(list(range(6)), 20, seed=4)
     assert set(drawn) == set(range(6)) and set(Counter(drawn).values()) <= {3, 4}
 
 
@@ -209,10 +209,10 @@ def test_a_filter_leaves_out_what_teaches_nothing_and_charges_its_draws(
 
     def watched(order: Any, rows: list[dict[str, Any]], *more: Any) -> Any:
         trained.append({row["prompt"] for row in rows})
-        return carry_out(order, rows, *more)
+        return train_block(order, rows, *more)
 
     with closing(RouteRunner(scenario, tmp_path / "results")) as runner, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuition.runners.training.block_trainer.carry_out", watched)
+        patch.setattr("tuition.runners.training.block_trainer.train_block", watched)
         run = runner.run(route, "s")
         records = [record for block in route.blocks if (record := runner.store.record(block.key)) is not None]
     assert run.labels.labels_trained == 16  # bought is bought
@@ -253,10 +253,10 @@ def test_vllm_that_is_not_installed_ends_in_one_line(
 
 
 def test_out_of_memory_ends_in_one_line(runner: RouteRunner, route: MakeRoute, monkeypatch: pytest.MonkeyPatch) -> None:
-    def carry_out(*_: Any) -> None:
+    def train_block(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate\n20 GiB")
 
-    monkeypatch.setattr("tuition.runners.training.block_trainer.carry_out", carry_out)
+    monkeypatch.setattr("tuition.runners.training.block_trainer.train_block", train_block)
     with pytest.raises(BlockError, match=r"student_rl ran out of memory \(tried to allocate 20 GiB\): `tuition doctor"):
         runner.run(route("student_rl=1"), "study")
 

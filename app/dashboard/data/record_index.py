@@ -130,8 +130,8 @@ class Index(Generic[T]):
         try:
             return self._parse(read_bytes(self._root / key[:2] / key / RECORD_FILE), key)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-            told = "is missing" if isinstance(error, FileNotFoundError) else one_line(error) or type(error).__name__
-            return Unreadable(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", told)
+            reason = "is missing" if isinstance(error, FileNotFoundError) else one_line(error) or type(error).__name__
+            return Unreadable(f"{self._root.name}/{key[:2]}/{key[:12]}…/{RECORD_FILE}", reason)
 
 
 def blocks(results: Path) -> Index[Block]:
@@ -145,13 +145,13 @@ def scores(results: Path) -> Index[StoredScore]:
 
     def parse(content: bytes, key: str) -> StoredScore:
         record = read_score(content, key)
-        told = record.score_key
+        made = record.score_key
         protocol = Protocol(
-            told.suite, str(told.decoding.get("name") or f"temperature {told.decoding.get('temperature')}"),
-            json.dumps(told.decoding, sort_keys=True), told.num_samples, told.sampling_seed, told.engine, told.grader,
+            made.suite, str(made.decoding.get("name") or f"temperature {made.decoding.get('temperature')}"),
+            json.dumps(made.decoding, sort_keys=True), made.num_samples, made.sampling_seed, made.engine, made.grader,
         )  # fmt: skip
         shared = protocols.setdefault(protocol, protocol)  # one for all: there are few, and 70,000 scores
-        return StoredScore(key, told.weights_sha256, shared, record.gpu_seconds or 0.0)
+        return StoredScore(key, made.weights_sha256, shared, record.gpu_seconds or 0.0)
 
     return Index(ResultsFolder(results).scores, parse)
 

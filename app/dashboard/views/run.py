@@ -101,8 +101,8 @@ def _blocks(view: View, study: StudyFrames, item: Item, chain: Chain[Block], see
     except FileError as error:
         st.warning(words.code(error))
         return
-    told = ", ".join(f"{words.whole(count, 'label')} for {words.code(stage)}" for stage, count in booked.items())
-    st.markdown(f"Label ledger: {told}." if told else "The label ledger has no entries for this route.")
+    counted = ", ".join(f"{words.whole(count, 'label')} for {words.code(stage)}" for stage, count in booked.items())
+    st.markdown(f"Label ledger: {counted}." if counted else "The label ledger has no entries for this route.")
 
 
 def _curves(view: View, chain: Chain[Block]) -> None:
@@ -144,8 +144,8 @@ def _samples(view: View, item: Item, place: int) -> None:
     counts = frame["verdict"].value_counts()
     verdict = choose("Verdict", "verdict", ["all", *sorted(map(str, counts.index))])
     kept = frame if verdict == "all" else frame[frame["verdict"] == verdict]
-    told = ", ".join(f"{count:,} {words.code(name)}" for name, count in counts.items())
-    st.markdown(f"{words.whole(len(frame), 'sample')}: {told}.")
+    counted = ", ".join(f"{count:,} {words.code(name)}" for name, count in counts.items())
+    st.markdown(f"{words.whole(len(frame), 'sample')}: {counted}.")
     st.dataframe(
         kept.head(SAMPLES_SHOWN).drop(columns="correct"), hide_index=True, width="stretch", height=260,
         column_config={"extracted": "extracted answer", "num_tokens": "tokens"},

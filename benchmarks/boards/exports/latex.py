@@ -36,11 +36,11 @@ def _measured(table: MeasuredTable) -> str:
     lines = []
     for row in table.rows:
         entry = row.entry
-        told = " ".join(f"$\\pm${error} {name}" for error, name in errors(entry.score))
+        error_text = " ".join(f"$\\pm${error} {name}" for error, name in errors(entry.score))
         difference = points(row.difference, row.reference).replace("-", "$-$").replace("+", "$+$")
         trained = "" if entry.labels_trained is None else f"{entry.labels_trained}"
         name = escape(entry.name) + (f" ({escape(entry.suite)}, {escape(entry.preset.name)})" if _mixed(table) else "")
-        cells = [row.rank.replace("-", "--"), name, f"{percent(entry.score.mean)} {told}", difference, trained]
+        cells = [row.rank.replace("-", "--"), name, f"{percent(entry.score.mean)} {error_text}", difference, trained]
         lines.append(" & ".join([*cells, cost(entry), f"\\texttt{{{short(row.listed.id)}}}"]))
     notes = "".join(f" \\textbf{{{escape(note)}.}}" for note in table.notes)
     caption = f"Measured: {escape(table.title)}, {protocol(table)}. {escape(CAPTION)}{notes}"

@@ -55,9 +55,9 @@ def _measured(table: MeasuredTable) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
     for row in table.rows:
         entry = row.entry
-        told = ", ".join(f"±{error} {name}" for error, name in errors(entry.score))
+        error_text = ", ".join(f"±{error} {name}" for error, name in errors(entry.score))
         cells = [row.rank, f"{escape(entry.name)} ({escape(subject(entry))})" if subject(entry) else escape(entry.name)]
-        cells += [f"{percent(entry.score.mean)} {told}", points(row.difference, row.reference), labels(entry)]
+        cells += [f"{percent(entry.score.mean)} {error_text}", points(row.difference, row.reference), labels(entry)]
         cells += [cost(entry), seeds(entry)]
         cells += [escape(f"{entry.suite}, {entry.preset.name}")] if mixed else []
         lines.append(f"| {' | '.join([*cells, f'`{short(row.listed.id)}`'])} |")

@@ -17,7 +17,7 @@ from tuition.benchmarks.scoring.engines.requests import (
     Request,
     decoded,
 )
-from tuition.benchmarks.scoring.sampling import Prompt, Stream, draw_batch, encode_prompts, end_ids
+from tuition.benchmarks.scoring.sampling import Prompt, Stream, encode_prompts, end_ids, generate_batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,7 +63,7 @@ class TransformersEngine:
     ) -> tuple[list[Generated], Stream]:
         """Completions of one batch, and where the random stream then stands."""
         prompts = [request.prompt for request in requests]
-        drawn, stream = draw_batch(self.model, self.tokenizer, prompts, preset.decoding, stream)
+        drawn, stream = generate_batch(self.model, self.tokenizer, prompts, preset.decoding, stream)
         ends = end_ids(self.model, self.tokenizer)
         return [decoded(self.tokenizer, ids, ends) for ids in drawn], stream
 

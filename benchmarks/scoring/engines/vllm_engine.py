@@ -1,6 +1,6 @@
 """The vLLM engine: completions by `vllm.LLM`, in this process (vLLM 0.31; it is not among the dependencies).
 
-`draw_with_vllm` is what the stages draw teacher rollouts with.
+`generate_with_vllm` is what the stages draw teacher rollouts with.
 
 Every request has its own seed. Repeatable as far as vLLM is: its kernels may choose another order of sums for another
 batch, and a near tie then falls the other way; the identity does not name the batch.
@@ -72,7 +72,7 @@ def vllm_identity(dtype: str) -> str:
     return f"{vllm_version()}, {dtype}, a seed each"
 
 
-def draw_with_vllm(
+def generate_with_vllm(
     model: Any, prompts: Sequence[list[int]], seeds: Sequence[int], decoding: Decoding, ends: Sequence[int]
 ) -> list[list[int]]:
     """One completion (token ids) for each prompt (token ids), with its seed; `ends` are tokens that end one."""
@@ -117,7 +117,7 @@ class VllmEngine:
         """Completions, in order, each by its seed: the stream stands still."""
         prompts = [request.prompt for request in requests]
         seeds = [row_seed(stream.seed, request.row) for request in requests]
-        drawn = draw_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
+        drawn = generate_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
         return [decoded(self.tokenizer, ids, self.ends) for ids in drawn], stream
 
     def close(self) -> None:

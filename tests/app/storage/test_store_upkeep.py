@@ -13,7 +13,7 @@ from filelock import FileLock
 from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
 from tests.app.studies.made_report import evaluation, search_report, write_tested
 from tests.benchmarks.made_scores import save_score, two_by_two
-from tuition.app.storage.store_upkeep import carry_out, finalist_blocks, parse_size, plan_prune
+from tuition.app.storage.store_upkeep import finalist_blocks, parse_size, plan_prune, prune
 from tuition.app.studies.study_report import write_report
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.scoring.score_store import ScoreStore
@@ -261,7 +261,7 @@ def test_a_route_that_was_tested_while_the_question_stood_stays(store: BlockStor
     put(store, A)
     plan = plan_prune(store.folder.parent, 1000)
     note_test_of(store, A)
-    assert plan.evictions and carry_out(store.folder.parent, plan)["skipped"] == [A]
+    assert plan.evictions and prune(store.folder.parent, plan)["skipped"] == [A]
     assert state(store, A) == "resumable"
 
 

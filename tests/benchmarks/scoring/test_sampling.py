@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 from tuition.benchmarks.scoring.sampling import (
     Decoding,
     Stream,
-    draw_batch,
-    draw_ids,
     encode_prompts,
+    generate_batch,
+    generate_ids,
     in_batches,
     render_prompt,
 )
@@ -61,7 +61,7 @@ def model(tokenizer: Any) -> Any:
 def drawn(model: Any, tokenizer: Any, decoding: Decoding = DECODING, seed: int = 1, batch_size: int = 4) -> list[Any]:
     """Three completions of each problem."""
     prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS for _ in range(3)])
-    return draw_ids(model, tokenizer, prompts, decoding, seed, batch_size)
+    return generate_ids(model, tokenizer, prompts, decoding, seed, batch_size)
 
 
 def test_the_prompt_is_the_problem_with_the_suffix_or_a_users_message() -> None:
@@ -118,8 +118,8 @@ def test_an_error_while_sampling_restores_mode_and_random_state(
 def test_padding_changes_no_greedy_completion(model: Any, tokenizer: Any) -> None:
     prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS])
     assert len(set(map(len, prompts))) > 1
-    alone = [draw_ids(model, tokenizer, [prompt], GREEDY, seed=5)[0] for prompt in prompts]
-    assert draw_ids(model, tokenizer, prompts, GREEDY, seed=0) == alone
+    alone = [generate_ids(model, tokenizer, [prompt], GREEDY, seed=5)[0] for prompt in prompts]
+    assert generate_ids(model, tokenizer, prompts, GREEDY, seed=0) == alone
 
 
 def test_batches_hold_the_longest_prompts_first_and_keep_the_order_of_equals() -> None:
@@ -130,11 +130,11 @@ def test_batches_hold_the_longest_prompts_first_and_keep_the_order_of_equals() -
 def test_a_stream_taken_up_elsewhere_draws_what_it_would_have_drawn(model: Any, tokenizer: Any) -> None:
     prompts = encode_prompts(tokenizer, [problem.problem for problem in PROBLEMS] * 3)
     batches = in_batches([len(prompt) for prompt in prompts], 4)
-    expected = draw_ids(model, tokenizer, prompts, DECODING, 7, 4)
+    expected = generate_ids(model, tokenizer, prompts, DECODING, 7, 4)
     stream = Stream(7)
     for batch in batches:
         torch.manual_seed(99)  # as another process has it
-        tokens, after = draw_batch(model, tokenizer, [prompts[place] for place in batch], DECODING, stream)
+        tokens, after = generate_batch(model, tokenizer, [prompts[place] for place in batch], DECODING, stream)
         assert tokens == [expected[place] for place in batch]
         stream = Stream(**json.loads(json.dumps(asdict(after))))
     assert stream != Stream(7)
@@ -142,7 +142,7 @@ def test_a_stream_taken_up_elsewhere_draws_what_it_would_have_drawn(model: Any, 
 
 def test_a_greedy_completion_is_the_argmax_of_the_model(model: Any, tokenizer: Any) -> None:
     (prompt,) = encode_prompts(tokenizer, ["12k="])
-    (completion,) = draw_ids(model, tokenizer, [prompt], GREEDY, seed=0)
+    (completion,) = generate_ids(model, tokenizer, [prompt], GREEDY, seed=0)
     ids = list(prompt)
     for token in completion:
         with torch.no_grad():
@@ -163,7 +163,7 @@ def test_top_k_of_one_is_greedy_whatever_the_models_own_configuration_says(model
 
 def test_a_completion_ends_with_its_end_token_or_is_truncated(model: Any, tokenizer: Any) -> None:
     prompts = encode_prompts(tokenizer, [p.problem for p in PROBLEMS] * 20)
-    completions = draw_ids(model, tokenizer, prompts, DECODING, seed=3)
+    completions = generate_ids(model, tokenizer, prompts, DECODING, seed=3)
     end = tokenizer.eos_token_id
     assert {end in ids for ids in completions} == {True, False}
     assert all(end not in ids[:-1] for ids in completions)
@@ -172,16 +172,16 @@ def test_a_completion_ends_with_its_end_token_or_is_truncated(model: Any, tokeni
 
 def test_a_further_end_token_of_the_model_ends_a_completion(model: Any, tokenizer: Any) -> None:
     prompts = encode_prompts(tokenizer, ["12k="])
-    (before,) = draw_ids(model, tokenizer, prompts, GREEDY, seed=0)
+    (before,) = generate_ids(model, tokenizer, prompts, GREEDY, seed=0)
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, before[0]]
     try:
-        assert draw_ids(model, tokenizer, prompts, GREEDY, seed=0) == [before[:1]]
+        assert generate_ids(model, tokenizer, prompts, GREEDY, seed=0) == [before[:1]]
     finally:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
 
 
 def test_no_prompts_give_no_completions(model: Any, tokenizer: Any) -> None:
-    assert draw_ids(model, tokenizer, [], DECODING, seed=0) == []
+    assert generate_ids(model, tokenizer, [], DECODING, seed=0) == []
 
 
 @pytest.mark.parametrize(
@@ -203,4 +203,4 @@ def test_batches_of_nothing_and_empty_prompts_are_refused(model: Any, tokenizer:
     with pytest.raises(ValueError, match="batch_size is 0"):
         drawn(model, tokenizer, batch_size=0)
     with pytest.raises(ValueError, match="prompt 1 has no tokens"):
-        draw_ids(model, tokenizer, [[3], []], DECODING, seed=0)
+        generate_ids(model, tokenizer, [[3], []], DECODING, seed=0)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from tuition.benchmarks.grading.grader import Grader
-from tuition.benchmarks.scoring.sampling import draw_ids, encode_prompts, render_prompt
+from tuition.benchmarks.scoring.sampling import encode_prompts, generate_ids, render_prompt
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
 from tuition.runners.events import BlockDone, BlockStarted, Event
@@ -223,6 +223,6 @@ def sampling_rate(runner: RouteRunner, model: str) -> str:
     for seed in range(3):
         synchronize(scenario.device)
         started = time.perf_counter()
-        drawn = draw_ids(frozen, tokenizer, prompts, scenario.decoding, seed, sequences)
+        drawn = generate_ids(frozen, tokenizer, prompts, scenario.decoding, seed, sequences)
         rates.append(sum(map(len, drawn)) / (time.perf_counter() - started))
     return f"{sorted(rates)[1]:,.0f} tokens/s, {sequences} sequences at once"

@@ -28,7 +28,7 @@ from tuition.planner.route import Block, compile_route
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.meter import Clock
-from tuition.runners.training.rows import Drawn
+from tuition.runners.training.rows import SampleCounts
 from tuition.runners.training.stages.harness import StageResult
 
 
@@ -132,7 +132,7 @@ def measure(runner: RouteRunner, stage: str, pairs: int, warm_up: int = 1) -> Ov
         between = time.perf_counter()
         result = train_block()
         trained = time.perf_counter()
-        trainer._publish(block, result, Drawn(), Clock(scenario.device), trained - between)
+        trainer._publish(block, result, SampleCounts(), Clock(scenario.device), trained - between)
         written = time.perf_counter()
         if pair >= warm_up:  # the first of each pays for imports and caches
             ratios.append((trained - between) / (between - started))

@@ -57,10 +57,11 @@ from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.store.block_record import BlockRecord
-from tuition.runners.training.block_trainer import BlockTrainer, Left
+from tuition.runners.training.block_trainer import BlockTrainer
 from tuition.runners.training.checkpoint import CarriedState, save_carried
+from tuition.runners.training.execution import TrainingOutput
 from tuition.runners.training.meter import Clock
-from tuition.runners.training.rows import Drawn
+from tuition.runners.training.rows import SampleCounts
 from tuition.runners.training.stages.trainer_callbacks import CURVES
 
 STUDY = "synthetic-seed0"
@@ -122,8 +123,8 @@ class MadeUpTrainer(BlockTrainer):
             save_carried(carried, folder)
             curves.to_parquet(folder / "train.parquet", index=False)
 
-        left = Left(write, curves, 6 * 10**8)
-        return self._publish(block, left, Drawn(), Clock("cpu"), gpu_seconds)
+        left = TrainingOutput(write, curves, 6 * 10**8)
+        return self._publish(block, left, SampleCounts(), Clock("cpu"), gpu_seconds)
 
     def _gain(self, block: Block, start: float) -> float:
         if block.stage in TOWARDS_TEACHER:

@@ -11,7 +11,7 @@ import torch
 
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.problems import Problem
-from tuition.benchmarks.scoring.sampling import Decoding, draw_ids, encode_prompts, render_prompt
+from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, generate_ids, render_prompt
 from tuition.runners.base_models import smol_weights
 from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
 from tuition.runners.scenarios.scenario import Scenario
@@ -81,7 +81,7 @@ def test_the_real_model_is_fetched_once_and_adds(tmp_path: Path) -> None:
     problems = [Problem(row["id"], row["problem"], row["answer"]) for row in make_sums()[:4]]
     greedy = Decoding("greedy", 0.0, 1.0, 0, 24, " Answer with the number only.", chat_template=True)
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, greedy) for problem in problems])
-    drawn = tokenizer.batch_decode(draw_ids(model, tokenizer, prompts, greedy, 0), skip_special_tokens=True)
+    drawn = tokenizer.batch_decode(generate_ids(model, tokenizer, prompts, greedy, 0), skip_special_tokens=True)
     grader = Grader()
     grades = grader.grade_many([p.answer for p in problems], drawn)
     grader.close()

@@ -14,7 +14,7 @@ from tuition.planner.route import Block, compile_route
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
-from tuition.runners.training.rows import draw
+from tuition.runners.training.rows import shuffled_passes
 from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
@@ -63,7 +63,7 @@ def _train_in_memory(scenario: Scenario, tmp_path: Path) -> dict[str, object]:
     grader = Grader()
 
     def work(block: Block) -> StageWork:
-        ids = draw(block.pool, settings.steps * settings.prompts_per_step, block.seed)
+        ids = shuffled_passes(block.pool, settings.steps * settings.prompts_per_step, block.seed)
         rows = [{"prompt": problems[i].problem, "answer": problems[i].answer} for i in ids]
         order = WorkOrder(
             block=block,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from tuition.benchmarks.scoring.engines.vllm_engine import draw_with_vllm, load_vllm
+from tuition.benchmarks.scoring.engines.vllm_engine import generate_with_vllm, load_vllm
 from tuition.benchmarks.scoring.sampling import Decoding
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
@@ -92,8 +92,8 @@ def test_draws_depend_on_their_seeds_alone(models: Path) -> None:
     tokenizer = load_tokenizer(folder)
     prompts = [tokenizer(f"{number}k=")["input_ids"] for number in range(10, 18)] * 2
     model, ends = load_vllm(folder, "float32"), [tokenizer.eos_token_id]
-    first = draw_with_vllm(model, prompts, range(16), TEMPERATURE_1, ends)
-    again = draw_with_vllm(model, prompts[:4], range(4), TEMPERATURE_1, ends)
+    first = generate_with_vllm(model, prompts, range(16), TEMPERATURE_1, ends)
+    again = generate_with_vllm(model, prompts[:4], range(4), TEMPERATURE_1, ends)
     assert again == first[:4]
     assert first[:8] != first[8:]
     # Only the limit cuts a completion without an end token.

@@ -20,7 +20,7 @@ from tuition.benchmarks.scoring.decoding import PAPER, Preset
 from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request, row_seed
 from tuition.benchmarks.scoring.engines.server import LONGEST_WAIT_SECONDS, TRIES, ServerEngine, server_identity
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from tuition.benchmarks.scoring.sampling import Decoding, Stream, draw_ids, encode_prompts, end_ids
+from tuition.benchmarks.scoring.sampling import Decoding, Stream, encode_prompts, end_ids, generate_ids
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import Scorer, Task
 from tuition.benchmarks.suites.catalog import load_by_name
@@ -50,7 +50,7 @@ class Server:
         prompt = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
         decoding = Decoding("d", body["temperature"], body["top_p"], body.get("top_k", 0), body["max_tokens"])
         with self.lock:
-            (ids,) = draw_ids(
+            (ids,) = generate_ids(
                 self.model, self.tokenizer, encode_prompts(self.tokenizer, [prompt]), decoding, body["seed"], 1
             )
         text = self.tokenizer.decode(ids, skip_special_tokens=True)
@@ -137,7 +137,7 @@ def test_completions_are_those_of_the_model_in_order_each_by_its_seed(server: Se
     model, tokenizer = loaded
     for request, one in zip(REQUESTS, drawn, strict=True):
         prompts = encode_prompts(tokenizer, [request.prompt])
-        (ids,) = draw_ids(model, tokenizer, prompts, SAMPLED.decoding, row_seed(0, request.row), 1)
+        (ids,) = generate_ids(model, tokenizer, prompts, SAMPLED.decoding, row_seed(0, request.row), 1)
         assert one == Generated(
             tokenizer.decode(ids, skip_special_tokens=True), len(ids), ids[-1] not in end_ids(*loaded)
         )
