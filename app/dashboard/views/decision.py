@@ -47,7 +47,7 @@ def _nothing_yet(study: StudyFrames) -> None:
         )
         st.dataframe(frame, hide_index=True, width="stretch")
     elif len(study.trials):
-        states = words.states(study.trials["state"].value_counts().to_dict())
+        states = words.states({str(state): count for state, count in study.trials["state"].value_counts().items()})
         st.info(f"No trial is complete yet ({states}). The Live page shows what is being trained.")
     else:
         st.info("The study has no trials yet: it has just started, or its files cannot be read.")
