@@ -65,6 +65,15 @@ def test_the_example_of_each_function_runs(name: str, tiny_micro: Path) -> None:
     assert not said, "".join(said)
 
 
+@pytest.mark.slow
+def test_the_example_in_the_readme_runs(tiny_micro: Path) -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert len(names["report"].trials) == 6 and "direct" in set(names["study"].tested["name"])
+    assert names["result"].score.num_samples == 4 and (tiny_micro / "half-model" / "config.json").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_arguments_are_named_and_preset_as_the_options_of_the_command(name: str) -> None:
     def presets(function: Callable[..., Any]) -> dict[str, Any]:
