@@ -43,6 +43,30 @@ if TYPE_CHECKING:
     Texts = list[str] | tuple[str, ...]
 
 RESULTS = "results"
+ENGINES, DTYPES = ("transformers", "vllm", "server"), ("float32", "bfloat16")
+
+
+class ArgumentError(ValueError):
+    """An argument that a command's option would refuse; one line with the value and what is allowed."""
+
+
+def _at_least(least: int, **arguments: object) -> None:
+    """ArgumentError for what is neither None nor a whole number of at least `least`."""
+    for name, value in arguments.items():
+        if value is not None and (type(value) is not int or value < least):
+            raise ArgumentError(f"{name}={value!r}; give a whole number of at least {least}")
+
+
+def _one_of(allowed: tuple[str, ...], **arguments: object) -> None:
+    for name, value in arguments.items():
+        if value not in allowed:
+            raise ArgumentError(f"{name}={value!r}; choose from {', '.join(allowed)}")
+
+
+def _names(name: str, value: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ArgumentError(f"{name}={value!r}; give a list of names")
+    return tuple(value)
 
 
 @contextmanager
@@ -109,7 +133,10 @@ def plan(
 
     Raises:
         ScenarioError: as `load_scenario`.
+        ArgumentError: for a number out of range.
     """
+    _at_least(1, trials=trials)
+    _at_least(0, seed=seed, test_seeds=test_seeds)
     set_environment()
     from tuition.app.studies.search_plan import plan_search
 
@@ -143,7 +170,9 @@ def run(
     Raises:
         ScenarioError, AllocationError: for a scenario or an allocation that cannot be.
         StudyError: where the labels or the store do not allow the run.
+        ArgumentError: for a seed out of range.
     """
+    _at_least(0, seed=seed)
     with _as_command(results, track, trust_remote_code):
         from tuition.app.studies.single_run import run_single
 
@@ -189,7 +218,10 @@ def search(
         ScenarioError: as `load_scenario`.
         StudyError, StudyNameError: for a study of another scenario or seed, a sampler or a name that cannot be.
         StoreError: for a `max_store` that is no size.
+        ArgumentError: for a number out of range.
     """
+    _at_least(1, trials=trials, workers=workers)
+    _at_least(0, seed=seed, test_seeds=test_seeds)
     with _as_command(results, track, trust_remote_code):
         from tuition.app.storage.store_upkeep import parse_size
         from tuition.app.studies.search_run import SearchRequest, run_search
@@ -227,12 +259,15 @@ def baselines(
         ScenarioError: as `load_scenario`.
         BaselineError: for a baseline, an entry or a search that is unknown.
         StudyError: for a name that a search has.
+        ArgumentError: for a number out of range, or names that are no list.
     """
+    _at_least(1, seeds=seeds, workers=workers)
+    chosen = _names("only", only)
     with _as_command(results, track, trust_remote_code):
         from tuition.app.studies.baseline_runs import BaselinesRequest, run_baselines
 
         configuration = _configuration(scenario, results, mix_versions, workers, quiet=quiet)
-        return run_baselines(BaselinesRequest(configuration, seeds, study, tuple(only), compute_of, finalists_of))
+        return run_baselines(BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of))
 
 
 def plan_baselines(
@@ -254,13 +289,15 @@ def plan_baselines(
     ['direct', 'raw-bridge']
 
     Raises:
-        ScenarioError, BaselineError: as `baselines`.
+        ScenarioError, BaselineError, ArgumentError: as `baselines`.
     """
+    _at_least(1, seeds=seeds)
+    chosen = _names("only", only)
     with _as_command(results, trust_remote_code=trust_remote_code):
         from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines
 
         configuration = _configuration(scenario, results)
-        return plan_baselines(BaselinesRequest(configuration, seeds, study, tuple(only), compute_of, finalists_of))
+        return plan_baselines(BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of))
 
 
 def score(
@@ -272,7 +309,7 @@ def score(
     engine: Literal["transformers", "vllm", "server"] = "transformers",
     url: str | None = None,
     concurrency: int = 16,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
     results: str | Path = RESULTS,
@@ -298,7 +335,13 @@ def score(
     Raises:
         BenchError: for settings that do not go together.
         SuiteError, ModelError: for a suite or a model that is unknown or cannot be read.
+        ArgumentError: for a number out of range, or an engine or a type that is unknown.
     """
+    _at_least(1, samples=samples, limit=limit, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    _at_least(1, concurrency=concurrency)
+    _at_least(0, seed=seed)
+    _one_of(ENGINES, engine=engine)
+    _one_of(DTYPES, dtype=dtype)
     with _as_command(results):
         from tuition.app.scoring.bench_scores import run_bench
         from tuition.app.scoring.bench_tasks import BenchRequest
@@ -312,7 +355,7 @@ def score(
             engine=engine,
             url=url,
             concurrency=concurrency,
-            data_dir=data_dir,
+            data_dir=None if data_dir is None else Path(data_dir),
             limit=limit,
             seed=seed,
             results=Path(results),
@@ -355,7 +398,9 @@ def grade(
 
     Raises:
         ValueError: for an empty gold answer, or lists that differ in length.
+        ArgumentError: for what is no text, or one text beside a list.
     """
+    _at_least(1, workers=workers)
     from tuition.app.scoring.graded_outputs import default_workers
     from tuition.benchmarks.grading.grader import Grader
 
@@ -363,7 +408,10 @@ def grade(
         with Grader(timeout, workers or 1) as grader:
             return grader.grade(gold, completion)
     if isinstance(gold, str) or isinstance(completion, str):
-        raise ValueError("gold and completion: give two strings, or two lists of strings")
+        raise ArgumentError("gold and completion: give two strings, or two lists of strings")
+    for name, texts in (("gold", gold), ("completion", completion)):
+        if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+            raise ArgumentError(f"{name}={texts!r:.80}; give a string, or a list of strings")
     with Grader(timeout, workers or default_workers()) as grader:
         return grader.grade_many(gold, completion)
 

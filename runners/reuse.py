@@ -127,7 +127,8 @@ class _Explainer:
     def _nearest(self, block: Block, near_above: Collection[str | None]) -> tuple[BlockRecord, list[str]] | None:
         """The stored block that differs in the fewest fields, and these; None when there is none of its kind.
 
-        Among equals one that descends from a block that an ancestor was compared with, and then the latest.
+        One of the same seed comes before one of another; among equals one that descends from a block that an ancestor
+        was compared with, and then the latest.
         """
         alike = [
             (record, self._drift(block, record))
@@ -135,9 +136,10 @@ class _Explainer:
             if (record.stage, record.index, record.model) == (block.stage, block.index, block.model)
         ]
 
-        def distance(one: tuple[BlockRecord, list[str]]) -> tuple[int, bool, float]:
+        def distance(one: tuple[BlockRecord, list[str]]) -> tuple[bool, int, bool, float]:
             record, drift = one
-            return sum(UNKNOWN not in line for line in drift), record.parent not in near_above, -record.finished
+            differing = sum(UNKNOWN not in line for line in drift)
+            return record.run_seed != block.run_seed, differing, record.parent not in near_above, -record.finished
 
         return min(alike, key=distance, default=None)
 
@@ -152,7 +154,14 @@ class _Explainer:
         base = self.bases[block.model]
         if record.base is not None and record.base != base:
             field = STUDENT if block.model == STUDENT else f"teachers.{block.model}"
-            yield f"{field}: other weights, tokenizer or adapter ({base[:12]}…, was {record.base[:12]}…)"
+            lora = self.scenario.source(block.model).lora
+            adapter = describe_drift(
+                {f"{field}.lora": lora.model_dump(mode="json") if lora else {}}, {f"{field}.lora": record.lora}
+            )
+            if record.lora is not None and adapter:
+                yield from adapter
+            else:
+                yield f"{field}: other weights, tokenizer or adapter ({base[:12]}…, was {record.base[:12]}…)"
             if block.parent == base and record.parent == record.base:
                 return
         if block.parent != record.parent and not self._is_missing(block.parent):

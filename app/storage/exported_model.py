@@ -67,8 +67,10 @@ def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     path = ResultsFolder(results).named_study(study).report
     try:
         test = read_report(path).test
-    except (FileNotFoundError, FileError):
+    except FileNotFoundError:
         test = None
+    except FileError as error:
+        raise StoreError(f"{path} cannot be used ({error}): choose the run by allocation, or omit --study") from None
     if test is None:
         raise StoreError(f"{path} has no tested runs: run the search with --test-seeds first, or omit --study")
     runs = {name: {run.seed: run.blocks[-1] for run in several} for name, several in test.runs.items()}

@@ -155,9 +155,9 @@ def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entr
             f"--finalists-of {request.finalists_of!r}: no search of that name in {request.run.results}"
         ) from None
     except (FileError, AllocationError, KeyError) as error:
-        raise BaselineError(
-            f"{path} is not a report of a search ({error}): rerun the search, which trains nothing"
-        ) from None
+        # A newer version's report must not be written over.
+        fix = "" if "newer version" in str(error) else ": rerun the search, which trains nothing"
+        raise BaselineError(f"{path} is not a report of a search ({error}){fix}") from None
     if report.scenario_sha256 != scenario.sha256:
         raise BaselineError(
             f"--finalists-of {request.finalists_of!r}: its scenario differs from the current {request.run.scenario!r}"

@@ -12,7 +12,7 @@ def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, 
     """
     named: dict[str, Any] = {}
     own = {name: dict(settings) for name, settings in stages.items()}
-    hardware: dict[str, Any] = dict(environment)
+    hardware: dict[str, Any] = {"sharding": "none", **environment, "processes": int(environment.get("processes", 1))}
     for name, settings in own.items():
         named[f"revision of {name}"] = settings.pop("revision", None)
         prompt = settings.pop("prompt", {})

@@ -278,13 +278,20 @@ class Scenario:
             for name, samples in zip(("validation", "test"), identity["samples"], strict=True)
         }
         return {
-            **{name: identity[name] for name in ("student", "teachers", "labels_per_block", "search")},
+            "student": self._model_fields("student", identity["student"]),
+            "teachers": {name: self._model_fields(name, content) for name, content in identity["teachers"].items()},
+            **{name: identity[name] for name in ("labels_per_block", "search")},
             **suites,
             "decoding": self.file.decoding.model_dump(),
             "labels": _counted(identity["labels"]),
             "prompts": {"count": len(self.prompts), "sha256": identity["prompts"]},
             **in_words(identity["stages"], identity["environment"]),
         }
+
+    def _model_fields(self, model: str, content: str) -> str | dict[str, Any]:
+        """A base model for `fields`: the hash of its content, with the adapter's settings where it has one."""
+        lora = self.source(model).lora
+        return {"content": content, "lora": lora.model_dump(mode="json")} if lora else content
 
     def keep(self, path: Path, origin: str) -> None:
         """Write the scenario's file to `path`, to be loaded from there; `origin` is what it was loaded by."""

@@ -65,6 +65,7 @@ class BlockRecord(_Stored):
         key: the block's.
         stage, index, model: what it is a block of: "opd", its place there from 0, "student" or a teacher's name.
         base: content hash of the base model that it grew from.
+        lora: settings of the adapter that is trained, {} without one; None where an earlier version did not say.
         parent, teacher, stage_start: keys of blocks or content hashes of base models.
         parent_weights_sha256, teacher_weights_sha256: their weights when the block was trained.
         run_seed, seed: of the run, and of the block.
@@ -88,6 +89,7 @@ class BlockRecord(_Stored):
     index: Count
     model: str
     base: str | None = None
+    lora: dict[str, Any] | None = None
     parent: Key
     parent_weights_sha256: str
     stage_start: Key

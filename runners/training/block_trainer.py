@@ -367,6 +367,7 @@ class BlockTrainer:
                 index=block.index,
                 model=block.model,
                 base=self._contents[block.model],
+                lora=lora.model_dump(mode="json") if (lora := self.scenario.source(block.model).lora) else {},
                 parent=block.parent,
                 parent_weights_sha256=self.weights_sha256(block.parent),
                 stage_start=block.stage_start,

@@ -14,6 +14,7 @@ import yaml
 
 import tuition
 from tests.runners.conftest import tiny_scenario_file
+from tuition.app.api import ArgumentError
 from tuition.app.commands.baselines import baselines
 from tuition.app.commands.bench import bench
 from tuition.app.commands.plan import plan
@@ -130,3 +131,31 @@ def test_trust_and_tracking_end_with_the_call(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv(TRUST_VARIABLE, raising=False)
     tuition.load_scenario("micro", trust_remote_code=True)
     assert TRUST_VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tuition.run("half", seed=-1), "seed=-1"),
+        (lambda: tuition.run("half", seed=1.5), "seed=1.5"),  # type: ignore[arg-type]
+        (lambda: tuition.plan(trials=-3), "trials=-3"),
+        (lambda: tuition.search(test_seeds=-1), "test_seeds=-1"),
+        (lambda: tuition.search(workers=0), "workers=0"),
+        (lambda: tuition.plan_baselines(seeds=0), "seeds=0"),
+        (lambda: tuition.plan_baselines(only="raw-bridge"), "only='raw-bridge'"),
+        (lambda: tuition.score("base:student", "micro", limit=-2), "limit=-2"),
+        (lambda: tuition.score("base:student", "micro", samples=0), "samples=0"),
+        (lambda: tuition.score("base:student", "micro", engine="foo"), "engine='foo'"),  # type: ignore[arg-type]
+        (lambda: tuition.score("base:student", "micro", dtype="int3"), "dtype='int3'"),  # type: ignore[arg-type]
+        (lambda: tuition.grade([7], ["7"]), r"gold=\[7\]"),  # type: ignore[list-item]
+        (lambda: tuition.grade(None, None), "gold=None"),  # type: ignore[call-overload]
+    ],
+)
+def test_an_argument_that_a_commands_option_would_refuse_is_refused_in_one_line(
+    call: Callable[[], object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match=message) as refused:
+        call()
+    assert len(str(refused.value).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

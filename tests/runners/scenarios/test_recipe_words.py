@@ -1,3 +1,4 @@
+from tuition.planner.drift import describe_drift
 from tuition.runners.scenarios.recipe_words import in_words
 
 PROMPT = {"suffix": " Think.", "chat_template": True, "template": {"enable_thinking": False}}
@@ -14,7 +15,7 @@ def test_settings_and_environment_have_the_names_of_the_scenarios_file() -> None
         "prompt_suffix": " Think.", "chat_template": True, "template": {"enable_thinking": False},
         "stages": {"warmup": {"steps": 2}, "opd": {"steps": 3}, "student_rl": {"filter": {"samples": 4}}},
         "hardware": {
-            "device": "cuda", "dtype": "bfloat16", "generation_batch": 8,
+            "device": "cuda", "dtype": "bfloat16", "generation_batch": 8, "processes": 1, "sharding": "none",
             "teacher_server": {"warmup": "20 tokens compared", "opd": "1 tokens compared"},
         },
     }  # fmt: skip
@@ -23,3 +24,8 @@ def test_settings_and_environment_have_the_names_of_the_scenarios_file() -> None
 def test_a_bridge_that_was_in_float32_is_distinguished() -> None:
     assert in_words({}, {"dtype": "bfloat16"})["hardware"]["dtype"] == "bfloat16, the bridge in float32"
     assert in_words({}, {"dtype": "float32"})["hardware"]["dtype"] == "float32"
+
+
+def test_processes_are_a_number_and_one_where_nothing_is_said() -> None:
+    now, was = in_words({}, {"device": "cpu", "processes": "2"}), in_words({}, {"device": "cpu"})
+    assert describe_drift(now, was) == ["hardware.processes: 2, was 1"]
