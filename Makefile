@@ -62,13 +62,15 @@ test-fast: setup
 VLLM := tests/runners/vllm
 VLLM_STAMP := .venv-vllm/.set-up-complete
 
-$(VLLM_STAMP): $(VLLM)/requirements.lock $(wildcard $(VLLM)/plugin/*)
+$(VLLM_STAMP): $(VLLM)/requirements.lock $(wildcard $(VLLM)/plugin/*) pyproject.toml
 	@echo "Setting up .venv-vllm, once; this takes minutes (details: .venv-vllm/set-up.log)"
 	@$(PYTHON) -m venv --clear .venv-vllm
 	@.venv-vllm/bin/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv-vllm/set-up.log \
 		--no-deps -r $(VLLM)/requirements.lock
 	@.venv-vllm/bin/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv-vllm/set-up.log \
 		--no-deps --no-build-isolation $(VLLM)/plugin
+	@.venv-vllm/bin/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv-vllm/set-up.log \
+		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 test-vllm: $(VLLM_STAMP)
