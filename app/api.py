@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from tuition.app.processes.libraries import set_environment, silence_libraries
 from tuition.benchmarks.results_folder import ResultsFolder
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Texts = list[str] | tuple[str, ...]
 
 RESULTS = "results"
-ENGINES, DTYPES = ("transformers", "vllm", "server"), ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16")
 
 
 class ArgumentError(ValueError):
@@ -340,12 +340,12 @@ def score(
     _at_least(1, samples=samples, limit=limit, batch_size=batch_size, max_new_tokens=max_new_tokens)
     _at_least(1, concurrency=concurrency)
     _at_least(0, seed=seed)
-    _one_of(ENGINES, engine=engine)
     _one_of(DTYPES, dtype=dtype)
     with _as_command(results):
         from tuition.app.scoring.bench_scores import run_bench
-        from tuition.app.scoring.bench_tasks import BenchRequest
+        from tuition.app.scoring.bench_tasks import BenchRequest, EngineName
 
+        _one_of(get_args(EngineName), engine=engine)
         named = suite.split(",") if isinstance(suite, str) else suite
         request = BenchRequest(
             model=str(model),
