@@ -36,7 +36,7 @@ MATCHED = {
 """Every baseline, in the order of tables, and what it is matched by."""
 
 TESTED_BY_SEARCH = (DIRECT, "raw-bridge", "opd-only", UPSTREAM, "half", "half-replay")
-"""The baselines that a search tests at its end; `tuition baselines` tests all."""
+"""The baselines that a search evaluates first and tests at its end; `tuition baselines` tests all."""
 
 
 class BaselineError(ValueError):

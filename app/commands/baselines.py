@@ -48,13 +48,13 @@ def baselines(
 
     Each uses at most the labels of direct GRPO; direct-compute also matches the compute of another route.
     """
-    from tuition.app import api
+    from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_leaderboard import show_leaderboard
     from tuition.app.studies.study_tables import show_baselines_plan
 
     if dry_run:
-        planned = api.plan_baselines(
+        planned = training.plan_baselines(
             scenario,
             seeds=seeds,
             results=results,
@@ -66,7 +66,7 @@ def baselines(
         )
         print_json(planned.document()) if json else show_baselines_plan(planned)
         return
-    report = api.baselines(
+    report = training.baselines(
         scenario,
         seeds=seeds,
         results=results,

@@ -80,11 +80,11 @@ def bench(
 
     If interrupted, rerun the same command to resume; scores that are complete are reused.
     """
-    from tuition.app import api
+    from tuition.app.api import models
     from tuition.app.processes.terminal import print_json
     from tuition.app.scoring.bench_tables import show_bench
 
-    result = api.score(
+    result = models.score(
         model,
         suite,
         samples=samples,

@@ -16,9 +16,9 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """Estimate what a search costs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
-    from tuition.app import api
+    from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_tables import show_plan
 
-    planned = api.plan(scenario, trials=trials, results=results, seed=seed, test_seeds=test_seeds)
+    planned = training.plan(scenario, trials=trials, results=results, seed=seed, test_seeds=test_seeds)
     print_json(planned.document()) if json else show_plan(planned)

@@ -37,11 +37,11 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Train one allocation with one seed and score it."""
-    from tuition.app import api
+    from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_tables import show_run
 
-    done = api.run(
+    done = training.run(
         allocation,
         scenario,
         seed=seed,

@@ -68,11 +68,11 @@ def search(
         confirm_trust(trust_remote_code)
         plan(scenario, trials or 12, results, seed, test_seeds, json)
         return
-    from tuition.app import api
+    from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_tables import show_search
 
-    report = api.search(
+    report = training.search(
         scenario,
         trials=trials,
         seconds=seconds,

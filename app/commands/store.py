@@ -142,8 +142,8 @@ def export(
 
     An adapter is merged into its base, which --scenario names. The folder opens in transformers and in vLLM.
     """
-    from tuition.app import api
+    from tuition.app.api import models
     from tuition.app.processes.terminal import print_json
 
-    exported = api.export(what, to, hub=hub, study=study, seed=seed, results=results, scenario=scenario)
+    exported = models.export(what, to, hub=hub, study=study, seed=seed, results=results, scenario=scenario)
     print_json(exported.document()) if json else typer.echo(exported.folder)

@@ -104,10 +104,10 @@ def forest(frame: pd.DataFrame, palette: Palette, unit: str = "points", zero: bo
     figure, axes = _figure(0.75 + 0.42 * max(1, len(frame)))
     kinds = list(dict.fromkeys(frame["kind"]))
     for height, row in enumerate(records(frame.iloc[::-1])):
-        place = kinds.index(row["kind"]) % len(MARKERS)
-        colour = palette.series[place]
+        index = kinds.index(row["kind"]) % len(MARKERS)
+        colour = palette.series[index]
         axes.hlines(height, row["low"], row["high"], color=colour, linewidth=1.6)
-        axes.plot(row["mean"], height, MARKERS[place], color=colour, markersize=5)
+        axes.plot(row["mean"], height, MARKERS[index], color=colour, markersize=5)
         axes.annotate(
             _cut(row["name"], 76), (0, height), (0, 5), xycoords=("axes fraction", "data"), textcoords="offset points",
             fontsize=7.5, va="bottom",
@@ -207,10 +207,10 @@ def parallel(frame: pd.DataFrame, palette: Palette) -> "Figure":
             rasterized=len(frame) > 1000,
         )
     )  # fmt: skip
-    for place, name in enumerate(numbers.columns):
-        axes.axvline(place, color=palette.faint, linewidth=0.8, zorder=0)
-        axes.text(place, 1.03, f"{high[name]:g}", ha="center", va="bottom", fontsize=8)
-        axes.text(place, -0.03, f"{low[name]:g}", ha="center", va="top", fontsize=8)
+    for index, name in enumerate(numbers.columns):
+        axes.axvline(index, color=palette.faint, linewidth=0.8, zorder=0)
+        axes.text(index, 1.03, f"{high[name]:g}", ha="center", va="bottom", fontsize=8)
+        axes.text(index, -0.03, f"{low[name]:g}", ha="center", va="top", fontsize=8)
     axes.set_xlim(-0.2, max(1, heights.shape[1] - 1) + 0.2)
     axes.set_ylim(-0.12, 1.12)
     axes.set_xticks(range(heights.shape[1]), [name.replace("_", "\n") for name in numbers.columns], fontsize=7)
@@ -225,12 +225,12 @@ def bars(frame: pd.DataFrame, palette: Palette, unit: str = "%") -> "Figure":
     names, groups = list(dict.fromkeys(frame["name"])), list(dict.fromkeys(frame["group"]))
     figure, axes = _figure(0.9 + len(groups) * (0.2 + 0.16 * len(names)))
     thick = 0.8 / max(1, len(names))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         own = frame[frame["name"] == name]
-        heights = [-groups.index(group) - (place - (len(names) - 1) / 2) * thick for group in own["group"]]
-        axes.barh(heights, own["mean"], thick * 0.9, color=palette.series[place % len(MARKERS)], label=_cut(name, 30))
+        heights = [-groups.index(group) - (index - (len(names) - 1) / 2) * thick for group in own["group"]]
+        axes.barh(heights, own["mean"], thick * 0.9, color=palette.series[index % len(MARKERS)], label=_cut(name, 30))
         axes.errorbar(own["mean"], heights, xerr=own["error"], fmt="none", ecolor=palette.text, linewidth=0.9)
-    axes.set_yticks([-place for place in range(len(groups))], [_cut(group, 24) for group in groups])
+    axes.set_yticks([-index for index in range(len(groups))], [_cut(group, 24) for group in groups])
     axes.set_xlabel(unit)
     _tidy(axes)
     figure.legend(loc="outside upper left", ncols=2 if len(names) > 1 else 1)
@@ -240,13 +240,13 @@ def bars(frame: pd.DataFrame, palette: Palette, unit: str = "%") -> "Figure":
 def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Figure":
     """One curve for each stage over the steps of a route. Columns: step, stage, and `value`."""
     figure, axes = _figure(2.4)
-    for place, (stage, part) in enumerate(frame.groupby("stage", sort=False)):
+    for index, (stage, part) in enumerate(frame.groupby("stage", sort=False)):
         known = part.dropna(subset=[value])
         if len(known):
             axes.plot(
                 known["step"],
                 known[value],
-                color=palette.series[place % len(MARKERS)],
+                color=palette.series[index % len(MARKERS)],
                 linewidth=1.3,
                 label=_cut(stage, 24),
             )
@@ -261,19 +261,19 @@ def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """Test scores of planners' selected allocations, by budget. Columns: planner, budget, mean, low, high (%), kind."""
     figure, axes = _figure(3.0)
     lines = frame[frame["kind"] == "planner"]
-    for place, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure
-        colour = palette.series[place % len(palette.series)]
+    for index, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure
+        colour = palette.series[index % len(palette.series)]
         around = (part["mean"] - part["low"], part["high"] - part["mean"])
         # Side by side, so that equal ones are seen.
-        shifted = part["budget"] * (1 + 0.008 * place)
+        shifted = part["budget"] * (1 + 0.008 * index)
         axes.errorbar(
-            shifted, part["mean"], around, color=colour, marker=MARKERS[place % len(MARKERS)], markersize=5,
+            shifted, part["mean"], around, color=colour, marker=MARKERS[index % len(MARKERS)], markersize=5,
             linewidth=1.2, capsize=2, label=_cut(name),
         )  # fmt: skip
     known = frame[frame["kind"] == "reference"].sort_values("mean", ascending=False, kind="stable")
-    for place, row in enumerate(records(known)):
+    for index, row in enumerate(records(known)):
         axes.axhline(row["mean"], color=palette.text, linewidth=0.8, linestyle=":")
-        side, offset = ("top", -3) if place == 0 else ("bottom", 2)  # two that are equal stand on either side
+        side, offset = ("top", -3) if index == 0 else ("bottom", 2)  # two that are equal stand on either side
         axes.annotate(
             f"{_cut(row['planner'])} ({row['budget']:,.0f} GPU-s)", (0.99, row["mean"]), (0, offset),
             xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5, va=side, ha="right",
@@ -286,32 +286,34 @@ def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
 
 
 def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
-    """Blocks as a tree from left to right. Columns: place, parent_place (-1), depth, row, label, uses, score (%)."""
+    """Blocks as a tree from left to right. Columns: node, parent (-1), depth, row, label, uses, score (%)."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     rows = int(frame["row"].max()) + 1 if len(frame) else 1
     figure, axes = _figure(min(12.0, 1.4 + (0.42 if rows < 20 else 0.24) * rows))
-    by_place, parents = frame.set_index("place"), set(frame["parent_place"])
+    by_node, parents = frame.set_index("node"), set(frame["parent"])
     known = frame["score"].dropna()
     norm = Normalize(known.min() if len(known) else 0, known.max() if len(known) else 1)
-    for node in records(frame):
-        if node["parent_place"] in by_place.index:
-            parent = by_place.loc[node["parent_place"]]
+    for block in records(frame):
+        if block["parent"] in by_node.index:
+            parent = by_node.loc[block["parent"]]
             axes.plot(
-                [parent["depth"], parent["depth"] + 0.5, parent["depth"] + 0.5, node["depth"]],
-                [-parent["row"], -parent["row"], -node["row"], -node["row"]],
+                [parent["depth"], parent["depth"] + 0.5, parent["depth"] + 0.5, block["depth"]],
+                [-parent["row"], -parent["row"], -block["row"], -block["row"]],
                 color=palette.faint, linewidth=0.9, zorder=1,
             )  # fmt: skip
-        colour = palette.faint if math.isnan(node["score"]) else colormaps[MAP](norm(node["score"]))
+        colour = palette.faint if math.isnan(block["score"]) else colormaps[MAP](norm(block["score"]))
         axes.plot(
-            node["depth"], -node["row"], "o", color=colour, markeredgecolor=palette.text, markeredgewidth=0.5,
-            markersize=min(11, 4 + 1.2 * math.log2(1 + node["uses"])), zorder=2,
+            block["depth"], -block["row"], "o", color=colour, markeredgecolor=palette.text, markeredgewidth=0.5,
+            markersize=min(11, 4 + 1.2 * math.log2(1 + block["uses"])), zorder=2,
         )  # fmt: skip
         # The rest of a stage follows from where it begins.
-        if len(frame) <= 60 and (node["label"].endswith("[0]") or node["place"] not in parents):
-            axes.annotate(node["label"], (node["depth"], -node["row"]), (-3, 7), textcoords="offset points", fontsize=7)
+        if len(frame) <= 60 and (block["label"].endswith("[0]") or block["node"] not in parents):
+            axes.annotate(
+                block["label"], (block["depth"], -block["row"]), (-3, 7), textcoords="offset points", fontsize=7
+            )
     axes.set_yticks([])
     axes.set_ylim(-rows + 0.3, 0.8)
     axes.set_xlabel("blocks from the base model")

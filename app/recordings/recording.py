@@ -138,9 +138,9 @@ class _Recording:
         title = f"record {scenario_label(self.scenario)}"
         self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
         try:
-            for place, seed in enumerate(self.seeds):
+            for index, seed in enumerate(self.seeds):
                 self.train([(allocation, seed) for allocation in allocations])
-                self.extend_chain(self.seeds[: place + 1])
+                self.extend_chain(self.seeds[: index + 1])
                 self.write()
         except BaseException:
             self.write()

@@ -15,14 +15,14 @@ from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.accounts import block_costs
+from tuition.app.studies.block_costs import block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, match_compute
 from tuition.app.studies.evaluation import (
     Entry,
     evaluate,
     merge_entries,
     ordinary,
-    test_seeds,
+    seeds_for_test,
     train_in_workers,
 )
 from tuition.app.studies.search_plan import block_states, scoring_seconds
@@ -122,7 +122,7 @@ def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
     entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
     compared = next((e for e in entries if e.allocation == comparable[request.compute_of] and not e.shuffled), None)
     return _Chosen(
-        tuple(entries), compared if DIRECT_COMPUTE in names else None, test_seeds(study_seed, request.num_seeds)
+        tuple(entries), compared if DIRECT_COMPUTE in names else None, seeds_for_test(study_seed, request.num_seeds)
     )
 
 

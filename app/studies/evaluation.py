@@ -78,7 +78,7 @@ def ordinary(scenario: Scenario) -> Scenario:
     return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
 
 
-def test_seeds(study_seed: int, count: int) -> tuple[int, ...]:
+def seeds_for_test(study_seed: int, count: int) -> tuple[int, ...]:
     """Training seeds for the test: never the study's own."""
     return tuple(FIRST_TEST_SEED * (i + 1) + study_seed for i in range(count))
 
@@ -123,10 +123,10 @@ def train_in_workers(
     # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
     tasks = [(entry, seed) for entry in entries for seed in seeds]
     reporter.hear(PhaseBegan(title=f"test in {run.workers} workers", done=0, total=len(tasks)))
-    run_workers(run.workers, test_worker, (run, tasks, study, log), reporter, num_tasks=len(tasks))
+    run_workers(run.workers, entry_worker, (run, tasks, study, log), reporter, num_tasks=len(tasks))
 
 
-def test_worker(
+def entry_worker(
     run: RunConfiguration, tasks: Sequence[tuple[Entry, int]], study: str, log: Path, remote: Remote
 ) -> None:
     """One worker's part of a test."""

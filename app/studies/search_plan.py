@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.accounts import block_costs
-from tuition.app.studies.evaluation import test_seeds
+from tuition.app.studies.block_costs import block_costs
+from tuition.app.studies.evaluation import seeds_for_test
 from tuition.app.studies.search_run import enqueued, search_baselines
 from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
 from tuition.planner.route import Block, Route, compile_route
@@ -91,7 +91,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
-    test_routes = [compile_route(a, scenario.recipe, s) for s in test_seeds(seed, num_test_seeds) for a in tested]
+    test_routes = [compile_route(a, scenario.recipe, s) for s in seeds_for_test(seed, num_test_seeds) for a in tested]
     store = find_store(results)
     costs = block_costs(scenario, store)
     search = _price(scenario, search_routes, costs, store, "validation")

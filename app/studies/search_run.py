@@ -21,14 +21,14 @@ from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.processes.workers import Remote, run_workers
 from tuition.app.storage.store_upkeep import limit_store
-from tuition.app.studies.accounts import make_report
 from tuition.app.studies.evaluation import (
     Entry,
     evaluate,
     merge_entries,
-    test_seeds,
+    seeds_for_test,
     train_in_workers,
 )
+from tuition.app.studies.search_report import make_report
 from tuition.app.studies.study_report import SearchReport, write_report
 from tuition.benchmarks.artefacts import correct_PK, finite, write_json
 from tuition.benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
@@ -81,7 +81,7 @@ def run_search(request: SearchRequest) -> SearchResult:
         _announce(scenario, reporter)
         _search(study, scenario, request, folder, reporter)
         entries = _entries(study, scenario)
-        seeds, log = test_seeds(request.seed, request.num_test_seeds), folder.log("test")
+        seeds, log = seeds_for_test(request.seed, request.num_test_seeds), folder.log("test")
         if seeds and request.run.workers > 1:
             with logged(log, reporter):
                 train_in_workers(request.run, entries, seeds, name, log, reporter)

@@ -13,7 +13,7 @@ from tuition.app.processes.channel import logged
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
-from tuition.app.studies.evaluation import ordinary, outcomes_of, test_seeds
+from tuition.app.studies.evaluation import ordinary, outcomes_of, seeds_for_test
 from tuition.app.studies.study_report import ShuffledComparison, ShuffledReport, write_report
 from tuition.benchmarks.provenance import command_line
 from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
@@ -38,7 +38,7 @@ def compare_shuffled(configuration: RunConfiguration, num_seeds: int) -> Shuffle
     """Blocked minus shuffled, for the student and for the default teacher; the report is kept in the results folder."""
     blocked = configuration.load_scenario()
     shuffled = ordinary(blocked)
-    seeds = test_seeds(0, num_seeds)
+    seeds = seeds_for_test(0, num_seeds)
     ids = sorted(problem.id for problem in blocked.test)
     folder = configuration.folder.study(f"{blocked.name}-shuffled")
     study = f"shuffled:{blocked.sha256[:12]}"

@@ -17,7 +17,7 @@ from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import ONE_RUN
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
-from tuition.benchmarks.statistics.multiplicity import ranks_left_open, told_apart
+from tuition.benchmarks.statistics.multiplicity import distinguished_pairs, ranks_left_open
 
 REFERENCE = "direct"  # direct GRPO, where it is in the table
 
@@ -106,7 +106,7 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     pairwise = {(a[0].id, b[0].id): compare(a[0], b[0]) for a, b in combinations(group, 2)}
     known = {pair: difference for pair, difference in pairwise.items() if difference is not None}
     ids, all_pairs = [listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise}
-    apart = told_apart(ids, all_pairs)
+    apart = distinguished_pairs(ids, all_pairs)
     ranks = ranks_left_open(ids, apart)
 
     def tied(a: str, b: str) -> bool:

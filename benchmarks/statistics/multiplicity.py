@@ -1,8 +1,8 @@
 """Tests of many differences: sign-flip permutation p-values, Holm's correction, and ranks as intervals.
 
 What: `sign_flip` tests one paired difference without a normal distribution; `holm` corrects the p-values of a table;
-`told_apart` says which pairs of a table differ after that correction, and `rank_intervals` which ranks are consistent
-with that.
+`distinguished_pairs` says which pairs of a table differ after that correction, and `rank_intervals` which ranks are
+consistent with that.
 
 Simplified: Holm's correction knows nothing of the correlation of the differences, so it is somewhat conservative.
 """
@@ -96,7 +96,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> set[tuple[str, str]]:
+def distinguished_pairs(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> set[tuple[str, str]]:
     """The pairs (better, worse) whose difference has a p-value below 1 - level after `holm` over all pairs.
 
     The chance that any pair of the table is distinguished falsely is then at most 1 - level, for any table size.
@@ -116,8 +116,8 @@ def told_apart(names: Sequence[str], pairwise: Mapping[tuple[str, str], Differen
 
 
 def rank_intervals(names: Sequence[str], pairwise: Mapping[tuple[str, str], Difference]) -> dict[str, tuple[int, int]]:
-    """`ranks_left_open` by the pairs that `told_apart` finds. ValueError as there."""
-    return ranks_left_open(names, told_apart(names, pairwise))
+    """`ranks_left_open` by the pairs that `distinguished_pairs` finds. ValueError as there."""
+    return ranks_left_open(names, distinguished_pairs(names, pairwise))
 
 
 def ranks_left_open(names: Sequence[str], apart: Collection[tuple[str, str]]) -> dict[str, tuple[int, int]]:

@@ -11,20 +11,9 @@
 
 from importlib.metadata import version
 
-from tuition.app.api import (
-    baselines,
-    export,
-    grade,
-    load_scenario,
-    plan,
-    plan_baselines,
-    read_leaderboard,
-    read_study,
-    read_table,
-    run,
-    score,
-    search,
-)
+from tuition.app.api.frames import read_leaderboard, read_study, read_table
+from tuition.app.api.models import export, grade, score
+from tuition.app.api.training import baselines, load_scenario, plan, plan_baselines, run, search
 from tuition.planner.allocation import Allocation
 
 __version__ = version("tuition")

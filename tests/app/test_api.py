@@ -14,7 +14,7 @@ import yaml
 
 import tuition
 from tests.runners.conftest import tiny_scenario_file
-from tuition.app.api import ArgumentError
+from tuition.app.api.arguments import ArgumentError
 from tuition.app.commands.baselines import baselines
 from tuition.app.commands.bench import bench
 from tuition.app.commands.plan import plan

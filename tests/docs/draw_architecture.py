@@ -50,6 +50,7 @@ FLOORS = (
         "commands and pages",
         {
             "commands": (1,),
+            "api": (),
             "studies": (2, 14, 16),
             "recordings": (),
             "scoring": (),

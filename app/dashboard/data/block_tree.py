@@ -28,7 +28,7 @@ CURVES = {
     "kl": "KL divergence",
     "mean_tokens": "tokens per completion",
 }
-TREE = ("key", "place", "parent_place", "depth", "row", "label", "model", "gpu_seconds", "uses", "saved", "score")
+TREE = ("key", "node", "parent", "depth", "row", "label", "model", "gpu_seconds", "uses", "saved", "score")
 MAX_CURVE_BYTES = 64 << 20
 
 
@@ -61,7 +61,7 @@ def parent(block: Block, blocks: Mapping[str, Block]) -> str | None:
 def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
     """The tree of some items' first runs, parents before children. Columns: TREE.
 
-    `parent_place` is -1 for a root, `uses` counts runs, `saved` are GPU-seconds, `score` is the best validation score
+    `parent` is -1 for a root, `uses` counts runs, `saved` are GPU-seconds, `score` is the best validation score
     below (%, nan where there is none). A block's GPU-seconds are what a route through it is charged: its rollouts are
     left out where a block above has needed them.
     """
@@ -81,15 +81,15 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
         children.setdefault(above if above in used else None, []).append(key)
     rows, leaf = list[dict[str, object]](), 0
     # Not by recursion: a chain may be longer than Python's stack. Children are stacked in reverse to come out in order.
-    # Each with the place of the block above, its depth, and the rollouts that the blocks above have needed.
+    # Each with the number of the block above, its depth, and the rollouts that the blocks above have needed.
     stack = [(key, -1, 0, frozenset[str]()) for key in _ordered(children.get(None, []), blocks)]
     while stack:
-        key, above_place, depth, made = stack.pop()
-        block, place = blocks[key], len(rows)
+        key, above_node, depth, made = stack.pop()
+        block, node = blocks[key], len(rows)
         (price,) = charge([block.price], made)
         rows.append(
             {
-                "key": key, "place": place, "parent_place": above_place, "depth": depth, "row": leaf,
+                "key": key, "node": node, "parent": above_node, "depth": depth, "row": leaf,
                 "label": block.name, "model": block.model, "gpu_seconds": price, "uses": used[key],
                 "saved": price * (used[key] - 1), "score": 100 * best[key] if key in best else float("nan"),
             }
@@ -98,7 +98,7 @@ def tree(items: Iterable[Item], blocks: Mapping[str, Block]) -> pd.DataFrame:
         leaf += not below
         if block.price.rollouts is not None:
             made |= {block.price.rollouts}
-        stack += [(child, place, depth + 1, made) for child in below]
+        stack += [(child, node, depth + 1, made) for child in below]
     return pd.DataFrame(rows, columns=list(TREE))
 
 
@@ -116,24 +116,24 @@ def uses(items: Iterable[Item], blocks: Mapping[str, Block]) -> dict[str, int]:
     return counted
 
 
-def subtree(frame: pd.DataFrame, place: int) -> pd.DataFrame:
+def subtree(frame: pd.DataFrame, root: int) -> pd.DataFrame:
     """A node with all that hangs below it."""
-    kept = {place}
-    for node, above in zip(frame["place"], frame["parent_place"], strict=True):
+    kept = {root}
+    for node, above in zip(frame["node"], frame["parent"], strict=True):
         if above in kept:
             kept.add(node)
-    return frame[frame["place"].isin(kept)]
+    return frame[frame["node"].isin(kept)]
 
 
 def largest(frame: pd.DataFrame, count: int) -> pd.DataFrame:
     """The `count` most used blocks, laid out again; a block's parent is never left out."""
-    kept = frame.sort_values(["uses", "depth"], ascending=[False, True], kind="stable").head(count).sort_values("place")
+    kept = frame.sort_values(["uses", "depth"], ascending=[False, True], kind="stable").head(count).sort_values("node")
     kept = kept.copy()
-    parents = set(kept["parent_place"])
+    parents = set(kept["parent"])
     leaf, rows = 0, []
-    for place in kept["place"]:
+    for node in kept["node"]:
         rows.append(leaf)
-        leaf += place not in parents
+        leaf += node not in parents
     kept["row"] = rows
     kept["depth"] = kept["depth"] - kept["depth"].min()
     return kept

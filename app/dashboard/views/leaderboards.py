@@ -49,8 +49,8 @@ def show(view: View) -> None:
     st.markdown(f"{words.code(manifest.title)}, version {manifest.version} ({manifest.changelog[-1].date})")
     part = switch("Part", "part", ["Allocations", "Planners", "Entry", "Cite and export"])
     if part == "Allocations":
-        for place, measured in enumerate(shown.standings.measured):
-            _measured(measured, place)
+        for index, measured in enumerate(shown.standings.measured):
+            _measured(measured, index)
         for reported in shown.standings.reported:
             _reported(reported)
         if not shown.board.entries:
@@ -132,7 +132,7 @@ def _forest(name: str, rows: list[tuple[object, ...]], unit: str) -> None:
         chart(name, "Paired differences with 95 % intervals.", charts.forest, frame, unit=unit)
 
 
-def _measured(measured: MeasuredTable, place: int) -> None:
+def _measured(measured: MeasuredTable, index: int) -> None:
     st.subheader("Measured")
     st.markdown(f"{words.code(measured.title)}: {cell_text.protocol(measured)}")
     for note in measured.notes:
@@ -153,7 +153,7 @@ def _measured(measured: MeasuredTable, place: int) -> None:
         for row in measured.rows
     )
     st.dataframe(frame, hide_index=True, width="stretch")
-    table(f"measured {place}", frame)
+    table(f"measured {index}", frame)
     rows: list[tuple[object, ...]] = [
         (f"{row.entry.name} (rank {row.rank})", *(100 * x for x in _ends(row.difference)), "measured")
         for row in measured.rows
@@ -161,7 +161,7 @@ def _measured(measured: MeasuredTable, place: int) -> None:
     ]
     left, _ = st.columns(2)
     with left:
-        _forest(f"measured differences {place}", rows, f"difference to {measured.reference}, points")
+        _forest(f"measured differences {index}", rows, f"difference to {measured.reference}, points")
     st.caption(cell_text.CAPTION)
 
 

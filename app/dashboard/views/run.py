@@ -39,16 +39,16 @@ def show(view: View) -> None:
     if not item.runs:
         st.info("The report does not list the training runs of this entry.")
         return
-    place = 0
+    index = 0
     if len(item.runs) > 1:
-        place = int(choose("Training run", "nr", [str(number) for number in range(len(item.runs))]))
-    seed, weights = item.runs[place]
+        index = int(choose("Training run", "nr", [str(number) for number in range(len(item.runs))]))
+    seed, weights = item.runs[index]
     st.caption(f"Training seed {seed}; final weights {weights[:12]}…")
     found = caches.blocks(view.results)
     chain = block_tree.chain(found.items, caches.blocks_by_weights(view.results), seed, weights)
     part = switch("Part", "part", PARTS)
     if part == "Samples":
-        _samples(view, item, place)
+        _samples(view, item, index)
     elif part == "Log and versions":
         _log(view.study, item)
         _repeat(view, view.study, item, chain, seed)
@@ -117,18 +117,18 @@ def _curves(view: View, chain: Chain[Block]) -> None:
         st.info("The blocks of this run have no training curves.")
         return
     columns = st.columns(2)
-    for place, name in enumerate(known):
-        with columns[place % 2]:
+    for index, name in enumerate(known):
+        with columns[index % 2]:
             label = CURVES[name]
             quantity = label.partition(",")[0]
             chart(f"curve {name}", f"{quantity[0].upper()}{quantity[1:]} over the route's steps.", charts.curves,
                   frame[["step", "stage", name]], value=name, label=label)  # fmt: skip
 
 
-def _samples(view: View, item: Item, place: int) -> None:
+def _samples(view: View, item: Item, index: int) -> None:
     found, unreadable = caches.scores(view.results)
     name_unreadable(unreadable)
-    by_protocol = {score.protocol: score for score in found.get(item.runs[place][1], [])}
+    by_protocol = {score.protocol: score for score in found.get(item.runs[index][1], [])}
     ordered = sorted(by_protocol, key=lambda protocol: (protocol.name, protocol.settings, protocol.engine))
     stored = {name: by_protocol[protocol] for name, protocol in samples.named(ordered).items()}
     if not stored:

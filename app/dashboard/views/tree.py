@@ -26,7 +26,7 @@ def show(view: View) -> None:
         st.info("No block of a complete trial is in the store.")
         return
     forks = frame[frame["uses"] > 1].sort_values(["uses", "depth"], ascending=[False, True]).head(300)
-    names = {f"{label} {key[:12]}": place for label, key, place in forks[["label", "key", "place"]].to_numpy()}
+    names = {f"{label} {key[:12]}": node for label, key, node in forks[["label", "key", "node"]].to_numpy()}
     below = choose("Show blocks below", "node", [WHOLE, *names])
     shown = frame if below == WHOLE else block_tree.subtree(frame, names[below])
     drawn = drawn_frame(shown)
@@ -71,10 +71,10 @@ def _table(shown: pd.DataFrame) -> None:
     )  # fmt: skip
     if len(shown) > LISTED:
         st.caption(f"The first {LISTED:,} of {words.whole(len(shown), 'block')}; the CSV has all of them.")
-    table("blocks", shown.drop(columns=["place", "parent_place", "row"]))
+    table("blocks", shown.drop(columns=["node", "parent", "row"]))
 
 
 def drawn_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """What `charts.tree` draws of a tree's blocks."""
-    columns = ["place", "parent_place", "depth", "row", "label", "uses", "score"]
+    columns = ["node", "parent", "depth", "row", "label", "uses", "score"]
     return block_tree.largest(frame, DRAWN)[columns].reset_index(drop=True)

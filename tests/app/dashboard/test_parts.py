@@ -77,10 +77,10 @@ def test_the_front_holds_what_none_cheaper_beats() -> None:
 
 def test_a_tree_is_cut_to_what_most_runs_use() -> None:
     frame = pd.DataFrame(
-        {"place": [0, 1, 2, 3], "parent_place": [-1, 0, 1, 0], "depth": [0, 1, 2, 1], "row": 0, "uses": [3, 2, 1, 1]}
+        {"node": [0, 1, 2, 3], "parent": [-1, 0, 1, 0], "depth": [0, 1, 2, 1], "row": 0, "uses": [3, 2, 1, 1]}
     )
-    assert largest(frame, 2)["place"].tolist() == [0, 1]
-    assert subtree(frame, 1)["place"].tolist() == [1, 2]
+    assert largest(frame, 2)["node"].tolist() == [0, 1]
+    assert subtree(frame, 1)["node"].tolist() == [1, 2]
 
 
 def test_records_that_go_round_in_a_circle_end_a_chain() -> None:

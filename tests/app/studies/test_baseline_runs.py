@@ -21,8 +21,7 @@ from tuition.app.processes.channel import Channel
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.direct_compute import ComputeMatch, chain_worker, match_compute
-from tuition.app.studies.evaluation import Entry, merge_entries, ordinary
-from tuition.app.studies.evaluation import test_worker as trial_worker
+from tuition.app.studies.evaluation import Entry, entry_worker, merge_entries, ordinary
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.app.studies.shuffled_runs import label_stage_only
 from tuition.app.studies.study_report import TrialReport, ValidationScore
@@ -331,7 +330,7 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
         Entry("direct", Allocation(student_rl=4)),
     ]
     log = results / "worker.log"
-    trial_worker(configuration, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", log, hand)  # type: ignore[arg-type]
+    entry_worker(configuration, [(chosen[0], 1000), (chosen[1], 1000)], "small-baselines", log, hand)  # type: ignore[arg-type]
     chain_worker(configuration, (1000, 1000), "small-baselines", log, found["replay_blocks"], hand)  # type: ignore[arg-type]
     assert len(hand.done) == 4 and not hand.trained and not hand.scored
 

@@ -10,10 +10,10 @@ from tuition.benchmarks.statistics.intervals import Difference
 from tuition.benchmarks.statistics.multiplicity import (
     MAX_EXACT_UNITS,
     NUM_FLIPS,
+    distinguished_pairs,
     holm,
     rank_intervals,
     sign_flip,
-    told_apart,
 )
 
 ZEROS = np.zeros((3, 1))
@@ -108,7 +108,7 @@ def test_rank_intervals_by_hand(
         ("c", "a"): difference(-0.2, 0.001),
         ("b", "c"): difference(0.1, 0.4),
     }
-    assert told_apart(["b", "c", "a"], pairwise) == apart
+    assert distinguished_pairs(["b", "c", "a"], pairwise) == apart
     assert rank_intervals(["b", "c", "a"], pairwise) == ranks
 
 
