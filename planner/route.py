@@ -189,7 +189,8 @@ def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
     """Compile an allocation to its chain of blocks.
 
     Labels come in `recipe.label_order(seed)`: the teacher takes the first t blocks of them, the student the next s. The
-    pool of a block that draws from labels is all that its stage has bought so far.
+    pool of a block that draws from labels is all that its stage has bought so far; a replay block's also takes in the
+    teacher's labels, one slice a block.
 
     Raises:
         AllocationError: when the allocation buys more than there is, or names an unknown teacher or stage.
@@ -244,7 +245,7 @@ class _Compiler:
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
             )
-            self.tips[stage.model] = self._add(block, pool.labels)
+            self.tips[stage.model] = self._add_with_key(block, pool.labels)
 
     def _label_pools(self, stage: Stage) -> list[_Pool]:
         """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
@@ -274,7 +275,7 @@ class _Compiler:
     def _teacher_slices(self) -> Sequence[Sequence[Label]]:
         return self._slices[: self.allocation.teacher_label_blocks]
 
-    def _add(self, block: Block, pool: Sequence[Label]) -> str:
+    def _add_with_key(self, block: Block, pool: Sequence[Label]) -> str:
         """Give the block its key, append it and return the key. Ids and names never enter a key."""
         if block.stage not in self.recipe.stages:
             known = ", ".join(sorted(self.recipe.stages)) or "none"

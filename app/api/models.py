@@ -11,6 +11,7 @@ from tuition.app.api.arguments import RESULTS, ArgumentError, as_command, at_lea
 # Types alone: torch, pandas and Optuna wait until a function needs them.
 if TYPE_CHECKING:
     from tuition.app.scoring.bench_result import BenchResult
+    from tuition.app.scoring.bench_tasks import EngineName
     from tuition.app.storage.exported_model import ExportedModel
     from tuition.benchmarks.grading.grader import Grade
 
@@ -25,7 +26,7 @@ def score(
     *,
     samples: int | None = None,
     preset: str | None = None,
-    engine: Literal["transformers", "vllm", "server"] = "transformers",
+    engine: EngineName = "transformers",
     url: str | None = None,
     concurrency: int = 16,
     data_dir: str | Path | None = None,

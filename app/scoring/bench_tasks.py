@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from tuition.app.scoring.model_files import ModelFiles, find_model
+from tuition.app.scoring.model_files import BenchedModel, find_model
 from tuition.benchmarks.grading.grader import GRADER_VERSION
 from tuition.benchmarks.scoring.decoding import PRESETS, Preset
 from tuition.benchmarks.scoring.engines.requests import Engine
@@ -72,7 +72,7 @@ class Planned:
     former_key: Callable[[], ScoreKey]
 
 
-def plan_bench(request: BenchRequest) -> tuple[ModelFiles | None, list[Planned]]:
+def plan_bench(request: BenchRequest) -> tuple[BenchedModel | None, list[Planned]]:
     """The model (None for a server's) and a task for each suite. Raises for all that can be wrong with a request."""
     lock, load = read_lock(request.results), cache(Scenario.load)
     suites = [load_by_name(name, request.data_dir, lock).first(request.limit) for name in request.suites]
@@ -119,7 +119,7 @@ def _models_scenario(request: BenchRequest) -> str:
 
 
 def _planned(
-    request: BenchRequest, files: ModelFiles | None, suite: LoadedSuite, preset: Preset, scenario: Scenario | None
+    request: BenchRequest, files: BenchedModel | None, suite: LoadedSuite, preset: Preset, scenario: Scenario | None
 ) -> Planned:
     served = ScoredModel(label=request.model, served=request.url)
     named, kind = _as_in(scenario, suite)
@@ -165,7 +165,7 @@ def _engine_and_batch_size(request: BenchRequest, scenario: Scenario | None) -> 
     return transformers_identity(request.dtype, batch_size), batch_size
 
 
-def former_key(request: BenchRequest, files: ModelFiles | None, task: Task, suite: LoadedSuite) -> ScoreKey:
+def former_key(request: BenchRequest, files: BenchedModel | None, task: Task, suite: LoadedSuite) -> ScoreKey:
     """The key that a bench's score had before benches and searches shared theirs; such scores are still used.
 
     Weights were named by content, a suite was called by its own name, the seed stood as it was given, and the engine
@@ -193,7 +193,7 @@ def own_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def open_engine(request: BenchRequest, files: ModelFiles | None, device: str) -> Engine[Any]:
+def open_engine(request: BenchRequest, files: BenchedModel | None, device: str) -> Engine[Any]:
     """The engine that was asked for, its model loaded. `files` is None for a server's model."""
     if files is None:
         return ServerEngine(str(request.url), request.model, request.concurrency)

@@ -26,7 +26,7 @@ class ModelError(ValueError):
 
 
 @dataclass(frozen=True)
-class ModelFiles:
+class BenchedModel:
     """A checkpoint on disk, and what it is called. `base` is set for an adapter."""
 
     model: ScoredModel
@@ -49,10 +49,10 @@ class ModelFiles:
         return self.recorded_sha256 or self.content_sha256
 
 
-def find_model(name: str, results: Path, scenario_name: str) -> ModelFiles:
+def find_model(name: str, results: Path, scenario_name: str) -> BenchedModel:
     """The files of a model; ModelError says what the name may be."""
     if Path(name).is_dir():
-        return _checked(ModelFiles(ScoredModel(label=name), Path(name)))
+        return _checked(BenchedModel(ScoredModel(label=name), Path(name)))
     if name.startswith("base:"):
         scenario = Scenario.load(scenario_name)
         known = ["student", *scenario.file.teachers]
@@ -60,7 +60,7 @@ def find_model(name: str, results: Path, scenario_name: str) -> ModelFiles:
             raise ModelError(f"model {name!r}: scenario {scenario.name} has {', '.join(f'base:{n}' for n in known)}")
         contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
         model = ScoredModel.of_base(scenario.name, name[5:])
-        return ModelFiles(model, scenario.base_folder(name[5:]), recorded_sha256=contents[name[5:]])
+        return BenchedModel(model, scenario.base_folder(name[5:]), recorded_sha256=contents[name[5:]])
     if re.fullmatch(r"[0-9a-f]{4,64}", name):
         return _block(name, results, scenario_name)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith((".", "/")):
@@ -71,7 +71,7 @@ def find_model(name: str, results: Path, scenario_name: str) -> ModelFiles:
     )
 
 
-def _checked(files: ModelFiles) -> ModelFiles:
+def _checked(files: BenchedModel) -> BenchedModel:
     try:
         weight_files(files.folder)
     except FileNotFoundError as error:
@@ -81,7 +81,7 @@ def _checked(files: ModelFiles) -> ModelFiles:
     return files
 
 
-def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
+def _block(prefix: str, results: Path, scenario_name: str) -> BenchedModel:
     store = open_store(results)
     key = find_block(store, prefix)
     record = store.record(key)
@@ -90,7 +90,7 @@ def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
     model = ScoredModel.of_block(key, record.name)
     folder = store.model(key)
     if not (folder / "adapter_config.json").exists():
-        return ModelFiles(model, folder, recorded_sha256=record.weights_sha256)
+        return BenchedModel(model, folder, recorded_sha256=record.weights_sha256)
     scenario = Scenario.load(scenario_name)
     contents = {"student": scenario.recipe.student, **scenario.recipe.teachers}
     base = next((name for name, content in contents.items() if content == record.base), None)
@@ -98,10 +98,10 @@ def _block(prefix: str, results: Path, scenario_name: str) -> ModelFiles:
         raise ModelError(
             f"block {key[:12]} is an adapter on a base that scenario {scenario.name} lacks: add --scenario"
         )
-    return ModelFiles(model, folder, scenario.base_folder(base), record.weights_sha256)
+    return BenchedModel(model, folder, scenario.base_folder(base), record.weights_sha256)
 
 
-def _from_hub(name: str) -> ModelFiles:
+def _from_hub(name: str) -> BenchedModel:
     import httpx
     from huggingface_hub import snapshot_download
 
@@ -115,4 +115,4 @@ def _from_hub(name: str) -> ModelFiles:
             " go online once, or give a folder"
         ) from None
     # The folder of a snapshot is named after its commit.
-    return _checked(ModelFiles(ScoredModel(label=name, revision=folder.name), folder))
+    return _checked(BenchedModel(ScoredModel(label=name, revision=folder.name), folder))
