@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.route import derive_seed
+from tuition.planner.trials import Trials, retry_history
 
 SAMPLERS = ("tpe", "random")
 
@@ -42,6 +40,7 @@ class SeededSampler(BaseSampler):
         self._name = name
         self._seed = seed
         self._inner = self._build(0)
+        self._trials: Trials | None = None
 
     def _build(self, draw: int) -> BaseSampler:
         seed = derive_seed(self._seed, "sampler", draw)
@@ -53,8 +52,9 @@ class SeededSampler(BaseSampler):
         """Seed the sampler for this trial."""
         history = retry_history(trial)
         number = history[0] if history else trial.number
-        earlier = (other for other in study.get_trials(deepcopy=False) if other.number < number)
-        self._inner = self._build(number - sum(1 for other in earlier if retry_history(other)))
+        if self._trials is None or self._trials.study is not study:
+            self._trials = Trials(study)
+        self._inner = self._build(number - self._trials.refresh().num_retries_before(number))
         self._inner.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -78,10 +78,3 @@ class SeededSampler(BaseSampler):
     ) -> None:
         """As the inner sampler."""
         self._inner.after_trial(study, trial, state, values)
-
-
-def retry_history(trial: FrozenTrial) -> list[int]:
-    """Numbers of the trials that this one is queued again for, the first one first; empty for an ordinary trial."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return RetryHeartbeatStaleTrialCallback.retry_history(trial)

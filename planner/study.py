@@ -10,6 +10,7 @@ limit by p - 1 trials.
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import re
@@ -27,10 +28,11 @@ from optuna.trial import FrozenTrial, TrialState
 from tuition.planner.allocation import Allocation
 from tuition.planner.error_lines import named_line
 from tuition.planner.route import Route
-from tuition.planner.sampler import SeededSampler, retry_history
+from tuition.planner.sampler import SeededSampler
 from tuition.planner.space import SearchSpace
 from tuition.planner.storage import StudyError, open_storage
 from tuition.planner.study_identity import hold_to_scenario, hold_to_space
+from tuition.planner.trials import GPU_SECONDS, REPEAT_OF, ROUTE_KEY, Trials, best_of_routes, value_of
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
@@ -144,7 +146,7 @@ def enqueue(
     hold_to_space(study, space)
     # A failed trial does not make its allocation known: rerunning the command after the fix tries it again.
     known = {
-        trial.user_attrs.get("route_key")
+        trial.user_attrs.get(ROUTE_KEY)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
     }
     waiting = [
@@ -218,14 +220,7 @@ def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) ->
 def finalists(study: optuna.Study, count: int = 2) -> list[FrozenTrial]:
     """The best complete trials with distinct routes, best first; the earlier trial where values are equal."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted(
-        (trial for trial in complete if "repeat_of" not in trial.user_attrs),
-        key=lambda trial: (-_value(trial), trial.number),
-    )
-    best_by_route: dict[str, FrozenTrial] = {}
-    for trial in ranked:
-        best_by_route.setdefault(trial.user_attrs["route_key"], trial)
-    return list(best_by_route.values())[:count]
+    return best_of_routes([trial for trial in complete if REPEAT_OF not in trial.user_attrs])[:count]
 
 
 class _EvaluationFailed(Exception):
@@ -245,6 +240,7 @@ class _Search:
         worker: str | None,
     ) -> None:
         self.study = study
+        self.trials = Trials(study)
         self.worker = worker
         self.space = space
         self.compile = compile
@@ -260,13 +256,13 @@ class _Search:
             trial.set_user_attr(WORKER, self.worker)
         allocation = self.space.suggest(trial)
         route = self.compile(allocation)
-        identity = {"allocation": str(allocation), "allocation_id": allocation.id, "route_key": route.key}
+        identity = {"allocation": str(allocation), "allocation_id": allocation.id, ROUTE_KEY: route.key}
         _set_attributes(trial, identity)
-        original = _evaluated(self.study, route)
+        original = self.trials.refresh().evaluated(route.key)
         if original is not None:
-            repeated = {"repeat_of": original.number, "gpu_seconds": 0.0}
+            repeated = {REPEAT_OF: original.number, GPU_SECONDS: 0.0}
             _set_attributes(trial, {**original.user_attrs, **identity, **repeated})
-            return _value(original)
+            return value_of(original)
         self.idle_trials = 0
         try:
             outcome = self.evaluate(trial.number, allocation, route)
@@ -297,41 +293,29 @@ class _Search:
             ) from error
 
     def limit_reached(self) -> bool:
-        limits = self.limits
-        trials = self.study.get_trials(deepcopy=False)
+        limits, trials = self.limits, self.trials.refresh()
         # A trial that another process is at counts as well, or p processes would overshoot by p - 1.
-        running = sum(trial.state is TrialState.RUNNING for trial in trials)
-        if limits.trials is not None and _num_finished(trials) + running >= limits.trials:
+        if limits.trials is not None and trials.num_finished + trials.num_running >= limits.trials:
             return True
         if limits.seconds is not None and time.monotonic() - self.started >= limits.seconds:
             return True
-        if limits.gpu_seconds is not None and self.spent_gpu_seconds() >= limits.gpu_seconds:
-            return True
+        if limits.gpu_seconds is not None:
+            spent = limits.spent() if limits.spent is not None else trials.spent_gpu_seconds
+            if spent >= limits.gpu_seconds:
+                return True
         return self.idle_trials >= MAX_IDLE_TRIALS
-
-    def spent_gpu_seconds(self) -> float:
-        if self.limits.spent is not None:
-            return self.limits.spent()
-        return sum(float(trial.user_attrs.get("gpu_seconds", 0.0)) for trial in self.study.get_trials(deepcopy=False))
 
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if self.limit_reached():
             study.stop()
 
 
-def _evaluated(study: optuna.Study, route: Route) -> FrozenTrial | None:
-    """The trial that evaluated this route, if one has."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        if trial.user_attrs.get("route_key") == route.key and "repeat_of" not in trial.user_attrs:
-            return trial
-    return None
-
-
 def _queue_again(study: optuna.Study, number: int) -> None:
     """Queue a copy of an interrupted trial, as the heartbeat does for a trial whose process died."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, study.trials[number])
+        # A copy, because the callback writes into the trial that it is given.
+        RetryHeartbeatStaleTrialCallback()(study, copy.deepcopy(study.get_trials(deepcopy=False)[number]))
 
 
 def _read_trials(study: optuna.Study) -> None:
@@ -349,16 +333,6 @@ def _read_trials(study: optuna.Study) -> None:
             gc.enable()
 
 
-def _num_finished(trials: Sequence[FrozenTrial]) -> int:
-    queued_again = {number for trial in trials for number in retry_history(trial)}
-    return sum(trial.state.is_finished() and trial.number not in queued_again for trial in trials)
-
-
 def _set_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
         trial.set_user_attr(name, value)
-
-
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None, f"trial {trial.number} is complete without a value"
-    return trial.value

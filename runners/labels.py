@@ -39,6 +39,7 @@ class Ledger:
 
     def __init__(self, path: Path):
         self.path = path
+        self._spent: dict[str, tuple[int, float]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._connect() as db:
             db.execute(
@@ -83,6 +84,17 @@ class Ledger:
         """(key, GPU-seconds) of all that a study has trained; a key that was trained twice stands there twice."""
         with self._connect() as db:
             return list(db.execute("SELECT key, gpu_seconds FROM trained WHERE study = ?", (study,)).fetchall())
+
+    def spent(self, study: str) -> float:
+        """GPU-seconds of all that a study has trained. Each call reads what was written since the one before."""
+        last, seconds = self._spent.get(study, (0, 0.0))
+        query = (
+            "SELECT COALESCE(MAX(rowid), ?), COALESCE(SUM(gpu_seconds), 0) FROM trained WHERE rowid > ? AND study = ?"
+        )
+        with self._connect() as db:
+            last, added = db.execute(query, (last, last, study)).fetchone()
+        self._spent[study] = (int(last), seconds + float(added))
+        return self._spent[study][1]
 
     def price(self, key: str) -> float | None:
         """What a block cost when it was last trained by any study; None when nobody here trained it."""

@@ -40,6 +40,7 @@ from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
 from tuition.planner.storage import StudyError
 from tuition.planner.study import Outcome, StudyLimits, enqueue, finalists, open_study, release_dead_trials, search
+from tuition.planner.trials import Trials
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -155,7 +156,7 @@ def _search(
 ) -> None:
     """The search, in this process or in workers; several commands may work on one study at once."""
     title = f"search {study.study_name}"
-    reporter.hear(PhaseBegan(title=title, done=_finished(study), total=request.limits.trials))
+    reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_ended, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
         enqueue(study, scenario.space, _compile(scenario, request), enqueued(scenario))
     if request.run.workers > 1:
@@ -187,7 +188,8 @@ def _work_on(
     folder: StudyFolder,
     channel: Channel,
 ) -> None:
-    done_before = _finished(study)
+    trials = Trials(study)
+    done_before = trials.refresh().num_ended
     total = request.limits.trials
 
     def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
@@ -202,26 +204,25 @@ def _work_on(
 
     def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
         name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
-        channel.hear(
-            RunDone(name=name, result=_result(trial), done=_finished(study), total=total, done_before=done_before)
-        )
+        done = trials.refresh().num_ended
+        channel.hear(RunDone(name=name, result=_result(trial), done=done, total=total, done_before=done_before))
         if request.run.max_store_bytes is not None:
-            _limit_store(study, scenario, request, request.run.max_store_bytes, channel)
+            _limit_store(trials.leading, scenario, request, request.run.max_store_bytes, channel)
         channel.check()
 
     locks = folder.workers
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
-        limits = replace(request.limits, spent=lambda: sum(s for _, s in runner.ledger.trainings(study.study_name)))
+        limits = replace(request.limits, spent=lambda: runner.ledger.spent(study.study_name))
         search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, on_trial, worker)
 
 
 def _limit_store(
-    study: optuna.Study, scenario: Scenario, request: SearchRequest, limit_bytes: int, channel: Channel
+    best: list[FrozenTrial], scenario: Scenario, request: SearchRequest, limit_bytes: int, channel: Channel
 ) -> None:
     """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
     compile_it = _compile(scenario, request)
-    leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in finalists(study)]
+    leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in best]
     plan = limit_store(request.run.results, limit_bytes, {block.key for route in leading for block in route.blocks})
     if plan is None:
         return
@@ -268,10 +269,6 @@ def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
         for trial in finalists(study)
     ]
     return merge_entries(search_baselines(scenario), chosen)
-
-
-def _finished(study: optuna.Study) -> int:
-    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def _result(trial: FrozenTrial) -> str:

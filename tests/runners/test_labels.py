@@ -83,3 +83,13 @@ def test_counts_never_exceed_the_distinct_labels(
     assert ledger.owned("s") == len({number for _, number in purchases})
     for route in "ab":
         assert ledger.trained("s", 0, route) == len({number for r, number in purchases if r == route})
+
+
+def test_what_was_spent_is_the_sum_of_all_trainings_of_every_process(tmp_path: Path) -> None:
+    ours, theirs = Ledger(tmp_path / "ledger.sqlite"), Ledger(tmp_path / "ledger.sqlite")
+    assert ours.spent("s") == 0
+    for number, ledger in enumerate([ours, theirs, theirs, ours]):
+        ledger.record_training("s", f"block {number}", 2.0**number)
+        ledger.record_training("other study", f"block {number}", 100.0)
+        assert ours.spent("s") == sum(seconds for _, seconds in ours.trainings("s"))
+    assert theirs.spent("s") == ours.spent("s") == 15.0
