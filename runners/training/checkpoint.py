@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuition.benchmarks.artefacts import file_sha256
+from tuition.runners.training import pinned
 
 if TYPE_CHECKING:
     import torch
@@ -172,7 +173,7 @@ def load_model(
     if base is None:
         raise ValueError(f"{folder} holds an adapter: give its base model")
     model = AutoModelForCausalLM.from_pretrained(base, **kwargs)
-    adapted = PeftModel.from_pretrained(model, folder, is_trainable=trainable, local_files_only=True)
+    adapted = PeftModel.from_pretrained(model, folder, is_trainable=trainable, local_files_only=True, **pinned.ADAPTER)
     return (adapted if trainable else adapted.merge_and_unload()).to(device)
 
 

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from tuition.runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
-from tuition.runners.training.sharding import ENVIRONMENT, allow_on_a_cpu
+from tuition.runners.training.process_environment import set_for_training
+from tuition.runners.training.sharding import allow_on_a_cpu
 
 
 def main(folder: Path) -> None:
@@ -17,11 +18,9 @@ def main(folder: Path) -> None:
     _end_when_orphaned()
     ordered = json.loads((folder / ORDER).read_text())
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")  # what is printed here is the block's log; TRL would hush it
-    os.environ["ACCELERATE_USE_CPU"] = str(ordered["device"] == "cpu")
-    if ordered["sharded"]:
-        os.environ.update(ENVIRONMENT)
-        if ordered["device"] == "cpu":
-            allow_on_a_cpu()
+    set_for_training(ordered["device"], ordered["sharded"])
+    if ordered["sharded"] and ordered["device"] == "cpu":
+        allow_on_a_cpu()
     import torch
     from accelerate import PartialState
 

@@ -1,6 +1,5 @@
 """How a work order is carried out: load what it names, train the block by its objective, write what it leaves."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ import pandas as pd
 from tuition.benchmarks.grading.grader import Grader
 from tuition.planner.stages import STAGE, Objective
 from tuition.runners.events import Listener, ignore
+from tuition.runners.training import pinned
 from tuition.runners.training.checkpoint import load_carried, load_tokenizer, save_carried
+from tuition.runners.training.process_environment import training_environment
 from tuition.runners.training.stages import forward_kl, grpo, reverse_kl, sft
 from tuition.runners.training.stages.harness import StageResult, StageWork
 from tuition.runners.training.work_order import WorkOrder
-
-RENDEZVOUS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 TRAINERS: Mapping[Objective, Callable[[StageWork], StageResult]] = {
     "grpo": grpo.train,
@@ -44,8 +43,7 @@ def train_block(
     hear: Listener = ignore,
 ) -> StageResult:
     """Load what an order names and train its block in this process."""
-    before = {name: os.environ.get(name) for name in RENDEZVOUS}
-    try:
+    with training_environment(order.device, order.sharded):
         work = StageWork(
             order=order,
             model=_model_to_train(order),
@@ -58,9 +56,6 @@ def train_block(
             hear=hear,
         )
         return TRAINERS[STAGE[order.block.stage].objective](work)
-    finally:  # colocated vLLM sets them, and what is started later in this process must not inherit them
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _teacher(order: WorkOrder) -> Any:
@@ -79,9 +74,8 @@ def _model_to_train(order: WorkOrder) -> Any:
     torch.manual_seed(order.adapter_seed)
     lora = order.adapter
     modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    return get_peft_model(
-        model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=modules, task_type="CAUSAL_LM")
-    )
+    configuration = LoraConfig(**pinned.LORA, r=lora.rank, lora_alpha=lora.alpha, target_modules=modules)
+    return get_peft_model(model, configuration, **pinned.ADAPTER)
 
 
 def save_result(order: WorkOrder, result: StageResult, folder: Path) -> None:

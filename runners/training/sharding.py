@@ -6,17 +6,6 @@ state that is carried is read whole by every process, which keeps its share.
 
 from typing import Any
 
-# What `accelerate launch` would set from its options or a configuration file.
-ENVIRONMENT = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_RESHARD_AFTER_FORWARD": "true",
-    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-    "FSDP_OFFLOAD_PARAMS": "false",
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
-}
-
 
 def allow_on_a_cpu() -> None:
     """Let Accelerate shard on a CPU: it does so on accelerators only, though FSDP2 and gloo can."""

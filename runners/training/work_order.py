@@ -67,10 +67,14 @@ class WorkOrder(BaseModel):
         return self.engine if STAGE[self.block.stage].generates else "transformers"
 
     @property
+    def colocated_vllm(self) -> bool:
+        """Whether the trainer holds a vLLM of its own."""
+        return self.rollout_engine == "vllm" and self.vllm.rollout_server is None
+
+    @property
     def apart(self) -> bool:
         """Whether other processes than the engine's train it: several, or one that holds vLLM beside the trainer.
 
         What vLLM took of a GPU comes back for certain only when its process ends.
         """
-        colocated = self.rollout_engine == "vllm" and self.vllm.rollout_server is None
-        return self.processes > 1 or (colocated and self.device == "cuda")
+        return self.processes > 1 or (self.colocated_vllm and self.device == "cuda")

@@ -9,10 +9,12 @@ from typing import Any
 
 from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.runners.scenarios.settings import RLSettings
+from tuition.runners.training import pinned
 from tuition.runners.training.stages.harness import (
     StageResult,
     StageWork,
     callbacks,
+    pinned_vllm,
     rollout_arguments,
     run,
     trainer_arguments,
@@ -29,35 +31,44 @@ def make_reward(grader: Grader) -> Any:
     return correctness
 
 
+def arguments(work: StageWork) -> dict[str, Any]:
+    """Arguments of TRL's GRPOConfig."""
+    settings = work.order.settings
+    assert isinstance(settings, RLSettings)
+    return {
+        **trainer_arguments(work),
+        **rollout_arguments(work),
+        **pinned.GRPO,
+        "num_generations": settings.generations,
+        "beta": settings.kl_coef,
+        "epsilon": settings.clip,
+        "loss_type": settings.loss,
+        "scale_rewards": settings.scale_rewards,
+    }
+
+
 def make_trainer(work: StageWork, optimizers: tuple[Any, Any] = (None, None)) -> Any:
     """The GRPO trainer of one block; `optimizers` are given only to keep them in memory across blocks."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    settings, reference = work.order.settings, work.order.reference
-    assert isinstance(settings, RLSettings)
+    reference = work.order.reference
+    configuration = GRPOConfig(**arguments(work))
     # TRL loads the KL reference from the path the model came from. Point it at the start of the stage: left alone, it
     # would be the incoming checkpoint, and the anchor would move with every block.
     if reference is not None:
         work.model.config._name_or_path = str(reference)
-    trainer = GRPOTrainer(
-        model=work.model,
-        reward_funcs=make_reward(work.grader),
-        args=GRPOConfig(
-            **trainer_arguments(work),
-            **rollout_arguments(work),
-            num_generations=settings.generations,
-            beta=settings.kl_coef,
-            epsilon=settings.clip,
-            loss_type=settings.loss,
-            scale_rewards=settings.scale_rewards,
-        ),
-        train_dataset=Dataset.from_list(work.rows),
-        processing_class=work.tokenizer,
-        callbacks=callbacks(work),
-        optimizers=optimizers,
-    )
-    if settings.kl_coef > 0 and trainer.ref_model is None:
+    with pinned_vllm(work):
+        trainer = GRPOTrainer(
+            model=work.model,
+            reward_funcs=make_reward(work.grader),
+            args=configuration,
+            train_dataset=Dataset.from_list(work.rows),
+            processing_class=work.tokenizer,
+            callbacks=callbacks(work),
+            optimizers=optimizers,
+        )
+    if configuration.beta > 0 and trainer.ref_model is None:
         anchor_adapter(trainer.model, reference)
     return trainer
 

@@ -6,6 +6,8 @@ four such blocks equal one process that keeps everything in memory, bit for bit 
 """
 
 import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ import pandas as pd
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.scoring.sampling import encode_prompts
 from tuition.runners.events import Listener, ignore
+from tuition.runners.training import pinned
 from tuition.runners.training.checkpoint import CarriedState
 from tuition.runners.training.sharding import gather_model, gather_optimizer
 from tuition.runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
@@ -57,11 +60,10 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
     """Arguments that every TRL config of this project shares."""
     order, settings = work.order, work.order.settings
     return {
+        **pinned.TRAINING,
         "output_dir": str(work.scratch),
         "max_steps": settings.steps,
         "learning_rate": settings.learning_rate,
-        # One warm-up per stage, then constant: a block's length must not change what the next one computes.
-        "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": settings.lr_warmup_steps,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
@@ -85,16 +87,15 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
 def rollout_arguments(work: StageWork) -> dict[str, Any]:
     """Arguments of the trainers that generate: temperature 1 and top-p 1, whatever the model's own defaults are."""
     order, max_tokens = work.order, work.order.settings.max_completion_tokens
+    drawn_by_vllm = order.rollout_engine == "vllm"
     arguments: dict[str, Any] = {
+        **pinned.ROLLOUTS,
         "max_completion_length": max_tokens,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "top_k": 0,
-        "shuffle_dataset": False,
-        "use_vllm": order.rollout_engine == "vllm",
+        "use_vllm": drawn_by_vllm,
         "chat_template_kwargs": dict(order.template),
+        "generation_kwargs": dict(pinned.SAMPLING if drawn_by_vllm else pinned.GENERATION),
     }
-    if order.rollout_engine == "vllm":
+    if drawn_by_vllm:
         server = order.vllm.rollout_server
         arguments |= {
             "vllm_mode": "server" if server else "colocate",
@@ -108,25 +109,63 @@ def rollout_arguments(work: StageWork) -> dict[str, Any]:
     return arguments
 
 
+@contextmanager
+def pinned_vllm(work: StageWork) -> Iterator[None]:
+    """While a trainer is made: the vLLM that it starts gets what TRL has no argument for."""
+    if not work.order.colocated_vllm:
+        yield
+        return
+    from trl.generation import vllm_generation
+
+    original = vllm_generation.LLM
+    vllm_generation.LLM = partial(original, **pinned.VLLM)
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = original
+
+
 def _longest(work: StageWork) -> int:
     """Tokens of the longest prompt: vLLM would else reserve memory for all that the model can take."""
     return max(map(len, encode_prompts(work.tokenizer, [row["prompt"] for row in work.rows], work.order.template)))
 
 
-def distillation(work: StageWork) -> tuple[Any, dict[str, Any], Any]:
-    """TRL's distillation with the teacher in this process or behind a server: trainer, its teacher, configuration."""
+def distillation_arguments(work: StageWork, beta: float) -> dict[str, Any]:
+    """Arguments of TRL's distillation with the teacher in this process or, where the order names one, behind a server.
+
+    `beta` is 0 for the forward and 1 for the reverse KL.
+    """
+    arguments = {**trainer_arguments(work), **rollout_arguments(work), **pinned.DISTILLATION, "beta": beta}
+    if work.order.teacher_url is None:
+        return arguments
+    return {
+        **arguments,
+        **pinned.SERVER_DISTILLATION,
+        "teacher_model_server_url": work.order.teacher_url,
+        "loss_top_k": work.order.teacher_top_k,
+    }
+
+
+def distillation_trainer(work: StageWork, beta: float, adapted: Callable[[Any], Any] = lambda trainer: trainer) -> Any:
+    """TRL's distillation trainer of one block, of a class that `adapted` makes of TRL's."""
+    from datasets import Dataset
     from trl import DistillationConfig, DistillationTrainer
     from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
 
-    if work.order.teacher_url is None:
-        return _autocast(DistillationTrainer), {"teacher_model": work.teacher}, DistillationConfig
-    configuration = partial(
-        ServerDistillationConfig,
-        teacher_model_server_url=work.order.teacher_url,
-        loss_top_k=work.order.teacher_top_k,
-        loss_add_tail=True,
-    )
-    return _autocast(ServerDistillationTrainer), {}, configuration
+    local = work.order.teacher_url is None
+    trainer = adapted(_autocast(DistillationTrainer if local else ServerDistillationTrainer))
+    configuration = DistillationConfig if local else ServerDistillationConfig
+    with pinned_vllm(work):
+        made = trainer(
+            model=work.model,
+            **({"teacher_model": work.teacher} if local else {}),
+            args=configuration(**distillation_arguments(work, beta)),
+            train_dataset=Dataset.from_list(work.rows),
+            processing_class=work.tokenizer,
+            callbacks=callbacks(work),
+        )
+    _offload_teacher(made, work)
+    return made
 
 
 def _autocast(trainer: Any) -> Any:
@@ -144,7 +183,7 @@ def _autocast(trainer: Any) -> Any:
     return Autocast
 
 
-def offload_teacher(trainer: Any, work: StageWork) -> None:
+def _offload_teacher(trainer: Any, work: StageWork) -> None:
     """Leave the teacher in the processor's memory; each layer comes to the device for its part of a forward pass.
 
     The output matrix stays on the device: the divergence multiplies with it in the forward and the backward pass.
@@ -164,7 +203,9 @@ def callbacks(work: StageWork) -> "list[TrainerCallback]":
     """The callbacks of every stage."""
     from tuition.runners.training.stages.trainer_callbacks import CarryState, RecordCurves, SeedRollouts
 
-    seeding = [SeedRollouts()] if work.order.engine == "vllm" else []
+    seeding = []
+    if work.order.engine == "vllm":
+        seeding = [SeedRollouts(work.order.vllm.tensor_parallel if work.order.colocated_vllm else 1)]
     recording = RecordCurves(work.order.block.key, work.order.settings.steps, work.hear)
     return [CarryState(work.carried), *seeding, recording, *tracked_callbacks(work.order.block)]
 

@@ -7,7 +7,13 @@ loss.
 
 from typing import Any
 
+from tuition.runners.training import pinned
 from tuition.runners.training.stages.harness import StageResult, StageWork, callbacks, run, trainer_arguments
+
+
+def arguments(work: StageWork) -> dict[str, Any]:
+    """Arguments of TRL's SFTConfig."""
+    return {**trainer_arguments(work), **pinned.SFT}
 
 
 def make_trainer(work: StageWork) -> Any:
@@ -24,12 +30,7 @@ def make_trainer(work: StageWork) -> Any:
     ]
     return SFTTrainer(
         model=work.model,
-        args=SFTConfig(
-            **trainer_arguments(work),
-            train_sampling_strategy="sequential",
-            dataset_kwargs={"skip_prepare_dataset": True},
-            max_length=None,
-        ),
+        args=SFTConfig(**arguments(work)),
         train_dataset=Dataset.from_list(rows),
         processing_class=work.tokenizer,
         callbacks=callbacks(work),
