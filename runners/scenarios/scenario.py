@@ -204,6 +204,8 @@ class Scenario:
             environment["autocast"] = "every stage"
         if hardware.processes > 1:  # each draws from its own stream, and gradients are summed in another order
             environment["processes"] = str(hardware.processes)
+            if self.engine == "vllm":  # of before, when all drew from the block's stream, nothing is mixed in
+                environment["rollout_seeds"] = "of each process"
         if hardware.sharding != "none":
             environment["sharding"] = hardware.sharding
         return environment

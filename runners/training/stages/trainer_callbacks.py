@@ -42,11 +42,18 @@ class CarryState(TrainerCallback):
 
 
 class SeedRollouts(TrainerCallback):
-    """Seed vLLM's draws with the block's seed: it draws from the process's stream, which its start has reset."""
+    """Seed vLLM's draws with the block's seed: it draws from the process's stream, which its start has reset.
+
+    Processes that draw apart have streams apart: in one stream those that share a prompt's group would draw the same
+    completions. The `ranks_per_engine` processes of one vLLM share a stream, because each computes all of its draws.
+    """
+
+    def __init__(self, ranks_per_engine: int = 1):
+        self.ranks_per_engine = ranks_per_engine
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Begin the block's stream."""
-        set_seed(args.seed)
+        set_seed(args.seed + args.process_index // self.ranks_per_engine)
 
 
 class RecordCurves(TrainerCallback):
