@@ -79,13 +79,15 @@ def test_one_flipped_verdict_in_a_copy_is_named_by_entry_problem_and_sample(
     table.loc[row, ["verdict", "correct"]] = ["correct", True]
     table.to_parquet(path, index=False)
 
-    result = tuition("leaderboard", "verify", "copy")
-    assert result.returncode == 1
     sample = f"problem {table['problem_id'][row]}, sample {table['sample'][row]}, verdict"
-    assert f"{id[:12]} ({entry.name}) samples[0], {sample}: stated correct, recomputed wrong" in result.stdout
-    assert f"{id[:12]} ({entry.name}) score.mean: stated {entry.score.mean}, recomputed" in result.stdout
     (document,) = found(tuition, "copy", code=1)
     assert {(m["id"], m["name"]) for m in document["mismatches"]} == {(id, entry.name)}
+    assert f"samples[0], {sample}" in [m["field"] for m in document["mismatches"]]
+    if name not in SHIPPED:  # grading all of those a second time shows nothing more
+        result = tuition("leaderboard", "verify", "copy")
+        assert result.returncode == 1
+        assert f"{id[:12]} ({entry.name}) samples[0], {sample}: stated correct, recomputed wrong" in result.stdout
+        assert f"{id[:12]} ({entry.name}) score.mean: stated {entry.score.mean}, recomputed" in result.stdout
     (document,) = found(tuition, "copy", "--no-regrade", code=1)
     assert document["regraded"] == [] and all("verdict" not in m["field"] for m in document["mismatches"])
 
