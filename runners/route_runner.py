@@ -14,6 +14,7 @@ import pandas as pd
 
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.effective_decoding import taken_before
 from tuition.benchmarks.scoring.engines.transformers_engine import transformers_identity
 from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_identity
 from tuition.benchmarks.scoring.score_store import ScoredModel
@@ -21,6 +22,7 @@ from tuition.benchmarks.scoring.scorer import Scorer, Task
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import Price, charge, missing_blocks
 from tuition.planner.route import Block, Route
+from tuition.planner.stages import STUDENT
 from tuition.runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
 from tuition.runners.labels import LabelCounts, LabelPool, Ledger
 from tuition.runners.scenarios.scenario import Scenario
@@ -191,7 +193,8 @@ class RouteRunner:
 
     def score(self, model: str, suite: SuiteKind, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
-        task = score_task(self.scenario, suite, seed, self._described(model), self.trainer.weights_sha256(model))
+        described, weights = self._described(model), self.trainer.weights_sha256(model)
+        task = score_task(self.scenario, suite, seed, described, weights, self.trainer.base_name(model))
         score = self.scorer.score(
             task,
             lambda: self.trainer.opened(model),
@@ -210,8 +213,13 @@ class RouteRunner:
         return ScoredModel.of_block(model, record.name)
 
 
-def score_task(scenario: Scenario, suite: SuiteKind, seed: int, model: ScoredModel, weights_sha256: str) -> Task:
-    """The score of a checkpoint on a suite of a scenario, as searches, tests and recordings ask for it."""
+def score_task(
+    scenario: Scenario, suite: SuiteKind, seed: int, model: ScoredModel, weights_sha256: str, base: str = STUDENT
+) -> Task:
+    """The score of a checkpoint on a suite of a scenario, as searches, tests and recordings ask for it.
+
+    `base` is the name of the base model that it grew from.
+    """
     hardware, preset = scenario.file.hardware, scenario.preset(suite)
     vllm = scenario.engine == "vllm"
     return Task(
@@ -226,6 +234,7 @@ def score_task(scenario: Scenario, suite: SuiteKind, seed: int, model: ScoredMod
         if vllm
         else transformers_identity(hardware.dtype, hardware.generation_batch),
         batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
+        taken_before=bool(taken_before(scenario.base_folder(base))) and not vllm,
     )
 
 

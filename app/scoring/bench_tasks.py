@@ -134,6 +134,7 @@ def _planned(
         seed=request.seed,
         engine=engine,
         batch_size=batch_size,
+        taken_before=files is not None and request.engine == "transformers" and files.taken_before,
     )
     device = scenario.device if scenario else own_device()
     return Planned(task, device, partial(former_key, request, files, task, suite))

@@ -14,6 +14,7 @@ from pathlib import Path
 from tuition.app.storage.exported_model import find_block
 from tuition.app.storage.store_upkeep import open_store
 from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.scoring.effective_decoding import taken_before
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.checkpoint import hash_base, weight_files
@@ -42,6 +43,11 @@ class BenchedModel:
         if self.base is None:
             return content
         return hashlib.sha256(f"{content} on {hash_base(self.base)}".encode()).hexdigest()
+
+    @property
+    def taken_before(self) -> bool:
+        """Whether earlier versions drew its samples with more of its generation configuration than the end tokens."""
+        return bool(taken_before(self.base or self.folder))
 
     @property
     def weights_sha256(self) -> str:

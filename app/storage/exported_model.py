@@ -169,6 +169,7 @@ def _write_model(model: Path, folder: Path, base: tuple[Path, str] | None) -> No
         return
     from tuition.runners.training.checkpoint import load_model
 
-    # What lies beside an adapter is the tokenizer, and a page about the adapter that the merged model has no use for.
-    shutil.copytree(model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter_*", "README.md"))
     load_model(model, base[1], "cpu", base[0], trainable=False).save_pretrained(folder)
+    # Beside an adapter lie the tokenizer, the base's advice on sampling, and a page about the adapter that the merged
+    # model has no use for.
+    shutil.copytree(model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter_*", "README.md"))

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 Prompt = str | list[dict[str, str]]
 
+# Passed to `generate` in every draw, beside a preset's fields: what is left out would be filled from the checkpoint.
+NEUTRAL_IN_GENERATE: Mapping[str, Any] = {
+    "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "typical_p": 1.0, "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0, "min_length": 0, "length_penalty": 1.0, "early_stopping": False, "remove_invalid_values": False,
+    "return_dict_in_generate": False, "use_cache": True,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -44,6 +52,11 @@ class Decoding:
             raise ValueError(f"decoding {self.name!r}: top_k is {self.top_k}; give 0 (off) or more")
         if self.max_new_tokens < 1:
             raise ValueError(f"decoding {self.name!r}: max_new_tokens is {self.max_new_tokens}; give 1 or more")
+
+
+def training_rollouts(max_new_tokens: int) -> Decoding:
+    """The decoding of every training rollout: temperature 1, no filter."""
+    return Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
 
 
 @dataclass(frozen=True)
@@ -177,8 +190,8 @@ def _generate(
     ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     greedy = decoding.temperature == 0
-    # A whole configuration of our own: the model's may carry a temperature or filters that nobody asked for.
     configuration = GenerationConfig(
+        **NEUTRAL_IN_GENERATE,
         max_new_tokens=decoding.max_new_tokens,
         do_sample=not greedy,
         temperature=None if greedy else decoding.temperature,

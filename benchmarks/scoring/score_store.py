@@ -36,6 +36,7 @@ from tuition.benchmarks.artefacts import (
     write_samples,
 )
 from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 
 SAMPLES_FILE = "samples.parquet"
 FORMAT = 2
@@ -98,6 +99,7 @@ class Making(BaseModel):
 
     model: ScoredModel | None = None
     seed: int | None = Field(None, description="as a person gives it; the key holds what is derived from it")
+    decoding: EffectiveDecoding | None = Field(None, description="every field of it that was in effect")
     preset_sources: dict[str, str] = Field({}, description="where each setting of the decoding comes from")
     suite_source: str | None = None
     suite_checksum: str | None = None

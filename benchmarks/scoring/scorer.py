@@ -64,6 +64,8 @@ class Task:
         seed: as a person gives it.
         engine: what decides a draw besides weights and decoding: an engine's identity.
         batch_size: sequences drawn and kept together.
+        taken_before: whether earlier versions took more of the model's generation configuration than its end tokens
+            (`tuition.benchmarks.scoring.effective_decoding`); their score of it is another.
     """
 
     model: ScoredModel
@@ -75,6 +77,7 @@ class Task:
     seed: int
     engine: str
     batch_size: int
+    taken_before: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_samples", "batch_size"):
@@ -92,7 +95,7 @@ class Task:
         return ScoreKey(
             weights_sha256=self.weights,
             suite=self.suite.name,
-            decoding=self.preset.key_fields(),
+            decoding=self.preset.key_fields() | ({"generation_config": "end tokens"} if self.taken_before else {}),
             num_samples=self.num_samples,
             sampling_seed=derive_seed("score", self.kind, self.seed),
             engine=self.engine,
@@ -178,6 +181,7 @@ class Scorer:
         with open_engine() as engine:
             sampling = _Sampling(task, engine, path)
             sampling.sample(self.check, progress)
+            decoding = engine.in_effect(task.preset)
         grading_began = _Moment()
         table = graded(task.suite.problems, task.num_samples, sampling.completions, self.grader)
         spent = None if engine.device is None else sampling.gpu_seconds_before + began.device_seconds(engine.device)
@@ -187,6 +191,7 @@ class Scorer:
             "gpu_seconds": None if spent is None else round(spent, 3),
             "grading_seconds": round(grading_began.seconds(), 3),
             "samples_resumed": sampling.resumed,
+            "decoding": decoding,
         }
 
 

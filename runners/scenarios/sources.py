@@ -36,7 +36,7 @@ class MissingModelError(ScenarioError):
 
 # Set by --trust-remote-code, inherited by workers.
 TRUST_VARIABLE = "TUITION_TRUST_REMOTE_CODE"
-TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt")
+TOKENIZER_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.codes", "*.tokenizer")
 
 
 def confirm_trust(confirmed: bool) -> None:

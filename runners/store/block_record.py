@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tuition.benchmarks.artefacts import refuse_newer
 from tuition.benchmarks.one_line import first_complaint
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.planner.cost import Price
 from tuition.planner.route import Block, Recipe, pool_content
 
@@ -76,6 +77,7 @@ class BlockRecord(_Stored):
         samples_drawn, samples_kept: of rejection sampling and of filters.
         prompts: prompts drawn, repeats counted.
         tokens: seen in training.
+        decoding: how its completions were drawn, while it trained or before; None where it has none, or was not said.
         groups, groups_zero_variance: of GRPO, and those without variance, from which nothing is learnt.
         gpu_seconds: device time without rollouts; `seconds` is wall time with them.
         rollouts_made: whether this block drew its rollouts; else they were there already.
@@ -106,6 +108,7 @@ class BlockRecord(_Stored):
     host: str
     python: str
     divergence: str | None = None
+    decoding: EffectiveDecoding | None = None
     labels_new: Count
     labels_pool: Count
     labels_filtered: Count | None = None

@@ -1,12 +1,12 @@
 """Cached rollouts of a frozen checkpoint: a separate artefact, made and charged once.
 
-The key covers the sampling checkpoint, the prompts as token ids, the decoding and the seed. Temperature 1 and top-p 1,
-as in all training rollouts.
+The key covers the sampling checkpoint, the prompts as token ids, the limit and the seed. The rest of the decoding is
+that of all training rollouts; the record has every field that was in effect.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +22,8 @@ from tuition.benchmarks.artefacts import (
     refuse_newer,
 )
 from tuition.benchmarks.one_line import first_complaint
-from tuition.benchmarks.scoring.sampling import Decoding
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
+from tuition.benchmarks.scoring.sampling import Decoding, training_rollouts
 from tuition.runners.store.block_record import RolloutsUsed
 from tuition.runners.training.meter import Clock
 
@@ -40,6 +41,7 @@ class RolloutsRecord(BaseModel):
     checkpoint: str
     sha256: str
     seed: int
+    decoding: EffectiveDecoding | None = None  # not written before
     gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
@@ -62,6 +64,11 @@ def read_rollouts_record(folder: Path) -> RolloutsRecord:
     if file_sha256(folder / ROLLOUTS_FILE) != record.sha256:
         raise ValueError(f"{ROLLOUTS_FILE} does not match its checksum")
     return record
+
+
+def _engine(environment: Mapping[str, str]) -> str:
+    """What draws them: vLLM in this process also where a server draws the rollouts of training."""
+    return "transformers" if environment["engine"] == "transformers" else "vllm"
 
 
 class Rollouts:
@@ -91,8 +98,12 @@ class Rollouts:
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
+        ends: Sequence[int],
     ) -> tuple[list[list[int]], bool, RolloutsUsed]:
-        """Completions (token ids, one per prompt), whether they were made now, and what drawing them cost."""
+        """Completions (token ids, one per prompt), whether they were made now, and what drawing them cost.
+
+        `ends` are the checkpoint's end tokens, for the record; which they are is part of its content.
+        """
         clock = Clock(self.environment["device"])
         content = json.dumps(
             [
@@ -114,14 +125,18 @@ class Rollouts:
         if stored is not None:
             completions, record = stored
             return completions, False, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
-        decoding = Decoding("training rollouts", temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=max_new_tokens)
+        decoding = training_rollouts(max_new_tokens)
         completions = generate(prompt_ids, decoding, seed)
         gpu_seconds = round(clock.gpu_seconds(), 3)
         with publish_folder(folder) as partial:
             table = partial / ROLLOUTS_FILE
             pd.DataFrame({"prompt_ids": prompt_ids, "completion_ids": completions}).to_parquet(table, index=False)
             record = RolloutsRecord(
-                checkpoint=checkpoint, sha256=file_sha256(table), seed=seed, gpu_seconds=gpu_seconds
+                checkpoint=checkpoint,
+                sha256=file_sha256(table),
+                seed=seed,
+                decoding=EffectiveDecoding.of(_engine(self.environment), decoding, ends),
+                gpu_seconds=gpu_seconds,
             )
             (partial / RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
         return completions, True, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)

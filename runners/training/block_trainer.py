@@ -21,10 +21,11 @@ import pandas as pd
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import row_seed
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
 from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, generate_with_vllm, load_vllm, vllm_version
-from tuition.benchmarks.scoring.sampling import Decoding, generate_ids
+from tuition.benchmarks.scoring.sampling import Decoding, generate_ids, training_rollouts
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
@@ -70,7 +71,7 @@ class BlockTrainer:
         self.versions = library_versions(scenario)
         recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
         rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
-        self.rows = RowMaker(scenario, pool, grader, rollouts, self.generate, self.weights_sha256)
+        self.rows = RowMaker(scenario, pool, grader, rollouts, self.generate, self.weights_sha256, self.ends)
         self._contents = {"student": recipe.student, **recipe.teachers}
         self._bases = {content: name for name, content in reversed(self._contents.items())}
 
@@ -339,6 +340,14 @@ class BlockTrainer:
             raise BlockError(f"block {reference[:12]} comes from a base model that scenario {self.scenario.name} lacks")
         return self._bases[content]
 
+    def _decoding(self, block: Block) -> EffectiveDecoding:
+        """How a block's completions are drawn: its own while it trains, or those that it is trained on."""
+        engine, sampler = self.scenario.engine, block.parent if STAGE[block.stage].generates else block.teacher
+        if STAGE[block.stage].generates and engine == "vllm" and self.scenario.file.hardware.vllm.rollout_server:
+            engine = "vllm server"
+        drawn = training_rollouts(self._settings(block.stage).max_completion_tokens)
+        return EffectiveDecoding.of(engine, drawn, self.ends(sampler or block.stage_start))
+
     def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:
         """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
         settings = self._settings(stage)
@@ -384,6 +393,7 @@ class BlockTrainer:
                 host=platform.node(),
                 python=platform.python_version(),
                 divergence=self._divergence(block.stage),
+                decoding=self._decoding(block),
                 labels_new=len(block.new_labels),
                 labels_pool=len(block.pool),
                 labels_filtered=samples.labels_filtered,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.scoring.effective_decoding import taken_before
 from tuition.runners.training import pinned
 
 if TYPE_CHECKING:
@@ -21,14 +22,32 @@ class CheckpointError(RuntimeError):
     """Files of a checkpoint that cannot be read; one line with the path and the fix."""
 
 
+WHOLE, ADAPTER, INDEX = "model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json"
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint folder, in order; FileNotFoundError when there are none."""
+    """The safetensors files that are loaded of a checkpoint folder, in order; others may lie beside them.
+
+    FileNotFoundError when there are none, CheckpointError for an index that cannot be read.
+    """
+    single = folder / (ADAPTER if (folder / "adapter_config.json").exists() else WHOLE)
+    if single.exists():
+        return [single]
     files = sorted(folder.glob("*.safetensors"))
+    if (index := folder / INDEX).exists():
+        try:
+            files = [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{index} cannot be read ({error!r}): fetch the model again") from None
     if not files:
         raise FileNotFoundError(
             f"no safetensors weights in {folder}: not a checkpoint folder (pickled weights are not read)"
         )
     return files
+
+
+def _read_json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def hash_weights(folder: Path) -> str:
@@ -61,16 +80,42 @@ def hash_base(folder: Path) -> str:
     Left out of its configuration is what does not change a computation: its own name and the library that wrote it.
     """
     digest = hashlib.sha256(hash_weights(folder).encode())
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
+    for name in TOKENIZER_FILES:
         file = folder / name
         digest.update(f"{name}:{file_sha256(file) if file.exists() else 'absent'};".encode())
+    for file in _more_tokenizer_files(folder):
+        digest.update(f"{file.relative_to(folder)}:{file_sha256(file)};".encode())
     for name in ("config.json", "generation_config.json"):
         file = folder / name
         content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
         for neutral in ("_name_or_path", "transformers_version"):
             (content or {}).pop(neutral, None)
         digest.update(f"{name}:{json.dumps(content, sort_keys=True)};".encode())
+    if taken_before(folder):
+        digest.update(b"decoding:end tokens;")  # blocks and scores of before were drawn otherwise
     return digest.hexdigest()
+
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+NOT_OF_TOKENIZERS = (*TOKENIZER_FILES, "config.json", "generation_config.json", "adapter_config.json", INDEX)
+
+
+def _more_tokenizer_files(folder: Path) -> list[Path]:
+    """Files beside `TOKENIZER_FILES` that decide what a tokenizer does, in order.
+
+    A tokenizer.json holds vocabulary and merges. Without one they stand in files that each class of tokenizers names
+    otherwise (vocab.json, merges.txt, tokenizer.model, tekken.json, ...), so all that could be such a file counts.
+    """
+    configuration = _read_json(folder / "tokenizer_config.json")
+    names = list(configuration.get("fast_tokenizer_files", []))  # one of them is read, by the version of transformers
+    if "added_tokens_decoder" not in configuration:
+        names.append("added_tokens.json")
+    found = {folder / name for name in names if (folder / name).exists()}
+    found.update((folder / "additional_chat_templates").glob("*.jinja"))
+    if not (folder / TOKENIZER_FILES[0]).exists():
+        for pattern in ("*.json", "*.txt", "*.model*", "*.codes", "*.tokenizer"):
+            found.update(file for file in folder.glob(pattern) if file.name not in NOT_OF_TOKENIZERS)
+    return sorted(found)
 
 
 @dataclass(frozen=True)
@@ -146,6 +191,9 @@ def load_model(
 ) -> Any:
     """Open a checkpoint: a full model, or the adapter in `folder` on top of `base`.
 
+    Of its generation configuration it keeps the end and padding tokens: transformers and TRL would draw with the rest,
+    and could not save some of it.
+
     Args:
         folder: the checkpoint.
         dtype: "float32" or "bfloat16".
@@ -166,15 +214,23 @@ def load_model(
         "dtype": getattr(torch, dtype), "use_safetensors": True, "local_files_only": True, "trust_remote_code": trust
     }  # fmt: skip
     if not (folder / "adapter_config.json").exists():
-        full: Any = AutoModelForCausalLM.from_pretrained(folder, **kwargs)
-        return full.to(device)
+        return _with_ends_only(AutoModelForCausalLM.from_pretrained(folder, **kwargs)).to(device)
     from peft import PeftModel
 
     if base is None:
         raise ValueError(f"{folder} holds an adapter: give its base model")
-    model = AutoModelForCausalLM.from_pretrained(base, **kwargs)
+    model = _with_ends_only(AutoModelForCausalLM.from_pretrained(base, **kwargs))
     adapted = PeftModel.from_pretrained(model, folder, is_trainable=trainable, local_files_only=True, **pinned.ADAPTER)
     return (adapted if trainable else adapted.merge_and_unload()).to(device)
+
+
+def _with_ends_only(model: Any) -> Any:
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    padding = own.pad_token_id if isinstance(own.pad_token_id, int) and own.pad_token_id >= 0 else None
+    model.generation_config = GenerationConfig(eos_token_id=own.eos_token_id, pad_token_id=padding)
+    return model
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -190,12 +246,13 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def end_tokens(folder: Path) -> list[int]:
-    """The end tokens that a checkpoint's folder names, besides the tokenizer's."""
-    from transformers import GenerationConfig
+    """The end tokens that a checkpoint's folder names, besides the tokenizer's.
 
-    if not (folder / "generation_config.json").exists():
-        return []
-    ends: Any = GenerationConfig.from_pretrained(folder).eos_token_id
+    They stand in generation_config.json, or without that file in config.json, as transformers and vLLM read them.
+    """
+    files = [file for name in ("generation_config.json", "config.json") if (file := folder / name).exists()]
+    content = json.loads(files[0].read_text(encoding="utf-8")) if files else {}
+    ends = content.get("eos_token_id", content.get("text_config", {}).get("eos_token_id"))
     return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
 
 

@@ -1,5 +1,6 @@
 """How a work order is carried out: load what it names, train the block by its objective, write what it leaves."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,5 +85,8 @@ def save_result(order: WorkOrder, result: StageResult, folder: Path) -> None:
     only = {"selected_adapters": ["default"]} if order.adapter else {}
     result.model.save_pretrained(folder / "model", state_dict=result.weights, **only)
     load_tokenizer(order.model.base).save_pretrained(folder / "model")
+    # The base's advice on sampling, for who uses the model elsewhere; here nothing but its end tokens is taken from it.
+    if (advice := order.model.base / "generation_config.json").exists():
+        shutil.copyfile(advice, folder / "model" / advice.name)
     save_carried(result.carried, folder)
     result.curves.to_parquet(folder / "train.parquet", index=False)

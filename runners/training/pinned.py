@@ -10,6 +10,9 @@ installed libraries: each field of their configurations is passed, or listed the
 from collections.abc import Mapping
 from typing import Any
 
+from tuition.benchmarks.scoring.effective_decoding import NEUTRAL_IN_VLLM
+from tuition.benchmarks.scoring.sampling import NEUTRAL_IN_GENERATE
+
 TRAINING: Mapping[str, Any] = {
     # Optimizer and schedule. Which AdamW is the default depends on the version of torch.
     "optim": "adamw_torch_fused",
@@ -161,31 +164,11 @@ SERVER_DISTILLATION: Mapping[str, Any] = {
 }
 """Of TRL's `ServerDistillationConfig`."""
 
-GENERATION: Mapping[str, Any] = {
-    "num_beams": 1,
-    "num_return_sequences": 1,
-    "typical_p": 1.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0,
-    "min_length": 0,
-    "length_penalty": 1.0,
-    "early_stopping": False,
-    "remove_invalid_values": False,
-    "return_dict_in_generate": False,
-    "use_cache": True,
-}
+GENERATION: Mapping[str, Any] = NEUTRAL_IN_GENERATE
 """Of `transformers.GenerationConfig`, besides what TRL passes: neutral values, which a model's own could take the place
 of. Those whose neutral value is None stay None because a model is loaded without its own (`load_model`)."""
 
-SAMPLING: Mapping[str, Any] = {
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "min_tokens": 0,
-    "ignore_eos": False,
-}
+SAMPLING: Mapping[str, Any] = NEUTRAL_IN_VLLM
 """Of `vllm.SamplingParams`, besides what TRL passes. A server would take its own, or the model's."""
 
 VLLM: Mapping[str, Any] = {

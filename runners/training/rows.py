@@ -66,6 +66,7 @@ class RowMaker:
         rollouts: the cache of drawn samples.
         generate: one completion of a checkpoint (by reference) for each prompt.
         weights_sha256: hash of a checkpoint's weights, by reference.
+        ends: a checkpoint's end tokens, by reference.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class RowMaker:
         rollouts: Rollouts,
         generate: Generate,
         weights_sha256: Callable[[str], str],
+        ends: Callable[[str], list[int]],
     ):
         self.scenario, self.pool, self.grader = scenario, pool, grader
-        self.rollouts, self.generate, self.weights_sha256 = rollouts, generate, weights_sha256
+        self.rollouts, self.generate, self.weights_sha256, self.ends = rollouts, generate, weights_sha256, ends
 
     def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
         """The rows of a block. BlockError where there is nothing to train on."""
@@ -133,6 +135,7 @@ class RowMaker:
             prompt_ids=prompt_ids,
             max_new_tokens=max_new_tokens,
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
+            ends=self.ends(reference),
         )
         return completions, SampleCounts(rollouts, made)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.sampling import Prompt, Stream
 from tuition.planner.route import derive_seed
 
@@ -70,6 +71,9 @@ class Engine(Protocol[Encoded]):
 
         EngineError when that cannot be done.
         """
+
+    def in_effect(self, preset: Preset) -> EffectiveDecoding:
+        """How completions are drawn under a preset, for the score's record; asked after they were."""
 
     def close(self) -> None:
         """Free what the engine holds."""

@@ -5,10 +5,15 @@ What: plain prompts go to `/completions`, messages to `/chat/completions`; reque
 waiting twice as long each time, or as long as `Retry-After` says.
 
 Simplified: one completion per request. Whose weights the server has cannot be checked, and the score's record says so.
-Every request carries its own seed; whether the server heeds it, nobody can tell from here. `top_k` and
-`chat_template_kwargs` are no fields of OpenAI's API, but vLLM and SGLang take them; they are sent only where needed.
+Every request carries its own seed; whether the server heeds it, nobody can tell from here.
+
+Every field that decides a draw is sent with every request, because a server fills what is left out from its own
+defaults, and those of `vllm serve` are the model's. OpenAI's own API refuses three of them (`EXTENSIONS`) with status
+400; they are then left out if the preset has them at their neutral values, and the score's record says so.
+`chat_template_kwargs` is sent only where a preset has variables for the template.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -20,10 +25,15 @@ import httpx
 
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.effective_decoding import NEUTRAL_IN_REQUESTS, EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request, row_seed
 from tuition.benchmarks.scoring.sampling import Prompt, Stream
 
+logger = logging.getLogger(__name__)
+
 API_KEY_VARIABLE = "OPENAI_API_KEY"
+EXTENSIONS = ("top_k", "min_p", "repetition_penalty")
+"""Fields that OpenAI's API lacks; vLLM, SGLang and llama.cpp have them. Of these a preset chooses `top_k` only."""
 TRIES = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
@@ -42,7 +52,7 @@ class _Passing(Exception):
 
 def server_identity(url: str) -> str:
     """What decides a draw besides weights and decoding: the server, by its address."""
-    return f"server {url.rstrip('/')}, a seed each"
+    return f"server {url.rstrip('/')}, a seed each, every field sent"
 
 
 class ServerEngine:
@@ -70,6 +80,8 @@ class ServerEngine:
         self.device = None  # somebody else's
         self.url = url.rstrip("/")
         self.model = model
+        self.not_sent: tuple[str, ...] = ()
+        """Fields that the server has refused."""
         self._sleep = sleep
         key = os.environ.get(API_KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -97,6 +109,10 @@ class ServerEngine:
         finally:
             for future in futures:
                 future.cancel()
+
+    def in_effect(self, preset: Preset) -> EffectiveDecoding:
+        """How completions are drawn, as far as the server heeds what it is sent."""
+        return EffectiveDecoding.of("server", preset.decoding, None, self.not_sent)
 
     def close(self) -> None:
         """End the threads and close the connections."""
@@ -126,12 +142,30 @@ class ServerEngine:
         shown = one_line(response.text, 200)
         if response.status_code in TRY_AGAIN or response.status_code >= 500:
             raise _Passing(f"status {response.status_code}: {shown}", _retry_after(response))
+        if response.status_code == 400 and self._leaves_out(response.text, body, preset):
+            return self._ask(request, preset, seed)
         if response.status_code != 200:
             raise EngineError(f"{self.url}/{path} refused with status {response.status_code}: {shown}")
         try:
             return _read(response.json(), chat=preset.decoding.chat_template)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise _Passing(f"the answer is not a completion ({error!r:.80}): {shown}") from None
+
+    def _leaves_out(self, answer: str, body: dict[str, Any], preset: Preset) -> bool:
+        """Whether a refused request is to be sent again without the `EXTENSIONS` that the server's answer names.
+
+        EngineError where the preset needs one of them.
+        """
+        refused = {name for name in EXTENSIONS if name in body and name in answer}
+        if "top_k" in refused and preset.decoding.top_k:
+            raise EngineError(
+                f"{self.url} takes no top_k, and preset {preset.name} has top_k={preset.decoding.top_k}: choose a "
+                "preset without it, or a server that takes it"
+            )
+        if refused - set(self.not_sent):  # several threads may come here
+            logger.warning("%s takes no %s: its own default is in effect", self.url, " and no ".join(sorted(refused)))
+        self.not_sent = tuple(sorted({*self.not_sent, *refused}))
+        return bool(refused)
 
     def _body(self, request: Request[Prompt], preset: Preset, seed: int) -> tuple[str, dict[str, Any]]:
         decoding = preset.decoding
@@ -140,10 +174,12 @@ class ServerEngine:
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
+            "top_k": decoding.top_k or -1,  # off: 0 is refused by some servers, and left out it is the server's own
             "seed": seed,
+            **NEUTRAL_IN_REQUESTS,
         }
-        if decoding.top_k:
-            body["top_k"] = decoding.top_k
+        for name in self.not_sent:
+            del body[name]
         if isinstance(request.prompt, str):
             return "completions", {**body, "prompt": request.prompt}
         if preset.template:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
@@ -66,6 +67,10 @@ class TransformersEngine:
         drawn, stream = generate_batch(self.model, self.tokenizer, prompts, preset.decoding, stream)
         ends = end_ids(self.model, self.tokenizer)
         return [decoded(self.tokenizer, ids, ends) for ids in drawn], stream
+
+    def in_effect(self, preset: Preset) -> EffectiveDecoding:
+        """How completions are drawn."""
+        return EffectiveDecoding.of("transformers", preset.decoding, end_ids(self.model, self.tokenizer))
 
     def close(self) -> None:
         """Drop the model."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.effective_decoding import NEUTRAL_IN_VLLM, EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
@@ -86,6 +87,7 @@ def generate_with_vllm(
             max_tokens=decoding.max_new_tokens,
             seed=seed,
             stop_token_ids=list(ends),
+            **NEUTRAL_IN_VLLM,
         )
         for seed in seeds
     ]
@@ -119,6 +121,10 @@ class VllmEngine:
         seeds = [row_seed(stream.seed, request.row) for request in requests]
         drawn = generate_with_vllm(self.model, prompts, seeds, preset.decoding, self.ends)
         return [decoded(self.tokenizer, ids, self.ends) for ids in drawn], stream
+
+    def in_effect(self, preset: Preset) -> EffectiveDecoding:
+        """How completions are drawn."""
+        return EffectiveDecoding.of("vllm", preset.decoding, self.ends)
 
     def close(self) -> None:
         """Drop the model; vLLM frees its memory with it."""

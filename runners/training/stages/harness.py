@@ -85,7 +85,7 @@ def trainer_arguments(work: StageWork) -> dict[str, Any]:
 
 
 def rollout_arguments(work: StageWork) -> dict[str, Any]:
-    """Arguments of the trainers that generate: temperature 1 and top-p 1, whatever the model's own defaults are."""
+    """Arguments of the trainers that generate: the decoding of training rollouts, whatever the model's own defaults."""
     order, max_tokens = work.order, work.order.settings.max_completion_tokens
     drawn_by_vllm = order.rollout_engine == "vllm"
     arguments: dict[str, Any] = {

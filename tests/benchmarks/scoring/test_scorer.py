@@ -19,6 +19,7 @@ from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.decoding import GREEDY, PAPER, PRESETS, Preset
+from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
@@ -65,6 +66,9 @@ class ScriptedEngine:
         self.batches.append(list(requests))
         seeds = [row_seed(stream.seed, request.row) for request in requests]
         return [Generated(f"\\boxed{{{seed % 100}}}", 3, seed % 5 == 0) for seed in seeds], stream
+
+    def in_effect(self, preset: Preset) -> EffectiveDecoding:
+        return EffectiveDecoding.of("scripted", preset.decoding, ends=[1])
 
     def close(self) -> None:
         pass

@@ -33,11 +33,17 @@ REQUESTS = [Request(f"1{n}k=", n) for n in range(4)]
 
 @dataclass
 class Server:
-    """`faults` are served first, one a request: a status, raw bytes, or None to hang up."""
+    """`faults` are served first, one a request: a status, raw bytes, or None to hang up.
+
+    A field that a request lacks is taken from `defaults`, as `vllm serve` takes it from the model's folder. A request
+    with one of `unknown` is refused as by OpenAI's API, which names one of them.
+    """
 
     model: Any
     tokenizer: Any
     faults: list[Any] = field(default_factory=list)
+    defaults: dict[str, Any] = field(default_factory=lambda: {"top_k": 1})
+    unknown: tuple[str, ...] = ()
     bodies: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -48,7 +54,8 @@ class Server:
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         prompt = body["prompt"] if "prompt" in body else body["messages"][0]["content"]
-        decoding = Decoding("d", body["temperature"], body["top_p"], body.get("top_k", 0), body["max_tokens"])
+        top_k = max(0, body.get("top_k", self.defaults["top_k"]))
+        decoding = Decoding("d", body["temperature"], body["top_p"], top_k, body["max_tokens"])
         with self.lock:
             (ids,) = generate_ids(
                 self.model, self.tokenizer, encode_prompts(self.tokenizer, [prompt]), decoding, body["seed"], 1
@@ -71,6 +78,10 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.paths.append(self.path)
                 server.headers.append(dict(self.headers))
                 fault = server.faults.pop(0) if server.faults else "none"
+                unknown = next((name for name in server.unknown if name in body), None)
+            if unknown is not None:
+                self.answer(400, json.dumps({"error": {"message": f"Unrecognized argument: {unknown}"}}).encode())
+                return
             try:
                 drawn = server.complete(body) if fault == "none" else None
             finally:
@@ -143,8 +154,31 @@ def test_completions_are_those_of_the_model_in_order_each_by_its_seed(server: Se
         )
     assert waits == [] and set(server.paths) == {"/v1/completions"}
     assert {body["seed"] for body in server.bodies} == {row_seed(0, row) for row in range(4)}
-    assert all("top_k" not in body and body["model"] == "student" for body in server.bodies)
+    assert all(body["model"] == "student" for body in server.bodies)
     assert ask(server, REQUESTS)[0] == drawn
+
+
+def test_every_request_says_all_that_decides_a_draw(server: Server) -> None:
+    ask(server, REQUESTS)
+    asked = [{name: value for name, value in body.items() if name not in ("prompt", "seed")} for body in server.bodies]
+    neutral = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    own = {"model": "student", "max_tokens": 24, "temperature": 1.0, "top_p": 1.0, "top_k": -1}
+    assert asked == [{**own, **neutral}] * 4
+
+
+def test_what_a_server_does_not_take_is_left_out_and_written_down(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, _ = ask(server, REQUESTS)
+    server.unknown, server.defaults = ("min_p", "top_k"), {"top_k": 0}
+    engine = ServerEngine(server.url, "student", 1)
+    assert engine.generate(REQUESTS, SAMPLED, STREAM) == (plain, STREAM)
+    assert engine.in_effect(SAMPLED).not_sent == ("min_p", "top_k")
+    assert len(server.bodies) == 4 + 2 + 4 and "repetition_penalty" in server.bodies[-1]
+    assert "takes no top_k: its own default is in effect" in caplog.text
+    with pytest.raises(EngineError, match=r"takes no top_k, and preset sampled\[top_k=5\] has top_k=5: choose"):
+        ask(server, REQUESTS, SAMPLED.overridden(top_k=5))
+    engine.close()
 
 
 def test_a_cut_completion_is_marked(server: Server) -> None:
