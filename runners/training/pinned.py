@@ -164,11 +164,11 @@ SERVER_DISTILLATION: Mapping[str, Any] = {
 }
 """Of TRL's `ServerDistillationConfig`."""
 
-GENERATION: Mapping[str, Any] = NEUTRAL_IN_GENERATE
+GENERATION: Mapping[str, Any] = {name: value for name, value in NEUTRAL_IN_GENERATE.items() if name not in ROLLOUTS}
 """Of `transformers.GenerationConfig`, besides what TRL passes: neutral values, which a model's own could take the place
 of. Those whose neutral value is None stay None because a model is loaded without its own (`load_model`)."""
 
-SAMPLING: Mapping[str, Any] = NEUTRAL_IN_VLLM
+SAMPLING: Mapping[str, Any] = {name: value for name, value in NEUTRAL_IN_VLLM.items() if name not in ROLLOUTS}
 """Of `vllm.SamplingParams`, besides what TRL passes. A server would take its own, or the model's."""
 
 VLLM: Mapping[str, Any] = {
