@@ -59,6 +59,25 @@ class PoolContent(_Stored):
         return cls(kind=kind, count=len(content), sha256=sha256)
 
 
+class Draws(_Stored):
+    """How often rows hold the items of a pool: labels, or the prompts of a transfer.
+
+    `never`, `once`, `twice` and `more` are items. `passes` is how often rows hold an item of each label block of the
+    pool on average, in the order in which the blocks were bought; one number for prompts.
+    """
+
+    never: Count
+    once: Count
+    twice: Count
+    more: Count
+    passes: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...]
+
+    @property
+    def items(self) -> int:
+        """Items of the pool."""
+        return self.never + self.once + self.twice + self.more
+
+
 class BlockRecord(_Stored):
     """The record of one block.
 
@@ -74,6 +93,8 @@ class BlockRecord(_Stored):
         pool: what its steps draw from; None in format 1.
         labels_new, labels_pool: labels that it bought, and that it could draw from.
         labels_filtered: labels that its filter left out.
+        draws: how often the block's rows hold each label or prompt of its pool; None where an earlier version did not
+            count.
         samples_drawn, samples_kept: of rejection sampling and of filters.
         prompts: prompts drawn, repeats counted.
         tokens: seen in training.
@@ -112,6 +133,7 @@ class BlockRecord(_Stored):
     labels_new: Count
     labels_pool: Count
     labels_filtered: Count | None = None
+    draws: Draws | None = None
     samples_drawn: Count | None = None
     samples_kept: Count | None = None
     prompts: Count | None = None

@@ -32,7 +32,7 @@ from tuition.planner.stages import STAGE
 from tuition.runners.events import Listener, ignore
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings
+from tuition.runners.scenarios.settings import AnySettings, RLSettings
 from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.store.block_record import BlockRecord, PoolContent
 from tuition.runners.store.block_store import BlockStore
@@ -43,6 +43,7 @@ from tuition.runners.training.checkpoint import (
     hash_weights,
     load_tokenizer,
 )
+from tuition.runners.training.draws import draws_per_block
 from tuition.runners.training.execution import TrainingOutput, save_result, train_block
 from tuition.runners.training.launch import OUT, too_few_gpus, train_in_processes
 from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes
@@ -143,7 +144,7 @@ class BlockTrainer:
         if self.scenario.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
-            order = self._order(block)
+            order = self.order(block)
             rows, samples = self.rows.make(block, answers)
             rollout_seconds = samples.rollout_gpu_seconds
             output = self._train_with_teacher(order, rows, Path(scratch), hear)
@@ -162,11 +163,6 @@ class BlockTrainer:
 
     def _settings(self, stage: str) -> AnySettings:
         return self.scenario.file.stages.of(stage)
-
-    def _prompts_drawn(self, stage: str) -> int | None:
-        """Prompts that a block of a stage draws, repeats counted; None for a teacher's SFT on its own samples."""
-        settings = self._settings(stage)
-        return None if isinstance(settings, RejectionSettings) else settings.steps * settings.prompts_needed
 
     def _train_with_teacher(
         self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener
@@ -268,7 +264,7 @@ class BlockTrainer:
         base = self.scenario.base_folder(self.base_name(reference))
         return sorted({load_tokenizer(base).eos_token_id, *end_tokens(base)})
 
-    def _order(self, block: Block) -> WorkOrder:
+    def order(self, block: Block) -> WorkOrder:
         """What training a block needs, as files and numbers."""
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
@@ -397,9 +393,10 @@ class BlockTrainer:
                 labels_new=len(block.new_labels),
                 labels_pool=len(block.pool),
                 labels_filtered=samples.labels_filtered,
+                draws=samples.draws,
                 samples_drawn=samples.samples_drawn,
                 samples_kept=samples.samples_kept,
-                prompts=self._prompts_drawn(block.stage),
+                prompts=draws_per_block(settings),
                 sequences=settings.steps * settings.sequences_per_step,
                 steps=len(curves),
                 tokens=int(curves["tokens_seen"].max()) if curves["tokens_seen"].notna().any() else None,

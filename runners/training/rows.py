@@ -4,7 +4,6 @@ Samples that are drawn for them (teacher rollouts, rejection sampling, pass rate
 time is charged to the block, and they spend no label.
 """
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,9 +16,10 @@ from tuition.planner.stages import STAGE
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
-from tuition.runners.store.block_record import RolloutsUsed
+from tuition.runners.store.block_record import Draws, RolloutsUsed
 from tuition.runners.store.rollouts import Rollouts
 from tuition.runners.training.checkpoint import load_tokenizer
+from tuition.runners.training.draws import count_draws, drawn, shuffled_passes, slice_size
 
 Generate = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 
@@ -30,8 +30,9 @@ class BlockError(RuntimeError):
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """What a block's record says of the samples that were drawn for its rows; see `BlockRecord`."""
+    """What a block's record says of its rows and of the samples that were drawn for them; see `BlockRecord`."""
 
+    draws: Draws | None = None
     rollouts: RolloutsUsed | None = None
     rollouts_made: bool = False
     labels_filtered: int | None = None
@@ -45,15 +46,6 @@ class SampleCounts:
 
 
 Rows = tuple[list[dict[str, Any]], SampleCounts]
-
-
-def shuffled_passes(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
-    """`count` items: seeded permutations of the pool, one after the other, so that all come equally often."""
-    rng = random.Random(seed)
-    items: list[Any] = []
-    while len(items) < count:
-        items += rng.sample(pool, len(pool))
-    return items[:count]
 
 
 class RowMaker:
@@ -96,17 +88,20 @@ class RowMaker:
         ids, samples = list(block.pool), SampleCounts()
         if settings.filter is not None:
             ids, samples = self._within_pass_rates(block, settings.filter, settings, answers)
-        ids = shuffled_passes(ids, settings.steps * settings.prompts_per_step, block.seed)
+        ids = [ids[index] for index in drawn(block, len(ids), settings.steps * settings.prompts_per_step)]
+        samples = replace(samples, draws=self._count_labels(block, ids))
         texts = self._render(self.pool.problems(ids))
         return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], samples
 
     def _prompted(self, block: Block, settings: TransferSettings) -> Rows:
         """Prompts, and the teacher's completions unless the student writes its own while it trains."""
         pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
-        prompts = self._render(shuffled_passes(pool, settings.steps * settings.prompts_per_step, block.seed))
+        indices = drawn(block, len(pool), settings.steps * settings.prompts_per_step)
+        draws = count_draws(indices, len(pool), slice_size(block, len(pool), self.scenario))
+        prompts = self._render([pool[index] for index in indices])
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
         if STAGE[block.stage].generates:
-            return [{"prompt": prompt} for prompt in prompts], SampleCounts()
+            return [{"prompt": prompt} for prompt in prompts], SampleCounts(draws)
         prompt_ids = self._encode(block, prompts)
         completions, samples = self._sample(
             block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
@@ -115,7 +110,12 @@ class RowMaker:
             {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
             for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
         ]
-        return rows, samples
+        return rows, replace(samples, draws=draws)
+
+    def _count_labels(self, block: Block, ids: Sequence[str]) -> Draws:
+        """How often rows hold the labels of a block's pool."""
+        place = {label_id: index for index, label_id in enumerate(block.pool)}
+        return count_draws([place[i] for i in ids], len(place), slice_size(block, len(place), self.scenario))
 
     def _render(self, problems: Sequence[str]) -> list[Any]:
         return [render_prompt(problem, self.scenario.decoding) for problem in problems]
@@ -137,7 +137,7 @@ class RowMaker:
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
             ends=self.ends(reference),
         )
-        return completions, SampleCounts(rollouts, made)
+        return completions, SampleCounts(rollouts=rollouts, rollouts_made=made)
 
     def _graded(
         self,
@@ -183,8 +183,8 @@ class RowMaker:
             block, ids, block.stage_start, settings.max_completion_tokens, answers, "rejection"
         )
         kept = [
-            {"prompt_ids": prompt, "completion_ids": completion}
-            for prompt, completion, right in zip(prompt_ids, completions, correct, strict=True)
+            (i, {"prompt_ids": prompt, "completion_ids": completion})
+            for i, prompt, completion, right in zip(ids, prompt_ids, completions, correct, strict=True)
             if right
         ]
         if not kept:
@@ -192,5 +192,7 @@ class RowMaker:
                 f"none of the teacher's {len(ids)} samples was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
-        samples = replace(samples, samples_drawn=len(ids), samples_kept=len(kept))
-        return shuffled_passes(kept, settings.steps * settings.sequences, block.seed), samples
+        chosen = shuffled_passes(kept, settings.steps * settings.sequences, block.seed)
+        draws = self._count_labels(block, [i for i, _ in chosen])
+        samples = replace(samples, draws=draws, samples_drawn=len(ids), samples_kept=len(kept))
+        return [row for _, row in chosen], samples

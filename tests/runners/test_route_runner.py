@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
 from tuition.runners.store.block_record import PoolContent
 from tuition.runners.training.execution import train_block
-from tuition.runners.training.rows import BlockError, shuffled_passes
+from tuition.runners.training.rows import BlockError
 
 MakeRoute = Callable[..., Route]
 
@@ -168,12 +167,6 @@ def test_a_score_that_was_stopped_goes_on_and_equals_an_undisturbed_one(
 def test_a_label_cannot_be_booked_past_the_pool(runner: RouteRunner) -> None:
     with pytest.raises(LabelError, match="validation or test suite"):
         runner.pool.reveal([runner.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")
-
-
-def test_draws_are_even_seeded_and_cover_the_pool() -> None:
-    drawn = shuffled_passes(list(range(6)), 20, seed=3)
-    assert drawn == shuffled_passes(list(range(6)), 20, seed=3) != shuffled_passes(list(range(6)), 20, seed=4)
-    assert set(drawn) == set(range(6)) and set(Counter(drawn).values()) <= {3, 4}
 
 
 CHAT = """{% if enable_thinking is not defined or enable_thinking %}{{ raise_exception('it thinks') }}{% endif %}

@@ -14,7 +14,7 @@ from tuition.planner.route import Block, compile_route
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
-from tuition.runners.training.rows import shuffled_passes
+from tuition.runners.training.draws import shuffled_passes
 from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder

@@ -1,9 +1,9 @@
 """Golden curves: a stage whose code changes what a block computes must raise its revision.
 
-The pinned numbers are the loss and gradient norm of two steps of a tiny block of every stage, from the shipped micro
-checkpoints. When a test here fails after a change of the stage's code, raise its number in `planner/stages.py` and
-pin the new curves (`python -m tests.runners.training.pin_golden_curves`); when it fails after an update of torch or
-TRL alone, only pin them anew (versions stand in the records of blocks).
+The pinned numbers are the loss and gradient norm of two tiny blocks of every stage, of two steps each, from the
+shipped micro checkpoints. When a test here fails after a change of the stage's code, raise its number in
+`planner/stages.py` and pin the new curves (`python -m tests.runners.training.pin_golden_curves`); when it fails after
+an update of torch or TRL alone, only pin them anew (versions stand in the records of blocks).
 """
 
 import json
@@ -27,8 +27,8 @@ GOLDEN = Path(__file__).parent / "golden_curves.json"
 
 
 def smallest_with(stage: Stage) -> Allocation:
-    """One block of a stage, and what it cannot do without."""
-    counts = {stage.name: 1}
+    """Two blocks of a stage, of which the second continues the first, and what they cannot do without."""
+    counts = {stage.name: 2}
     if stage.model == "teacher":  # somebody must be taught; the cheapest is a transfer that draws nothing beforehand
         counts |= {next(transfer.name for transfer in TRANSFER_STAGES if transfer.generates): 1}
     taught = stage.model == "teacher" or stage.is_transfer
@@ -39,11 +39,11 @@ ROUTES = {stage.name: smallest_with(stage) for stage in STAGES}
 
 
 def curves(runner: RouteRunner, stage: str) -> dict[str, object]:
-    """What a tiny block of a stage computes."""
+    """What two tiny blocks of a stage compute."""
     route = compile_route(ROUTES[stage], runner.scenario.recipe, 0)
     runner.run(route, "golden")
-    key = next(block.key for block in route.blocks if block.stage == stage)
-    table = pd.read_parquet(runner.store.path(key) / "train.parquet")
+    keys = [block.key for block in route.blocks if block.stage == stage]
+    table = pd.concat([pd.read_parquet(runner.store.path(key) / "train.parquet") for key in keys])
     return {
         "revision": STAGE[stage].revision,
         "loss": [round(float(x), 5) for x in table["loss"]],
