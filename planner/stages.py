@@ -78,9 +78,9 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage("teacher_rl", "GRPO on the teacher", "teacher", "grpo", "labels", "trained", 1),
     Stage("teacher_sft", "SFT of the teacher on its own correct samples", "teacher", "sft", "labels", "start", 1),
-    Stage("warmup", "forward KL on teacher rollouts", "student", "forward_kl", "prompts", "teacher", 1),
-    Stage("opd", "reverse KL on student rollouts", "student", "reverse_kl", "prompts", "trained", 1),
-    Stage("transfer_sft", "SFT on teacher samples", "student", "sft", "prompts", "teacher", 1),
+    Stage("warmup", "forward KL on teacher rollouts", "student", "forward_kl", "prompts", "teacher", 2),
+    Stage("opd", "reverse KL on student rollouts", "student", "reverse_kl", "prompts", "trained", 2),
+    Stage("transfer_sft", "SFT on teacher samples", "student", "sft", "prompts", "teacher", 2),
     Stage("student_rl", "GRPO on the student", "student", "grpo", "labels", "trained", 1),
 )
 """All stages, in the order in which a route runs them."""

@@ -57,7 +57,7 @@ def scenario_text(
         template=json.dumps(template or {}),
         max_tokens=request.max_tokens,
         stages=_stages(
-            # Two passes over a block's labels, and not fewer than a stage's warm-up.
+            # As many draws as two passes over one block's labels, and not fewer steps than a stage's warm-up.
             steps=max(10, 2 * per_block // prompts_per_step),
             prompts_per_step=prompts_per_step,
             transfer_prompts=min(32, num_labels),

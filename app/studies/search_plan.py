@@ -8,6 +8,7 @@ from typing import Any
 from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.block_costs import block_costs
 from tuition.app.studies.evaluation import seeds_for_test
+from tuition.app.studies.planned_passes import StagePasses, plan_passes
 from tuition.app.studies.search_run import enqueued, search_baselines
 from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
 from tuition.planner.route import Block, Route, compile_route
@@ -73,6 +74,8 @@ class SearchPlan:
     """None where no model's sizes are known; `memory` is then empty."""
     memory: Mapping[str, StageMemory]
     """By stage."""
+    passes: tuple[StagePasses, ...]
+    """How often labels and prompts are trained on."""
     commands: tuple[str, ...]
     labels: PlannedLabels
 
@@ -112,6 +115,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         else "models and data",
         peak_disk_bytes=peak_disk(scenario, [*search_routes, *test_routes]),
         memory=stage_memory(scenario, [*search_routes, *test_routes]),
+        passes=plan_passes(scenario, seed),
         commands=(
             f"tuition doctor --scenario {scenario_name}",
             f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "

@@ -108,9 +108,10 @@ def _described(use: BlockUse) -> dict[str, Any]:
     """A block as JSON values.
 
     Groups of GRPO, those whose completions all had one reward, and labels that its filter left out are None for other
-    and for older blocks.
+    and for older blocks; so are draws, how often its rows hold the labels or prompts of its pool, for older ones.
     """
     counted = ("groups", "groups_zero_variance", "labels_filtered")
+    draws = use.record.draws if use.record is not None else None
     return {
         "key": use.key,
         "stage": use.stage,
@@ -119,4 +120,5 @@ def _described(use: BlockUse) -> dict[str, Any]:
         "gpu_seconds": use.gpu_seconds,
         "gpu_seconds_spent": use.gpu_seconds_spent,
         **{name: getattr(use.record, name, None) for name in counted},
+        "draws": None if draws is None else draws.model_dump(mode="json"),
     }

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from tuition.app.processes.terminal import percent, size_text, terminal, time_text
 from tuition.app.studies.baseline_runs import BaselinesPlan
+from tuition.app.studies.planned_passes import SEEN, percentages, show_passes
 from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.single_run import SingleRun
 from tuition.app.studies.study_report import SearchReport, ShuffledReport
@@ -69,7 +70,7 @@ def show_run(run: SingleRun) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
     table = Table(title=f"{run.allocation}, seed {run.seed}", box=box.SIMPLE_HEAD)
-    for column in ("block", "key", "GPU-seconds", "", "groups without variance"):
+    for column in ("block", "key", "GPU-seconds", "", "groups without variance", SEEN):
         table.add_column(column)
     for use in run.blocks:
         wasted = ""
@@ -78,7 +79,8 @@ def show_run(run: SingleRun) -> None:
         if use.record is not None and use.record.labels_filtered:
             wasted += f", {use.record.labels_filtered} labels left out"
         done = "trained" if use.executed else "reused"
-        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted)
+        seen = percentages(use.record.draws) if use.record is not None and use.record.draws is not None else "unknown"
+        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted, seen)
     console.print(table)
     if any(use.record is not None and use.record.groups for use in run.blocks):
         console.print("A group without variance has all completions right or all wrong, so its label taught nothing.")
@@ -134,6 +136,7 @@ def show_plan(plan: SearchPlan) -> None:
         f"Peak disk: {size_text(plan.peak_disk_bytes)}.\n"
         f"Planned from {plan.planned_from}."
     )
+    show_passes(plan.passes)
     if plan.memory:
         memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
         for column in ("stage", "total", "moment", "largest parts"):

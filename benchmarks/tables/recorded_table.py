@@ -33,6 +33,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Price, charge
 from tuition.planner.route import Label, Recipe, Route, compile_route
 from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STAGES
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -177,6 +178,14 @@ class Header(_Frozen):
     validation: RecordedSuite
     test: RecordedSuite
     decoding: dict[str, Any]
+
+    @property
+    def other_revisions(self) -> dict[str, tuple[int, int]]:
+        """Stages that today compute something else than was recorded: the revision that was recorded, and today's."""
+        recorded = {name: int(settings["revision"]) for name, settings in self.recipe.stages.items()}
+        return {
+            s.name: (recorded[s.name], s.revision) for s in STAGES if recorded.get(s.name, s.revision) != s.revision
+        }
 
 
 _BLOCK = pyarrow.struct(

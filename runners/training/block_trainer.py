@@ -29,6 +29,7 @@ from tuition.benchmarks.scoring.sampling import Decoding, generate_ids, training
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
+from tuition.runners.draws import draws_per_block
 from tuition.runners.events import Listener, ignore
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
@@ -43,7 +44,6 @@ from tuition.runners.training.checkpoint import (
     hash_weights,
     load_tokenizer,
 )
-from tuition.runners.training.draws import draws_per_block
 from tuition.runners.training.execution import TrainingOutput, save_result, train_block
 from tuition.runners.training.launch import OUT, too_few_gpus, train_in_processes
 from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes

@@ -13,13 +13,13 @@ from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
+from tuition.runners.draws import count_draws, drawn, shuffled_passes, slice_size
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
 from tuition.runners.store.block_record import Draws, RolloutsUsed
 from tuition.runners.store.rollouts import Rollouts
 from tuition.runners.training.checkpoint import load_tokenizer
-from tuition.runners.training.draws import count_draws, drawn, shuffled_passes, slice_size
 
 Generate = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 

@@ -1,11 +1,13 @@
 """What commit e466b8e wrote still opens, resumes and verifies: store, studies, ledger, leaderboard, recorded table.
 
-`results-e466b8e.tar.xz` was written by that commit (`make.sh`), on a tiny scenario that lies in it as well.
+`results-e466b8e.tar.xz` was written by that commit (`make.sh`), on a tiny scenario that lies in it as well. Since then
+revisions of stages have risen, which is told; all else is tested at the revisions of then (`revisions_of_then`).
 """
 
 import json
 import shutil
 import tarfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import yaml
 from tests.app.conftest import Command, Result
 from tuition.app.dashboard.data import live_progress
 from tuition.app.dashboard.data.study_frames import read_study, study_names
+from tuition.planner.stages import STAGE, STAGES
 
 ARCHIVE = Path(__file__).parent / "results-e466b8e.tar.xz"
 SCENARIO = ("--scenario", "scenario.yaml")
@@ -37,6 +40,20 @@ def earlier(extracted: Path, tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
+@pytest.fixture
+def revisions_of_then() -> Iterator[None]:
+    """Every stage at the revision by which the archive's blocks were trained."""
+    now = [stage.revision for stage in STAGES]
+    for stage in STAGES:
+        object.__setattr__(stage, "revision", 1)  # frozen, for all but this
+    yield
+    for stage, revision in zip(STAGES, now, strict=True):
+        object.__setattr__(stage, "revision", revision)
+
+
+at_revisions_of_then = pytest.mark.usefixtures("revisions_of_then")
+
+
 def same_libraries(results: Path) -> bool:
     """Whether the installed libraries are those that drew the archive's scores: a score's key names them."""
     record = json.loads(next(results.glob("store/*/*/record.json")).read_text())
@@ -52,6 +69,7 @@ def trained(results: Path) -> int:
     return sum(1 for _ in results.glob("store/[0-9a-f][0-9a-f]/*/record.json"))
 
 
+@at_revisions_of_then
 def test_a_finished_search_trains_nothing_and_reports_the_same(tuition: Command, earlier: Path) -> None:
     before = json.loads((earlier / "studies" / "old" / "report.json").read_text())
     blocks = trained(earlier)
@@ -76,6 +94,7 @@ def test_live_shows_studies_without_events(earlier: Path) -> None:
         assert live_progress.testing(study, "test") == []
 
 
+@at_revisions_of_then
 def test_a_search_that_was_begun_goes_on(tuition: Command, earlier: Path) -> None:
     before = json.loads((earlier / "studies" / "begun" / "report.json").read_text())["trials"]
     done = [(trial["number"], trial["allocation"], trial["score"]) for trial in before if trial["score"]]
@@ -97,6 +116,7 @@ def test_a_study_of_another_scenario_is_refused(tuition: Command, tmp_path: Path
     assert "which fields differ is unknown: an earlier version started the study" in result.stderr
 
 
+@at_revisions_of_then
 def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlier: Path, tmp_path: Path) -> None:
     search = ("search", *SCENARIO, "--trials", "4", "--test-seeds", "0", "--study", "old", "--mix-versions")
     assert tuition(*search).returncode == 0 and (earlier / "studies" / "old" / "scenario.yaml").is_file()
@@ -106,6 +126,7 @@ def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlie
     assert result.returncode == 2 and "search.max_opd: 2, was 1; choose another --study name" in result.stderr
 
 
+@at_revisions_of_then
 def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> None:
     assert document(tuition("store", "verify", "--json"))["damaged"] == []
     assert len(document(tuition("store", "list", "--json"))["blocks"]) == trained(earlier)
@@ -120,6 +141,7 @@ def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> 
     assert run["blocks"][1]["gpu_seconds"] == pytest.approx(record["gpu_seconds"] + record["rollouts"]["gpu_seconds"])
 
 
+@at_revisions_of_then
 def test_what_differs_from_a_stored_block_is_named(tuition: Command, earlier: Path, tmp_path: Path) -> None:
     why = ("store", "why", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json")
     assert document(tuition(*why))["blocks_to_train"] == 0
@@ -131,6 +153,14 @@ def test_what_differs_from_a_stored_block_is_named(tuition: Command, earlier: Pa
         "stages.transfer_sft.steps: 2, was 1",
         "prompts: unknown whether they differ, because its record has format 1",
     ]  # fmt: skip
+
+
+def test_a_revision_that_has_risen_is_named(tuition: Command) -> None:
+    teacher, transfer = document(
+        tuition("store", "why", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json")
+    )["blocks"]
+    assert f"revision of transfer_sft: {STAGE['transfer_sft'].revision}, was 1" in transfer["reasons"]
+    assert bool(teacher["reasons"]) == (STAGE["teacher_rl"].revision > 1)
 
 
 @pytest.mark.parametrize("model", ["base:student", "block"])

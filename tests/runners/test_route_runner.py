@@ -18,7 +18,7 @@ from tuition.runners.reuse import explain_route
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.score_reuse import explain_score
-from tuition.runners.store.block_record import PoolContent
+from tuition.runners.store.block_record import Draws, PoolContent
 from tuition.runners.training.execution import train_block
 from tuition.runners.training.rows import BlockError
 
@@ -167,6 +167,24 @@ def test_a_score_that_was_stopped_goes_on_and_equals_an_undisturbed_one(
 def test_a_label_cannot_be_booked_past_the_pool(runner: RouteRunner) -> None:
     with pytest.raises(LabelError, match="validation or test suite"):
         runner.pool.reveal([runner.scenario.test[0].id], study="s", seed=0, route="r", stage="teacher_rl")
+
+
+@pytest.mark.slow
+def test_a_blocks_record_says_how_often_its_rows_hold_each_item(runner: RouteRunner, route: MakeRoute) -> None:
+    def draws(text: str, stage: str) -> list[Draws | None]:
+        uses = runner.run(route(text), "study").blocks
+        return [use.record.draws for use in uses if use.stage == stage and use.record is not None]
+
+    # 16 of 16 prompts in each block of the warmup; 8 of 4 and then 8 of 8 labels in those of GRPO.
+    text = "teacher=medium warmup=2 student_rl=2"
+    assert draws(text, "warmup") == [Draws(never=0, once=16, twice=0, more=0, passes=(1.0,))] * 2
+    assert draws(text, "student_rl") == [
+        Draws(never=0, once=0, twice=4, more=0, passes=(2.0,)),
+        Draws(never=0, once=8, twice=0, more=0, passes=(1.0, 1.0)),
+    ]
+    # 16 rows of the correct samples of 4 labels.
+    (fine_tuned,) = draws("teacher=medium teacher_sft=1 transfer_sft=1", "teacher_sft")
+    assert fine_tuned is not None and (fine_tuned.items, fine_tuned.passes) == (4, (4.0,))
 
 
 CHAT = """{% if enable_thinking is not defined or enable_thinking %}{{ raise_exception('it thinks') }}{% endif %}

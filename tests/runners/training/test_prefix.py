@@ -11,10 +11,10 @@ import yaml
 from tests.runners.conftest import small_scenario_file
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
+from tuition.runners.draws import shuffled_passes
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
-from tuition.runners.training.draws import shuffled_passes
 from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder

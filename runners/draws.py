@@ -1,6 +1,7 @@
 """Which items of its pool a block's steps draw, in which order, and how often.
 
-Each block begins a new permutation of its pool.
+A label stage's pool grows with every block, so each of its blocks begins a new permutation. A transfer stage's pool
+stays the same, so its blocks deal out one stream of permutations: no item comes again before all others have come.
 """
 
 import random
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tuition.planner.route import Block, Route
+from tuition.planner.route import Block, Route, derive_seed
 from tuition.planner.stages import STAGE
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings, RejectionSettings
@@ -26,7 +27,12 @@ def shuffled_passes(pool: Sequence[Any], count: int, seed: int) -> list[Any]:
 
 def drawn(block: Block, num_items: int, count: int) -> list[int]:
     """The `count` items, by their index in a pool of `num_items`, that a block's steps draw, in order."""
-    return shuffled_passes(range(num_items), count, block.seed)
+    if not STAGE[block.stage].is_transfer:
+        return shuffled_passes(range(num_items), count, block.seed)
+    # The seed of the stage's first block: what a later block goes on with needs no state, and no block depends on how
+    # many follow.
+    first = derive_seed(block.run_seed, block.stage, 0, str(block.teacher))
+    return shuffled_passes(range(num_items), (block.index + 1) * count, first)[block.index * count :]
 
 
 def draws_per_block(settings: AnySettings) -> int | None:
