@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tuition.benchmarks.problems import Problem
 from tuition.runners.scenarios.scenario_file import ScenarioFile
+from tuition.runners.scenarios.settings import RLSettings
 from tuition.runners.scenarios.sources import ScenarioError
 
 
@@ -31,9 +32,11 @@ def check_pools(
 def check_batches(file: ScenarioFile, num_prompts: int) -> None:
     """ScenarioError for what does not divide, in a scenario whose prompt pool has `num_prompts` prompts."""
     for stage, settings in file.stages.present.items():
-        if stage.is_rl and settings.prompts_needed > file.labels_per_block:
+        if isinstance(settings, RLSettings) and settings.prompts_needed > file.labels_per_block:
+            updates = settings.updates_per_rollout
+            times = f" times updates_per_rollout={updates}" if updates > 1 else ""
             raise ScenarioError(
-                f"stages.{stage.name}.prompts_per_step={settings.prompts_needed} exceeds labels_per_block="
+                f"stages.{stage.name}.prompts_per_step={settings.prompts_per_step}{times} exceeds labels_per_block="
                 f"{file.labels_per_block}: the first block could not fill a generation batch"
             )
     processes = file.hardware.processes

@@ -195,7 +195,7 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
     drawn = STAGE[stage].generates and scenario.engine == "transformers"
     load = Load(
         sequences=min(settings.micro_batch, settings.sequences_per_step // hardware.processes),
-        rollouts=settings.sequences_per_step // hardware.processes if drawn else 0,
+        rollouts=settings.sequences_per_rollout // hardware.processes if drawn else 0,
         prompt=longest_prompt(scenario),
         completion=settings.max_completion_tokens,
         dtype=hardware.dtype,

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tuition.planner.stages import STAGE
+from tuition.runners.scenarios.settings import SEQUENCE_MASK
+
 
 def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
     """Settings of some stages of a recipe and its environment, as fields of the file. What stages share stands once.
@@ -22,8 +25,12 @@ def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, 
             named["grader"] = settings.pop("grader")
         if "generation_batch" in settings:
             hardware["generation_batch"] = settings.pop("generation_batch")
+        if environment.get("engine", "").startswith("vllm") and STAGE[name].is_rl:
+            settings.setdefault("rollout_correction", SEQUENCE_MASK.key_fields())
         if "teacher_top_k" in settings:
             hardware.setdefault("teacher_server", {})[name] = f"{settings.pop('teacher_top_k')} tokens compared"
+    if "vllm_tensor_parallel" in hardware:
+        hardware["vllm"] = {"tensor_parallel": int(hardware.pop("vllm_tensor_parallel"))}
     if hardware.get("dtype") == "bfloat16" and hardware.pop("autocast", None) is None:
         hardware["dtype"] = "bfloat16, the bridge in float32"  # as it was at first
     return {**named, "stages": own, "hardware": hardware}

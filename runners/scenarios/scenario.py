@@ -27,7 +27,7 @@ from tuition.runners.scenarios.batch_checks import check_batches, check_pools
 from tuition.runners.scenarios.contamination import Overlap, find_overlap
 from tuition.runners.scenarios.recipe_words import in_words
 from tuition.runners.scenarios.scenario_file import ScenarioFile
-from tuition.runners.scenarios.settings import AnySettings
+from tuition.runners.scenarios.settings import SEQUENCE_MASK, AnySettings, RLSettings
 from tuition.runners.scenarios.sources import (
     TRUST_VARIABLE,
     MissingModelError,
@@ -179,17 +179,19 @@ class Scenario:
     def _covered(self, stage: Stage, settings: AnySettings) -> dict[str, Any]:
         """What the keys of a stage's blocks cover of it."""
         hardware = self.file.hardware
-        covered = {
-            # No key changes because there can be a filter.
-            **settings.model_dump(exclude_none=True),
-            "prompt": self._prompting,
-            "revision": stage.revision,
-        }
+        # No key changes because there can be a filter or a correction.
+        covered = {**settings.key_fields(), "prompt": self._prompting, "revision": stage.revision}
+        covered.pop("rollout_correction", None)
         if stage.buys_labels:
             covered["grader"] = GRADER_VERSION
-        if not stage.generates:
-            # Rollouts are drawn in batches, and a batch shares one stream of random numbers.
+        # Completions that transformers draws together share one stream of random numbers.
+        filtered = isinstance(settings, RLSettings) and settings.filter is not None
+        if not stage.generates or (filtered and self.engine == "transformers"):
             covered["generation_batch"] = hardware.generation_batch
+        if isinstance(settings, RLSettings) and self.engine == "vllm":
+            correction = settings.rollout_correction
+            if correction != SEQUENCE_MASK:
+                covered["rollout_correction"] = correction.key_fields()
         if stage.is_dense and hardware.teacher_server is not None:
             covered["teacher_top_k"] = hardware.teacher_server.compared_tokens(stage.objective)
         return covered
@@ -206,6 +208,8 @@ class Scenario:
             environment["processes"] = str(hardware.processes)
             if self.engine == "vllm":  # of before, when all drew from the block's stream, nothing is mixed in
                 environment["rollout_seeds"] = "of each process"
+        if self.engine == "vllm" and hardware.vllm.tensor_parallel > 1:  # sums in another order
+            environment["vllm_tensor_parallel"] = str(hardware.vllm.tensor_parallel)
         if hardware.sharding != "none":
             environment["sharding"] = hardware.sharding
         return environment

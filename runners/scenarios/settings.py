@@ -4,7 +4,8 @@ The defaults are our choice for a small model on a CPU; a scenario's YAML overri
 every training rollout is temperature 1 and top-p 1 and is therefore not a setting.
 """
 
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +17,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    trained_before: ClassVar[Mapping[str, Any]] = {}
+    """Fields that are newer than stored blocks, and the values at which they compute what those blocks did."""
+
     steps: int = Field(10, ge=1, description="optimizer steps of one block")
     learning_rate: float = Field(1e-4, gt=0, description="constant after the stage's one warm-up")
     lr_warmup_steps: int = Field(5, ge=0, description="linear warm-up, once per stage, not per block")
@@ -23,12 +27,25 @@ class Settings(BaseModel):
     max_grad_norm: float = Field(1.0, gt=0)
     micro_batch: int = Field(64, ge=1, description="sequences per device and forward pass; the rest is accumulated")
     max_completion_tokens: int = Field(56, ge=1)
+    # It changes no weight on a CPU, and roundings on a GPU. It stays in keys, where it has been from the start: without
+    # it every key would be another.
     gradient_checkpointing: bool = False
+
+    def key_fields(self) -> dict[str, Any]:
+        """What keys cover of the settings: a new field changes no key at the value that blocks had before it."""
+        fields = self.model_dump(exclude_none=True)
+        before = self.trained_before
+        return {name: value for name, value in fields.items() if name not in before or value != before[name]}
 
     @property
     def sequences_per_step(self) -> int:
         """Sequences that one optimizer step trains on."""
         raise NotImplementedError
+
+    @property
+    def sequences_per_rollout(self) -> int:
+        """Sequences that are drawn together while the stage trains."""
+        return self.sequences_per_step
 
     @property
     def prompts_needed(self) -> int:
@@ -73,16 +90,64 @@ class PassRate(BaseModel):
         return max(self.least - rate, rate - self.most, 0.0)
 
 
+class RolloutCorrection(BaseModel):
+    """How GRPO's loss corrects for completions that vLLM drew from another distribution than the trained one.
+
+    vLLM computes in other kernels, and in bfloat16 where the trained weights are float32. The loss of a token is
+    multiplied by the ratio of the probabilities, trained over drawn: of the token, or of its whole completion (the
+    product over tokens, which for thousands of them is near 0 or very large). A ratio outside of the bounds is cut to
+    the bound (truncate) or the loss is dropped (mask). Completions that transformers draws need none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mode: Literal["off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "token_truncate"
+    clip_min: float | None = Field(None, ge=0, description="smallest ratio; default: no bound")
+    clip_max: float | None = Field(3.0, gt=0, description="largest ratio; null: no bound")
+
+    def key_fields(self) -> dict[str, Any]:
+        """What keys cover: bounds only where they act."""
+        return self.model_dump(include={"mode"} if self.mode == "off" else None)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.mode != "off" and self.clip_min is None and self.clip_max is None:
+            raise ValueError(f"mode={self.mode} has neither clip_min nor clip_max: set one, or mode: off")
+        if self.clip_min is not None and self.clip_max is not None and self.clip_min >= self.clip_max:
+            raise ValueError(f"clip_min={self.clip_min} is not below clip_max={self.clip_max}: lower it")
+        return self
+
+
+SEQUENCE_MASK = RolloutCorrection(mode="sequence_mask")
+"""What blocks were trained with before there was a setting."""
+
+
 class RLSettings(Settings):
     """GRPO on the teacher or the student: sparse, sequence-level reward."""
 
+    trained_before: ClassVar[Mapping[str, Any]] = {"updates_per_rollout": 1, "kl_form": "unbiased"}
+
     prompts_per_step: int = Field(8, ge=1)
     generations: int = Field(8, ge=2, description="completions per prompt, the group that GRPO compares")
+    updates_per_rollout: int = Field(
+        1,
+        ge=1,
+        description="optimizer steps on completions that were drawn together, each completion once; with 1, clip "
+        "changes nothing",
+    )
     kl_coef: float = Field(0.0, ge=0, description="weight of the KL to the checkpoint at the start of the stage")
-    clip: float = Field(0.2, gt=0)
+    kl_form: Literal["unbiased", "k3"] = Field(
+        "unbiased",
+        description="k3: ratio - log ratio - 1, whose gradient is that of the forward KL; unbiased: k3 times the "
+        "policy's ratio, with the gradient of the reverse KL",
+    )
+    clip: float = Field(0.2, gt=0, description="of the ratio to the policy that drew the completions")
     loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
     scale_rewards: Literal["group", "batch", "none"] = "group"
     filter: PassRate | None = Field(None, description="train only on problems of such pass rates; default: on all")
+    rollout_correction: RolloutCorrection = Field(
+        default=RolloutCorrection(), description="of what vLLM draws; without vLLM there is nothing to correct"
+    )
 
     @property
     def sequences_per_step(self) -> int:
@@ -90,9 +155,23 @@ class RLSettings(Settings):
         return self.prompts_per_step * self.generations
 
     @property
+    def sequences_per_rollout(self) -> int:
+        """Sequences that are drawn together while the stage trains."""
+        return self.sequences_per_step * self.updates_per_rollout
+
+    @property
     def prompts_needed(self) -> int:
-        """Distinct prompts that fill one step."""
-        return self.prompts_per_step
+        """Distinct prompts that fill one rollout batch."""
+        return self.prompts_per_step * self.updates_per_rollout
+
+    @model_validator(mode="after")
+    def _whole_rollouts(self) -> Self:
+        if self.steps % self.updates_per_rollout:
+            raise ValueError(
+                f"steps={self.steps} are not a multiple of updates_per_rollout={self.updates_per_rollout}; the last "
+                "completions of a block would not all be trained on: choose a divisor"
+            )
+        return self
 
 
 class TransferSettings(Settings):

@@ -15,7 +15,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 
 from tuition.benchmarks.grading.grader import Grader
@@ -24,7 +23,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import row_seed
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, generate_with_vllm, load_vllm, vllm_version
+from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, generate_with_vllm, load_vllm
 from tuition.benchmarks.scoring.sampling import Decoding, generate_ids, training_rollouts
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Block, derive_seed
@@ -45,10 +44,10 @@ from tuition.runners.training.checkpoint import (
     load_tokenizer,
 )
 from tuition.runners.training.execution import TrainingOutput, save_result, train_block
-from tuition.runners.training.launch import OUT, too_few_gpus, train_in_processes
+from tuition.runners.training.launch import OUT, check_rollout_engine, too_few_gpus, train_in_processes
 from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes
 from tuition.runners.training.rows import BlockError, RowMaker, SampleCounts
-from tuition.runners.training.teacher_server import DIVERGENCES, serve
+from tuition.runners.training.teacher_server import divergence, serve
 from tuition.runners.training.versions import library_versions, other_versions
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
@@ -185,7 +184,7 @@ class BlockTrainer:
         """Train a block in this process, or in others."""
         import torch
 
-        self._check_engine(order)
+        check_rollout_engine(order)
         if order.apart:
             gc.collect()
             torch.cuda.empty_cache()  # what this process keeps, they cannot have
@@ -206,24 +205,6 @@ class BlockTrainer:
         return TrainingOutput(
             lambda folder: save_result(order, result, folder), result.curves, peak_memory_bytes(order.device)
         )
-
-    def _check_engine(self, order: WorkOrder) -> None:
-        """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
-        if order.engine != "vllm":
-            return
-        if vllm_version() is None:
-            raise BlockError(
-                "hardware.engine is vllm, but vLLM is not installed: pip install vllm==0.31.0, or set it to "
-                "transformers"
-            )
-        if (url := order.vllm.rollout_server) is not None:
-            try:
-                httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
-            except httpx.HTTPError as error:
-                raise BlockError(
-                    f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
-                    "correct the URL, or remove it"
-                ) from None
 
     def _plain_folder(self, reference: str, scratch: Path) -> Path:
         """A checkpoint as one whole model: its own folder, or `scratch` with its adapter merged."""
@@ -349,14 +330,9 @@ class BlockTrainer:
         settings = self._settings(stage)
         if not isinstance(settings, RLSettings):
             return None, None
-        without = round(float((curves["zero_variance_share"] * settings.prompts_per_step).sum()))
+        # A share is of a whole rollout batch, and stands in the step that drew it.
+        without = round(float((curves["zero_variance_share"] * settings.prompts_needed).sum()))
         return settings.steps * settings.prompts_per_step, without
-
-    def _divergence(self, stage: str) -> str | None:
-        """What a bridge block minimises, in words."""
-        server = self.scenario.file.hardware.teacher_server
-        words = DIVERGENCES.get((STAGE[stage].objective, server is not None))
-        return words.format(top_k=server.top_k if server else 0) if words else None
 
     def _publish(
         self, block: Block, output: TrainingOutput, samples: SampleCounts, clock: Clock, training_seconds: float
@@ -388,7 +364,7 @@ class BlockTrainer:
                 accelerator=accelerator_name(self.scenario.device),
                 host=platform.node(),
                 python=platform.python_version(),
-                divergence=self._divergence(block.stage),
+                divergence=divergence(STAGE[block.stage].objective, self.scenario.file.hardware.teacher_server),
                 decoding=self._decoding(block),
                 labels_new=len(block.new_labels),
                 labels_pool=len(block.pool),

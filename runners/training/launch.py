@@ -17,7 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.runners.events import Listener, read_events
+from tuition.runners.training.rows import BlockError
 from tuition.runners.training.work_order import WorkOrder
 
 STOP_SECONDS = 30
@@ -39,6 +43,24 @@ def too_few_gpus(device: str, processes: int) -> str | None:
         f"hardware.processes={processes} needs one GPU per process, but {here} {'are' if here > 1 else 'is'} visible: "
         f"set it to {here} or less, or check CUDA_VISIBLE_DEVICES"
     )
+
+
+def check_rollout_engine(order: WorkOrder) -> None:
+    """BlockError when what draws the rollouts is not there: TRL would say so in many lines, or after minutes."""
+    if order.engine != "vllm":
+        return
+    if vllm_version() is None:
+        raise BlockError(
+            "hardware.engine is vllm, but vLLM is not installed: pip install vllm==0.31.0, or set it to transformers"
+        )
+    if (url := order.vllm.rollout_server) is not None:
+        try:
+            httpx.get(f"{url}/health", timeout=10.0).raise_for_status()
+        except httpx.HTTPError as error:
+            raise BlockError(
+                f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
+                "correct the URL, or remove it"
+            ) from None
 
 
 def train_in_processes(

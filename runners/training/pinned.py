@@ -21,8 +21,7 @@ TRAINING: Mapping[str, Any] = {
     "adam_beta1": 0.9,
     "adam_beta2": 0.999,
     "adam_epsilon": 1e-8,
-    # One warm-up per stage, then constant: a block's length must not change what the next one computes.
-    "lr_scheduler_type": "constant_with_warmup",
+    "lr_scheduler_type": "constant_with_warmup",  # its first step: see `warmed_up`
     "lr_scheduler_kwargs": None,
     # Loss.
     "average_tokens_across_devices": True,
@@ -140,12 +139,6 @@ GRPO: Mapping[str, Any] = {
     "entropy_coef_delta": 0.005,
     "entropy_target": 0.2,
     "off_policy_mask_threshold": None,
-    "steps_per_generation": None,
-    "use_bias_correction_kl": True,
-    "vllm_importance_sampling_correction": True,
-    "vllm_importance_sampling_mode": "sequence_mask",
-    "vllm_importance_sampling_clip_min": None,
-    "vllm_importance_sampling_clip_max": 3.0,
     "use_transformers_continuous_batching": False,
     "transformers_continuous_batching_config": None,
 }

@@ -161,7 +161,7 @@ class RowMaker:
     ) -> tuple[list[str], SampleCounts]:
         """The problems of a block's pool that its model solves neither too seldom nor too often when the block begins.
 
-        Those nearest to the range are added while they would not fill a step.
+        Those nearest to the range are added while they would not fill a rollout batch.
         """
         ids = [i for i in block.pool for _ in range(rates.samples)]
         *_, correct, samples = self._graded(
@@ -172,7 +172,7 @@ class RowMaker:
         within = sum(distance == 0 for distance in outside.values())
         # Stable: those equally far keep the pool's order.
         ordered = sorted(outside, key=outside.__getitem__)
-        kept = set(ordered[: max(within, min(settings.prompts_per_step, len(ordered)))])
+        kept = set(ordered[: max(within, min(settings.prompts_needed, len(ordered)))])
         samples = replace(samples, labels_filtered=len(outside) - len(kept), samples_drawn=len(ids))
         return [i for i in block.pool if i in kept], samples
 

@@ -37,6 +37,12 @@ Behind one it is what TRL's ServerDistillationTrainer computes: its reverse KL h
 """
 
 
+def divergence(objective: Objective, server: TeacherServer | None) -> str | None:
+    """What a block minimises, in words; None where it is no divergence."""
+    words = DIVERGENCES.get((objective, server is not None))
+    return words.format(top_k=server.top_k if server else 0) if words else None
+
+
 class TeacherServerError(RuntimeError):
     """The teacher's server did not start, or ended while a block trained; one line with the log and the fix."""
 

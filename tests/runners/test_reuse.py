@@ -72,6 +72,7 @@ def test_a_route_that_is_stored_needs_no_reason(case: Case) -> None:
             lambda file: file["stages"]["student_rl"].update(filter={"samples": 4}),
             4,
             [
+                "hardware.generation_batch: 256, was not set",  # what a filter draws depends on it
                 "stages.student_rl.filter.least: 0.05, was not set",
                 "stages.student_rl.filter.most: 0.95, was not set",
                 "stages.student_rl.filter.samples: 4, was not set",

@@ -26,6 +26,11 @@ CURVES = {
     "zero_variance_share": "zero-variance share",
     "entropy": "entropy, nats",
     "kl": "KL divergence",
+    "ratio_mean": "probability ratio of rollouts, trained over drawn: mean",
+    "ratio_p05": "probability ratio of rollouts: 5th percentile",
+    "ratio_p50": "probability ratio of rollouts: median",
+    "ratio_p95": "probability ratio of rollouts: 95th percentile",
+    "ratio_outside": "share of ratios truncated or masked",
     "mean_tokens": "tokens per completion",
 }
 TREE = ("key", "node", "parent", "depth", "row", "label", "model", "gpu_seconds", "uses", "saved", "score")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import pandas as pd
 
@@ -162,14 +162,17 @@ def follow(events: Sequence[LoggedEvent]) -> dict[str, Doing]:
 
 
 def _with_speed(training: Training, steps: Sequence[StepDone]) -> Training:
-    seconds, tokens = (
-        [step.curves[name] for step in steps if 0 <= step.curves.get(name, -1) < MOST]
-        for name in ("seconds", "tokens_seen")
-    )
+    known = [step.curves for step in steps if 0 <= step.curves.get("seconds", -1) < MOST]
+    if not known:
+        return replace(training, seconds_per_step=None, tokens_per_second=None)
+    seconds = [curves["seconds"] for curves in known]
+    # Tokens are counted in the steps that draw completions, which also take longer than those that only train on them.
+    counted = [at for at, curves in enumerate(known) if 0 <= curves.get("tokens_seen", -1) < MOST]
+    average = median if len(counted) == len(known) else fmean
     rate = None
-    if len(tokens) > 1 and len(seconds) == len(tokens) and sum(seconds[1:]) > 0:
-        rate = (tokens[-1] - tokens[0]) / sum(seconds[1:])
-    return replace(training, seconds_per_step=median(seconds) if seconds else None, tokens_per_second=rate)
+    if len(counted) > 1 and (spent := sum(seconds[counted[0] + 1 : counted[-1] + 1])) > 0:
+        rate = (known[counted[-1]]["tokens_seen"] - known[counted[0]]["tokens_seen"]) / spent
+    return replace(training, seconds_per_step=average(seconds), tokens_per_second=rate)
 
 
 def seconds_since_a_trial(study: StudyFrames, now: float | None = None) -> float | None:

@@ -19,6 +19,7 @@ from tuition.runners.training.stages.harness import (
     run,
     trainer_arguments,
 )
+from tuition.runners.training.stages.rollout_ratio import with_ratio_curves
 
 
 def make_reward(grader: Grader) -> Any:
@@ -31,16 +32,29 @@ def make_reward(grader: Grader) -> Any:
     return correctness
 
 
-def arguments(work: StageWork) -> dict[str, Any]:
-    """Arguments of TRL's GRPOConfig."""
+def _settings(work: StageWork) -> RLSettings:
     settings = work.order.settings
     assert isinstance(settings, RLSettings)
+    return settings
+
+
+def arguments(work: StageWork) -> dict[str, Any]:
+    """Arguments of TRL's GRPOConfig."""
+    settings = _settings(work)
+    correction = settings.rollout_correction
+    corrected = correction.mode != "off"
     return {
         **trainer_arguments(work),
         **rollout_arguments(work),
         **pinned.GRPO,
         "num_generations": settings.generations,
+        "steps_per_generation": settings.accumulation(work.order.processes) * settings.updates_per_rollout,
         "beta": settings.kl_coef,
+        "use_bias_correction_kl": settings.kl_form == "unbiased",
+        "vllm_importance_sampling_correction": corrected,
+        "vllm_importance_sampling_mode": correction.mode if corrected else "token_truncate",
+        "vllm_importance_sampling_clip_min": correction.clip_min,
+        "vllm_importance_sampling_clip_max": correction.clip_max,
         "epsilon": settings.clip,
         "loss_type": settings.loss,
         "scale_rewards": settings.scale_rewards,
@@ -58,8 +72,9 @@ def make_trainer(work: StageWork, optimizers: tuple[Any, Any] = (None, None)) ->
     # would be the incoming checkpoint, and the anchor would move with every block.
     if reference is not None:
         work.model.config._name_or_path = str(reference)
+    measured = with_ratio_curves(GRPOTrainer, _settings(work).rollout_correction)
     with pinned_vllm(work):
-        trainer = GRPOTrainer(
+        trainer = measured(
             model=work.model,
             reward_funcs=make_reward(work.grader),
             args=configuration,

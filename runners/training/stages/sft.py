@@ -8,7 +8,13 @@ loss.
 from typing import Any
 
 from tuition.runners.training import pinned
-from tuition.runners.training.stages.harness import StageResult, StageWork, callbacks, run, trainer_arguments
+from tuition.runners.training.stages.harness import (
+    StageResult,
+    StageWork,
+    callbacks,
+    run,
+    trainer_arguments,
+)
 
 
 def arguments(work: StageWork) -> dict[str, Any]:

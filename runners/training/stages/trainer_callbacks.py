@@ -9,21 +9,25 @@ from transformers import TrainerCallback, set_seed
 from tuition.runners.events import Listener, StepDone
 from tuition.runners.training.checkpoint import CarriedState
 from tuition.runners.training.sharding import shard_optimizer
+from tuition.runners.training.stages.rollout_ratio import RATIO_CURVES
 
 logger = logging.getLogger(__name__)
 
-# What TRL calls a curve, and what the tables call it. A curve that a stage does not have stays empty.
+# What TRL calls a curve, and what the tables call it. A curve that a stage does not have stays empty. What belongs to
+# rollouts (reward, lengths, ratios) is there in the steps that draw some: one in `updates_per_rollout`.
 CURVES = {
     "loss": "loss",
     "reward": "reward",
     "frac_reward_zero_std": "zero_variance_share",
     "entropy": "entropy",
     "kl": "kl",
+    "clip_ratio/region_mean": "clipped_share",
     "completions/mean_length": "mean_tokens",
     "completions/clipped_ratio": "truncated_share",
     "num_tokens": "tokens_seen",
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
+    **{name: name for name in RATIO_CURVES},
 }
 
 

@@ -56,6 +56,19 @@ def test_events_say_how_far_a_block_is() -> None:
     assert live_progress.follow(lines(STARTED))["me"] == Training("student_rl[1]", "student", 2, 3)
 
 
+def test_the_speed_of_a_block_that_draws_in_some_steps_only() -> None:
+    """Two updates a rollout batch: tokens are counted, and time is spent on drawing, in every other step."""
+    events = [
+        StepDone(key=KEY, step=number, steps=30, curves={"seconds": 3.0, "tokens_seen": 100.0 * number})
+        if number % 2
+        else StepDone(key=KEY, step=number, steps=30, curves={"seconds": 1.0})
+        for number in range(1, 7)
+    ]
+    doing = live_progress.follow(lines(STARTED, *events))["me"]
+    assert isinstance(doing, Training)
+    assert (doing.seconds_per_step, doing.seconds_left, doing.tokens_per_second) == (2.0, 48.0, 50.0)
+
+
 def test_after_a_block_there_is_scoring_and_after_a_run_nothing() -> None:
     done = [STARTED, step(30), BlockDone(key=KEY, gpu_seconds=1.0, reused=False)]
     assert live_progress.follow(lines(*done, SCORING)) == {"me": SCORING}

@@ -115,3 +115,16 @@ def test_of_an_offloaded_teacher_the_output_and_one_layer_are_on_the_device() ->
     offloaded = predict("opd", SHAPE, teacher, replace(LOAD, teacher_offloaded=True)).parts["teacher"]
     assert kept == 2 * teacher.parameters
     assert offloaded == 2 * (teacher.output + teacher.linear // 8)
+
+
+def test_a_rollout_batch_of_several_updates_is_drawn_at_once() -> None:
+    scenario = Scenario.load("micro")
+    parts = []
+    for updates in (1, 6):
+        stages = scenario.file.stages.changed("student_rl", prompts_per_step=1, updates_per_rollout=updates)
+        scenario.file = scenario.file.model_copy(update={"stages": stages})
+        predicted = predict_stage(scenario, "student_rl")
+        assert predicted is not None
+        parts.append(predicted.parts)
+    assert parts[1]["cache"] == 6 * parts[0]["cache"]
+    assert parts[1]["activations"] == parts[0]["activations"]
