@@ -20,11 +20,13 @@ from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_iden
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import Scorer, Task
 from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Price, charge, missing_blocks
 from tuition.planner.route import Block, Route
-from tuition.planner.stages import STUDENT
+from tuition.planner.stages import STAGE, STUDENT, TRANSFER_STAGES
 from tuition.runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
 from tuition.runners.labels import LabelCounts, LabelPool, Ledger
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.leases import Leases
@@ -112,6 +114,7 @@ class RouteRunner:
         """
         self._lease.close()
         self._lease.enter_context(self._leases.hold([block.key for block in route.blocks]))
+        check_models(self.scenario, [_trained(route)])
         for block in route.blocks:
             self.trainer.usable(block.key)  # refuses other versions before anything is trained on top of them
         answers = self._book(route, study)
@@ -236,6 +239,13 @@ def score_task(
         batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
         taken_before=bool(taken_before(scenario.base_folder(base))) and not vllm,
     )
+
+
+def _trained(route: Route) -> Allocation:
+    """What a route trains of its allocation: one of a teacher alone ends before the transfer."""
+    if any(STAGE[block.stage].is_transfer for block in route.blocks):
+        return route.allocation
+    return route.allocation.model_copy(update=dict.fromkeys((stage.name for stage in TRANSFER_STAGES), 0))
 
 
 def _route_name(route: Route) -> str:

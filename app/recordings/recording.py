@@ -60,6 +60,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRun, RouteRunner, Scored
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.eviction import gpu_seconds_at_stake
 from tuition.runners.training.meter import accelerator_name
@@ -90,12 +91,15 @@ class RecordingError(RuntimeError):
 def run_recording(request: RecordRequest) -> dict[str, Any]:
     """Record what is missing, and describe the table."""
     scenario = request.run.load_scenario()
+    warnings = check_models(scenario)
     path = request.table_path(scenario)
     folder = request.run.folder.recording(scenario.sha256)
     before = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
     folder.path.mkdir(parents=True, exist_ok=True)
     with _only_one(folder), Reporter(request.run.quiet) as reporter, logged(folder.log, reporter):
+        for warning in warnings:
+            reporter.say(f"warning: {warning}")
         recording = _Recording(request, scenario, path, before, reporter)
         recording.record(allocations)
     return describe_table(path)

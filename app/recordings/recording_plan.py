@@ -42,6 +42,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, missing_blocks
 from tuition.planner.coverage import candidates, cover
 from tuition.planner.route import Block, Route, compile_route
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 
 logger = logging.getLogger(__name__)
@@ -204,6 +205,7 @@ def _trained_teacher(route: Route) -> tuple[str, str]:
 def plan_recording(request: RecordRequest) -> dict[str, Any]:
     """Price a recording before it runs: routes, blocks, seconds, disk, bytes of the table. Writes nothing."""
     scenario = request.run.load_scenario()
+    check_models(scenario)
     path = request.table_path(scenario)
     table = existing_table(path, scenario)
     allocations = chosen_allocations(scenario, request.num_routes, request.only_named, table)

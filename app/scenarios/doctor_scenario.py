@@ -19,10 +19,16 @@ TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tui
 def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     """Facts, problems and warnings, and a row for each stage, as JSON values. ScenarioError for a wrong scenario."""
     from tuition.runners.scenarios.memory import what_helps
+    from tuition.runners.scenarios.model_checks import findings
     from tuition.runners.scenarios.outline import load_to_plan
     from tuition.runners.training.launch import too_few_gpus
 
     scenario = load_to_plan(name)
+    found = findings(scenario)
+    problems, warnings = ([one.text for one in found if one.problem is stops] for stops in (True, False))
+    if problems:
+        facts = {"scenario": f"{scenario.name}: sizes, hours and disk are predicted once its problems are solved"}
+        return {"facts": facts, "memory": {}, "problems": problems, "warnings": warnings}
     plan = plan_search(name, TRIALS, results, 0, TEST_SEEDS)
     device, memory = device_memory(scenario.device)
     folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
@@ -34,7 +40,6 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
         f"{TEST_SEEDS} seed, {plan.basis}",
         "disk": f"up to {_gigabytes(peak)} for the store, {free / 1e9:,.1f} GB free on {folder}",
     }
-    problems, warnings = [], []
     if peak is not None and peak > free:
         problems.append(
             f"the store may grow to {_gigabytes(peak)}, but {folder} has {free / 1e9:,.1f} GB free: choose another "

@@ -22,11 +22,11 @@ from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import SUFFIX
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
-from tuition.planner.stages import BRIDGE, listed
+from tuition.runners.scenarios.model_checks import findings
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ProblemSource
-from tuition.runners.training.checkpoint import first_differing_token, load_tokenizer
+from tuition.runners.training.checkpoint import load_tokenizer
 
 FEWEST_PROBLEMS = 32
 SHOWN = 10  # ids that a line names
@@ -43,7 +43,6 @@ class Reader:
     name: str
     tokenizer: Any
     vocab_size: int
-    max_positions: int | None
 
 
 def make_scenario(request: NewScenario) -> dict[str, Any]:
@@ -75,11 +74,12 @@ def make_scenario(request: NewScenario) -> dict[str, Any]:
         )
     good = [problem for problem in problems if problem.id not in without]
     student, teacher = _reader("student", request.student), _reader("teacher", request.teacher)
-    compare_tokenizers(student, teacher, [problem.problem for problem in good], found)
     template = _template(student, teacher, found)
-    lengths = _lengths(student, good, template, request.max_tokens, found)
+    lengths = _lengths(student, good, template, request.max_tokens)
     text = scenario_text(request, without, num_good, template)
     scenario = Scenario(ScenarioFile.model_validate(yaml.safe_load(text)), request.out.parent)
+    for one in findings(scenario):
+        found["problems" if one.problem else "notes"].append(one.text)
     contamination = _contamination(request, found)
     request.out.write_text(text, encoding="utf-8")
     return {
@@ -113,30 +113,6 @@ def find_ungradable(problems: Sequence[Problem]) -> list[str]:
     return [problem.id for problem, grade in zip(problems, grades, strict=True) if not grade.correct]
 
 
-def compare_tokenizers(student: Reader, teacher: Reader, texts: Sequence[str], found: dict[str, list[str]]) -> None:
-    """Say why a bridge cannot run: the first token that differs, or the sizes of the models' output."""
-    differing = first_differing_token(student.tokenizer, teacher.tokenizer)
-    if differing is not None:
-        index, ours, theirs = differing
-        found["problems"].append(
-            f"no bridge: token {index} is {ours!r} for the student and {theirs!r} for the teacher; {listed(BRIDGE)} "
-            "need models that share a tokenizer"
-        )
-        return
-    for text in texts:
-        if student.tokenizer(text)["input_ids"] != teacher.tokenizer(text)["input_ids"]:
-            found["problems"].append(
-                f"no bridge: the tokenizers have the same tokens but split {text[:60]!r} differently; "
-                f"{listed(BRIDGE)} need models that share a tokenizer"
-            )
-            return
-    if student.vocab_size != teacher.vocab_size:
-        found["problems"].append(
-            f"no bridge: vocab_size is {student.vocab_size} for the student and {teacher.vocab_size} for the teacher; "
-            f"{listed(BRIDGE)} compare the models' output token by token: choose models with the same vocab_size"
-        )
-
-
 def _reader(role: str, name: str) -> Reader:
     from transformers import AutoConfig
 
@@ -149,7 +125,7 @@ def _reader(role: str, name: str) -> Reader:
         raise NewScenarioError(f"{role} {name!r}: the folder has no safetensors weights: give a checkpoint's folder")
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_text_config()
-        return Reader(role, load_tokenizer(folder), config.vocab_size, getattr(config, "max_position_embeddings", None))
+        return Reader(role, load_tokenizer(folder), config.vocab_size)
     except (OSError, ValueError) as error:
         reason = one_line(error, 160)
         raise NewScenarioError(f"{role} {name!r}: its configuration or tokenizer cannot be read ({reason})") from None
@@ -162,10 +138,6 @@ def _template(student: Reader, teacher: Reader, found: dict[str, list[str]]) -> 
     if missing:
         found["notes"].append(f"no chat template ({' and '.join(missing)}): prompts are plain text")
         return None
-    if templates["student"] != templates["teacher"]:
-        found["notes"].append(
-            "the chat templates differ: each model is prompted with its own, the bridge with the student's"
-        )
     thinks = any("enable_thinking" in str(template) for template in templates.values())
     if thinks:
         found["notes"].append("the chat template has a thinking mode, which is off (`template` in the file)")
@@ -177,18 +149,11 @@ def _lengths(
     problems: Sequence[Problem],
     template: dict[str, bool] | None,
     max_tokens: int,
-    found: dict[str, list[str]],
 ) -> dict[str, float]:
-    """Tokens of the prompts as the student reads them, and whether prompt and completion fit its positions."""
+    """Tokens of the prompts as the student reads them."""
     decoding = Decoding("new", 1.0, 1.0, 0, max_tokens, prompt_suffix=SUFFIX, chat_template=template is not None)
     prompts = [render_prompt(problem.problem, decoding) for problem in problems]
     lengths = [len(ids) for ids in encode_prompts(student.tokenizer, prompts, template)]
-    longest = problems[lengths.index(max(lengths))].id
-    if student.max_positions is not None and max(lengths) + max_tokens > student.max_positions:
-        found["problems"].append(
-            f"problem {longest!r} has {max(lengths)} tokens: with {max_tokens} for the answer that exceeds the "
-            f"student's {student.max_positions} positions; lower --max-tokens or remove long problems"
-        )
     return {"shortest": min(lengths), "median": median(lengths), "longest": max(lengths)}
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tuition.app.studies.single_run import allocations_by_name
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.scenarios.sources import HubError, ProblemSource, SuiteSource
@@ -15,8 +16,10 @@ def describe_scenario(name: str) -> dict[str, Any]:
     """
     file, _ = ScenarioFile.read(name)
     scenario, missing = None, ""
+    warnings: tuple[str, ...] = ()
     try:
         scenario = Scenario.load(name)
+        warnings = check_models(scenario)
     except HubError as error:
         missing = f"; not fetched, so not checked: {error}"
     blocks = scenario.num_label_blocks if scenario else (file.labels.count or 0) // file.labels_per_block
@@ -34,6 +37,7 @@ def describe_scenario(name: str) -> dict[str, Any]:
         "test": _suite(scenario, "test", file.test),
         "device": scenario.device if scenario else file.hardware.device,
         "contamination": "; ".join(map(str, scenario.overlaps)) if scenario else None,
+        "warnings": list(warnings),
         "hub": ", ".join(wanted) + missing if wanted else None,
         # Without a count, how many blocks a data set fills is only known when it is there.
         "routes": {n: str(a) for n, a in allocations_by_name(file, blocks).items()} if blocks > 1 else {},

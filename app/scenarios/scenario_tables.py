@@ -17,6 +17,8 @@ def show_scenario(document: dict[str, Any]) -> None:
             console.print(f"  {key}: {document[key]}", markup=False)
     if document["hub"]:
         console.print(f"  needs the Hub: {document['hub']}", markup=False, soft_wrap=True)
+    for warning in document["warnings"]:
+        console.print(f"  warning: {warning}", markup=False, soft_wrap=True)
     table = Table(title="named routes and baselines", box=box.SIMPLE_HEAD)
     table.add_column("name")
     table.add_column("allocation")

@@ -37,6 +37,7 @@ from tuition.planner.cost import missing_blocks
 from tuition.planner.route import Block, compile_route
 from tuition.planner.stages import STAGE, Role
 from tuition.planner.storage import StudyError
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 
 
@@ -65,6 +66,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     """Train the baselines on fresh seeds and compare them; leaderboard and report are kept in the results folder."""
     scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
+    warnings = check_models(scenario, [entry.allocation for entry in chosen.entries])
     name = _study_name(request, scenario)
     folder = request.run.folder.study(name)
     if folder.database.exists():
@@ -75,6 +77,8 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     log = folder.log("baselines")
     with Reporter(request.run.quiet) as reporter, logged(log, reporter):
+        for warning in warnings:
+            reporter.say(f"warning: {warning}")
         if request.run.workers > 1:
             train_in_workers(request.run, entries, seeds, name, log, reporter)
         with Interrupts(reporter.say) as interrupts, ExitStack() as runners:
@@ -221,6 +225,7 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     """Price the baselines before they run: predicted GPU-seconds in full, and of what the store does not hold."""
     scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
+    check_models(scenario, [entry.allocation for entry in chosen.entries])
     store = find_store(request.run.results)
     costs, state = block_costs(scenario, store), block_states(store)
     blocks = scenario.recipe.num_label_blocks

@@ -13,6 +13,7 @@ from tuition.app.studies.search_run import enqueued, search_baselines
 from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
 from tuition.planner.route import Block, Route, compile_route
 from tuition.runners.scenarios.memory import predict_stage
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.outline import Outline, load_to_plan
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
@@ -78,6 +79,8 @@ class SearchPlan:
     """How often labels and prompts are trained on."""
     commands: tuple[str, ...]
     labels: PlannedLabels
+    warnings: tuple[str, ...]
+    """What the models' files tell that may spoil results."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -90,6 +93,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     Nothing is fetched: where models or data sets of the Hub are not on this machine, the file alone is read.
     """
     scenario = load_to_plan(scenario_name)
+    warnings = check_models(scenario)
     first = enqueued(scenario)[:trials]
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
@@ -127,6 +131,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
             labels_validation=len(scenario.validation),
             labels_owned=len(scenario.labels) + len(scenario.validation),
         ),
+        warnings=warnings,
     )
 
 

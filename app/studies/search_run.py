@@ -6,7 +6,7 @@ scores are shared by all studies of a results folder.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from tuition.planner.study import Outcome, StudyLimits, enqueue, finalists, open
 from tuition.planner.trials import Trials
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRunner
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.store.eviction import gpu_seconds_at_stake
@@ -73,13 +74,14 @@ def run_search(request: SearchRequest) -> SearchResult:
     """Search, then test. Everything that was done before is reused; a second call trains nothing."""
     started = time.monotonic()
     scenario = request.run.load_scenario()
+    warnings = check_models(scenario)
     name = checked_study_name(request.study) if request.study else f"{scenario.name}-seed{request.seed}"
     folder = request.run.folder.study(name)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
     with Reporter(request.run.quiet) as reporter:
-        _announce(scenario, reporter)
+        _announce(scenario, warnings, reporter)
         _search(study, scenario, request, folder, reporter)
         entries = _entries(study, scenario)
         seeds, log = seeds_for_test(request.seed, request.num_test_seeds), folder.log("test")
@@ -121,7 +123,7 @@ def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFo
         return open_study(name, url, *belongs)
 
 
-def _announce(scenario: Scenario, reporter: Reporter) -> None:
+def _announce(scenario: Scenario, warnings: Sequence[str], reporter: Reporter) -> None:
     reporter.say(
         f"scenario {scenario.name}: {len(scenario.labels)} labels in {scenario.recipe.num_label_blocks} blocks, "
         f"teachers {', '.join(scenario.file.teachers)}; the search uses these labels "
@@ -130,6 +132,8 @@ def _announce(scenario: Scenario, reporter: Reporter) -> None:
     for overlap in scenario.overlaps:
         if overlap.ngram:
             reporter.say(f"contamination: {overlap}")
+    for warning in warnings:
+        reporter.say(f"warning: {warning}")
 
 
 def scenario_baselines(scenario: Scenario) -> dict[str, Allocation]:

@@ -17,6 +17,7 @@ from tuition.planner.allocation import Allocation, named_allocations
 from tuition.planner.route import compile_route
 from tuition.runners.labels import LabelCounts
 from tuition.runners.route_runner import BlockUse
+from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 
@@ -77,11 +78,14 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
     """Train one allocation (or a route by its name) and score it on validation, and on the test suite if asked."""
     scenario = configuration.load_scenario()
     allocation = find_allocation(scenario, text)
+    warnings = check_models(scenario, [allocation])
     route = compile_route(allocation, scenario.recipe, seed)
     suites: tuple[SuiteKind, ...] = ("validation", "test") if test else ("validation",)
     log_path = configuration.folder.log(f"run-{allocation.id}-seed{seed}")
     with Reporter(configuration.quiet) as reporter, logged(log_path, reporter), Interrupts(reporter.say) as interrupts:
         reporter.check = interrupts.check
+        for warning in warnings:
+            reporter.say(f"warning: {warning}")
         study = f"run:{scenario.sha256[:12]}"
         with configuration.open_runner(scenario, reporter) as runner:
             run = runner.run(route, study)

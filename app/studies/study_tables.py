@@ -147,6 +147,8 @@ def show_plan(plan: SearchPlan) -> None:
             memory.add_row(stage, size_text(row.bytes), row.moment, parts)
         console.print(memory)
     console.print("The search's proposals are unknown before it runs; random ones are used here.")
+    for warning in plan.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     console.print("Commands:", *plan.commands, sep="\n  ", soft_wrap=True, markup=False)
 
 

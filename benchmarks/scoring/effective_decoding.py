@@ -50,6 +50,7 @@ class EffectiveDecoding(BaseModel):
         num_beams: 1 is no beam search.
         max_new_tokens: the limit.
         ends: ids of the tokens that end a completion, ascending; None behind a server, which knows its own.
+        vocabulary: ids from here on were not drawn, because a teacher lacks them; None without such a limit.
         not_sent: fields that a server refused to be sent, so that its own defaults are in effect.
     """
 
@@ -71,6 +72,7 @@ class EffectiveDecoding(BaseModel):
     no_repeat_ngram_size: int = 0
     min_new_tokens: int = 0
     num_beams: int = 1
+    vocabulary: int | None = None
     not_sent: tuple[str, ...] = ()
 
     @classmethod

@@ -39,9 +39,9 @@ from tuition.runners.store.block_store import BlockStore
 from tuition.runners.store.rollouts import Rollouts
 from tuition.runners.training.checkpoint import (
     end_tokens,
-    first_differing_token,
     hash_weights,
     load_tokenizer,
+    vocabulary_size,
 )
 from tuition.runners.training.execution import TrainingOutput, save_result, train_block
 from tuition.runners.training.launch import OUT, check_rollout_engine, too_few_gpus, train_in_processes
@@ -250,8 +250,6 @@ class BlockTrainer:
         hardware = self.scenario.file.hardware
         lora = self.scenario.source(block.model).lora
         bridge = STAGE[block.stage].is_dense
-        if bridge:
-            self._check_tokenizers(block)
         taught = bridge and hardware.teacher_server is None
         # Fully trained weights stay in float32, whatever the compute type: at learning rates like 1e-6 most updates
         # would round to nothing in bfloat16.
@@ -280,18 +278,6 @@ class BlockTrainer:
             processes=hardware.processes,
             sharded=hardware.sharding == "fsdp2",
         )
-
-    def _check_tokenizers(self, block: Block) -> None:
-        """BlockError where student and teacher do not share a tokenizer: their distributions cannot be compared."""
-        teacher = self.base_name(str(block.teacher))
-        bases = [self.scenario.base_folder(name) for name in (block.model, teacher)]
-        differing = first_differing_token(*map(load_tokenizer, bases))
-        if differing is not None:
-            index, ours, theirs = differing
-            raise BlockError(
-                f"{block.stage} needs models that share a tokenizer: token {index} is {ours!r} for the student and "
-                f"{theirs!r} for teacher {teacher}: choose models of one family, or an allocation without a bridge"
-            )
 
     def _files(self, reference: str | None) -> ModelFiles:
         """A checkpoint (block key or base hash) that is not trained."""
@@ -323,7 +309,14 @@ class BlockTrainer:
         if STAGE[block.stage].generates and engine == "vllm" and self.scenario.file.hardware.vllm.rollout_server:
             engine = "vllm server"
         drawn = training_rollouts(self._settings(block.stage).max_completion_tokens)
-        return EffectiveDecoding.of(engine, drawn, self.ends(sampler or block.stage_start))
+        decoding = EffectiveDecoding.of(engine, drawn, self.ends(sampler or block.stage_start))
+        if STAGE[block.stage].generates and block.teacher is not None:
+            ours, theirs = (
+                vocabulary_size(self.scenario.base_folder(name))
+                for name in (block.model, self.base_name(block.teacher))
+            )
+            decoding = decoding.model_copy(update={"vocabulary": theirs if theirs < ours else None})
+        return decoding
 
     def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:
         """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""

@@ -256,6 +256,12 @@ def end_tokens(folder: Path) -> list[int]:
     return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
 
 
+def vocabulary_size(folder: Path) -> int:
+    """Rows of a model's output: its tokens, and those that it is padded with."""
+    content = _read_json(folder / "config.json")
+    return int(content.get("text_config", content)["vocab_size"])
+
+
 def first_differing_token(ours: Any, theirs: Any) -> tuple[int, str | None, str | None] | None:
     """Index and texts of the first token in which two tokenizers differ; None where they have the same."""
     one, other = ({index: token for token, index in tokenizer.get_vocab().items()} for tokenizer in (ours, theirs))

@@ -19,7 +19,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
 from tuition.runners.store.block_record import Draws, RolloutsUsed
 from tuition.runners.store.rollouts import Rollouts
-from tuition.runners.training.checkpoint import load_tokenizer
+from tuition.runners.training.checkpoint import load_tokenizer, vocabulary_size
 
 Generate = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
 
@@ -46,6 +46,13 @@ class SampleCounts:
 
 
 Rows = tuple[list[dict[str, Any]], SampleCounts]
+
+
+def within_vocabulary(completion: list[int], size: int, end: int) -> list[int]:
+    """A completion up to its first id of `size` or more, which a larger, padded model may draw; `end` for nothing."""
+    if max(completion, default=0) < size:
+        return completion
+    return completion[: next(place for place, token in enumerate(completion) if token >= size)] or [end]
 
 
 class RowMaker:
@@ -106,8 +113,10 @@ class RowMaker:
         completions, samples = self._sample(
             block, str(block.teacher), prompt_ids, settings.max_completion_tokens, "rollouts"
         )
+        student = self.scenario.base_folder(block.model)
+        size, end = vocabulary_size(student), load_tokenizer(student).eos_token_id
         rows = [
-            {"prompt": prompt, "prompt_ids": ids, "completion_ids": completion}
+            {"prompt": prompt, "prompt_ids": ids, "completion_ids": within_vocabulary(completion, size, end)}
             for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
         ]
         return rows, replace(samples, draws=draws)

@@ -17,6 +17,7 @@ from tuition.runners.labels import LabelError
 from tuition.runners.reuse import explain_route
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.score_reuse import explain_score
 from tuition.runners.store.block_record import Draws, PoolContent
 from tuition.runners.training.execution import train_block
@@ -284,6 +285,6 @@ def test_a_bridge_between_two_tokenizers_is_refused(
     scenario_file["teachers"] = {"medium": {"path": str(teacher)}}
     runner = RouteRunner(load(scenario_file), tmp_path / "results")
     wanted = compile_route(Allocation.parse("teacher=medium opd=1"), runner.scenario.recipe, 0)
-    with pytest.raises(BlockError, match=r"opd needs models that share a tokenizer: token 20 is .* for the student"):
+    with pytest.raises(ScenarioError, match=r"opd .* need models that share a tokenizer: token 20 is .* for the stu"):
         runner.run(wanted, "study")
     runner.close()

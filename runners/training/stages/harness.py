@@ -21,6 +21,7 @@ from tuition.runners.events import Listener, ignore
 from tuition.runners.training import pinned
 from tuition.runners.training.checkpoint import CarriedState
 from tuition.runners.training.sharding import gather_model, gather_optimizer
+from tuition.runners.training.stages.shared_vocabulary import over_shared_rows, shared_rows, without_padding
 from tuition.runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
 from tuition.runners.training.work_order import WorkOrder
 
@@ -153,13 +154,18 @@ def distillation_trainer(work: StageWork, beta: float, adapted: Callable[[Any], 
     from trl.experimental.server_distillation import ServerDistillationConfig, ServerDistillationTrainer
 
     local = work.order.teacher_url is None
-    trainer = adapted(_autocast(DistillationTrainer if local else ServerDistillationTrainer))
+    trainer, arguments = DistillationTrainer if local else ServerDistillationTrainer, distillation_arguments(work, beta)
+    if local and (rows := shared_rows(work.model, work.teacher)) is not None:
+        trainer = over_shared_rows(trainer, rows)
+        size = work.model.config.get_text_config().vocab_size
+        arguments["generation_kwargs"] |= without_padding(rows, size, work.order.rollout_engine == "vllm")
+    trainer = adapted(_autocast(trainer))
     configuration = DistillationConfig if local else ServerDistillationConfig
     with pinned_vllm(work):
         made = trainer(
             model=work.model,
             **({"teacher_model": work.teacher} if local else {}),
-            args=configuration(**distillation_arguments(work, beta)),
+            args=configuration(**arguments),
             train_dataset=Dataset.from_list(work.rows),
             processing_class=work.tokenizer,
             callbacks=callbacks(work),

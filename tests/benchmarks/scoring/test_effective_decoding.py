@@ -58,5 +58,5 @@ def test_the_record_says_every_field() -> None:
         "engine": "vllm", "temperature": 0.7, "top_p": 0.8, "top_k": 20, "max_new_tokens": 64, "ends": (1, 5),
         "min_p": 0.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "repetition_penalty": 1.0,
         "presence_penalty": 0.0, "frequency_penalty": 0.0, "no_repeat_ngram_size": 0, "min_new_tokens": 0,
-        "num_beams": 1, "not_sent": (),
+        "num_beams": 1, "vocabulary": None, "not_sent": (),
     }  # fmt: skip
