@@ -5,7 +5,7 @@ silent in the result: a reused block costs the search nothing and the route its 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,14 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Price, charge, missing_blocks
 from tuition.planner.route import Block, Route
 from tuition.planner.stages import STAGE, STUDENT, TRANSFER_STAGES
-from tuition.runners.events import BlockDone, BlockStarted, Listener, Scoring, ignore
+from tuition.runners.events import BlockDone, BlockStarted, Listener, Said, Scoring, ignore
 from tuition.runners.labels import LabelCounts, LabelPool, Ledger
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.leases import Leases
 from tuition.runners.training.block_trainer import BlockTrainer
+from tuition.runners.training.meter import accelerator_name, names_no_processor
 from tuition.runners.training.rows import BlockError
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class RouteRunner:
         self.scorer = Scorer(self.results, self.grader)
         self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
+        self._noted = False
 
     def close(self) -> None:
         """End the grader's worker process, and the lease of the last route's blocks."""
@@ -115,8 +117,9 @@ class RouteRunner:
         self._lease.close()
         self._lease.enter_context(self._leases.hold([block.key for block in route.blocks]))
         check_models(self.scenario, [_trained(route)])
-        for block in route.blocks:
-            self.trainer.usable(block.key)  # refuses other versions before anything is trained on top of them
+        # Refuses other versions before anything is trained on top of them.
+        stored = [record for block in route.blocks if (record := self.trainer.usable(block.key)) is not None]
+        self._note_processors(stored)
         answers = self._book(route, study)
         spent: dict[str, float] = {}
         total = len(missing_blocks(route, self.store.state))
@@ -139,6 +142,18 @@ class RouteRunner:
             self.trainer.weights_sha256(route.final),
             self.trainer.checkpoint(route.final),
         )
+
+    def _note_processors(self, stored: Sequence[BlockRecord]) -> None:
+        """Say once that stored blocks are used of which nobody knows the processor."""
+        unnamed = sorted({record.accelerator for record in stored if names_no_processor(record.accelerator)})
+        if unnamed and not self._noted:
+            self._noted = True
+            self.hear(
+                Said(
+                    text=f"note: some stored blocks do not say which processor trained them ({', '.join(unnamed)}); "
+                    f"another than this one ({accelerator_name('cpu')}) may have trained other weights"
+                )
+            )
 
     def _on_trained(self, block: Block, study: str, spent: dict[str, float]) -> Callable[[float], None]:
         def write_down(gpu_seconds: float) -> None:

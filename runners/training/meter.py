@@ -3,6 +3,10 @@
 import platform
 import resource
 import time
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
 
 
 class Clock:
@@ -31,13 +35,46 @@ class Clock:
         return time.process_time() + children.ru_utime + children.ru_stime
 
 
+PROCESSOR = "cpu: "
+
+
 def accelerator_name(device: str) -> str:
-    """Name of the device that trains: the GPU's model, or the processor's architecture."""
+    """Name of the device that trains: a GPU's model as CUDA calls it, or "cpu: " and the processor's model.
+
+    As in "NVIDIA H200" and "cpu: AMD EPYC 9R14, family 25 model 17" (virtual machines may hide the name, but not the
+    numbers). Weights depend on it. Records of before say "cpu x86_64" or "cpu": `names_no_processor`.
+    """
     if device == "cpu":
-        return f"cpu {platform.machine()}"
+        return f"{PROCESSOR}{_processor()}"
     import torch
 
     return str(torch.cuda.get_device_name())
+
+
+def names_no_processor(accelerator: str) -> bool:
+    """Whether a record says that a processor trained, and not which."""
+    return accelerator.startswith("cpu") and not accelerator.startswith(PROCESSOR)
+
+
+def same_accelerator(one: str, other: str) -> bool:
+    """Whether two names may be of one model of device; a processor that is not named may be any."""
+    if names_no_processor(one) or names_no_processor(other):
+        return one.startswith("cpu") and other.startswith("cpu")
+    return one == other
+
+
+@cache
+def _processor() -> str:
+    """Model of this machine's processor, as Linux says it; on ARM, and elsewhere, what Python knows."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if not said.get("model name"):
+        return platform.processor() or platform.machine()
+    numbers = [f"{word} {said[name]}" for word, name in (("family", "cpu family"), ("model", "model")) if name in said]
+    return ", ".join([said["model name"], " ".join(numbers)] if numbers else [said["model name"]])
 
 
 def peak_memory_bytes(device: str) -> int:

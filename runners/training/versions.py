@@ -6,6 +6,7 @@ from importlib.metadata import version
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
+from tuition.runners.training.meter import same_accelerator
 
 VERSIONED = ("torch", "transformers", "trl", "peft")
 
@@ -22,4 +23,6 @@ def other_versions(record: BlockRecord, versions: Mapping[str, str], accelerator
     """The libraries that trained a block in other versions than these, and its accelerator if it was another."""
     ours = {**versions, "accelerator": accelerator}
     theirs = {**record.versions, "accelerator": record.accelerator}
+    if same_accelerator(accelerator, record.accelerator):
+        theirs["accelerator"] = accelerator
     return [f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours if ours[name] != theirs.get(name)]

@@ -130,7 +130,10 @@ def test_a_resumed_study_keeps_its_scenario_from_now_on(tuition: Command, earlie
 def test_stored_blocks_are_whole_and_reused(tuition: Command, earlier: Path) -> None:
     assert document(tuition("store", "verify", "--json"))["damaged"] == []
     assert len(document(tuition("store", "list", "--json"))["blocks"]) == trained(earlier)
-    run = document(tuition("run", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json", "--mix-versions"))
+    result = tuition("run", "teacher=medium teacher_rl=1 transfer_sft=1", *SCENARIO, "--json", "--mix-versions")
+    run = document(result)
+    note = "note: some stored blocks do not say which processor trained them (cpu x86_64)"
+    assert "".join(result.stderr.split()).count("".join(note.split())) == 1
     assert not any(block["executed"] for block in run["blocks"])
     # Rollouts are charged with the block that needed them.
     record = next(
