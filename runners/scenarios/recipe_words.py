@@ -25,6 +25,8 @@ def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, 
             named["grader"] = settings.pop("grader")
         if "generation_batch" in settings:
             hardware["generation_batch"] = settings.pop("generation_batch")
+        if settings.get("lr_warmup_steps"):
+            settings.setdefault("lr_warmup_first_rate", "zero")  # as it was at first
         if environment.get("engine", "").startswith("vllm") and STAGE[name].is_rl:
             settings.setdefault("rollout_correction", SEQUENCE_MASK.key_fields())
         if "teacher_top_k" in settings:

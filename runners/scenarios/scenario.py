@@ -40,6 +40,9 @@ from tuition.runners.scenarios.sources import (
 )
 from tuition.runners.training.checkpoint import hash_base, refuse_own_code, weight_files
 
+WARM_UP = {"lr_warmup_first_rate": "above zero"}
+"""Of stages that warm up. Blocks of before, whose first step had a rate of 0, are not mixed in."""
+
 SHOWN_IDS = 20  # of problems that must leave a pool, in one line
 
 
@@ -182,6 +185,8 @@ class Scenario:
         # No key changes because there can be a filter or a correction.
         covered = {**settings.key_fields(), "prompt": self._prompting, "revision": stage.revision}
         covered.pop("rollout_correction", None)
+        if settings.lr_warmup_steps > 0:
+            covered |= WARM_UP
         if stage.buys_labels:
             covered["grader"] = GRADER_VERSION
         # Completions that transformers draws together share one stream of random numbers.

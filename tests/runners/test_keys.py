@@ -11,13 +11,13 @@ from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
 
 FINALS = {
-    ("R1", 0): "326b8586d7d788a1c46b4827fd7aff40c792eea9b4aac3751d3c8b1e9d1fed18",
-    ("R2", 0): "7d5909205bbf147cdc281010e29a4fcbc0b83b2059db5a552bfb5061698eb61a",
-    ("R5-half", 1000): "feed670862cb26f3c9641725d8a5ae5bede8d7bfec963194968492ee2a915650",
-    ("R6", 0): "fcd0c5bff88959e578fb88a9b5136f29c53f5991f82ab34968cff4ab736139fc",
-    ("R7", 0): "b3d163d907b4d3d36de8fc58e1a17643fce0769c3e3da89e29f1568168db817b",
-    ("R8", 0): "7e057572a9d1be912caee804dd527580af180f72e5a220963210f72dccae98a0",
-    ("raw", 0): "3af5d540376a174a9b874413cdf0136a5bde67f4475efa64aae826ef8e2732c1",
+    ("R1", 0): "e2796d8f9f96d2cc0757e6066d37c903dadb5126fab1c0c7f399e5381ff2ca6f",
+    ("R2", 0): "0eeb66b6f74fce5e8b55367417f080b87da3903e5dd06da006d87c3df3895f05",
+    ("R5-half", 1000): "560ba2feaad618180d61f3133258c7e4dfee5eaaaf49b00e1d8f602ad806c59b",
+    ("R6", 0): "1dc7cfdfe7876e551d4ddb56cd2391a09325372d12bfc49cda52215006900897",
+    ("R7", 0): "31a7ecb0e52b89e13e60b6dab7faa56660cf1d0804ff4a9ca2e4eb7195210826",
+    ("R8", 0): "bee06804391ef071b638c2c41c95b3e93461b9311836a2065aaa0259e22b0909",
+    ("raw", 0): "a4348d3627e69bc96e8ce361b724524d3d189758a031e8186228049058bfbcec",
 }
 
 

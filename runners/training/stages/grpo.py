@@ -18,6 +18,7 @@ from tuition.runners.training.stages.harness import (
     rollout_arguments,
     run,
     trainer_arguments,
+    warmed_up,
 )
 from tuition.runners.training.stages.rollout_ratio import with_ratio_curves
 
@@ -72,7 +73,7 @@ def make_trainer(work: StageWork, optimizers: tuple[Any, Any] = (None, None)) ->
     # would be the incoming checkpoint, and the anchor would move with every block.
     if reference is not None:
         work.model.config._name_or_path = str(reference)
-    measured = with_ratio_curves(GRPOTrainer, _settings(work).rollout_correction)
+    measured = with_ratio_curves(warmed_up(GRPOTrainer), _settings(work).rollout_correction)
     with pinned_vllm(work):
         trainer = measured(
             model=work.model,

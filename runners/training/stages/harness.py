@@ -159,7 +159,7 @@ def distillation_trainer(work: StageWork, beta: float, adapted: Callable[[Any], 
         trainer = over_shared_rows(trainer, rows)
         size = work.model.config.get_text_config().vocab_size
         arguments["generation_kwargs"] |= without_padding(rows, size, work.order.rollout_engine == "vllm")
-    trainer = adapted(_autocast(trainer))
+    trainer = adapted(_autocast(warmed_up(trainer)))
     configuration = DistillationConfig if local else ServerDistillationConfig
     with pinned_vllm(work):
         made = trainer(
@@ -172,6 +172,33 @@ def distillation_trainer(work: StageWork, beta: float, adapted: Callable[[Any], 
         )
     _offload_teacher(made, work)
     return made
+
+
+def warmed_up(trainer: Any) -> Any:
+    """A trainer of TRL whose rate rises linearly from the first step on, and then stays.
+
+    One warm-up per stage, then constant: a block's length must not change what the next one computes. transformers'
+    own warm-up begins at a rate of 0, with which a stage's first step trains nothing.
+    """
+
+    class WarmedUp(trainer):  # type: ignore[misc]  # one of four classes of TRL, all untyped
+        lr_scheduler: Any
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            from torch.optim.lr_scheduler import LambdaLR
+
+            if self.lr_scheduler is None:
+                factor = partial(warmup_factor, warmup_steps=self.args.warmup_steps)
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
+                self._created_lr_scheduler = True
+            return self.lr_scheduler
+
+    return WarmedUp
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """What the rate of a step of a stage (from 0) is multiplied by."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))
 
 
 def _autocast(trainer: Any) -> Any:

@@ -14,6 +14,7 @@ from tuition.runners.training.stages.harness import (
     callbacks,
     run,
     trainer_arguments,
+    warmed_up,
 )
 
 
@@ -34,7 +35,7 @@ def make_trainer(work: StageWork) -> Any:
         }
         for row in work.rows
     ]
-    return SFTTrainer(
+    return warmed_up(SFTTrainer)(
         model=work.model,
         args=SFTConfig(**arguments(work)),
         train_dataset=Dataset.from_list(rows),
