@@ -15,6 +15,7 @@ from tuition.app.commands.doctor import doctor
 from tuition.app.commands.evidence import evidence
 from tuition.app.commands.grade import grade
 from tuition.app.commands.leaderboard import leaderboard_app
+from tuition.app.commands.measure import measure
 from tuition.app.commands.micro import micro_app
 from tuition.app.commands.plan import plan
 from tuition.app.commands.planners import planners
@@ -42,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog="Example: tuition plan --scenario micro --trials 24")(plan)
+app.command(epilog="Example: tuition measure --scenario smol --steps 3")(measure)
 app.command(epilog="Example: tuition search --scenario micro --trials 24")(search)
 app.command(
     epilog='Example: tuition run "teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'

@@ -3,6 +3,7 @@
     results/
         store/            blocks by key, and what `tuition.runners.store.block_store` keeps beside them;
         store/rollouts, store/leases scores/           scores by key
+        measured/         short blocks that were trained to measure their cost
         statements/       what was asked in each scored suite
         studies/<study>/  what one study keeps for itself (`StudyFolder`)
         recorded/         tables of recorded scenarios, and each recording's own files (`RecordingFolder`)
@@ -162,6 +163,11 @@ class ResultsFolder:
     def scores(self) -> Path:
         """Scores by key."""
         return self.path / "scores"
+
+    @property
+    def measured(self) -> Path:
+        """Short blocks that were trained to measure their cost, one file each."""
+        return self.path / "measured"
 
     @property
     def statements(self) -> Path:

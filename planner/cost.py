@@ -1,23 +1,21 @@
-"""What a route costs, in full or given the blocks that are already trained.
+"""What a route costs, in full or given the blocks that are already trained, and what that is predicted from.
 
-Seconds are predicted per block from the stage and the trained model alone: the growth of the pool, the teacher that a
-transfer block reads and the length of the completions are not modelled.
+A predicted number is a `Cost`: device-seconds and their source, which may be that nothing is known. Sums are a `Total`,
+which says how much of it comes from which source. Device-seconds are reserved ones: wall time times devices.
+
+Simplified: a block's cost depends on its stage, the trained model and the teacher, not on the growth of the pool.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from statistics import fmean, median
-from types import MappingProxyType
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from tuition.planner.route import Block, Route
-
-# Our choice, where nothing was measured and the caller has no prior: only the ratio between routes matters then.
-UNKNOWN_BLOCK_SECONDS = 60.0
 
 
 class CheckpointState(StrEnum):
@@ -102,53 +100,143 @@ def charge(chain: Iterable[Price], made: Collection[str] = ()) -> list[float]:
     return seconds
 
 
-class BlockCosts:
-    """Predicted seconds of a block, learnt from measured ones.
+class Work(NamedTuple):
+    """What a block's cost depends on: its stage, the model that it trains, and the teacher that it learns from."""
 
-    The prediction for a (stage, model) is the median of its measured seconds. Before the first measurement it is the
-    caller's prior; where there is none, the mean of what is known (medians and priors); where nothing is known,
-    `UNKNOWN_BLOCK_SECONDS`.
+    stage: str
+    model: str
+    teacher: str | None = None
 
-    Args:
-        prior_seconds: the caller's guess, by (stage, model); model is "student" or the teacher's name.
+    def __str__(self) -> str:
+        return f"{self.stage} of {self.model}" + (f" from {self.teacher}" if self.teacher else "")
+
+
+def work_of(block: Block) -> Work:
+    """What a block's cost depends on."""
+    return Work(block.stage, block.model, block.teacher_model)
+
+
+class Source(StrEnum):
+    """Where a predicted number comes from, the best first."""
+
+    measured = "measured"
+    """Blocks of the same recipe, on the same kind of device."""
+    estimated = "estimated"
+    """Something else that was measured, scaled by a stated law."""
+    stated = "stated in the scenario"
+    """The scenario's author."""
+    unknown = "unknown"
+    """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Predicted device-seconds, None where nothing is known, and their basis in words.
 
     Raises:
-        ValueError: for a prior that is not a positive number.
+        ValueError: for seconds that are not a finite number of at least 0, or that contradict the source.
     """
 
-    def __init__(self, prior_seconds: Mapping[tuple[str, str], float] | None = None) -> None:
-        prior = dict(prior_seconds or {})
-        for (stage, model), seconds in prior.items():
-            _check_seconds(stage, model, seconds)
-        self.prior_seconds: Mapping[tuple[str, str], float] = MappingProxyType(prior)
-        self._measured_seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    seconds: float | None
+    source: Source
+    basis: str
 
-    def record(self, stage: str, model: str, seconds: float) -> None:
-        """Add the measured seconds of one trained block.
+    def __post_init__(self) -> None:
+        if (self.seconds is None) != (self.source is Source.unknown):
+            raise ValueError(f"{self.seconds!r} seconds cannot be {self.source}")
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ValueError(f"{self.seconds!r} seconds; give a finite number of at least 0")
 
-        Raises:
-            ValueError: for seconds that are not a positive number.
+    def times(self, count: float) -> Cost:
+        """The cost of `count` of them."""
+        return Cost(None if self.seconds is None else self.seconds * count, self.source, self.basis)
+
+
+UNKNOWN = Cost(None, Source.unknown, Source.unknown.value)
+
+
+@dataclass(frozen=True)
+class Total:
+    """A sum of costs.
+
+    Attributes:
+        known: device-seconds by source, without the parts of which nothing is known.
+        unknown: names of those parts.
+    """
+
+    known: Mapping[Source, float] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[str, Cost]]) -> Total:
+        """The sum of named costs."""
+        known: dict[Source, float] = {}
+        unknown: dict[str, None] = {}
+        for name, cost in parts:
+            if cost.seconds is None:
+                unknown[name] = None
+            else:
+                known[cost.source] = known.get(cost.source, 0.0) + cost.seconds
+        return cls({source: known[source] for source in Source if source in known}, tuple(unknown))
+
+    def __add__(self, other: Total) -> Total:
+        sources = [source for source in Source if source in self.known or source in other.known]
+        known = {source: self.known.get(source, 0.0) + other.known.get(source, 0.0) for source in sources}
+        return Total(known, tuple(dict.fromkeys([*self.unknown, *other.unknown])))
+
+    @property
+    def at_least(self) -> float:
+        """Device-seconds of the parts that are known."""
+        return sum(self.known.values())
+
+    @property
+    def seconds(self) -> float | None:
+        """Device-seconds of all parts; None where one is unknown."""
+        return None if self.unknown else self.at_least
+
+    @property
+    def rounded(self) -> float | None:
+        """The same to a tenth of a second, as documents have it."""
+        return None if self.seconds is None else round(self.seconds, 1)
+
+    def basis(self) -> dict[str, Any]:
+        """Where the sum comes from, as JSON values: seconds by source, and the names of unknown parts."""
+        return {
+            **{source.name: round(seconds, 1) for source, seconds in self.known.items()},
+            **({Source.unknown.name: list(self.unknown)} if self.unknown else {}),
+        }
+
+
+class BlockCosts:
+    """Predicted costs of a scenario's blocks.
+
+    Args:
+        costs: by kind of work; what is left out is unknown.
+    """
+
+    def __init__(self, costs: Mapping[Work, Cost]) -> None:
+        self.costs = dict(costs)
+
+    def of(self, block: Block) -> Cost:
+        """The predicted cost of a block."""
+        return self.costs.get(work_of(block), UNKNOWN)
+
+    def relative(self, block: Block) -> float:
+        """A weight to compare routes by, above 0; never to be shown as time.
+
+        Seconds where they are known. What is unknown weighs as much as the mean of what is known, and where nothing is
+        known each block weighs 1.
         """
-        _check_seconds(stage, model, seconds)
-        self._measured_seconds[stage, model].append(seconds)
+        seconds = self.of(block).seconds
+        if seconds is not None:
+            return seconds
+        known = [cost.seconds for cost in self.costs.values() if cost.seconds is not None]
+        return fmean(known) if known else 1.0
 
-    def seconds(self, stage: str, model: str) -> float:
-        """Predicted seconds of one block of this stage on this model."""
-        measured = {key: median(values) for key, values in self._measured_seconds.items()}
-        known = {**self.prior_seconds, **measured}
-        if (stage, model) in known:
-            return known[stage, model]
-        return fmean(known.values()) if known else UNKNOWN_BLOCK_SECONDS
+    def total(self, blocks: Iterable[Block]) -> Total:
+        """What blocks cost together."""
+        return Total.of((str(work_of(block)), self.of(block)) for block in blocks)
 
-    def route_seconds(self, route: Route) -> float:
-        """The route's full cost: all of its blocks, whatever is in the store."""
-        return sum(self.seconds(block.stage, block.model) for block in route.blocks)
-
-    def marginal_seconds(self, route: Route, state: Callable[[str], CheckpointState]) -> float:
+    def marginal(self, route: Route, state: Callable[[str], CheckpointState]) -> Total:
         """What the route would still cost, given the blocks in the store (see `missing_blocks`)."""
-        return sum(self.seconds(block.stage, block.model) for block in missing_blocks(route, state))
-
-
-def _check_seconds(stage: str, model: str, seconds: float) -> None:
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"{stage} on {model}: {seconds!r} seconds; give a positive finite number")
+        return self.total(missing_blocks(route, state))

@@ -118,6 +118,7 @@ class Block:
         new_labels: ids that this block buys, a part of `pool`; empty for replay and transfer.
         run_seed: seed of the run, shared by the chain.
         seed: seed of this block.
+        teacher_model: name of the teacher that a transfer block learns from, else None.
     """
 
     key: str
@@ -131,6 +132,7 @@ class Block:
     new_labels: tuple[str, ...]
     run_seed: int
     seed: int
+    teacher_model: str | None = None
 
     @property
     def name(self) -> str:
@@ -244,6 +246,7 @@ class _Compiler:
                 new_labels=tuple(label.id for label in pool.bought),
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
+                teacher_model=self.allocation.teacher if stage.is_transfer else None,
             )
             self.tips[stage.model] = self._add_with_key(block, pool.labels)
 

@@ -90,13 +90,21 @@ class Scored:
 class RouteRunner:
     """Runs routes of one scenario into one results folder, in this process."""
 
-    def __init__(self, scenario: Scenario, results: Path, hear: Listener = ignore, mix_versions: bool = False):
+    def __init__(
+        self,
+        scenario: Scenario,
+        results: Path,
+        hear: Listener = ignore,
+        mix_versions: bool = False,
+        ledger: Path | None = None,
+    ):
         self.scenario = scenario
         self.hear = hear
         """Called with every event of the runner."""
         self.results = ResultsFolder(results)
         self._leases, self._lease = Leases(self.results.leases), ExitStack()
-        self.ledger = Ledger(self.results.ledger)
+        self.ledger = Ledger(ledger or self.results.ledger)
+        """The results folder's own, unless another was named."""
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
         self.grader = Grader()
         self.scorer = Scorer(self.results, self.grader)

@@ -15,9 +15,9 @@ import numpy as np
 
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import block_costs
+from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, replays_of_direct
-from tuition.app.studies.search_plan import block_states, peak_disk, scoring_seconds
+from tuition.app.studies.search_plan import block_states, peak_disk
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.baselines import UPSTREAM
 from tuition.benchmarks.one_line import one_line
@@ -39,7 +39,7 @@ from tuition.benchmarks.tables.recorded_table import (
     table_bytes,
 )
 from tuition.planner.allocation import Allocation
-from tuition.planner.cost import BlockCosts, missing_blocks
+from tuition.planner.cost import BlockCosts, Total, missing_blocks
 from tuition.planner.coverage import candidates, cover
 from tuition.planner.route import Block, Route, compile_route
 from tuition.runners.scenarios.model_checks import check_models
@@ -48,6 +48,7 @@ from tuition.runners.scenarios.scenario import Scenario
 logger = logging.getLogger(__name__)
 
 LEAST_RUN_SECONDS = 0.1  # a run costs something, where the scenario foresees no seconds for scores
+LEAST_RUN_SHARE = 1 / 600  # of a block, where it foresees none for blocks either
 CHOICE_SEED = 0
 
 
@@ -130,7 +131,9 @@ def chosen_allocations(
     as it is in the table or, where there is none, foreseen to be; with `only_named` also the best split of the table.
     Then, for every teacher, all splits of the whole budget with the scenario's bridge, and what `cover` adds.
     """
-    costs = block_costs(scenario, None)  # measured ones would change the choice from one call to the next
+    # What is stated alone: measured costs would change the choice from one call to the next.
+    costs, scores = block_costs(scenario, None), ScoreCosts(scenario, None)
+    least = LEAST_RUN_SECONDS if costs.costs else LEAST_RUN_SHARE
     blocks = scenario.recipe.num_label_blocks
     baselines = scenario_baselines(scenario)
     recorded = replays_of_direct(table.allocations, blocks) if table else []
@@ -162,15 +165,15 @@ def chosen_allocations(
         pool,
         [compile_it(allocation) for allocation in dict.fromkeys(first)],
         num_routes,
-        lambda block: costs.seconds(block.stage, block.model),
-        max(LEAST_RUN_SECONDS, scoring_of_run(scenario)),
+        costs.relative,
+        max(least, scoring_of_runs(scores, 1).at_least),
     )
     return [route.allocation for route in chosen]
 
 
-def scoring_of_run(scenario: Scenario) -> float:
-    """Predicted seconds to score a checkpoint on both suites."""
-    return scoring_seconds(scenario, "validation") + scoring_seconds(scenario, "test")
+def scoring_of_runs(scores: ScoreCosts, count: int) -> Total:
+    """What it costs to score so many checkpoints on both suites."""
+    return scores.total("validation", count) + scores.total("test", count)
 
 
 def training_order(routes: Sequence[Route], workers: int) -> list[Route]:
@@ -215,12 +218,13 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     done = {(run.allocation, run.seed): run for run in recorded}
     todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
     store = find_store(request.run.results)
-    costs = block_costs(scenario, store)
+    folder = request.run.folder
+    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
     missing: dict[str, Block] = {}
     for route in todo:
         missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
-    training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
-    scoring = len(todo) * scoring_of_run(scenario)
+    training, scoring = costs.total(missing.values()), scoring_of_runs(scores, len(todo))
+    total = training + scoring
     written = [*done.values(), *(made_up_run(scenario, route, costs) for route in todo)]
     return {
         "scenario": scenario_label(scenario),
@@ -232,11 +236,12 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
         "rows_to_record": len(todo),
         "blocks_requested": sum(len(route.blocks) for route in todo),
         "blocks_to_train": len(missing),
-        "gpu_seconds_training": round(training, 1),
-        "gpu_seconds_scoring": round(scoring, 1),
-        "gpu_seconds": round(training + scoring, 1),
+        "gpu_seconds_training": training.rounded,
+        "gpu_seconds_scoring": scoring.rounded,
+        "gpu_seconds": total.rounded,
+        "gpu_seconds_known": round(total.at_least, 1),
         "device": "processor time" if scenario.device == "cpu" else "GPU time",
-        "basis": "blocks measured in this results folder" if store and store.records() else "the scenario's prior",
+        "basis": total.basis(),
         "peak_disk_bytes": peak_disk(scenario, todo),
         "table_bytes": len(table_bytes(header_of(scenario), written)),
     }
@@ -261,7 +266,7 @@ def made_up_run(scenario: Scenario, route: Route, costs: BlockCosts) -> Recorded
             RecordedBlock(
                 key=block.key,
                 stage=block.stage,
-                gpu_seconds=round(costs.seconds(block.stage, block.model) * int(block.key[:4], 16) / 2**15, 3),
+                gpu_seconds=round(costs.relative(block) * int(block.key[:4], 16) / 2**15, 3),
             )
             for block in route.blocks
         ),

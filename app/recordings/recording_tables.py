@@ -5,6 +5,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from tuition.app.processes.cost_words import basis_text, total_text
 from tuition.app.processes.terminal import terminal
 
 
@@ -16,8 +17,8 @@ def show_recording_plan(document: dict[str, Any]) -> None:
         f"{document['scenario']}: {document['routes']} routes per seed, seeds {seeds}; "
         f"{document['rows_recorded']:,} rows recorded so far, {document['rows_to_record']:,} to record.\n"
         f"Blocks: {document['blocks_requested']:,} requested, {document['blocks_to_train']:,} to train.\n"
-        f"Time: {document['gpu_seconds'] / 3600:.2f} h of {document['device']} with one worker, of which "
-        f"{document['gpu_seconds_scoring'] / 3600:.2f} h for scores, from {document['basis']}.\n"
+        f"Time: {total_text(document['gpu_seconds'], document['gpu_seconds_known'])} of {document['device']} with one "
+        f"worker, scores included ({basis_text(document['basis'])}).\n"
         f"Peak disk: {document['peak_disk_bytes'] / 1e6:,.0f} MB without --max-store. "
         f"Table: {document['table']}, about {document['table_bytes'] / 1e6:.2f} MB.",
         soft_wrap=True,

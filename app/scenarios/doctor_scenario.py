@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from tuition.app.processes.cost_words import basis_text, total_text
 from tuition.app.studies.search_plan import plan_search
 
 TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tuition search`
@@ -36,8 +37,8 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     facts = {
         "scenario": f"{scenario.name}, planned from {plan.planned_from}",
         "device": f"{device}, {memory / 1e9:.0f} GB" if memory else device,
-        "hours": f"{plan.gpu_seconds / 3600:,.1f} of {plan.device} for {TRIALS} trials and the test on "
-        f"{TEST_SEEDS} seed, {plan.basis}",
+        "time": f"{total_text(plan.gpu_seconds, plan.gpu_seconds_known)} of {plan.device} for {TRIALS} trials and the "
+        f"test on {TEST_SEEDS} seed ({basis_text(plan.basis)})",
         "disk": f"up to {_gigabytes(peak)} for the store, {free / 1e9:,.1f} GB free on {folder}",
     }
     if peak is not None and peak > free:

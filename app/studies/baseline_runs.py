@@ -5,7 +5,7 @@ was tested and their replay controls as well. `direct-compute` comes last, becau
 cost of the route that it is compared with. Results lie in `<results>/studies/<study>/`, as those of a search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import block_costs
+from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, match_compute
 from tuition.app.studies.evaluation import (
     Entry,
@@ -25,7 +25,7 @@ from tuition.app.studies.evaluation import (
     seeds_for_test,
     train_in_workers,
 )
-from tuition.app.studies.search_plan import block_states, scoring_seconds
+from tuition.app.studies.search_plan import block_states
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.app.studies.study_report import BaselinesReport, SearchReport, read_report, write_report
 from tuition.benchmarks.artefacts import FileError, write_json
@@ -33,7 +33,7 @@ from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFL
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import checked_study_name
 from tuition.planner.allocation import Allocation, AllocationError
-from tuition.planner.cost import missing_blocks
+from tuition.planner.cost import Cost, Total, missing_blocks, work_of
 from tuition.planner.route import Block, compile_route
 from tuition.planner.stages import STAGE, Role
 from tuition.planner.storage import StudyError
@@ -196,10 +196,12 @@ class PlannedBaseline:
 
     name: str
     allocation: str
-    gpu_seconds_full: float
-    """From scratch, for one seed."""
+    gpu_seconds_full: float | None
+    """From scratch, for one seed; None where a part is unknown."""
     blocks_to_train: int
-    gpu_seconds_to_train: float
+    gpu_seconds_to_train: float | None
+    basis: Mapping[str, Any]
+    """Where the full cost comes from: seconds by source, and what is unknown."""
 
 
 @dataclass(frozen=True)
@@ -210,11 +212,13 @@ class BaselinesPlan:
     study: str
     seeds: tuple[int, ...]
     rows: tuple[PlannedBaseline, ...]
-    gpu_seconds_scoring: float
-    gpu_seconds: float
-    """Of training and scoring, on one worker; processor time on a CPU."""
-    basis: str
-    """What the seconds are predicted from."""
+    gpu_seconds_scoring: float | None
+    gpu_seconds: float | None
+    """Of training and scoring, on one worker; processor time on a CPU. None where a part is unknown."""
+    gpu_seconds_known: float
+    """Of the parts that are known."""
+    basis: Mapping[str, Any]
+    """Where the seconds come from: seconds by source, and what is unknown."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -227,13 +231,16 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     chosen = _choose(request, scenario)
     check_models(scenario, [entry.allocation for entry in chosen.entries])
     store = find_store(request.run.results)
-    costs, state = block_costs(scenario, store), block_states(store)
+    folder, state = request.run.folder, block_states(store)
+    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
     blocks = scenario.recipe.num_label_blocks
     one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
 
-    def seconds(block: Block, entry: Entry) -> float:
-        longer = blocks if entry.shuffled and STAGE[block.stage].is_rl else 1
-        return longer * costs.seconds(block.stage, block.model)
+    def total(several: Iterable[Block], entry: Entry) -> Total:
+        def cost(block: Block) -> Cost:
+            return costs.of(block).times(blocks if entry.shuffled and STAGE[block.stage].is_rl else 1)
+
+        return Total.of((str(work_of(block)), cost(block)) for block in several)
 
     entries = list(chosen.entries)
     if chosen.compared is not None:
@@ -241,29 +248,35 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
         entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
     counted: set[str] = set()
     rows: list[PlannedBaseline] = []
+    training = Total()
     for entry in entries:
         recipe = one_block.recipe if entry.shuffled else scenario.recipe
         routes = [entry.route(recipe, seed) for seed in chosen.seeds]
         missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
         counted |= missing.keys()
+        full, to_train = total(routes[0].blocks, entry), total(missing.values(), entry)
+        training += to_train
         rows.append(
             PlannedBaseline(
                 name=entry.name,
                 allocation=str(entry.allocation),
-                gpu_seconds_full=round(sum(seconds(block, entry) for block in routes[0].blocks), 1),
+                gpu_seconds_full=full.rounded,
                 blocks_to_train=len(missing),
-                gpu_seconds_to_train=round(sum(seconds(block, entry) for block in missing.values()), 1),
+                gpu_seconds_to_train=to_train.rounded,
+                basis=full.basis(),
             )
         )
-    scorings = len(entries) * len(chosen.seeds) * scoring_seconds(scenario, "test")
+    scoring = scores.total("test", len(entries) * len(chosen.seeds))
     if chosen.compared is not None:
-        scorings += (entries[1].allocation.replay + 1) * len(chosen.seeds) * scoring_seconds(scenario, "validation")
+        scoring += scores.total("validation", (entries[1].allocation.replay + 1) * len(chosen.seeds))
+    everything = training + scoring
     return BaselinesPlan(
         scenario=scenario.name,
         study=_study_name(request, scenario),
         seeds=chosen.seeds,
         rows=tuple(rows),
-        gpu_seconds_scoring=round(scorings, 1),
-        gpu_seconds=round(scorings + sum(row.gpu_seconds_to_train for row in rows), 1),
-        basis="blocks measured in this results folder" if store and store.records() else "the scenario's prior",
+        gpu_seconds_scoring=scoring.rounded,
+        gpu_seconds=everything.rounded,
+        gpu_seconds_known=round(everything.at_least, 1),
+        basis=everything.basis(),
     )

@@ -1,49 +1,148 @@
-"""What blocks cost, and how many of those that routes ask for are distinct."""
+"""What a scenario's blocks and scores cost: measured where they can be, else estimated or stated, else unknown.
+
+In this order: blocks of the same recipe in the store; a short block of the same recipe (`tuition measure`); an
+estimate by `tuition.planner.cost_law` within the sizes that it was held against; what the scenario states; an estimate
+beyond those sizes.
+"""
 
 import platform
+from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from tuition.app.studies.study_report import ExpectedReuse
-from tuition.planner.cost import BlockCosts, charge
+from tuition.benchmarks.artefacts import RecordError
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreStore
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.cost import UNKNOWN, BlockCosts, Cost, Source, Total, Work
+from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Workload, nearest, scaled
 from tuition.planner.route import Route, compile_route
-from tuition.planner.stages import STAGES
+from tuition.planner.stages import STAGE, STAGES
+from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, tokens_of
+from tuition.runners.route_runner import score_task
+from tuition.runners.scenarios.outline import Outline
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.store.block_store import BlockStore
+from tuition.runners.scenarios.workload import scenario_workload
 
 EXPECTED_REUSE_DRAWS = 20
 
 
-def block_costs(scenario: Scenario, store: BlockStore | None) -> BlockCosts:
-    """Block costs measured on this host, in the results folder, on top of the scenario's prior."""
-    prior = scenario.file.prior_seconds
-    costs = BlockCosts(
-        {
-            (stage.name, stage.trained_model(teacher)): prior[stage.name]
+def block_costs(scenario: Scenario, folder: ResultsFolder | None) -> BlockCosts:
+    """Costs of every kind of work of a scenario, from a results folder; None: what the scenario states alone."""
+    stated = {
+        work: Cost(scenario.file.prior_seconds[work.stage], Source.stated, Source.stated.value)
+        for work in all_work(scenario)
+        if work.stage in scenario.file.prior_seconds
+    }
+    if folder is None:
+        return BlockCosts(stated)
+    known = _Known(scenario, MeasuredBlocks(scenario, folder))
+    return BlockCosts({work: known.cost(work, stated.get(work)) for work in all_work(scenario)})
+
+
+def all_work(scenario: Scenario) -> list[Work]:
+    """Every kind of work that a scenario's routes can have."""
+    return list(
+        dict.fromkeys(
+            Work(stage.name, stage.trained_model(teacher), teacher if stage.is_transfer else None)
             for stage in STAGES
+            if stage in scenario.file.stages.present
             for teacher in scenario.file.teachers
-            if stage.name in prior
-        }
+        )
     )
-    for record in store.records() if store is not None else []:
-        if record.host != platform.node():
-            continue
-        # With its rollouts, whether this block was the one that drew them or not: a median over blocks is wanted.
-        (seconds,) = charge([record.price])
-        if seconds > 0:
-            costs.record(record.stage, record.model, seconds)
-    return costs
+
+
+class _Known:
+    """What was measured, to say what one block of a kind of work costs."""
+
+    def __init__(self, scenario: Scenario, measured: MeasuredBlocks) -> None:
+        self.scenario, self.measured = scenario, measured
+        self._samples = [
+            Sample(f"a model of {size_words(found.parameters)}", block.record.stage, found, block.seconds)
+            for block in measured.comparable()
+            if (found := measured.workload(block)) is not None
+        ]
+        accelerator = measured.accelerator
+        device = scenario.recipe.environment["device"]
+        figures = SPEEDS.get("cpu" if device == "cpu" else accelerator or "")
+        # Constants of another device give the ratio of two blocks, and nothing more.
+        self._figures = figures if figures is not None and figures.holds_for(scenario.recipe.environment) else None
+        self._speed = self._figures or SPEEDS["cpu" if device == "cpu" else FIGURES_OF_GPUS]
+
+    def cost(self, work: Work, stated: Cost | None) -> Cost:
+        """The cost of one block, by the best of what is known."""
+        if same := self.measured.of(work):
+            count = "1 block" if len(same) == 1 else f"{len(same)} blocks"
+            return Cost(median(block.seconds for block in same), Source.measured, f"measured ({count})")
+        if short := self.measured.of(work, short=True):
+            return self._of_short(work, short[-1])
+        tokens = self._tokens(work)
+        wanted = scenario_workload(self.scenario, work, tokens)
+        if wanted is None:
+            return stated or UNKNOWN
+        beyond = wanted.parameters / self._speed.largest
+        if stated is not None and beyond > 1:
+            return stated
+        return self._estimate(work, wanted, beyond, tokens) or stated or UNKNOWN
+
+    def _of_short(self, work: Work, block: MeasuredBlock) -> Cost:
+        short = block.short
+        assert short is not None, f"{work} has no short block"
+        settings = self.scenario.file.stages.of(work.stage)
+        drawn = 1.0  # rejection sampling and filters draw for the pool, not for the steps
+        if STAGE[work.stage].writer == "teacher":
+            drawn = settings.steps / block.record.steps
+        basis = f"measured on {block.record.steps} of {settings.steps} steps"
+        return Cost(short.seconds(settings.steps, drawn), Source.measured, basis)
+
+    def _tokens(self, work: Work) -> float | None:
+        """Mean length of the sequences that the stage's model was trained on here, with the same limit."""
+        recipe = self.scenario.recipe
+        content = {"student": recipe.student, **recipe.teachers}[work.model]
+        limit = self.scenario.file.stages.of(work.stage).max_completion_tokens
+        return tokens_of(
+            block
+            for block in self.measured.blocks
+            if block.base == content
+            and block.record.stage == work.stage
+            and block.record.settings.get("max_completion_tokens") == limit
+        )
+
+    def _estimate(self, work: Work, wanted: Workload, beyond: float, tokens: float | None) -> Cost | None:
+        """From the measured block whose work is most alike; without any, from figures of this kind of device."""
+        speed = self._speed
+        words = [f"within a factor of {speed.error_factor:.1f}"]
+        if beyond > 1:
+            words = [f"of a model {beyond:.0f} times as large as any that this was checked on"]
+        if tokens is None:
+            words.append("if completions are half as long as their limit")
+        error = ", ".join(words)
+        if self._samples:
+            source = nearest(wanted, work.stage, self._samples, speed)
+            basis = f"estimated from {source.stage} of {source.group}, measured here ({error})"
+            return Cost(scaled(source.seconds, source.workload, wanted, speed), Source.estimated, basis)
+        if self._figures is None:
+            return None
+        return Cost(speed.seconds(wanted), Source.estimated, f"estimated from {speed.where} ({error})")
+
+
+def size_words(parameters: float) -> str:
+    """Parameters of a model, for people."""
+    return f"{parameters / 1e9:.1f} B parameters" if parameters >= 1e9 else f"{parameters / 1e6:.2g} M parameters"
 
 
 def count_blocks(routes: list[Route], costs: BlockCosts) -> dict[str, Any]:
-    """Blocks that routes ask for and distinct ones among them, in number and in predicted GPU-seconds."""
+    """Blocks that routes ask for and distinct ones among them, in number and in predicted device-seconds."""
     blocks = [block for route in routes for block in route.blocks]
     distinct = {block.key: block for block in blocks}
-    seconds = {key: costs.seconds(block.stage, block.model) for key, block in distinct.items()}
+    requested, once = costs.total(blocks), costs.total(distinct.values())
     return {
         "requested": len(blocks),
         "distinct": len(distinct),
-        "predicted_gpu_seconds_requested": round(sum(seconds[block.key] for block in blocks), 1),
-        "predicted_gpu_seconds_distinct": round(sum(seconds.values()), 1),
+        "predicted_gpu_seconds_requested": requested.rounded,
+        "predicted_gpu_seconds_distinct": once.rounded,
+        "predicted_basis": once.basis(),
     }
 
 
@@ -54,6 +153,64 @@ def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: B
         allocations = scenario.space.random_allocations(num_allocations, seed=draw)
         counts = count_blocks([compile_route(a, scenario.recipe, seed) for a in allocations], costs)
         by_blocks.append(counts["distinct"] / counts["requested"])
-        by_seconds.append(counts["predicted_gpu_seconds_distinct"] / counts["predicted_gpu_seconds_requested"])
+        if counts["predicted_gpu_seconds_requested"]:
+            by_seconds.append(counts["predicted_gpu_seconds_distinct"] / counts["predicted_gpu_seconds_requested"])
     mean = [sum(values) / len(values) if values else None for values in (by_blocks, by_seconds)]
     return ExpectedReuse(distinct_over_requested_blocks=mean[0], distinct_over_requested_seconds=mean[1])
+
+
+class ScoreCosts:
+    """What it costs to score one checkpoint of a scenario's student on its suites.
+
+    Measured are scores of this student, untrained or trained, by the same engine with the same decoding, on this host
+    or on the host that trained the checkpoint.
+    """
+
+    def __init__(self, scenario: Scenario, folder: ResultsFolder | None) -> None:
+        self.scenario = scenario
+        self._seconds: dict[SuiteKind, list[float]] = {"validation": [], "test": []}
+        if folder is not None and folder.scores.is_dir() and not isinstance(scenario, Outline):
+            self._read(folder)
+
+    def _read(self, folder: ResultsFolder) -> None:
+        measured = MeasuredBlocks(self.scenario, folder)
+        student = self.scenario.recipe.student
+        hosts = {block.record.weights_sha256: block.record.host for block in measured.blocks if block.base == student}
+        hosts[student] = platform.node()
+        wanted = {kind: score_task(self.scenario, kind, 0, ScoredModel(label=""), "").key for kind in self._seconds}
+        store = ScoreStore(folder.scores)
+        for key in store.score_keys():
+            try:
+                record = store.read(key)
+            except RecordError:
+                continue  # `tuition store verify` names it
+            made = record.score_key
+            if record.gpu_seconds is None or record.host != hosts.get(made.weights_sha256):
+                continue
+            for kind, like in wanted.items():
+                if replace(made, weights_sha256="", sampling_seed=like.sampling_seed, grader=like.grader) == like:
+                    self._seconds[kind].append(record.gpu_seconds)
+
+    def of(self, suite: SuiteKind) -> Cost:
+        """The cost of one score."""
+        if seconds := self._seconds[suite]:
+            count = "1 score" if len(seconds) == 1 else f"{len(seconds)} scores"
+            return Cost(median(seconds), Source.measured, f"measured ({count})")
+        samples = self._samples(suite)
+        for other, seconds in self._seconds.items():
+            if seconds:
+                basis = f"estimated from scores of the {other} suite, by their number of samples"
+                return Cost(median(seconds) * samples / self._samples(other), Source.estimated, basis)
+        if "score" in self.scenario.file.prior_seconds:
+            stated = self.scenario.file.prior_seconds["score"] * samples / 1000
+            return Cost(stated, Source.stated, Source.stated.value)
+        return UNKNOWN
+
+    def _samples(self, suite: SuiteKind) -> int:
+        problems = self.scenario.validation if suite == "validation" else self.scenario.test
+        source = self.scenario.file.validation if suite == "validation" else self.scenario.file.test
+        return len(problems) * source.samples
+
+    def total(self, suite: SuiteKind, count: int) -> Total:
+        """The cost of so many scores."""
+        return Total.of([("score", self.of(suite).times(count))] if count else [])

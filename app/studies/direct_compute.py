@@ -29,7 +29,6 @@ from tuition.benchmarks.statistics.intervals import avg_at_k
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts
 from tuition.planner.route import Route, compile_route
-from tuition.planner.stages import STUDENT, STUDENT_RL
 from tuition.runners.events import RunDone
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -106,12 +105,16 @@ def replays_of_direct(allocations: Iterable[Allocation], label_blocks: int) -> l
 
 
 def foreseen_replay(scenario: Scenario, costs: BlockCosts, compared: Allocation) -> int:
-    """How many replay blocks the chain will need, by predicted costs, to reach the compute of `compared`."""
-    target, direct = (
-        costs.route_seconds(compile_route(allocation, scenario.recipe, 0))
+    """How many replay blocks the chain will need, by predicted costs, to reach the compute of `compared`.
+
+    Where a cost is unknown, blocks are weighed as in `BlockCosts.relative`.
+    """
+    routes = [
+        compile_route(allocation, scenario.recipe, 0)
         for allocation in (compared, extended(scenario.recipe.num_label_blocks, 0))
-    )
-    return max(0, ceil((target - direct) / costs.seconds(STUDENT_RL.name, STUDENT)))
+    ]
+    target, direct = (sum(map(costs.relative, route.blocks)) for route in routes)
+    return max(0, ceil((target - direct) / costs.relative(routes[1].blocks[-1])))
 
 
 def match_compute(

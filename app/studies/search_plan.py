@@ -1,16 +1,19 @@
 """`tuition plan`: what a search would need, before anything is trained."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import block_costs
+from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.evaluation import seeds_for_test
 from tuition.app.studies.planned_passes import StagePasses, plan_passes
-from tuition.app.studies.search_run import enqueued, search_baselines
-from tuition.planner.cost import BlockCosts, CheckpointState, missing_blocks
+from tuition.app.studies.search_run import enqueued, scenario_baselines, search_baselines
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
 from tuition.planner.route import Block, Route, compile_route
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.model_checks import check_models
@@ -29,8 +32,23 @@ class PhasePlan:
     distinct: int
     stored: int
     to_train: int
-    gpu_seconds: float
-    """Of training and of scoring."""
+    gpu_seconds: float | None
+    """Of training and of scoring; None where a part is unknown."""
+    basis: Mapping[str, Any]
+    """Where the seconds come from: seconds by source, and what is unknown."""
+
+
+@dataclass(frozen=True)
+class PlannedCost:
+    """What one block of a kind, or one score, is predicted to cost, and from what."""
+
+    name: str
+    count: int
+    """So many are to be made."""
+    gpu_seconds: float | None
+    """Of one."""
+    source: str
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -61,14 +79,20 @@ class SearchPlan:
     trials: int
     search: PhasePlan
     test: PhasePlan
-    gpu_seconds: float
-    """Of both, on one worker; processor time on a CPU."""
+    gpu_seconds: float | None
+    """Of both, on one worker; processor time on a CPU. None where a part is unknown."""
+    gpu_seconds_known: float
+    """Of the parts that are known."""
     devices: int
     """That train one block together."""
     device: str
     """What is counted: "processor time" or "GPU time"."""
-    basis: str
-    """What the seconds are predicted from."""
+    basis: Mapping[str, Any]
+    """Where the seconds come from: seconds by source ("measured", "estimated", "stated"), and what is unknown."""
+    costs: tuple[PlannedCost, ...]
+    """The predicted costs of which they are sums."""
+    dearest_route_gpu_seconds: float | None
+    """Full cost of the dearest route of the scenario's baselines; None where a part is unknown."""
     planned_from: str
     """Whether models and data were looked at, or the file alone."""
     peak_disk_bytes: int | None
@@ -99,21 +123,30 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
     test_routes = [compile_route(a, scenario.recipe, s) for s in seeds_for_test(seed, num_test_seeds) for a in tested]
-    store = find_store(results)
-    costs = block_costs(scenario, store)
-    search = _price(scenario, search_routes, costs, store, "validation")
-    test = _price(scenario, test_routes, costs, store, "test")
+    store, folder = find_store(results), ResultsFolder(results)
+    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
+    phases = [
+        _Phase(search_routes, block_states(store), "validation"),
+        _Phase(test_routes, block_states(store), "test"),
+    ]
+    search, test = (phase.total(costs, scores) for phase in phases)
+    total = search + test
+    named = [compile_route(allocation, scenario.recipe, seed) for allocation in scenario_baselines(scenario).values()]
+    dearest = [costs.total(route.blocks).rounded for route in named]
+    rows = tuple(_planned_costs(phases, costs, scores))
+    measure = f"tuition measure --scenario {scenario_name} --results {results}"
     return SearchPlan(
         scenario=scenario.name,
         trials=trials,
-        search=search,
-        test=test,
-        gpu_seconds=search.gpu_seconds + test.gpu_seconds,
+        search=phases[0].plan(search),
+        test=phases[1].plan(test),
+        gpu_seconds=total.rounded,
+        gpu_seconds_known=round(total.at_least, 1),
         devices=scenario.file.hardware.processes,
         device="processor time" if scenario.device == "cpu" else "GPU time",
-        basis="from blocks measured in this results folder"
-        if store and store.records()
-        else "from the scenario's prior",
+        basis=total.basis(),
+        costs=rows,
+        dearest_route_gpu_seconds=None if None in dearest else max(filter(None, dearest), default=None),
         planned_from="the file alone: models and data sets on the Hub were neither fetched nor checked"
         if isinstance(scenario, Outline)
         else "models and data",
@@ -121,6 +154,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
         memory=stage_memory(scenario, [*search_routes, *test_routes]),
         passes=plan_passes(scenario, seed),
         commands=(
+            *([] if all(phase.is_measured(costs) for phase in phases) else [measure]),
             f"tuition doctor --scenario {scenario_name}",
             f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "
             f"--results {results}",
@@ -135,36 +169,58 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     )
 
 
-def _price(
-    scenario: Scenario, routes: list[Route], costs: BlockCosts, store: BlockStore | None, suite: str
-) -> PhasePlan:
-    """Blocks that are wanted, there and missing, and the predicted seconds of training and of scoring."""
-    blocks = [block for route in routes for block in route.blocks]
-    missing: dict[str, Block] = {}
-    for route in routes:
-        missing |= {block.key: block for block in missing_blocks(route, block_states(store))}
-    distinct = {block.key for block in blocks}
-    training = sum(costs.seconds(block.stage, block.model) for block in missing.values())
-    scoring = len({route.final for route in routes}) * scoring_seconds(scenario, suite)
-    return PhasePlan(
-        requested=len(blocks),
-        distinct=len(distinct),
-        stored=len(distinct - missing.keys()),
-        to_train=len(missing),
-        gpu_seconds=round(training + scoring, 1),
-    )
+class _Phase:
+    """Routes that are wanted, their blocks that are missing, and the scores of their last checkpoints."""
+
+    def __init__(self, routes: list[Route], state: Callable[[str], CheckpointState], suite: SuiteKind) -> None:
+        self.blocks = [block for route in routes for block in route.blocks]
+        self.missing: dict[str, Block] = {}
+        for route in routes:
+            self.missing |= {block.key: block for block in missing_blocks(route, state)}
+        self.suite = suite
+        self.num_scores = len({route.final for route in routes})
+
+    def total(self, costs: BlockCosts, scores: ScoreCosts) -> Total:
+        """Of training what is missing, and of scoring."""
+        return costs.total(self.missing.values()) + scores.total(self.suite, self.num_scores)
+
+    def is_measured(self, costs: BlockCosts) -> bool:
+        """Whether the costs of all blocks that are missing were measured."""
+        return all(costs.of(block).source is Source.measured for block in self.missing.values())
+
+    def plan(self, total: Total) -> PhasePlan:
+        """The phase with its counts and cost."""
+        distinct = {block.key for block in self.blocks}
+        return PhasePlan(
+            requested=len(self.blocks),
+            distinct=len(distinct),
+            stored=len(distinct - self.missing.keys()),
+            to_train=len(self.missing),
+            gpu_seconds=total.rounded,
+            basis=total.basis(),
+        )
+
+
+def _planned_costs(phases: Sequence[_Phase], costs: BlockCosts, scores: ScoreCosts) -> Iterator[PlannedCost]:
+    """One row for each kind of block and score of a plan."""
+    missing = {key: block for phase in phases for key, block in phase.missing.items()}
+    counts = Counter(work_of(block) for block in missing.values())
+    for work, cost in costs.costs.items():
+        if counts[work]:
+            yield _row(f"{work}, a block", counts[work], cost)
+    for phase in phases:
+        if phase.num_scores:
+            yield _row(f"score on {phase.suite}", phase.num_scores, scores.of(phase.suite))
+
+
+def _row(name: str, count: int, cost: Cost) -> PlannedCost:
+    seconds = None if cost.seconds is None else round(cost.seconds, 3)
+    return PlannedCost(name, count, seconds, cost.source.name, cost.basis)
 
 
 def block_states(store: BlockStore | None) -> Callable[[str], CheckpointState]:
     """What a store holds of a block; nothing of any where there is no store."""
     return store.state if store is not None else lambda key: CheckpointState.absent
-
-
-def scoring_seconds(scenario: Scenario, suite: str) -> float:
-    """Predicted seconds to score one checkpoint: the scenario's prior for 1,000 samples, times the suite's samples."""
-    problems = scenario.validation if suite == "validation" else scenario.test
-    source = scenario.file.validation if suite == "validation" else scenario.file.test
-    return scenario.file.prior_seconds.get("score", 0.0) * len(problems) * source.samples / 1000
 
 
 def stage_memory(scenario: Scenario, routes: list[Route]) -> dict[str, StageMemory]:

@@ -30,7 +30,7 @@ def make_report(
         for t in trials
         if t.state is TrialState.COMPLETE
     ]
-    costs = block_costs(scenario, runner.store)
+    costs = block_costs(scenario, runner.results)
     wanted = {block.key for route in requested for block in route.blocks}
     trained = [(key, spent) for key, spent in runner.ledger.trainings(study.study_name) if key in wanted]
     return SearchReport(

@@ -64,8 +64,11 @@ class BlockAccount(Frozen):
     distinct: int
     executed: int
     executed_by_this_call: int
-    predicted_gpu_seconds_requested: float
-    predicted_gpu_seconds_distinct: float
+    predicted_gpu_seconds_requested: float | None
+    """None where a part is unknown."""
+    predicted_gpu_seconds_distinct: float | None
+    predicted_basis: dict[str, Any] = {}
+    """Where the second of these comes from: seconds by source. Reports of before do not say."""
     gpu_seconds_requested: float
     gpu_seconds_executed: float
     expected_of_random_allocations: ExpectedReuse

@@ -3,8 +3,10 @@
 from rich import box
 from rich.table import Table
 
+from tuition.app.processes.cost_words import basis_text, seconds_text, total_text
 from tuition.app.processes.terminal import percent, size_text, terminal, time_text
 from tuition.app.studies.baseline_runs import BaselinesPlan
+from tuition.app.studies.measure_run import MeasuredCosts
 from tuition.app.studies.planned_passes import SEEN, percentages, show_passes
 from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.single_run import SingleRun
@@ -105,13 +107,12 @@ def show_baselines_plan(plan: BaselinesPlan) -> None:
     for column in ("entry", "GPU-s full, one seed", "blocks to train", "GPU-s to train"):
         table.add_column(column, justify="left" if column == "entry" else "right")
     for row in plan.rows:
-        full, missing = f"{row.gpu_seconds_full:,.0f}", f"{row.gpu_seconds_to_train:,.0f}"
+        full, missing = seconds_text(row.gpu_seconds_full), seconds_text(row.gpu_seconds_to_train)
         table.add_row(row.name, full, f"{row.blocks_to_train:,}", missing)
     console.print(table)
     console.print(
-        f"Time: {time_text(plan.gpu_seconds)} with one worker, scoring "
-        f"({time_text(plan.gpu_seconds_scoring)}) included, from {plan.basis}. "
-        "The length of direct-compute is estimated here and measured when it runs."
+        f"Time: {total_text(plan.gpu_seconds, plan.gpu_seconds_known)} with one worker, scoring included "
+        f"({basis_text(plan.basis)}). The length of direct-compute is estimated here and measured when it runs."
     )
 
 
@@ -123,20 +124,26 @@ def show_plan(plan: SearchPlan) -> None:
         table.add_column(column, justify="left" if not column else "right")
     for name, phase in (("search", plan.search), ("test", plan.test)):
         counts = (phase.requested, phase.distinct, phase.stored, phase.to_train)
-        table.add_row(name, *(f"{count:,}" for count in counts), f"{phase.gpu_seconds:,.0f}")
+        table.add_row(name, *(f"{count:,}" for count in counts), seconds_text(phase.gpu_seconds))
     console.print(table)
     labels = plan.labels
     spread = ""
-    if plan.devices > 1:
+    if plan.devices > 1 and plan.gpu_seconds is not None:
         spread = f" ({time_text(plan.gpu_seconds / plan.devices)} on {plan.devices} devices)"
+    route = seconds_text(plan.dearest_route_gpu_seconds)
+    if plan.dearest_route_gpu_seconds is not None:
+        route = time_text(plan.dearest_route_gpu_seconds)
     console.print(
         f"Labels: {labels.labels_budget} to train on + {labels.labels_validation} for validation = "
         f"{labels.labels_owned} owned.\n"
-        f"Time: {time_text(plan.gpu_seconds)} of {plan.device}{spread} with one worker, {plan.basis}.\n"
+        f"Time: {total_text(plan.gpu_seconds, plan.gpu_seconds_known)} of {plan.device}{spread} with one worker "
+        f"({basis_text(plan.basis)}).\n"
+        f"The dearest named route from scratch (R): {route}.\n"
         f"Peak disk: {size_text(plan.peak_disk_bytes)}.\n"
         f"Planned from {plan.planned_from}."
     )
     show_passes(plan.passes)
+    console.print(_planned_costs(plan))
     if plan.memory:
         memory = Table(title="predicted peak memory of one device", box=box.SIMPLE_HEAD)
         for column in ("stage", "total", "moment", "largest parts"):
@@ -150,6 +157,32 @@ def show_plan(plan: SearchPlan) -> None:
     for warning in plan.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     console.print("Commands:", *plan.commands, sep="\n  ", soft_wrap=True, markup=False)
+
+
+def _planned_costs(plan: SearchPlan) -> Table:
+    table = Table(title="predicted costs, device-seconds", box=box.SIMPLE_HEAD)
+    for column in ("", "to make", "each", "basis"):
+        table.add_column(column, justify="right" if column in ("to make", "each") else "left")
+    for cost in plan.costs:
+        table.add_row(cost.name, f"{cost.count:,}", seconds_text(cost.gpu_seconds, digits=1), cost.basis)
+    return table
+
+
+def show_measured_costs(measured: MeasuredCosts) -> None:
+    """What blocks will cost by the short ones that were trained."""
+    console = terminal()
+    table = Table(title=f"costs of {measured.scenario}, device-seconds", box=box.SIMPLE_HEAD)
+    for column in ("", "each", "basis"):
+        table.add_column(column, justify="right" if column == "each" else "left")
+    for name, cost in measured.costs.items():
+        table.add_row(name, seconds_text(cost.seconds, digits=1), cost.basis)
+    console.print(table)
+    for allocation, reason in measured.failures.items():
+        console.print(f"Not measured: {allocation}: {reason}", markup=False, soft_wrap=True)
+    console.print(
+        f"{measured.labels_revealed} labels were revealed for this and are booked to an account of its own in the "
+        "ledger; no weights were kept. `tuition plan` uses these costs until real blocks are stored."
+    )
 
 
 def show_shuffled(report: ShuffledReport) -> None:

@@ -37,6 +37,7 @@ from tuition.runners.scenarios.sources import (
     Shape,
     SuiteSource,
     UntrustedError,
+    shape_in,
 )
 from tuition.runners.training.checkpoint import hash_base, refuse_own_code, weight_files
 
@@ -123,17 +124,9 @@ class Scenario:
 
     def shape(self, model: str) -> Shape | None:
         """Sizes of a base model, from its configuration if that is available, else from the file; None without."""
-        from transformers import AutoConfig
-
         spec = self.source(model)
-        try:
-            place = spec.located(self.folder) if spec.path is not None else str(spec.hub)
-            config = AutoConfig.from_pretrained(
-                place, revision=spec.revision, local_files_only=True, trust_remote_code=False
-            )
-            return Shape.of(config.get_text_config())
-        except (OSError, ValueError, AttributeError):
-            return spec.shape
+        place = spec.located(self.folder) if spec.path is not None else str(spec.hub)
+        return shape_in(place, spec.revision) or spec.shape
 
     def source(self, model: str) -> ModelSource:
         """Where a model comes from: "student" or a teacher's name."""

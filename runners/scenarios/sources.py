@@ -100,6 +100,17 @@ class Shape(Frozen):
         return self.layers * rank * maps
 
 
+def shape_in(place: Path | str, revision: str | None = None) -> Shape | None:
+    """Sizes of the model in a folder, or of one of the Hub that is on this machine; None where they are unknown."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(place, revision=revision, local_files_only=True, trust_remote_code=False)
+        return Shape.of(config.get_text_config())
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 class ModelSource(Frozen):
     """A base model: a folder or a Hub id with its revision.
 

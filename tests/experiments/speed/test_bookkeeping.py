@@ -1,7 +1,5 @@
 """The measurement of a trial's bookkeeping, at tiny size."""
 
-from pathlib import Path
-
 import optuna
 import pytest
 
@@ -11,7 +9,7 @@ from tuition.runners.scenarios.scenario import Scenario
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_trial_is_split_into_ours_and_optunas(tmp_path: Path, sampler: str) -> None:
+def test_a_trial_is_split_into_ours_and_optunas(sampler: str) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ours, optunas = milliseconds(Scenario.load("micro"), sampler, trials=12, measured=4, folder=tmp_path)
+    ours, optunas = milliseconds(Scenario.load("micro"), sampler, trials=12, measured=4)
     assert ours > 0 and optunas > 0

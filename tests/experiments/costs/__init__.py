@@ -1,0 +1,1 @@
+"""How well the estimate law holds: docs/costs.md."""
