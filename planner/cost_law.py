@@ -77,6 +77,17 @@ class Speed:
         """Whether it was measured with the type of number and the rollout engine of an environment."""
         return (environment.get("dtype"), environment.get("engine")) == (self.dtype, self.engine)
 
+    def beyond(self, workload: Workload) -> float:
+        """How many times as large as any model that the constants were held against."""
+        return workload.parameters / self.largest
+
+    def words(self, workload: Workload, *assumed: str, where: str = "") -> str:
+        """What an estimate is made from, and how far it may be wrong."""
+        error = f"within a factor of {self.error_factor:.1f}"
+        if self.beyond(workload) > 1:
+            error = f"the model is {self.beyond(workload):.1f} times as large as any that this was checked on"
+        return f"{where or self.where} ({', '.join([error, *assumed])})"
+
     def seconds(self, workload: Workload) -> float:
         """Device-seconds of a block."""
         constants = (self.flop, self.training_pass, self.decoding_pass, self.block)

@@ -25,8 +25,8 @@ from tuition.runners.store.short_blocks import ShortBlock, read_short_blocks
 from tuition.runners.training.meter import accelerator_name
 
 CHANGE_NO_WORK = (
-    "learning_rate", "lr_warmup_steps", "weight_decay", "max_grad_norm", "clip", "loss", "scale_rewards", "revision",
-    "grader",
+    "learning_rate", "lr_warmup_steps", "weight_decay", "max_grad_norm", "clip", "loss", "scale_rewards", "kl_form",
+    "rollout_correction", "revision", "grader",
 )  # fmt: skip
 """Settings that leave a block's cost as it is. All others, known or not yet, are part of the recipe."""
 COMPARABLE = ("device", "dtype", "engine")

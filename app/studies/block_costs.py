@@ -1,8 +1,8 @@
 """What a scenario's blocks and scores cost: measured where they can be, else estimated or stated, else unknown.
 
 In this order: blocks of the same recipe in the store; a short block of the same recipe (`tuition measure`); an
-estimate by `tuition.planner.cost_law` within the sizes that it was held against; what the scenario states; an estimate
-beyond those sizes.
+estimate by `tuition.planner.cost_law` from other blocks that were measured here, within the sizes that the law was
+held against; what the scenario states; any other estimate.
 """
 
 import platform
@@ -16,14 +16,14 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreStore
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import UNKNOWN, BlockCosts, Cost, Source, Total, Work
-from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Workload, nearest, scaled
+from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, Workload, nearest, scaled
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGE, STAGES
-from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, tokens_of
+from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, accelerator_here, tokens_of
 from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.outline import Outline
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.scenarios.workload import scenario_workload
+from tuition.runners.scenarios.workload import scenario_workload, score_workload
 
 EXPECTED_REUSE_DRAWS = 20
 
@@ -63,12 +63,9 @@ class _Known:
             for block in measured.comparable()
             if (found := measured.workload(block)) is not None
         ]
-        accelerator = measured.accelerator
-        device = scenario.recipe.environment["device"]
-        figures = SPEEDS.get("cpu" if device == "cpu" else accelerator or "")
+        self._figures = figures_of(scenario, measured.accelerator)
         # Constants of another device give the ratio of two blocks, and nothing more.
-        self._figures = figures if figures is not None and figures.holds_for(scenario.recipe.environment) else None
-        self._speed = self._figures or SPEEDS["cpu" if device == "cpu" else FIGURES_OF_GPUS]
+        self._speed = self._figures or SPEEDS["cpu" if scenario.device == "cpu" else FIGURES_OF_GPUS]
 
     def cost(self, work: Work, stated: Cost | None) -> Cost:
         """The cost of one block, by the best of what is known."""
@@ -81,10 +78,9 @@ class _Known:
         wanted = scenario_workload(self.scenario, work, tokens)
         if wanted is None:
             return stated or UNKNOWN
-        beyond = wanted.parameters / self._speed.largest
-        if stated is not None and beyond > 1:
+        if stated is not None and (self._speed.beyond(wanted) > 1 or not self._samples):
             return stated
-        return self._estimate(work, wanted, beyond, tokens) or stated or UNKNOWN
+        return self._estimate(work, wanted, tokens) or stated or UNKNOWN
 
     def _of_short(self, work: Work, block: MeasuredBlock) -> Cost:
         short = block.short
@@ -109,22 +105,23 @@ class _Known:
             and block.record.settings.get("max_completion_tokens") == limit
         )
 
-    def _estimate(self, work: Work, wanted: Workload, beyond: float, tokens: float | None) -> Cost | None:
+    def _estimate(self, work: Work, wanted: Workload, tokens: float | None) -> Cost | None:
         """From the measured block whose work is most alike; without any, from figures of this kind of device."""
-        speed = self._speed
-        words = [f"within a factor of {speed.error_factor:.1f}"]
-        if beyond > 1:
-            words = [f"of a model {beyond:.0f} times as large as any that this was checked on"]
-        if tokens is None:
-            words.append("if completions are half as long as their limit")
-        error = ", ".join(words)
+        speed, assumed = self._speed, [] if tokens is not None else ["if completions are half as long as their limit"]
         if self._samples:
             source = nearest(wanted, work.stage, self._samples, speed)
-            basis = f"estimated from {source.stage} of {source.group}, measured here ({error})"
+            where = f"{source.stage} of {source.group}, measured here"
+            basis = f"estimated from {speed.words(wanted, *assumed, where=where)}"
             return Cost(scaled(source.seconds, source.workload, wanted, speed), Source.estimated, basis)
         if self._figures is None:
             return None
-        return Cost(speed.seconds(wanted), Source.estimated, f"estimated from {speed.where} ({error})")
+        return Cost(speed.seconds(wanted), Source.estimated, f"estimated from {speed.words(wanted, *assumed)}")
+
+
+def figures_of(scenario: Scenario, accelerator: str | None) -> Speed | None:
+    """The constants of a scenario's device; None where it has none for its type of number and rollout engine."""
+    figures = SPEEDS.get("cpu" if scenario.device == "cpu" else accelerator or "")
+    return figures if figures is not None and figures.holds_for(scenario.recipe.environment) else None
 
 
 def size_words(parameters: float) -> str:
@@ -169,6 +166,7 @@ class ScoreCosts:
     def __init__(self, scenario: Scenario, folder: ResultsFolder | None) -> None:
         self.scenario = scenario
         self._seconds: dict[SuiteKind, list[float]] = {"validation": [], "test": []}
+        self._figures = None if folder is None else figures_of(scenario, accelerator_here(scenario.device))
         if folder is not None and folder.scores.is_dir() and not isinstance(scenario, Outline):
             self._read(folder)
 
@@ -204,7 +202,10 @@ class ScoreCosts:
         if "score" in self.scenario.file.prior_seconds:
             stated = self.scenario.file.prior_seconds["score"] * samples / 1000
             return Cost(stated, Source.stated, Source.stated.value)
-        return UNKNOWN
+        work = score_workload(self.scenario, samples) if self._figures is not None else None
+        if self._figures is None or work is None:
+            return UNKNOWN
+        return Cost(self._figures.seconds(work), Source.estimated, f"estimated from {self._figures.words(work)}")
 
     def _samples(self, suite: SuiteKind) -> int:
         problems = self.scenario.validation if suite == "validation" else self.scenario.test

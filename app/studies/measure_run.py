@@ -23,13 +23,11 @@ from tuition.runners.events import Event, Listener, PhaseBegan, StepDone
 from tuition.runners.labels import Ledger
 from tuition.runners.route_runner import BlockUse, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import AnySettings
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.short_blocks import ShortBlock, write_short_block
 from tuition.runners.training.meter import Clock
 from tuition.runners.training.rows import BlockError
-
-LEAST_STEPS = 2
-"""The first step is slower than the others, so one says nothing."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def measure_costs(run: RunConfiguration, steps: int) -> MeasuredCosts:
                         failures[str(allocation)] = one_line(error, 300)
                         continue
                     for use in done.blocks:
-                        write_short_block(run.folder.measured, _short_block(use, steps_clock))
+                        write_short_block(run.folder.measured, _short_block(use, short, steps_clock))
         with run.open_runner(scenario, reporter) as runner:
             runner.score(scenario.recipe.student, "validation", account)
     costs = block_costs(scenario, run.folder)
@@ -97,8 +95,18 @@ def shortened(scenario: Scenario, steps: int) -> Scenario:
     """The scenario with blocks of so few steps."""
     stages = scenario.file.stages
     for stage, settings in stages.present.items():
-        stages = stages.changed(stage.name, steps=min(settings.steps, steps))
+        stages = stages.changed(stage.name, steps=min(settings.steps, rollouts_of(settings, steps) * updates(settings)))
     return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+
+
+def updates(settings: AnySettings) -> int:
+    """Optimizer steps on completions that were drawn together."""
+    return settings.sequences_per_rollout // settings.sequences_per_step
+
+
+def rollouts_of(settings: AnySettings, steps: int) -> int:
+    """Times to draw completions in at least so many steps: twice, because the first time is slower."""
+    return max(2, -(-steps // updates(settings)))
 
 
 def short_chains(scenario: Scenario) -> Iterator[Allocation]:
@@ -129,16 +137,18 @@ class _StepsClock:
             self._ends.setdefault(event.key, []).append(self._clock.gpu_seconds())
         self._hear(event)
 
-    def seconds_per_step(self, key: str) -> float:
-        """Mean of the steps of a block after its first."""
-        first, *_, last = ends = self._ends[key]
-        return (last - first) / (len(ends) - 1)
+    def seconds_per_step(self, key: str, without: int) -> float | None:
+        """Mean of the steps of a block after its first ones; None where there are no more."""
+        ends = self._ends[key]
+        return (ends[-1] - ends[without - 1]) / (len(ends) - without) if len(ends) > without else None
 
 
-def _short_block(use: BlockUse, clock: _StepsClock) -> ShortBlock:
+def _short_block(use: BlockUse, scenario: Scenario, clock: _StepsClock) -> ShortBlock:
     record: BlockRecord | None = use.record
     assert record is not None, f"{use.key} was trained just now"
-    per_step = clock.seconds_per_step(use.key)
+    per_step = clock.seconds_per_step(use.key, updates(scenario.file.stages.of(use.stage)))
+    if per_step is None:
+        per_step = record.gpu_seconds / record.steps
     return ShortBlock(
         record=record,
         seconds_per_step=per_step,

@@ -11,7 +11,7 @@ from typing import Any
 from tuition.benchmarks.scoring.sampling import encode_prompts, render_prompt
 from tuition.planner.cost import Work
 from tuition.planner.cost_law import Workload
-from tuition.planner.stages import STAGE
+from tuition.planner.stages import STAGE, STUDENT
 from tuition.runners.scenarios.outline import Outline
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings, TransferSettings
@@ -55,8 +55,10 @@ def workload(
     """
     what = STAGE[stage]
     sequences = settings.steps * settings.sequences_per_step
-    # Forward and backward, the forward once more with checkpointing, and once more by the frozen KL reference.
-    forwards = 3 + settings.gradient_checkpointing + (getattr(settings, "kl_coef", 0.0) > 0)
+    # Forward and backward; the forward once more with checkpointing, by the frozen KL reference, and before several
+    # updates on completions that were drawn together.
+    updates = settings.sequences_per_rollout // settings.sequences_per_step
+    forwards = 3 + settings.gradient_checkpointing + (getattr(settings, "kl_coef", 0.0) > 0) + (updates > 1)
     passes = settings.steps * batches.processes * settings.accumulation(batches.processes)
     flops = 2.0 * forwards * trained.parameters * sequences * tokens
     training = forwards * trained.layers * passes
@@ -65,7 +67,7 @@ def workload(
         training += teacher.layers * passes
     writer, drawn, calls = trained, 0, 0
     if what.generates:
-        drawn, calls = sequences, settings.steps * batches.processes
+        drawn, calls = sequences, settings.steps // updates * batches.processes
     elif drawn_before:
         writer = teacher if what.writer == "teacher" and teacher is not None else trained
         drawn, calls = drawn_before, -(-drawn_before // batches.generation_batch)
@@ -108,6 +110,22 @@ def scenario_workload(scenario: Scenario, work: Work, tokens: float | None = Non
         tokens,
         Batches(hardware.processes, hardware.generation_batch),
         drawn_before(work.stage, settings, pool),
+    )
+
+
+def score_workload(scenario: Scenario, samples: int) -> Workload | None:
+    """The work of drawing so many samples of the student for a score; None for an unknown shape."""
+    shape = scenario.shape(STUDENT)
+    if shape is None:
+        return None
+    limit = scenario.file.decoding.max_new_tokens
+    calls = -(-samples // scenario.file.hardware.generation_batch)
+    return Workload(
+        flops=2.0 * shape.parameters * samples * (prompt_tokens(scenario) + limit),
+        training_passes=0,
+        decoding_passes=calls * limit * shape.layers,
+        parameters=shape.parameters,
+        blocks=0,
     )
 
 

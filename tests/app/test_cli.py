@@ -100,6 +100,10 @@ def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path, tuition: Comman
     plan = json.loads(result.stdout)
     assert plan["search"]["requested"] >= plan["search"]["distinct"] == plan["search"]["to_train"] > 0
     assert plan["gpu_seconds"] > 0 and plan["peak_disk_bytes"] > 1_000_000
+    assert plan["basis"] == {"estimated": plan["gpu_seconds"]}
+    assert all(cost["basis"].startswith("estimated from one thread") for cost in plan["costs"])
+    assert plan["commands"][0].startswith("tuition measure --scenario")
+    assert 0 < plan["dearest_route_gpu_seconds"] < plan["gpu_seconds"]
     assert plan["labels"] == {"labels_budget": 16, "labels_validation": 8, "labels_owned": 24}
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -185,11 +189,21 @@ def test_a_scenario_of_the_hub_is_described_without_it(tmp_path: Path, tuition: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_on_another_device_than_anything_known_says_unknown(tmp_path: Path, tuition: Command) -> None:
+    path = write(tmp_path, hardware={"device": "cuda", "dtype": "bfloat16"})
+    plan = json.loads(tuition("plan", "--scenario", str(path), "--trials", "3", "--json").stdout)
+    assert plan["gpu_seconds"] is None and plan["gpu_seconds_known"] == 0 and plan["basis"].keys() == {"unknown"}
+    shown = " ".join(tuition("plan", "--scenario", str(path), "--trials", "3").stdout.split())
+    assert "Time: unknown of GPU time" in shown and "tuition measure --scenario" in shown
+    assert " 60 " not in shown and " min" not in shown
+
+
 def test_a_dry_run_needs_neither_weights_nor_a_network(tmp_path: Path, tuition: Command) -> None:
     plan = json.loads(tuition("search", "--scenario", "qwen3-8b-to-1.7b", "--dry-run", "--json").stdout)
     assert plan["planned_from"].startswith("the file alone")
     assert plan["labels"] == {"labels_budget": 16896, "labels_validation": 256, "labels_owned": 17152}
     assert plan["gpu_seconds"] > 1e6 and plan["peak_disk_bytes"] > 1e11
+    assert plan["basis"].keys() == {"stated"}
     assert 30e9 < plan["memory"]["teacher_rl"]["bytes"] < 80e9
     assert any(command.startswith("tuition search --scenario qwen3-8b-to-1.7b") for command in plan["commands"])
     assert not (tmp_path / "results").exists()
@@ -199,4 +213,4 @@ def test_doctor_says_what_makes_a_stage_smaller(tuition: Command) -> None:
     document = json.loads(tuition("doctor", "--scenario", "micro", "--json").stdout)
     assert document["problems"] == [] and document["memory"]["student_rl"]["bytes"] < 1e9
     shown = tuition("doctor", "--scenario", "qwen3-4b-to-0.6b-lora").stdout
-    assert "teacher_rl" in shown and "hours" in shown and "disk" in shown
+    assert "teacher_rl" in shown and "(stated in the scenario)" in shown and "disk" in shown

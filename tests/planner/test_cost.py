@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from tuition.planner import cost
 from tuition.planner.allocation import Allocation
-from tuition.planner.cost import UNKNOWN_BLOCK_SECONDS, BlockCosts, CheckpointState, Price, charge, missing_blocks
+from tuition.planner.cost import (
+    UNKNOWN,
+    BlockCosts,
+    CheckpointState,
+    Cost,
+    Price,
+    Source,
+    Total,
+    Work,
+    charge,
+    missing_blocks,
+)
 from tuition.planner.route import Block, Recipe, Route, compile_route
 
 FULL = "teacher=large teacher_rl=3 warmup=2 opd=2 student_rl=3"
@@ -101,50 +112,76 @@ def test_a_fuller_store_never_misses_more(route: Route, states: list[CheckpointS
     assert set(missing_blocks(route, held.__getitem__)) <= set(before)
 
 
-# Seconds
+# Costs
 
 
-def test_a_block_costs_the_median_of_what_was_measured() -> None:
-    costs = BlockCosts({("opd", "student"): 100.0})
-    assert costs.seconds("opd", "student") == 100.0
-    for seconds in (1.0, 2.0, 50.0):
-        costs.record("opd", "student", seconds)
-    assert costs.seconds("opd", "student") == 2.0
+def measured(seconds: float) -> Cost:
+    return Cost(seconds, Source.measured, "measured (1 block)")
 
 
-def test_an_unknown_block_costs_the_mean_of_what_is_known() -> None:
-    costs = BlockCosts({("opd", "student"): 10.0, ("warmup", "student"): 999.0})
-    costs.record("warmup", "student", 30.0)
-    assert costs.seconds("teacher_rl", "large") == 20.0
+def stated(seconds: float) -> Cost:
+    return Cost(seconds, Source.stated, Source.stated.value)
 
 
-def test_without_any_knowledge_all_blocks_cost_the_same() -> None:
-    assert BlockCosts().seconds("opd", "student") == UNKNOWN_BLOCK_SECONDS == 60.0
+def test_a_total_says_how_much_comes_from_where() -> None:
+    total = Total.of([("a", stated(3.0)), ("b", measured(1.0)), ("c", measured(0.5))])
+    assert total.seconds == total.at_least == 4.5
+    assert list(total.basis().items()) == [("measured", 1.5), ("stated", 3.0)], "the best source first"
 
 
-def test_the_same_stage_on_two_teachers_is_two_costs() -> None:
-    costs = BlockCosts()
-    costs.record("teacher_rl", "small", 1.0)
-    costs.record("teacher_rl", "large", 9.0)
-    assert (costs.seconds("teacher_rl", "small"), costs.seconds("teacher_rl", "large")) == (1.0, 9.0)
+def test_a_total_with_an_unknown_part_is_unknown_and_names_it() -> None:
+    total = Total.of([("a", stated(3.0)), ("b", UNKNOWN), ("b", UNKNOWN)])
+    assert (total.seconds, total.rounded, total.at_least) == (None, None, 3.0)
+    assert total.basis() == {"stated": 3.0, "unknown": ["b"]}
 
 
-def test_a_route_is_charged_in_full_whatever_is_in_the_store(route: Route) -> None:
-    costs = BlockCosts({("teacher_rl", "large"): 100.0, ("student_rl", "student"): 10.0})
-    costs.record("warmup", "student", 1.0)
-    costs.record("opd", "student", 2.0)
-    assert costs.route_seconds(route) == 3 * 100 + 2 * 1 + 2 * 2 + 3 * 10
-    assert costs.marginal_seconds(route, store(route, {})) == costs.route_seconds(route)
-    assert costs.marginal_seconds(route, store(route, {"O1": EVALUABLE, "S0": RESUMABLE})) == 20
-    assert costs.marginal_seconds(route, store(route, {"S2": EVALUABLE})) == 0
+@given(parts=st.lists(st.sampled_from([measured(1.0), stated(2.5), UNKNOWN]), max_size=6), cut=st.integers(0, 6))
+def test_totals_add_up(parts: list[Cost], cut: int) -> None:
+    named = [(f"part {number % 2}", cost) for number, cost in enumerate(parts)]
+    assert Total.of(named[:cut]) + Total.of(named[cut:]) == Total.of(named)
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
-def test_seconds_that_cannot_be_are_refused(seconds: float) -> None:
-    with pytest.raises(ValueError, match="opd on student"):
-        BlockCosts().record("opd", "student", seconds)
-    with pytest.raises(ValueError, match="opd on student"):
-        BlockCosts({("opd", "student"): seconds})
+def test_a_route_costs_the_sum_of_its_blocks_and_of_those_that_are_missing(route: Route) -> None:
+    costs = BlockCosts(
+        {
+            Work("teacher_rl", "large"): stated(100.0),
+            Work("warmup", "student", "large"): measured(1.0),
+            Work("opd", "student", "large"): measured(2.0),
+            Work("student_rl", "student"): stated(10.0),
+        }
+    )
+    assert costs.total(route.blocks).seconds == 3 * 100 + 2 * 1 + 2 * 2 + 3 * 10
+    assert costs.marginal(route, store(route, {})) == costs.total(route.blocks)
+    assert costs.marginal(route, store(route, {"O1": EVALUABLE, "S0": RESUMABLE})).basis() == {"stated": 20.0}
+    assert costs.marginal(route, store(route, {"S2": EVALUABLE})).seconds == 0
+
+
+def test_a_bridge_costs_by_the_teacher_that_it_learns_from(recipe: Recipe) -> None:
+    costs = BlockCosts({Work("opd", "student", "small"): measured(1.0), Work("opd", "student", "large"): measured(9.0)})
+    routes = [compile_route(Allocation(teacher=teacher, opd=1), recipe, 0) for teacher in ("small", "large")]
+    assert [costs.total(route.blocks).seconds for route in routes] == [1.0, 9.0]
+
+
+def test_what_is_unknown_is_never_given_as_time(route: Route) -> None:
+    costs = BlockCosts({Work("opd", "student", "large"): measured(2.0)})
+    total = costs.total(route.blocks)
+    assert total.seconds is None and total.at_least == 4.0
+    assert total.unknown == ("teacher_rl of large", "warmup of student from large", "student_rl of student")
+
+
+def test_weights_compare_routes_where_costs_are_unknown(route: Route) -> None:
+    assert [BlockCosts({}).relative(block) for block in route.blocks] == [1.0] * len(route.blocks)
+    known = {Work("opd", "student", "large"): measured(2.0), Work("warmup", "student", "large"): measured(4.0)}
+    weights = {block.name: BlockCosts(known).relative(block) for block in route.blocks}
+    assert (weights["opd[0]"], weights["warmup[0]"], weights["teacher_rl[0]"]) == (2.0, 4.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "source"), [(-1.0, "measured"), (float("nan"), "stated"), (None, "measured"), (1.0, "unknown")]
+)
+def test_costs_that_cannot_be_are_refused(seconds: float | None, source: str) -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        Cost(seconds, Source[source], "")
 
 
 def test_every_missing_block_is_a_block_of_the_route(route: Route) -> None:

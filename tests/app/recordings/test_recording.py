@@ -46,6 +46,7 @@ from tuition.benchmarks.tables.recorded_table import (
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
+from tuition.planner.stages import STAGES
 from tuition.runners.events import BlockDone, Event, RunDone
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -145,15 +146,18 @@ def test_the_order_shares_all_and_begins_with_the_longest_of_each_teacher(scenar
 
 
 def test_a_dry_run_prices_it_and_writes_nothing(tmp_path: Path, tuition: Command) -> None:
-    path = write(tmp_path)
+    path = write(tmp_path, prior_seconds={stage.name: 60 for stage in STAGES} | {"score": 1000})
     result = tuition("record", "--scenario", str(path), "--routes", "12", "--seeds", "3", "--dry-run", "--json")
     plan = json.loads(result.stdout)
     assert plan["routes"] == 12 and plan["rows_to_record"] == 36 and plan["rows_recorded"] == 0
     assert [row["role"] for row in plan["seeds"]] == ["judge", "draw", "judge"]
-    assert plan["gpu_seconds"] == plan["gpu_seconds_training"] == 60 * plan["blocks_to_train"]
+    assert plan["gpu_seconds_training"] == 60 * plan["blocks_to_train"]
+    assert plan["gpu_seconds_scoring"] == pytest.approx(36 * (4 * 2 + 4 * 2))
+    assert plan["basis"] == {"stated": plan["gpu_seconds"]}
     assert 0 < plan["table_bytes"] < 1e6 and plan["peak_disk_bytes"] > 1e6
     assert list(tmp_path.iterdir()) == [path]
-    assert "Table: " in tuition("record", "--scenario", str(path), "--dry-run").stdout
+    shown = tuition("record", "--scenario", str(path), "--dry-run").stdout
+    assert "Table: " in shown and "(stated in the scenario)" in shown
 
 
 @pytest.mark.slow

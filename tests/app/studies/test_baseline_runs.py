@@ -72,6 +72,8 @@ def test_wrong_requests_are_one_line_and_write_nothing(
 
 
 def test_a_dry_run_prices_all_of_them_and_writes_nothing(path: Path, tuition: Command) -> None:
+    file = small_scenario_file()
+    path.write_text(yaml.safe_dump({**file, "prior_seconds": {**dict.fromkeys(file["stages"], 60), "score": 10}}))
     result = tuition("baselines", "--scenario", str(path), "--seeds", "2", "--dry-run", "--json")
     plan = json.loads(result.stdout)
     rows = {row["name"].split()[0]: row for row in plan["rows"]}
@@ -80,6 +82,8 @@ def test_a_dry_run_prices_all_of_them_and_writes_nothing(path: Path, tuition: Co
         plan["gpu_seconds_scoring"] + sum(row["gpu_seconds_to_train"] for row in plan["rows"])
     )
     full = {name: row["gpu_seconds_full"] for name, row in rows.items()}
+    assert all(row["basis"] == {"stated": row["gpu_seconds_full"]} for row in plan["rows"])
+    assert plan["basis"].keys() == {"stated"} and plan["gpu_seconds_scoring"] > 0
     # Of 60 seconds each: 4 label blocks against 4 and a bridge of 2, whatever is shared and in blocks or not.
     assert full["direct"] == full["direct-shuffled"] == 240 and full["raw-bridge"] == 120
     assert full["teacher-upstream"] == full["upstream-shuffled"] == full["direct-compute"] == 360

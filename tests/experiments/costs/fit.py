@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from tuition.app.studies.block_costs import all_work
+from tuition.app.studies.block_costs import ScoreCosts, all_work
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.cost import Source
 from tuition.planner.cost_law import Sample, Speed, factor_within, fitted, nearest, scaled
 from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings, RejectionSettings, RLSettings, TransferSettings
 from tuition.runners.scenarios.sources import Shape
-from tuition.runners.scenarios.workload import Batches, drawn_before, workload
+from tuition.runners.scenarios.workload import Batches, drawn_before, score_workload, workload
 
 STUDENT = Shape(layers=9, width=256, mlp=768, query=256, key=256, vocabulary=8192)
 TEACHER = Shape(layers=12, width=768, mlp=2304, query=768, key=768, vocabulary=8192)
@@ -67,6 +68,10 @@ def stored_samples(results: Path, scenarios: Sequence[str]) -> list[Sample]:
             if done is not None:
                 seconds = median(block.seconds for block in blocks)
                 samples.append(Sample(f"{name} {work.model}", work.stage, done, seconds))
+        score = ScoreCosts(scenario, ResultsFolder(results)).of("validation")
+        done = score_workload(scenario, len(scenario.validation) * scenario.file.validation.samples)
+        if score.source is Source.measured and score.seconds and done is not None:
+            samples.append(Sample(f"{name} student", "score", done, score.seconds))
     return samples
 
 
