@@ -36,6 +36,9 @@ from tuition.runners.training.rows import BlockError
 
 logger = logging.getLogger(__name__)
 
+MUCH_CUT = 0.1
+"""From this share of completions that ran into their limit on, there is a warning. Our choice."""
+
 
 @dataclass(frozen=True)
 class BlockUse:
@@ -86,6 +89,11 @@ class Scored:
     key: str
     """The score's key: its folder in the results folder's `scores/`."""
 
+    @property
+    def truncated_share(self) -> float:
+        """Share of the completions that ran into the limit."""
+        return float(self.table["truncated"].mean())
+
 
 class RouteRunner:
     """Runs routes of one scenario into one results folder, in this process."""
@@ -110,7 +118,7 @@ class RouteRunner:
         self.scorer = Scorer(self.results, self.grader)
         self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
-        self._noted = False
+        self._noted, self._cut = False, set[tuple[str, str]]()
 
     def close(self) -> None:
         """End the grader's worker process, and the lease of the last route's blocks."""
@@ -140,6 +148,7 @@ class RouteRunner:
                 block, answers, self.hear, self._on_trained(block, study, spent), resumable=extended
             )
             self.hear(BlockDone(key=block.key, gpu_seconds=record.gpu_seconds, reused=not executed))
+            self._warn_of_cut(record)
         for block in route.blocks:
             if block.key not in spent:
                 self.hear(BlockDone(key=block.key, gpu_seconds=0.0, reused=True))
@@ -160,6 +169,19 @@ class RouteRunner:
                 Said(
                     text=f"note: some stored blocks do not say which processor trained them ({', '.join(unnamed)}); "
                     f"another than this one ({accelerator_name('cpu')}) may have trained other weights"
+                )
+            )
+
+    def _warn_of_cut(self, record: BlockRecord) -> None:
+        """Say once of a stage and model that many completions never came to their end."""
+        share, of = record.truncated_share or 0.0, (record.stage, record.model)
+        if share >= MUCH_CUT and of not in self._cut:
+            self._cut.add(of)
+            limit = self.scenario.file.stages.of(record.stage).max_completion_tokens
+            self.hear(
+                Said(
+                    text=f"warning: {share:.0%} of the completions of {record.name} ran into its limit of {limit} "
+                    f"tokens: raise stages.{record.stage}.max_completion_tokens, or see whether the model ends at all"
                 )
             )
 

@@ -254,6 +254,7 @@ def evaluate_on_validation(runner: RouteRunner, route: Route, study: str, log_pa
         {
             "se_problems": finite(score.se_problems),
             "se_samples": finite(score.se_samples),
+            "truncated_share": round(scored.truncated_share, 4),
             "labels_trained": run.labels.labels_trained,
             "gpu_seconds": round(run.gpu_seconds_marginal + scored.gpu_seconds, 3),
             "gpu_seconds_full": round(run.gpu_seconds_full, 3),

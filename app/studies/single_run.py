@@ -38,6 +38,8 @@ class SingleRun:
     """Spent by this call."""
     scores: Mapping[str, Score]
     """By suite and version; fractions. They exclude training variance."""
+    truncated_shares: Mapping[str, float]
+    """By suite and version: of the completions, those that ran into the limit."""
     weights_sha256: str
     model: Path
     """The checkpoint, a transformers folder."""
@@ -55,6 +57,7 @@ class SingleRun:
             "gpu_seconds_full": self.gpu_seconds_full,
             "gpu_seconds_marginal": self.gpu_seconds_marginal,
             "scores": {suite: finite_fields(score) for suite, score in self.scores.items()},
+            "truncated_shares": dict(self.truncated_shares),
             "weights_sha256": self.weights_sha256,
             "model": str(self.model),
             "log": str(self.log),
@@ -89,9 +92,10 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
         study = f"run:{scenario.sha256[:12]}"
         with configuration.open_runner(scenario, reporter) as runner:
             run = runner.run(route, study)
-            scores = {}
+            scores, truncated_shares = {}, {}
             for suite in suites:
                 scored = runner.score(route.final, suite, study)
+                truncated_shares[scored.suite] = round(scored.truncated_share, 4)
                 scores[scored.suite] = avg_at_k(correct_PK(scored.table)[1])
     return SingleRun(
         scenario=scenario.name,
@@ -102,6 +106,7 @@ def run_single(configuration: RunConfiguration, text: str, seed: int, test: bool
         gpu_seconds_full=round(run.gpu_seconds_full, 3),
         gpu_seconds_marginal=round(run.gpu_seconds_marginal, 3),
         scores=scores,
+        truncated_shares=truncated_shares,
         weights_sha256=run.weights_sha256,
         model=run.model,
         log=log_path,
@@ -114,7 +119,7 @@ def _described(use: BlockUse) -> dict[str, Any]:
     Groups of GRPO, those whose completions all had one reward, and labels that its filter left out are None for other
     and for older blocks; so are draws, how often its rows hold the labels or prompts of its pool, for older ones.
     """
-    counted = ("groups", "groups_zero_variance", "labels_filtered")
+    counted = ("groups", "groups_zero_variance", "labels_filtered", "truncated_share")
     draws = use.record.draws if use.record is not None else None
     return {
         "key": use.key,

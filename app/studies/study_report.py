@@ -105,6 +105,8 @@ class TrialReport(Frozen):
     labels_trained: int = 0
     gpu_seconds_full: float = 0.0
     gpu_seconds_marginal: float = 0.0
+    truncated_share: float | None = None
+    """Of its validation completions, those that ran into the limit; None of earlier versions."""
 
 
 class EvaluatedRun(Frozen):

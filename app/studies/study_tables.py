@@ -13,12 +13,21 @@ from tuition.app.studies.single_run import SingleRun
 from tuition.app.studies.study_report import SearchReport, ShuffledReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
+from tuition.runners.route_runner import MUCH_CUT
 
 
 def show_search(report: SearchReport, folder: StudyFolder) -> None:
     """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
     console = terminal()
     console.print(_trials(report))
+    much = [(one.truncated_share, f"#{one.number}") for one in report.trials if _is_much(one.truncated_share)]
+    if much:
+        (share, trial), scored = max(much), sum(one.score is not None for one in report.trials)
+        console.print(
+            f"warning: in {len(much)} of {scored} scored trials {MUCH_CUT:.0%} or more of the validation "
+            f"completions ran into the limit (decoding.max_new_tokens), in {trial} {share:.0%}.",
+            soft_wrap=True,
+        )
     blocks, labels = report.blocks, report.labels
     expected = blocks.expected_of_random_allocations.distinct_over_requested_blocks
     if blocks.requested:
@@ -48,7 +57,18 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
 
 def _trials(report: SearchReport) -> Table:
     table = Table(title=f"study {report.study}: validation", box=box.SIMPLE_HEAD)
-    for column in ("trial", "allocation", "score, %", "± problems", "± samples", "labels", "GPU-s full", "marginal"):
+    columns = (
+        "trial",
+        "allocation",
+        "score, %",
+        "± problems",
+        "± samples",
+        "cut, %",
+        "labels",
+        "GPU-s full",
+        "marginal",
+    )
+    for column in columns:
         table.add_column(column, justify="left" if column == "allocation" else "right", no_wrap=column != "allocation")
     done = [(trial, trial.score) for trial in report.trials if trial.score is not None]
     for trial, score in sorted(done, key=lambda pair: -pair[1].mean):
@@ -58,6 +78,7 @@ def _trials(report: SearchReport) -> Table:
             f"{score.mean:.1%}".rstrip("%"),
             percent(score.se_problems),
             percent(score.se_samples),
+            _cut(trial.truncated_share),
             str(trial.labels_trained),
             f"{trial.gpu_seconds_full:.0f}",
             f"{trial.gpu_seconds_marginal:.0f}",
@@ -68,11 +89,19 @@ def _trials(report: SearchReport) -> Table:
     return table
 
 
+def _cut(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def _is_much(share: float | None) -> bool:
+    return share is not None and share >= MUCH_CUT
+
+
 def show_run(run: SingleRun) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
     table = Table(title=f"{run.allocation}, seed {run.seed}", box=box.SIMPLE_HEAD)
-    for column in ("block", "key", "GPU-seconds", "", "groups without variance", SEEN):
+    for column in ("block", "key", "GPU-seconds", "", "groups without variance", "cut, %", SEEN):
         table.add_column(column)
     for use in run.blocks:
         wasted = ""
@@ -81,8 +110,9 @@ def show_run(run: SingleRun) -> None:
         if use.record is not None and use.record.labels_filtered:
             wasted += f", {use.record.labels_filtered} labels left out"
         done = "trained" if use.executed else "reused"
+        cut = _cut(use.record.truncated_share) if use.record is not None else ""
         seen = percentages(use.record.draws) if use.record is not None and use.record.draws is not None else "unknown"
-        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted, seen)
+        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted, cut, seen)
     console.print(table)
     if any(use.record is not None and use.record.groups for use in run.blocks):
         console.print("A group without variance has all completions right or all wrong, so its label taught nothing.")
@@ -93,10 +123,16 @@ def show_run(run: SingleRun) -> None:
         f"{run.gpu_seconds_marginal:.1f} spent now."
     )
     for suite, score in run.scores.items():
+        share = run.truncated_shares[suite]
         console.print(
             f"{suite}: {score.mean:.1%} ± {percent(score.se_problems)} over problems, "
-            f"± {percent(score.se_samples)} over samples (one training run: excludes training variance)"
+            f"± {percent(score.se_samples)} over samples (one training run: excludes training variance); {share:.1%} of "
+            "the completions ran into the limit."
         )
+        if _is_much(share):
+            console.print(
+                f"warning: raise decoding.max_new_tokens, or see whether the model ends at all ({share:.0%})."
+            )
     console.print(f"Checkpoint: {run.model}", soft_wrap=True)
 
 

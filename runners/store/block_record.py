@@ -99,6 +99,7 @@ class BlockRecord(_Stored):
         prompts: prompts drawn, repeats counted.
         tokens: seen in training.
         decoding: how its completions were drawn, while it trained or before; None where it has none, or was not said.
+        truncated_share: of the completions that it trained on, those that ran into the limit; None of SFT.
         groups, groups_zero_variance: of GRPO, and those without variance, from which nothing is learnt.
         gpu_seconds: device time without rollouts; `seconds` is wall time with them.
         rollouts_made: whether this block drew its rollouts; else they were there already.
@@ -130,6 +131,7 @@ class BlockRecord(_Stored):
     python: str
     divergence: str | None = None
     decoding: EffectiveDecoding | None = None
+    truncated_share: float | None = Field(None, ge=0, le=1)
     labels_new: Count
     labels_pool: Count
     labels_filtered: Count | None = None

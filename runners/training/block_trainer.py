@@ -359,6 +359,7 @@ class BlockTrainer:
                 python=platform.python_version(),
                 divergence=divergence(STAGE[block.stage].objective, self.scenario.file.hardware.teacher_server),
                 decoding=self._decoding(block),
+                truncated_share=None if curves["truncated_share"].isna().all() else curves["truncated_share"].mean(),
                 labels_new=len(block.new_labels),
                 labels_pool=len(block.pool),
                 labels_filtered=samples.labels_filtered,
