@@ -126,9 +126,9 @@ def show_run(run: SingleRun) -> None:
         share = run.truncated_shares[suite]
         console.print(
             f"{suite}: {score.mean:.1%} ± {percent(score.se_problems)} over problems, "
-            f"± {percent(score.se_samples)} over samples (one training run: excludes training variance); {share:.1%} of "
-            "the completions ran into the limit."
+            f"± {percent(score.se_samples)} over samples (one training run: excludes training variance)"
         )
+        console.print(f"{share:.1%} of the completions ran into the limit.")
         if _is_much(share):
             console.print(
                 f"warning: raise decoding.max_new_tokens, or see whether the model ends at all ({share:.0%})."
