@@ -1,7 +1,8 @@
 """Baselines by name: what people do today with the labels of a scenario, and what each is matched by.
 
 What: `baseline_allocations` writes every baseline that is a plain chain of blocks as a row of block counts; `MATCHED`
-says what each baseline shares with the route that it is compared with; `choose_baselines` reads names.
+says what each baseline shares with the route that it is compared with; `choose_baselines` reads names. Two rows are
+checkpoints that nothing has trained (`UNTRAINED`).
 
 Simplified: tuned learning rates are not here. Three baselines are no plain row: `direct-compute`, whose length depends
 on measured seconds, and the two ordinary runs without blocks (`SHUFFLED`); `tuition.app.studies.baseline_runs` makes
@@ -16,6 +17,12 @@ from tuition.planner.allocation import Allocation, replay_control
 DIRECT = "direct"
 UPSTREAM = "teacher-upstream"
 DIRECT_COMPUTE = "direct-compute"
+OPPOSITE = "opposite"
+UNTRAINED_STUDENT = "untrained-student"
+RAW_TEACHER = "raw-teacher"
+
+UNTRAINED = (UNTRAINED_STUDENT, RAW_TEACHER)
+"""Rows of base models: no label, no training, no training seed. The teacher is a reference, no student to deploy."""
 
 SHUFFLED = {"direct-shuffled": DIRECT, "upstream-shuffled": UPSTREAM}
 """Baselines whose label stage is one ordinary shuffled run, and the blocked baseline that each repeats."""
@@ -25,6 +32,7 @@ MATCHED = {
     DIRECT_COMPUTE: "all labels, and the GPU-seconds of the compared route",
     "direct-shuffled": "all labels; as many updates as direct, in one run",
     "raw-bridge": "no labels; transfer blocks of teacher-upstream",
+    OPPOSITE: "all labels; transfer blocks of teacher-upstream",
     "opd-only": "all labels; blocks of teacher-upstream",
     "sample-sft": "all labels; blocks of teacher-upstream",
     "sft-teacher": "all labels; blocks of teacher-upstream",
@@ -32,11 +40,16 @@ MATCHED = {
     "upstream-shuffled": "all labels; as many updates as teacher-upstream, the teacher's in one run",
     "half": "all labels",
     "half-replay": "the labels of half's teacher; blocks of half",
+    UNTRAINED_STUDENT: "nothing: the student before any training",
+    RAW_TEACHER: "nothing: the default teacher before any training; a reference, no student to deploy",
 }
 """Every baseline, in the order of tables, and what it is matched by."""
 
-TESTED_BY_SEARCH = (DIRECT, "raw-bridge", "opd-only", UPSTREAM, "half", "half-replay")
-"""The baselines that a search evaluates first and tests at its end; `tuition baselines` tests all."""
+EVALUATED_FIRST = (DIRECT, "raw-bridge", "opd-only", UPSTREAM, "half", "half-replay")
+"""The baselines that a search evaluates first, as far as its space holds them."""
+
+TESTED_BY_SEARCH = (*EVALUATED_FIRST, OPPOSITE, *UNTRAINED)
+"""The baselines that a search tests at its end; `tuition baselines` tests all."""
 
 
 class BaselineError(ValueError):
@@ -63,6 +76,7 @@ def baseline_allocations(
     |---|---|---|---|---|---|---|---|
     | direct | 0 | 0 | 0 | 0 | 0 | B | 0 |
     | raw-bridge | 0 | 0 | warmup | opd | 0 | 0 | 0 |
+    | opposite | 0 | 0 | warmup | opd | 0 | B | 0 |
     | opd-only | B | 0 | 0 | warmup + opd | 0 | 0 | 0 |
     | sample-sft | B | 0 | 0 | 0 | warmup + opd | 0 | 0 |
     | sft-teacher | 0 | B | warmup | opd | 0 | 0 | 0 |
@@ -70,9 +84,11 @@ def baseline_allocations(
     | half | B // 2 | 0 | warmup | opd | 0 | B - B // 2 | 0 |
     | half-replay | B // 2 | 0 | warmup | opd | 0 | 0 | B - B // 2 |
 
-    `teacher-upstream` is the paper's rule. `opd-only` and `sample-sft` change its transfer and nothing else,
-    `sft-teacher` its teacher's training; all have as many blocks, which are as many updates where the scenario gives
-    the stages equal steps (our choice: the paper does not say; its own R2 and R6 do this to its half split).
+    `teacher-upstream` is the paper's rule; `opposite` has its labels and its transfer the other way round, so it says
+    how much of the rule's gain a transfer without labels has by itself. `opd-only` and `sample-sft` change the rule's
+    transfer and nothing else, `sft-teacher` its teacher's training; all have as many blocks, which are as many updates
+    where the scenario gives the stages equal steps (our choice: the paper does not say; its own R2 and R6 do this to
+    its half split).
     `half-replay` is the replay control of `half`. BaselineError for fewer than 2 label blocks, for which there is no
     half; the planner's AllocationError for a bridge without blocks.
     """
@@ -90,6 +106,7 @@ def baseline_allocations(
     return {
         DIRECT: Allocation(student_rl=num_label_blocks),
         "raw-bridge": Allocation(teacher=teacher, warmup=warmup, opd=opd, prompts=prompts),
+        OPPOSITE: Allocation(teacher=teacher, warmup=warmup, opd=opd, student_rl=num_label_blocks, prompts=prompts),
         "opd-only": Allocation(teacher=teacher, teacher_rl=num_label_blocks, opd=warmup + opd, prompts=prompts),
         "sample-sft": Allocation(
             teacher=teacher, teacher_rl=num_label_blocks, transfer_sft=warmup + opd, prompts=prompts

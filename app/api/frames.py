@@ -33,12 +33,13 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
         label_blocks_teacher, label_blocks_student: blocks of labels that each buys.
     `complete`: those of the trials that have a score of their own, best first.
     `tested`: one row an entry of the test, best first; empty before it.
-        name, allocation, kind ("finalist", "baseline"), rank_first, rank_last: the interval of ranks.
+        name, allocation, kind ("finalist", "baseline"; "untrained", the student before any training; "teacher", the
+            teacher before any training, a reference without a rank), rank_first, rank_last: the interval of ranks.
         mean, se_problems, se_samples, se_seeds: on the test suite.
         difference, difference_low, difference_high: to direct GRPO, paired; nan for direct GRPO itself.
         selected_validation: the validation score by which a finalist was selected.
         labels_trained, gpu_seconds: of one run, from scratch. training_seeds: a tuple. shuffled: without blocks.
-    `pairs`: one row for every two entries of the test, a - b.
+    `pairs`: one row for every two students of the test, a - b.
         a, b: names. difference, difference_low, difference_high: paired, not corrected for multiple comparisons.
         p_value, p_value_holm (corrected over all pairs), p_value_sign_flip; num_problems, num_seeds.
 
@@ -49,7 +50,8 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
     (4, ['complete'])
     >>> bool(study.tested.set_index("name").loc["direct", "labels_trained"] > 0)
     True
-    >>> len(study.pairs) == len(study.tested) * (len(study.tested) - 1) // 2
+    >>> students = study.tested[study.tested["kind"] != "teacher"]
+    >>> len(study.pairs) == len(students) * (len(students) - 1) // 2
     True
 
     Raises:

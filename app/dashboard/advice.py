@@ -14,7 +14,7 @@ import pandas as pd
 from tuition.app.dashboard import words
 from tuition.app.dashboard.data.files import records
 from tuition.app.dashboard.data.study_frames import StudyFrames, parse
-from tuition.benchmarks.baselines import DIRECT
+from tuition.benchmarks.baselines import DIRECT, OPPOSITE
 from tuition.benchmarks.boards.ranked_rows import RankedRow
 from tuition.benchmarks.statistics.intervals import Difference
 from tuition.planner.allocation import Allocation, AllocationError, replay_control
@@ -90,7 +90,7 @@ def choices(study: StudyFrames) -> list[Choice]:
 
 
 def comparisons(study: StudyFrames, choice: Choice) -> list[Comparison]:
-    """The recommended row against direct GRPO and against its replay control, as far as they were tested."""
+    """The recommended row against direct GRPO, the opposite split and its replay control, as far as they are tested."""
     if choice.row is None:
         return []
     rows = {ranked.row.name: ranked.row for ranked in study.rows}
@@ -101,6 +101,11 @@ def comparisons(study: StudyFrames, choice: Choice) -> list[Comparison]:
         if difference is not None:
             text = f"{words.points(difference)} over direct GRPO {_labels(rows[DIRECT].labels_trained, own)}"
             found.append(Comparison(DIRECT, text, difference))
+    if OPPOSITE in rows and own.name != OPPOSITE and own.name != DIRECT:
+        difference = study.difference(own.name, OPPOSITE)
+        if difference is not None:
+            text = f"{words.points(difference)} over the opposite split (raw-teacher bridge, all labels to the student)"
+            found.append(Comparison(OPPOSITE, text, difference))
     try:
         control = by_allocation.get(str(replay_control(choice.allocation)))
     except AllocationError:
@@ -136,8 +141,8 @@ def uncertain(study: StudyFrames, found: list[Choice]) -> list[str]:
         lines.append(
             f"Its rank among the tested entries is {best.row.rank}: not all differences to the others are significant."
         )
-    if best.row is not None and best.row.rank_first > 1:
-        leader = study.rows[0].row.name
+    if best.row is not None and best.row.rank_first not in (None, 1):
+        leader = next(ranked.row.name for ranked in study.rows if ranked.rank_first is not None)
         lines.append(f"On the test suite, {words.code(leader)} did better than the recommended split.")
     failed = int((study.trials["state"] == "fail").sum())
     if failed:
@@ -165,7 +170,7 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
     """What to run next, most useful first."""
     command = (study.report.command if study.report is not None else None) or ""
     steps: list[NextStep] = []
-    several = [ranked.row.score.num_seeds for ranked in study.rows]
+    several = [len(ranked.row.seeds) for ranked in study.rows if ranked.row.seeds]
     is_search = command.startswith("tuition search")
     if is_search and (not several or min(several) < 3):
         full = [ranked.row.gpu_seconds for ranked in study.rows]

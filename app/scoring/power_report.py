@@ -12,6 +12,7 @@ from tuition.app.processes.terminal import terminal
 from tuition.app.studies.study_leaderboard import ReportError, tested_studies
 from tuition.app.studies.study_report import read_report
 from tuition.benchmarks.artefacts import FileError, RecordError, correct_PK
+from tuition.benchmarks.boards.ranked_rows import on_same_seeds
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore
 from tuition.benchmarks.statistics.intervals import Array
@@ -124,7 +125,8 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
         if name not in scores:
             raise ReportError(f"study {study!r} has no entry {name!r}; it has {', '.join(map(repr, scores))}")
     tables = _score_tables(results, {*scores[a], *scores[b]})
-    return estimate_components([tables[key] for key in scores[a]], [tables[key] for key in scores[b]])
+    both = on_same_seeds([tables[key] for key in scores[a]], [tables[key] for key in scores[b]])
+    return estimate_components(*both)
 
 
 def _score_tables(results: Path, keys: set[str]) -> dict[str, Array]:

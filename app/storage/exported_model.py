@@ -73,7 +73,8 @@ def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
         raise StoreError(f"{path} cannot be used ({error}): choose the run by allocation, or omit --study") from None
     if test is None:
         raise StoreError(f"{path} has no tested runs: run the search with --test-seeds first, or omit --study")
-    runs = {name: {run.seed: run.blocks[-1] for run in several} for name, several in test.runs.items()}
+    trained = {name: several for name, several in test.runs.items() if all(run.blocks for run in several)}
+    runs = {name: {run.seed or 0: run.blocks[-1] for run in several} for name, several in trained.items()}
     # A finalist's row is called "half = search #3": either half will do.
     names = [name for name in runs if row in (name, *name.split(" = "))]
     if len(names) != 1:

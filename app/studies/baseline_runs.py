@@ -19,6 +19,7 @@ from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, match_compute
 from tuition.app.studies.evaluation import (
     Entry,
+    base_entries,
     evaluate,
     merge_entries,
     ordinary,
@@ -124,6 +125,7 @@ def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
     # Direct GRPO first: what it costs is what all others are held against.
     entries.sort(key=lambda entry: entry.name != DIRECT)
     entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
+    entries += [entry for entry in base_entries(scenario.default_teacher) if entry.name in names]
     compared = next((e for e in entries if e.allocation == comparable[request.compute_of] and not e.shuffled), None)
     return _Chosen(
         tuple(entries), compared if DIRECT_COMPUTE in names else None, seeds_for_test(study_seed, request.num_seeds)
@@ -251,7 +253,7 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     training = Total()
     for entry in entries:
         recipe = one_block.recipe if entry.shuffled else scenario.recipe
-        routes = [entry.route(recipe, seed) for seed in chosen.seeds]
+        routes = [entry.route(recipe, seed) for seed in entry.seeds(chosen.seeds)]
         missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
         counted |= missing.keys()
         full, to_train = total(routes[0].blocks, entry), total(missing.values(), entry)
@@ -259,14 +261,14 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
         rows.append(
             PlannedBaseline(
                 name=entry.name,
-                allocation=str(entry.allocation),
+                allocation=entry.described,
                 gpu_seconds_full=full.rounded,
                 blocks_to_train=len(missing),
                 gpu_seconds_to_train=to_train.rounded,
                 basis=full.basis(),
             )
         )
-    scoring = scores.total("test", len(entries) * len(chosen.seeds))
+    scoring = scores.total("test", sum(len(entry.seeds(chosen.seeds)) for entry in entries))
     if chosen.compared is not None:
         scoring += scores.total("validation", (entries[1].allocation.replay + 1) * len(chosen.seeds))
     everything = training + scoring

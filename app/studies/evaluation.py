@@ -5,10 +5,10 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -24,11 +24,20 @@ from tuition.app.studies.study_report import (
     Pair,
 )
 from tuition.benchmarks.artefacts import RecordError, correct_PK
-from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, Row, pairwise_differences, rank_rows
+from tuition.benchmarks.baselines import RAW_TEACHER, UNTRAINED_STUDENT
+from tuition.benchmarks.boards.ranked_rows import (
+    Meta,
+    RankedRow,
+    Row,
+    on_same_seeds,
+    pairwise_differences,
+    rank_rows,
+    row_difference,
+)
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.statistics.intervals import (
     Difference,
-    paired_difference,
+    Interval,
     score_interval,
     score_over_seeds,
     seed_interval,
@@ -36,7 +45,7 @@ from tuition.benchmarks.statistics.intervals import (
 from tuition.benchmarks.statistics.multiplicity import holm, sign_flip
 from tuition.planner.allocation import Allocation, replay_control
 from tuition.planner.route import Recipe, Route, compile_route
-from tuition.planner.stages import STAGES
+from tuition.planner.stages import STAGES, STUDENT
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -48,7 +57,10 @@ FIRST_TEST_SEED = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """What is to be retrained and tested."""
+    """What is to be retrained and tested.
+
+    A base model (`untrained`) has the allocation without blocks, and is tested once: no training seed changes it.
+    """
 
     name: str
     allocation: Allocation
@@ -58,9 +70,34 @@ class Entry:
     """Its labels are trained by one ordinary shuffled run, in the scenario's `ordinary` form."""
     charged_gpu_seconds: tuple[float, ...] | None = None
     """What is charged for each seed, where it is more than the route: a longer chain was trained to choose it."""
+    model: str = STUDENT
+    """Which base model it is, where it is one: the student, or a teacher by its name."""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it is a base model."""
+        return self.allocation == Allocation()
+
+    @property
+    def kind(self) -> Literal["finalist", "baseline", "untrained", "teacher"]:
+        """What it is in a leaderboard."""
+        if self.untrained:
+            return "untrained" if self.model == STUDENT else "teacher"
+        return "finalist" if self.finalist else "baseline"
+
+    @property
+    def described(self) -> str:
+        """Its allocation as text, or the base model that it is."""
+        return str(self.allocation) if self.model == STUDENT else f"base:{self.model}"
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """Those of the seeds with which it is run."""
+        return seeds[:1] if self.untrained else seeds
 
     def route(self, recipe: Recipe, seed: int) -> Route:
         """Its route for one seed; `recipe` is of the `ordinary` scenario when the entry is shuffled."""
+        if self.model != STUDENT:
+            return Route(self.allocation, seed, (), recipe.teachers[self.model])
         counts = self.allocation.model_dump()
         if self.shuffled:
             counts |= {stage.name: min(1, counts[stage.name]) for stage in STAGES if stage.is_rl}
@@ -113,6 +150,11 @@ def merge_entries(baselines: Mapping[str, Allocation], finalists: Sequence[Entry
     )
 
 
+def base_entries(teacher: str) -> list[Entry]:
+    """The models before any training: the student, and a teacher by its name."""
+    return [Entry(UNTRAINED_STUDENT, Allocation()), Entry(RAW_TEACHER, Allocation(), model=teacher)]
+
+
 def train_in_workers(
     run: RunConfiguration, entries: Sequence[Entry], seeds: Sequence[int], study: str, log: Path, reporter: Reporter
 ) -> None:
@@ -121,7 +163,7 @@ def train_in_workers(
     The workers write to `log`, and their events beside it.
     """
     # Neighbours differ in their seed where they can: routes of one seed wait for each other's shared blocks.
-    tasks = [(entry, seed) for entry in entries for seed in seeds]
+    tasks = [(entry, seed) for entry in entries for seed in entry.seeds(seeds)]
     reporter.hear(PhaseBegan(title=f"test in {run.workers} workers", done=0, total=len(tasks)))
     run_workers(run.workers, entry_worker, (run, tasks, study, log), reporter, num_tasks=len(tasks))
 
@@ -171,7 +213,9 @@ def evaluate(
     scenario = runner.scenario
     tested = _train_and_score(runner, study, entries, seeds, reporter, shuffled)
     outcomes = {one.entry.name: one.outcomes for one in tested}
-    pairwise = pairwise_differences(outcomes)
+    # Of students alone: a teacher takes part in no rank, and no other pair is corrected for it.
+    students = {one.entry.name: one.outcomes for one in tested if one.entry.kind != "teacher"}
+    pairwise = pairwise_differences(students)
     meta = Meta(
         study=study,
         suite=scenario.suite_name("test"),
@@ -187,8 +231,8 @@ def evaluate(
         versions=runner.trainer.versions,
         scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
         accelerator=_accelerators(scenario, tested),
-        intervals={name: score_interval(several) for name, several in outcomes.items()},
-        pairwise=_pairs(outcomes, pairwise),
+        intervals={one.entry.name: _interval(one) for one in tested},
+        pairwise=_pairs(students, pairwise),
     )
     return rank_rows([_row(one, outcomes[REFERENCE]) for one in tested], pairwise), meta, evaluation
 
@@ -203,10 +247,12 @@ def _train_and_score(
 ) -> list[_Tested]:
     suite, expected_ids = runner.scenario.suite_name("test"), sorted(problem.id for problem in runner.scenario.test)
     tested = [_Tested(entry) for entry in entries]
-    total, done = len(entries) * len(seeds), 0
+    total, done = sum(len(entry.seeds(seeds)) for entry in entries), 0
     reporter.hear(PhaseBegan(title=f"test on {suite}", done=0, total=total))
     for seed in seeds:
         for one in tested:
+            if seed not in one.entry.seeds(seeds):
+                continue
             used = _runner_of(one.entry, runner, shuffled)
             run = used.run(one.entry.route(used.scenario.recipe, seed), study)
             scored = used.score(run.route.final, "test", study)
@@ -214,7 +260,8 @@ def _train_and_score(
             one.scores.append(scored.key)
             one.outcomes.append(outcomes_of(scored.table, expected_ids))
             done += 1
-            name, result = f"{one.entry.name} (seed {seed})", f"test {scored.table['correct'].mean():.1%}"
+            name = one.entry.name if one.entry.untrained else f"{one.entry.name} (seed {seed})"
+            result = f"test {scored.table['correct'].mean():.1%}"
             reporter.hear(RunDone(name=name, result=result, done=done, total=total))
             reporter.check()
     return tested
@@ -225,14 +272,14 @@ def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
     entry = tested.entry
     return Row(
         name=entry.name,
-        allocation=str(entry.allocation),
-        kind="finalist" if entry.finalist else "baseline",
+        allocation=entry.described,
+        kind=entry.kind,
         score=score_over_seeds(tested.outcomes),
-        difference=None if entry.name == REFERENCE else paired_difference(tested.outcomes, reference),
+        difference=None if entry.name == REFERENCE else row_difference(tested.outcomes, reference),
         selected_validation=entry.selected_validation,
         labels_trained=tested.runs[0].labels.labels_trained,
         gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in tested.runs]),
-        seeds=tuple(run.route.seed for run in tested.runs),
+        seeds=() if entry.untrained else tuple(run.route.seed for run in tested.runs),
         shuffled=entry.shuffled,
     )
 
@@ -240,17 +287,26 @@ def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
 def _pairs(outcomes: Mapping[str, Sequence[Any]], pairwise: Mapping[tuple[str, str], Difference]) -> tuple[Pair, ...]:
     """Every pair of rows with its difference, corrected for the number of pairs."""
     adjusted = holm([difference.p_value for difference in pairwise.values()])
-    return tuple(
-        Pair(
-            a=a,
-            b=b,
-            difference=difference,
-            p_value_holm=p_value,
-            sign_flip=sign_flip(outcomes[a], outcomes[b]),
-            these_problems=seed_interval(outcomes[a], outcomes[b]) if len(outcomes[a]) > 1 else None,
+    pairs = []
+    for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True):
+        both = on_same_seeds(outcomes[a], outcomes[b])
+        pairs.append(
+            Pair(
+                a=a,
+                b=b,
+                difference=difference,
+                p_value_holm=p_value,
+                sign_flip=sign_flip(*both),
+                these_problems=seed_interval(*both) if len(both[0]) > 1 else None,
+            )
         )
-        for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True)
-    )
+    return tuple(pairs)
+
+
+def _interval(tested: _Tested) -> Interval:
+    """Of a row's score; that of a base model leaves no training variance out, because there is none."""
+    interval = score_interval(tested.outcomes)
+    return replace(interval, excludes_training_variance=False) if tested.entry.untrained else interval
 
 
 def _accelerators(scenario: Scenario, tested: Sequence[_Tested]) -> str:
@@ -291,7 +347,7 @@ def _evaluated_runs(tested: _Tested) -> tuple[EvaluatedRun, ...]:
     """The runs of an entry, with the score keys from which a leaderboard entry finds its samples."""
     return tuple(
         EvaluatedRun(
-            seed=run.route.seed,
+            seed=None if tested.entry.untrained else run.route.seed,
             blocks=tuple(use.key for use in run.blocks),
             weights_sha256=run.weights_sha256,
             score=score,

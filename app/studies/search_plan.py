@@ -8,7 +8,7 @@ from typing import Any
 
 from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.block_costs import ScoreCosts, block_costs
-from tuition.app.studies.evaluation import seeds_for_test
+from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
 from tuition.app.studies.planned_passes import StagePasses, plan_passes
 from tuition.app.studies.search_run import enqueued, scenario_baselines, search_baselines
 from tuition.benchmarks.results_folder import ResultsFolder
@@ -122,7 +122,9 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
-    test_routes = [compile_route(a, scenario.recipe, s) for s in seeds_for_test(seed, num_test_seeds) for a in tested]
+    entries = [*(Entry(str(a), a) for a in tested), *base_entries(scenario.default_teacher)]
+    seeds = seeds_for_test(seed, num_test_seeds)
+    test_routes = [entry.route(scenario.recipe, s) for s in seeds for entry in entries]
     store, folder = find_store(results), ResultsFolder(results)
     costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
     phases = [

@@ -23,6 +23,7 @@ from tuition.app.processes.workers import Remote, run_workers
 from tuition.app.storage.store_upkeep import limit_store
 from tuition.app.studies.evaluation import (
     Entry,
+    base_entries,
     evaluate,
     merge_entries,
     seeds_for_test,
@@ -31,7 +32,7 @@ from tuition.app.studies.evaluation import (
 from tuition.app.studies.search_report import make_report
 from tuition.app.studies.study_report import SearchReport, write_report
 from tuition.benchmarks.artefacts import correct_PK, finite, write_json
-from tuition.benchmarks.baselines import TESTED_BY_SEARCH, baseline_allocations
+from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
 from tuition.benchmarks.statistics.intervals import avg_at_k
@@ -150,9 +151,9 @@ def file_baselines(file: ScenarioFile, num_label_blocks: int) -> dict[str, Alloc
 
 
 def search_baselines(scenario: Scenario) -> dict[str, Allocation]:
-    """The few of them that a search tests at its end."""
+    """The few of them that a search tests at its end, the base models apart."""
     every = scenario_baselines(scenario)
-    return {name: every[name] for name in TESTED_BY_SEARCH}
+    return {name: every[name] for name in TESTED_BY_SEARCH if name in every}
 
 
 def _search(
@@ -240,8 +241,10 @@ def _limit_store(
 
 def enqueued(scenario: Scenario) -> list[Allocation]:
     """Baselines and the paper's rule first, as far as the scenario's space holds them."""
-    # The raw bridge and the replay control are no proposals; the test has them.
-    return [allocation for allocation in search_baselines(scenario).values() if scenario.space.holds(allocation)]
+    # The raw bridge and the replay control are no proposals; the test has them. The opposite split is one, left to the
+    # sampler: its labels would be trained twice, for the search and for the test.
+    every = scenario_baselines(scenario)
+    return [every[name] for name in EVALUATED_FIRST if scenario.space.holds(every[name])]
 
 
 def evaluate_on_validation(runner: RouteRunner, route: Route, study: str, log_path: Path) -> Outcome:
@@ -268,12 +271,17 @@ def evaluate_on_validation(runner: RouteRunner, route: Route, study: str, log_pa
 
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
-    """What is to be tested: the finalists of the search, their replay controls and the baselines."""
+    """What is to be tested: the finalists of the search, their replay controls, the baselines and the base models."""
     chosen = [
-        Entry(f"search #{trial.number}", Allocation.parse(trial.user_attrs["allocation"]), True, trial.value)
+        Entry(
+            f"search #{trial.number}",
+            Allocation.parse(trial.user_attrs["allocation"]),
+            finalist=True,
+            selected_validation=trial.value,
+        )
         for trial in finalists(study)
     ]
-    return merge_entries(search_baselines(scenario), chosen)
+    return [*merge_entries(search_baselines(scenario), chosen), *base_entries(scenario.default_teacher)]
 
 
 def _result(trial: FrozenTrial) -> str:

@@ -27,7 +27,7 @@ from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Difference, Interval
 from tuition.benchmarks.statistics.multiplicity import SignFlip
 
-FORMAT = 2
+FORMAT = 3  # 2 had no rows of base models, whose kinds, seeds and ranks it does not know
 _ROWS, _META = TypeAdapter(list[RankedRow]), TypeAdapter(Meta)
 
 T = TypeVar("T")
@@ -110,9 +110,12 @@ class TrialReport(Frozen):
 
 
 class EvaluatedRun(Frozen):
-    """One training run of a tested row: its block keys, first to last, and its score's key."""
+    """One training run of a tested row: its block keys, first to last, and its score's key.
 
-    seed: int
+    A base model has one "run", without blocks; its seed is None.
+    """
+
+    seed: int | None
     blocks: tuple[str, ...]
     weights_sha256: str
     score: str

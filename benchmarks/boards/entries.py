@@ -243,6 +243,11 @@ class MeasuredEntry(_Entry):
         return self
 
     @property
+    def untrained(self) -> bool:
+        """Whether it is a base model: nothing was spent on it, so there is no training variance to leave out."""
+        return self.labels_trained == 0 and self.gpu_seconds == 0
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The training seeds that are known."""
         return tuple(file.training_seed for file in self.samples if file.training_seed is not None)

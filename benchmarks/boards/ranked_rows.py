@@ -26,24 +26,31 @@ if TYPE_CHECKING:
 ONE_RUN = "one training run: excludes training variance"
 RANK_CORRECTION = "holm"
 SHUFFLED = " (shuffled, no blocks)"
+TEACHER_NOTE = "raw-teacher is the teacher before any training: a reference without a rank, no student to deploy."
 
 # Okabe and Ito's palette, distinguishable by colour-blind readers; the markers differ as well.
-_STYLES = {"finalist": ("#0072B2", "o"), "baseline": ("#D55E00", "s")}
+_STYLES = {
+    "finalist": ("#0072B2", "o"),
+    "baseline": ("#D55E00", "s"),
+    "untrained": ("#009E73", "^"),
+    "teacher": ("#CC79A7", "D"),
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One entry: a finalist of the search or a baseline, with its test score.
+    """One entry with its test score: a finalist of the search, a baseline, the student before any training
+    ("untrained"), or the teacher before any training ("teacher"), which is a reference and no student to deploy.
 
     `difference` is this row less the reference row (None on the reference row itself); `selected_validation` the
     validation score that won the search (a fraction, None for baselines); `gpu_seconds` the route's full cost,
-    whatever the store held; `seeds` the training seeds; `shuffled` that its label stage was one ordinary run over all
-    labels, without blocks.
+    whatever the store held; `seeds` the training seeds, none of a base model; `shuffled` that its label stage was one
+    ordinary run over all labels, without blocks.
     """
 
     name: str
     allocation: str
-    kind: Literal["finalist", "baseline"]
+    kind: Literal["finalist", "baseline", "untrained", "teacher"]
     score: Score
     difference: Difference | None
     selected_validation: float | None
@@ -55,15 +62,17 @@ class Row:
 
 @dataclass(frozen=True)
 class RankedRow:
-    """A row and the interval of ranks consistent with the pairwise differences (1 is first)."""
+    """A row and the interval of ranks consistent with the pairwise differences (1 is first); None of the teacher."""
 
     row: Row
-    rank_first: int
-    rank_last: int
+    rank_first: int | None
+    rank_last: int | None
 
     @property
     def rank(self) -> str:
-        """The interval as text: "2" or "2-4"."""
+        """The interval as text: "2" or "2-4", "-" without."""
+        if self.rank_first is None:
+            return "-"
         return str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
 
 
@@ -84,13 +93,24 @@ Pairwise = Mapping[tuple[str, str], Difference]
 def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[str, str], Difference]:
     """The paired difference of every two entries, keyed (a, b) for a - b.
 
-    `outcomes` holds for each name one (problems, samples) array per training seed, as `paired_difference` wants them.
+    `outcomes` holds for each name one (problems, samples) array per training seed, as `paired_difference` wants them,
+    or one array alone for what has not been trained.
     """
-    return {(a, b): paired_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
+    return {(a, b): row_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
+
+
+def row_difference(a: Sequence[Array], b: Sequence[Array]) -> Difference:
+    """The paired difference of two rows. One that has a single array stands for every training seed of the other."""
+    return paired_difference(*on_same_seeds(a, b))
+
+
+def on_same_seeds(a: Sequence[Array], b: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
+    """Outcomes by training seed, as many of one as of the other: a base model is the same whatever the seed."""
+    return (a if len(a) > 1 else [*a] * len(b)), (b if len(b) > 1 else [*b] * len(a))
 
 
 def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
-    """Rows by falling score (ties by name), each with its rank interval by `rank_intervals`.
+    """Rows by falling score (ties by name), each student with its rank interval by `rank_intervals`.
 
     ValueError for a repeated name, a pair that is missing, or other than one reference row.
     """
@@ -100,8 +120,11 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
             f"row {next(name for name in names if names.count(name) > 1)!r} appears twice; give rows distinct names"
         )
     _reference(rows)
-    ranks = rank_intervals(names, pairwise)
-    return [RankedRow(row, *ranks[row.name]) for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))]
+    ranks = rank_intervals([row.name for row in rows if row.kind != "teacher"], pairwise)
+    return [
+        RankedRow(row, *ranks.get(row.name, (None, None)))
+        for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))
+    ]
 
 
 def _reference(rows: Sequence[Row]) -> str:
@@ -112,7 +135,7 @@ def _reference(rows: Sequence[Row]) -> str:
 
 
 def _heading(rows: Sequence[RankedRow]) -> str | None:
-    return ONE_RUN if any(ranked.row.score.num_seeds == 1 for ranked in rows) else None
+    return ONE_RUN if any(len(ranked.row.seeds) == 1 for ranked in rows) else None
 
 
 def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
@@ -147,7 +170,8 @@ def from_json(document: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
         fields["score"] = Score(**numbers(fields["score"]))
         fields["difference"] = Difference(**numbers(fields["difference"])) if fields["difference"] else None
         fields["seeds"] = tuple(fields["seeds"])
-        ranked.append(RankedRow(Row(**fields), int(entry["rank_first"]), int(entry["rank_last"])))
+        ranks = [None if entry[name] is None else int(entry[name]) for name in ("rank_first", "rank_last")]
+        ranked.append(RankedRow(Row(**fields), *ranks))
     _reference([row.row for row in ranked])
     return ranked, Meta(**{field.name: document[field.name] for field in dataclass_fields(Meta)})
 
@@ -191,6 +215,11 @@ def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
     return table
 
 
+def row_label(ranked: RankedRow) -> str:
+    """A row in a figure: its name and rank, or what it is instead of a ranked student."""
+    return f"{ranked.row.name} ({'reference' if ranked.rank_first is None else f'rank {ranked.rank}'})"
+
+
 def _level(rows: Sequence[RankedRow]) -> str:
     levels = sorted({ranked.row.difference.level for ranked in rows if ranked.row.difference is not None})
     return ", ".join(f"{100 * level:g} %" for level in levels) or "interval"
@@ -216,6 +245,7 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
             "rank: ranks consistent with the paired differences, after Holm's correction over all pairs.",
             "Intervals of differences are not corrected for multiple comparisons.",
+            *([TEACHER_NOTE] if any(ranked.row.kind == "teacher" for ranked in rows) else []),
             "selected: the validation score by which the entry was selected.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
             "GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
@@ -250,7 +280,7 @@ def plot(rows: Sequence[RankedRow], path: Path) -> None:
         differences.hlines(height, low, high, color=colour, linewidth=1.2)
         differences.plot(middle, height, marker, color=colour, markersize=5)
     differences.axvline(0, color="#666666", linewidth=0.8, linestyle=":")
-    labels = [f"{ranked.row.name} (rank {ranked.rank})" for ranked in reversed(rows)]
+    labels = [row_label(ranked) for ranked in reversed(rows)]
     scores.set_yticks(range(len(rows)), labels, fontsize=8)
     scores.set_ylim(-0.6, len(rows) - 0.4)
     several = any(ranked.row.score.num_seeds > 1 for ranked in rows)

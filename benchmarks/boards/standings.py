@@ -134,7 +134,7 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
 
 def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[str, ...]:
     notes = []
-    if single := sum(len(entry.samples) == 1 for entry in entries):
+    if single := sum(len(entry.samples) == 1 and not entry.untrained for entry in entries):
         notes.append(ONE_RUN if single == len(entries) else f"{ONE_RUN}, in {single} of {len(entries)} rows")
     if any(entry.partial for entry in entries):
         notes.append("partial suite: scored on its first problems only")

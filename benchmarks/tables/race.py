@@ -23,7 +23,7 @@ import pyarrow.parquet
 from scipy import stats
 
 from tuition.benchmarks.artefacts import file_sha256, write_bytes
-from tuition.benchmarks.baselines import DIRECT, TESTED_BY_SEARCH
+from tuition.benchmarks.baselines import DIRECT, EVALUATED_FIRST
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Difference, standard_error
 from tuition.benchmarks.statistics.multiplicity import rank_intervals
@@ -155,7 +155,7 @@ def _search(table: RecordedTable, draw: int, planner: str, seed: int, gpu_second
     """One search of a planner on an empty store."""
     replay, space = Replay(table, draw), table.header.space
     first = (
-        [] if planner.endswith(COLD) else [table.header.names[n] for n in TESTED_BY_SEARCH if n in table.header.names]
+        [] if planner.endswith(COLD) else [table.header.names[n] for n in EVALUATED_FIRST if n in table.header.names]
     )
     named = [allocation for allocation in map(Allocation.parse, first) if space.holds(allocation)]
     sampler = SeededSampler(planner.removesuffix(COLD), seed)

@@ -130,10 +130,15 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     rows = {row["name"]: row for row in report["leaderboard"]["rows"]}
     baselines = {"raw-bridge", "half-replay"}
     assert baselines <= rows.keys() and any(row["difference"] is None for row in rows.values())
-    assert all(row["seeds"] == [1000] for row in rows.values()), "tested on seeds the search never used"
+    base = {"untrained-student": "untrained", "raw-teacher": "teacher"}
+    assert {name: row["kind"] for name, row in rows.items() if not row["seeds"]} == base
+    assert all(row["seeds"] in ([1000], []) for row in rows.values()), "tested on seeds the search never used"
+    assert all(rows[name]["labels_trained"] == rows[name]["gpu_seconds"] == 0 for name in base)
     assert all(row["difference"]["excludes_training_variance"] for row in rows.values() if row["difference"])
     pairs = report["test"]["pairwise"]
-    assert len(pairs) == len(rows) * (len(rows) - 1) / 2
+    students = [name for name, row in rows.items() if row["kind"] != "teacher"]
+    assert len(pairs) == len(students) * (len(students) - 1) / 2
+    assert [name for name, row in rows.items() if row["rank_first"] is None] == ["raw-teacher"]
     assert all(pair["p_value"] <= pair["p_value_holm"] <= 1 for pair in pairs)
     assert all(pair["sign_flip"]["over"] == "problems" and pair["sign_flip"]["exact"] for pair in pairs)
     folder = tmp_path / "results" / "studies" / "small-seed0"

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuition.benchmarks.baselines import MATCHED, SHUFFLED, TESTED_BY_SEARCH, baseline_allocations, choose_baselines
+from tuition.benchmarks.baselines import (
+    EVALUATED_FIRST,
+    MATCHED,
+    SHUFFLED,
+    TESTED_BY_SEARCH,
+    UNTRAINED,
+    baseline_allocations,
+    choose_baselines,
+)
 from tuition.planner.allocation import AllocationError
 
 
@@ -13,6 +21,7 @@ def test_the_rows_for_eight_blocks() -> None:
     assert rows == {
         "direct": "student_rl=8",
         "raw-bridge": "teacher=large warmup=1 opd=2",
+        "opposite": "teacher=large warmup=1 opd=2 student_rl=8",
         "opd-only": "teacher=large teacher_rl=8 opd=3",
         "sample-sft": "teacher=large teacher_rl=8 transfer_sft=3",
         "sft-teacher": "teacher=large teacher_sft=8 warmup=1 opd=2",
@@ -30,14 +39,15 @@ def test_every_baseline_keeps_to_the_budget(blocks: int, warmup: int, opd: int, 
     spends_less = {"raw-bridge": 0, "half-replay": blocks // 2}
     assert {name: row.label_blocks for name, row in rows.items()} == dict.fromkeys(rows, blocks) | spends_less
     assert {row.prompts for name, row in rows.items() if name != "direct"} == {prompts}
-    for name in ("raw-bridge", "opd-only", "sample-sft", "sft-teacher", "teacher-upstream"):
+    for name in ("raw-bridge", "opposite", "opd-only", "sample-sft", "sft-teacher", "teacher-upstream"):
         assert rows[name].warmup + rows[name].opd + rows[name].transfer_sft == warmup + opd, name
 
 
 def test_every_name_is_a_row_or_made_elsewhere() -> None:
     rows = baseline_allocations("large", 8, warmup=1, opd=2)
-    assert MATCHED.keys() == rows.keys() | SHUFFLED.keys() | {"direct-compute"}
-    assert set(TESTED_BY_SEARCH) | set(SHUFFLED.values()) <= rows.keys()
+    assert MATCHED.keys() == rows.keys() | SHUFFLED.keys() | {"direct-compute"} | set(UNTRAINED)
+    assert set(EVALUATED_FIRST) | set(SHUFFLED.values()) <= rows.keys()
+    assert set(TESTED_BY_SEARCH) == {*EVALUATED_FIRST, "opposite", "untrained-student", "raw-teacher"}
 
 
 def test_what_has_no_half_or_no_bridge_is_refused() -> None:

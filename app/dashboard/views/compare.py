@@ -109,7 +109,8 @@ def _differences(read: Mapping[str, Sampled], reference: str) -> None:
         if difference is None:
             st.caption(f"{words.code(name)} shares fewer than two problems with the reference.")
             continue
-        single = single or difference.excludes_training_variance
+        trained = any(run.seed is not None for run in (*one.outcomes, *read[reference].outcomes))
+        single = single or (trained and difference.excludes_training_variance)
         low, mean, high = (100 * x for x in (difference.low, difference.mean, difference.high))
         rows.append((f"{name}: {words.points(difference)}", mean, low, high, "difference"))
     frame = pd.DataFrame(rows, columns=["name", "mean", "low", "high", "kind"]).sort_values("mean", ascending=False)
@@ -136,7 +137,8 @@ def _score_table(read: Mapping[str, Sampled]) -> None:
     shown = []
     for name, one in read.items():
         score = one.score
-        shown.append((name, words.score(score), score.num_problems, score.num_samples, score.num_seeds))
+        seeds = sum(seed is not None for seed, _ in one.item.runs)
+        shown.append((name, words.score(score), score.num_problems, score.num_samples, seeds))
     columns = ["name", "score", "problems", "samples", "seeds"]
     st.dataframe(pd.DataFrame(shown, columns=columns), hide_index=True, width="stretch")
 

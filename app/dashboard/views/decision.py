@@ -71,7 +71,8 @@ def _recommended(study: StudyFrames, best: Choice) -> None:
         if best.row is not None and study.meta is not None:
             row = best.row.row
             st.metric(
-                f"Test score, rank {best.row.rank} of {len(study.rows)}", f"{words.value(100 * row.score.mean)} %"
+                f"Test score, rank {best.row.rank} of {sum(r.rank_first is not None for r in study.rows)}",
+                f"{words.value(100 * row.score.mean)} %",
             )
             st.caption(f"{words.score(row.score)}, on {words.code(study.meta.suite)}")
         error = "" if best.se_validation is None else f" ± {words.value(100 * best.se_validation)} over problems"

@@ -16,6 +16,7 @@ from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, Reporte
 from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
 from tuition.benchmarks.boards.exports.formats import FORMATS
+from tuition.benchmarks.boards.ranked_rows import TEACHER_NOTE, row_label
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.tables.race import SHARES, PlannersError, standings
@@ -89,7 +90,7 @@ def _of_study(study: StudyFrames) -> None:
     if study.meta is None:
         return
     st.markdown(f"{words.code(study.meta.suite)}, decoding {words.code(study.meta.decoding)}")
-    if any(ranked.row.score.num_seeds == 1 for ranked in study.rows):
+    if any(len(ranked.row.seeds) == 1 for ranked in study.rows):
         st.caption(f"{words.ONE_RUN.capitalize()}.")
     frame = pd.DataFrame(
         {
@@ -112,13 +113,15 @@ def _of_study(study: StudyFrames) -> None:
     )  # fmt: skip
     table("leaderboard", frame)
     rows = [
-        (f"{row.name} (rank {ranked.rank})", *(100 * x for x in _ends(row.difference)), row.kind)
+        (row_label(ranked), *(100 * x for x in _ends(row.difference)), row.kind)
         for ranked in study.rows
         if (row := ranked.row).difference is not None
     ]
     left, _ = st.columns(2)
     with left:
         _forest("leaderboard differences", rows, "difference to direct GRPO, points")
+    if any(ranked.row.kind == "teacher" for ranked in study.rows):
+        st.caption(TEACHER_NOTE)
     st.caption(cell_text.CAPTION)
 
 

@@ -50,7 +50,7 @@ def cost(entry: LeaderboardEntry) -> str:
 
 def seeds(entry: MeasuredEntry) -> str:
     """The training seeds."""
-    return ", ".join(map(str, entry.seeds)) or "one checkpoint, seed unknown"
+    return ", ".join(map(str, entry.seeds)) or ("untrained" if entry.untrained else "one checkpoint, seed unknown")
 
 
 def subject(entry: LeaderboardEntry) -> str:

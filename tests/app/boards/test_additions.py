@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, write_tested
 from tests.benchmarks.made_scores import sample_table, save_score
+from tuition.app.storage.exported_model import block_of_row
+from tuition.app.storage.store_upkeep import StoreError
 from tuition.benchmarks.artefacts import correct_PK
-from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, row_difference, to_json
+from tuition.benchmarks.statistics.intervals import score_over_seeds
 from tuition.planner.allocation import Allocation
 
 ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
@@ -24,26 +26,29 @@ MADE = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """A results folder with a tested study, as `tuition baselines` leaves it."""
-    folder = tmp_path / "results"
+def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher"], str]]) -> None:
+    """A tested study as `tuition baselines` leaves it; `base` are its base models: kind and what was scored."""
     tables = {
         name: [sample_table(accuracy, seed + sum(name.encode()), num_problems=24) for seed in SEEDS]
         for name, accuracy in ROWS.items()
     }
+    tables |= {name: [sample_table(0.4, len(name), num_problems=24)] for name in base}
     outcomes = {name: [correct_PK(table)[1] for table in several] for name, several in tables.items()}
     rows = [
         Row(
             name=name,
-            allocation="student_rl=8" if name == "direct" else "teacher=large teacher_rl=4 opd=2",
-            kind="baseline",
+            allocation=base[name][1]
+            if name in base
+            else "student_rl=8"
+            if name == "direct"
+            else "teacher=large teacher_rl=4 opd=2",
+            kind=base[name][0] if name in base else "baseline",
             score=score_over_seeds(runs),
-            difference=None if name == "direct" else paired_difference(runs, outcomes["direct"]),
+            difference=None if name == "direct" else row_difference(runs, outcomes["direct"]),
             selected_validation=None,
-            labels_trained=64,
-            gpu_seconds=20.25,
-            seeds=SEEDS,
+            labels_trained=0 if name in base else 64,
+            gpu_seconds=0.0 if name in base else 20.25,
+            seeds=() if name in base else SEEDS,
         )
         for name, runs in outcomes.items()
     ]
@@ -51,8 +56,12 @@ def results(tmp_path: Path) -> Path:
     document = to_json(rank_rows(rows, pairwise_differences(outcomes)), meta)
     runs = {
         name: [
-            {"seed": seed, "score": save_score(folder, table, f"{name} {seed}")}
-            for seed, table in zip(SEEDS, several, strict=True)
+            {
+                "seed": seed,
+                "score": save_score(folder, table, f"{name} {seed}"),
+                "blocks": () if name in base else ("b" * 64,),
+            }
+            for seed, table in zip((None,) if name in base else SEEDS, several, strict=True)
         ]
         for name, several in tables.items()
     }
@@ -60,7 +69,36 @@ def results(tmp_path: Path) -> Path:
     study.mkdir(parents=True)
     (study / "leaderboard.json").write_text(json.dumps(document))
     write_tested(study / "report.json", evaluation(runs, **MADE), document)
-    return folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder with a tested study."""
+    make_study(tmp_path / "results", {})
+    return tmp_path / "results"
+
+
+def test_base_models_are_entries_without_a_training_seed(tmp_path: Path, tuition: Command) -> None:
+    base = {"untrained-student": ("untrained", "base"), "raw-teacher": ("teacher", "base:large")}
+    make_study(tmp_path / "results", base)  # type: ignore[arg-type]
+    add(tuition, "--study", "small-baselines")
+    (table,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"]
+    study = json.loads((tmp_path / "results" / "studies" / "small-baselines" / "leaderboard.json").read_text())
+    entries = {row["entry"]["name"]: row for row in table["rows"]}
+    for row in study["rows"]:
+        ours = entries[row["name"]]
+        assert ours["difference"] == row["difference"], "a base model is paired with every training seed"
+        seeds = [sample["training_seed"] for sample in ours["entry"]["samples"]]
+        assert seeds == ([None] if row["name"] in base else list(SEEDS))
+    student, teacher = (entries[name]["entry"] for name in base)
+    assert (student["allocation"], student["labels_trained"], student["gpu_seconds"]) == ("base", 0, 0.0)
+    assert (teacher["allocation"], teacher["scenario"]) == (None, None)
+    assert teacher["model"] == "base:large of small, untrained: a reference, no student"
+    assert not any("training variance" in note for note in table["notes"])
+    shown = tuition("leaderboard", "export", "board", "--format", "md").stdout
+    assert "untrained: a reference, no student" in shown and "seed unknown" not in shown
+    with pytest.raises(StoreError, match="has no row 'raw-teacher': choose from 'direct'"):
+        block_of_row(tmp_path / "results", "small-baselines", "raw-teacher", None)
 
 
 def add(tuition: Command, *arguments: str) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def test_a_dry_run_prices_all_of_them_and_writes_nothing(path: Path, tuition: Co
         plan["gpu_seconds_scoring"] + sum(row["gpu_seconds_to_train"] for row in plan["rows"])
     )
     full = {name: row["gpu_seconds_full"] for name, row in rows.items()}
-    assert all(row["basis"] == {"stated": row["gpu_seconds_full"]} for row in plan["rows"])
+    trained = [row for row in plan["rows"] if row["gpu_seconds_full"]]
+    assert all(row["basis"] == {"stated": row["gpu_seconds_full"]} for row in trained)
+    assert {row["name"] for row in plan["rows"] if row not in trained} == {"untrained-student", "raw-teacher"}
     assert plan["basis"].keys() == {"stated"} and plan["gpu_seconds_scoring"] > 0
     # Of 60 seconds each: 4 label blocks against 4 and a bridge of 2, whatever is shared and in blocks or not.
     assert full["direct"] == full["direct-shuffled"] == 240 and full["raw-bridge"] == 120
