@@ -123,6 +123,23 @@ def encode_prompts(
     return ids
 
 
+def writes_date(tokenizer: "PreTrainedTokenizerBase", template: Mapping[str, Any] | None = None) -> bool:
+    """Whether the chat template writes today's date into a prompt, so that prompts differ from day to day.
+
+    Llama 3's does unless `template` has a `date_string`.
+    """
+    asked: list[str] = []
+
+    def strftime_now(form: str) -> str:
+        asked.append(form)
+        return form
+
+    tokenizer.apply_chat_template(
+        [{"role": "user", "content": "1"}], tokenize=False, **{**(template or {}), "strftime_now": strftime_now}
+    )
+    return bool(asked)
+
+
 def in_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Which prompts, by their places, are drawn together, in the order in which they are drawn.
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.problems import Problem
-from tuition.benchmarks.scoring.sampling import encode_prompts, render_prompt
+from tuition.benchmarks.scoring.sampling import encode_prompts, render_prompt, writes_date
 from tuition.planner.allocation import Allocation
 from tuition.planner.stages import STUDENT, TRANSFER_STAGES, Stage, listed
 from tuition.runners.scenarios.outline import Outline
@@ -174,27 +174,20 @@ def _template(scenario: Scenario, model: _Model) -> Iterator[Said]:
             f"chat_template is true, but {model.name} in {model.folder} has no chat template: set it to false"
         )
         return
-    dates: list[str] = []
-
-    def strftime_now(form: str) -> str:
-        dates.append(form)
-        return form
-
-    def render(messages: list[dict[str, str]], **more: Any) -> list[int]:
-        variables = {**scenario.file.template, "strftime_now": strftime_now, **more}
-        return list(model.tokenizer.apply_chat_template(messages, return_dict=True, **variables)["input_ids"])
-
+    variables: Any = scenario.file.template
     asked = {"role": "user", "content": scenario.labels[0].problem}
     try:
-        render([asked], add_generation_prompt=True)
-        answered = render([asked, {"role": "assistant", "content": "1"}])
+        dated = writes_date(model.tokenizer, variables)
+        encode_prompts(model.tokenizer, [[asked]], variables)
+        exchange = [asked, {"role": "assistant", "content": "1"}]
+        answered = model.tokenizer.apply_chat_template(exchange, return_dict=True, **variables)["input_ids"]
     except Exception as error:  # whatever a template does
         yield _problem(
             f"the chat template of {model.name} in {model.folder} fails on a problem ({one_line(error, 160)}): correct "
             "`template` in the scenario, or set chat_template to false"
         )
         return
-    if dates:
+    if dated:
         yield _problem(
             f"the chat template of {model.name} writes today's date, so that prompts change from day to day under the "
             "same keys: set its variable, as in `template: {date_string: 26 Jul 2024}`"
@@ -212,8 +205,11 @@ def _lengths(scenario: Scenario, model: _Model) -> Iterator[Said]:
     positions = model.configuration.get("max_position_embeddings")
     if not isinstance(positions, int) or isinstance(scenario, Outline):
         return
-    settings = scenario.file.stages.present.items()
-    completion = max(one.max_completion_tokens for stage, one in settings if _involves(stage, model))
+    stages = scenario.file.stages
+    said = [
+        one for stage, one in stages.present.items() if stage.name in stages.model_fields_set and _uses(stage, model)
+    ]
+    completion = max((settings.max_completion_tokens for settings in said), default=0)
     pools: list[Sequence[Problem]] = [scenario.labels, scenario.prompts]
     if model.name == STUDENT:
         completion = max(completion, scenario.decoding.max_new_tokens)
@@ -231,7 +227,7 @@ def _lengths(scenario: Scenario, model: _Model) -> Iterator[Said]:
         )
 
 
-def _involves(stage: Stage, model: _Model) -> bool:
+def _uses(stage: Stage, model: _Model) -> bool:
     return (stage.model == "student") == (model.name == STUDENT) or stage.is_transfer
 
 

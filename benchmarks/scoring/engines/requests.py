@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
-from tuition.benchmarks.scoring.sampling import Prompt, Stream
+from tuition.benchmarks.scoring.sampling import Prompt, Stream, writes_date
 from tuition.planner.route import derive_seed
 
 if TYPE_CHECKING:
@@ -77,6 +77,19 @@ class Engine(Protocol[Encoded]):
 
     def close(self) -> None:
         """Free what the engine holds."""
+
+
+def check_template(tokenizer: "PreTrainedTokenizerBase", preset: Preset) -> None:
+    """EngineSettingError for a chat without a template, or with one that writes today's date."""
+    if not preset.decoding.chat_template:
+        return
+    if tokenizer.chat_template is None:
+        raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+    if writes_date(tokenizer, preset.template):
+        raise EngineSettingError(
+            "the model's chat template writes today's date, so that samples would differ from day to day: give a "
+            "scenario's file as --preset, with the date in it (template: {date_string: 26 Jul 2024})"
+        )
 
 
 def row_seed(seed: int, row: int) -> int:

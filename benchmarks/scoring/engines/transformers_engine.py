@@ -13,9 +13,9 @@ from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
-    EngineSettingError,
     Generated,
     Request,
+    check_template,
     decoded,
 )
 from tuition.benchmarks.scoring.sampling import Prompt, Stream, encode_prompts, end_ids, generate_batch
@@ -43,9 +43,8 @@ class TransformersEngine:
             torch.set_num_threads(1)  # sums depend on the number of threads, and keys promise exactness
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
-        """EngineSettingError for a chat without a template, EngineError for what the tokenizer cannot express."""
-        if preset.decoding.chat_template and self.tokenizer.chat_template is None:
-            raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+        """EngineSettingError for a chat without a usable template, EngineError for what cannot be encoded."""
+        check_template(self.tokenizer, preset)
         # The tokenizers of `micro` know some sixty characters and write their end token for any other.
         strangers = {self.tokenizer.unk_token_id, self.tokenizer.eos_token_id} - {self.tokenizer.bos_token_id, None}
         for prompt, ids in zip(prompts, self.encode(prompts, preset), strict=True):

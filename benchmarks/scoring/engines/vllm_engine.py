@@ -20,6 +20,7 @@ from tuition.benchmarks.scoring.engines.requests import (
     EngineSettingError,
     Generated,
     Request,
+    check_template,
     decoded,
     row_seed,
 )
@@ -105,9 +106,8 @@ class VllmEngine:
         self.device = device
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
-        """EngineSettingError when the preset needs a chat template and the model has none."""
-        if preset.decoding.chat_template and self.tokenizer.chat_template is None:
-            raise EngineSettingError(f"the model has no chat template, which preset {preset.name} needs: add --no-chat")
+        """EngineSettingError when the preset needs a chat template and the model has no usable one."""
+        check_template(self.tokenizer, preset)
 
     def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[list[int]]:
         """Prompts as token ids."""

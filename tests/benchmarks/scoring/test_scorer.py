@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tuition.benchmarks.scoring.engines.requests import (
     EngineSettingError,
     Generated,
     Request,
+    check_template,
     row_seed,
 )
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine, transformers_identity
@@ -301,6 +302,15 @@ def test_settings_that_cannot_be_are_refused(engine: TransformersEngine) -> None
         engine.check(["57k="], PAPER)
     with pytest.raises(EngineError, match="cannot encode a character"):
         engine.check(["57k=", "What is $x$?"], SAMPLED)
+
+
+def test_a_template_that_writes_the_date_is_refused_until_it_is_set() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(STUDENT)
+    tokenizer.chat_template = "{{ date_string or strftime_now('%d %b') }}{{ messages[0].content }}"
+    with pytest.raises(EngineSettingError, match=r"writes today's date, .*: give a scenario's file as --preset, with"):
+        check_template(tokenizer, PAPER)
+    check_template(tokenizer, replace(PAPER, template={"date_string": "26 Jul 2024"}))
+    check_template(tokenizer, SAMPLED)
 
 
 def test_an_overridden_preset_has_another_name_and_another_key() -> None:
