@@ -22,11 +22,11 @@ from tuition.runners.scenarios.workload import Batches, stored_settings, workloa
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.store.short_blocks import ShortBlock, read_short_blocks
-from tuition.runners.training.meter import accelerator_name
+from tuition.runners.training.meter import accelerator_name, names_no_processor
 
 CHANGE_NO_WORK = (
-    "learning_rate", "lr_warmup_steps", "weight_decay", "max_grad_norm", "clip", "loss", "scale_rewards", "kl_form",
-    "rollout_correction", "revision", "grader",
+    "learning_rate", "lr_warmup_steps", "lr_warmup_first_rate", "weight_decay", "max_grad_norm", "clip", "loss",
+    "scale_rewards", "kl_form", "rollout_correction", "revision", "grader",
 )  # fmt: skip
 """Settings that leave a block's cost as it is. All others, known or not yet, are part of the recipe."""
 COMPARABLE = ("device", "dtype", "engine")
@@ -72,10 +72,7 @@ class MeasuredBlocks:
         self.blocks = [
             MeasuredBlock(record, self._base(record), self._teacher_base(record), short.get(key))
             for key, record in self._all.items()
-            if record.environment.get("device") == device
-            and record.accelerator == accelerator
-            # A processor's name says little about its speed.
-            and (device != "cpu" or record.host == platform.node())
+            if record.environment.get("device") == device and _same_device(record, accelerator)
         ]
 
     def _accelerator(self, device: str) -> str | None:
@@ -159,6 +156,13 @@ class MeasuredBlocks:
             if own is not None:
                 shapes[content] = own
         return shapes
+
+
+def _same_device(record: BlockRecord, accelerator: str | None) -> bool:
+    """Whether a block was trained on a device of this model; of a processor without a name, on this host."""
+    if names_no_processor(record.accelerator):
+        return record.host == platform.node()
+    return record.accelerator == accelerator
 
 
 def tokens_of(blocks: Iterable[MeasuredBlock]) -> float | None:
