@@ -175,7 +175,7 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
     if is_search and (not several or min(several) < 3):
         full = [ranked.row.gpu_seconds for ranked in study.rows]
         wanted = 3 - (min(several) if several else 0)
-        cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds; shared prefixes reduce it" if full else ""
+        cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds, as measured; shared prefixes reduce it" if full else ""
         steps.append(
             NextStep(
                 "Retrain the finalists and baselines on more seeds, so that the errors include training variance.",
@@ -190,7 +190,7 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
                 "Continue the search: more trials reuse the stored blocks.",
                 with_option(command, "--trials", str(trials + RECENT_TRIALS)),
                 f"about {words.seconds(RECENT_TRIALS * fmean(recent))} GPU-seconds for {RECENT_TRIALS} more trials, "
-                "judging by the last ones",
+                "estimated from the last ones",
             )
         )
     return steps

@@ -40,6 +40,7 @@ class Reporter(Channel):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left at this pace"),
             console=self.console,
             transient=True,
             speed_estimate_period=SECONDS_REMEMBERED,
@@ -95,7 +96,7 @@ class Reporter(Channel):
         left = ""
         if run.total is not None and run.done > run.done_before:
             each = (time.monotonic() - self._started) / (run.done - run.done_before)
-            left = f", about {duration(each * (run.total - run.done))} left" if run.total > run.done else ""
+            left = f", about {duration(each * (run.total - run.done))} left at this pace" if run.total > run.done else ""
         self.bars.update(self._study, completed=run.done)
         blocks = f"{len(self.trained_keys)} blocks trained, {self._blocks_reused} reused"
         self.print(f"[{run.done}/{_number(run.total)}] {run.name}: {run.result} ({blocks}{left})")
@@ -164,7 +165,7 @@ class CountView:
         of_total = left = ""
         if self._total is not None:
             of_total = f"/{self._total}"
-            left = f", about {duration((self._total - done) / rate)} left" if rate > 0 else ""
+            left = f", about {duration((self._total - done) / rate)} left at this pace" if rate > 0 else ""
         self._reporter.print(f"{self._name}: {done}{of_total} {self._noun} ({rate:,.1f} per second){left}")
 
 

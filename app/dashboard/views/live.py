@@ -51,7 +51,9 @@ def _progress(found: live_progress.Progress, busy: list[Running], testing: bool,
     finished = words.whole(found.finished, "trial")
     if found.wanted is not None:
         finished = f"{found.finished:,} of {words.whole(found.wanted, 'trial')}"
-    left = "" if found.seconds_left is None else f"; about {words.duration(found.seconds_left)} left for the search"
+    left = ""
+    if found.seconds_left is not None:
+        left = f"; about {words.duration(found.seconds_left)} left for the search, estimated from its finished trials"
     st.markdown(f"**{finished} finished** ({states}){left}.")
     if found.wanted:
         st.progress(min(1.0, found.finished / found.wanted))
@@ -102,7 +104,7 @@ def _doing(doing: Doing) -> None:
     if doing.tokens_per_second is not None:
         facts.append(f"{doing.tokens_per_second:,.0f} tokens/s")
     if doing.seconds_left is not None and doing.step < doing.steps:
-        facts.append(f"about {words.duration(doing.seconds_left)} left for this block")
+        facts.append(f"about {words.duration(doing.seconds_left)} left for this block, estimated from its last steps")
     st.caption(", ".join(facts))
 
 

@@ -123,7 +123,7 @@ def test_a_running_block_is_shown(study: StudyFrames, show: Open) -> None:
         log.write(event)
     said = text(show("live", study.folder.path.parent.parent))
     assert "Trial #5" in said and "Block 2 of 3: `student_rl[1]` of `student`" in said
-    assert "0.5 s/step" in said and "about 9 s left for this block" in said
+    assert "0.5 s/step" in said and "about 9 s left for this block, estimated from its last steps" in said
     log.write(SCORING)
     assert "Scoring `made-validation@1`" in text(show("live", study.folder.path.parent.parent))
 

@@ -29,8 +29,8 @@ def test_a_log_gets_a_line_every_ten_seconds_with_the_time_left(
         for clock.now, done in ((1, 101), (9.9, 110), (10, 120), (19, 150), (20, 160)):
             view.update(done)
     assert capsys.readouterr().err.splitlines() == [
-        "math500@1: 120/1000 samples (2.0 per second), about 7 min 20 s left",
-        "math500@1: 160/1000 samples (3.0 per second), about 4 min 40 s left",
+        "math500@1: 120/1000 samples (2.0 per second), about 7 min 20 s left at this pace",
+        "math500@1: 160/1000 samples (3.0 per second), about 4 min 40 s left at this pace",
     ]
 
 
