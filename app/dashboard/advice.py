@@ -175,7 +175,9 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
     if is_search and (not several or min(several) < 3):
         full = [ranked.row.gpu_seconds for ranked in study.rows]
         wanted = 3 - (min(several) if several else 0)
-        cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds, as measured; shared prefixes reduce it" if full else ""
+        cost = ""
+        if full:
+            cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds, as measured; shared prefixes reduce it"
         steps.append(
             NextStep(
                 "Retrain the finalists and baselines on more seeds, so that the errors include training variance.",

@@ -96,7 +96,8 @@ class Reporter(Channel):
         left = ""
         if run.total is not None and run.done > run.done_before:
             each = (time.monotonic() - self._started) / (run.done - run.done_before)
-            left = f", about {duration(each * (run.total - run.done))} left at this pace" if run.total > run.done else ""
+            if run.total > run.done:
+                left = f", about {duration(each * (run.total - run.done))} left at this pace"
         self.bars.update(self._study, completed=run.done)
         blocks = f"{len(self.trained_keys)} blocks trained, {self._blocks_reused} reused"
         self.print(f"[{run.done}/{_number(run.total)}] {run.name}: {run.result} ({blocks}{left})")

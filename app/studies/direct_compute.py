@@ -144,8 +144,8 @@ def match_compute(
         price = max(reached / (blocks + replay), CLOCK_SECONDS)
         replay += ceil((target - reached) / price)
         reporter.say(
-            f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds so far (measured); continuing to {replay} replay "
-            "blocks, estimated from the cost of those so far"
+            f"{DIRECT_COMPUTE}: {reached:.1f} of {target:.1f} GPU-seconds so far (measured); continuing to {replay} "
+            "replay blocks, estimated from the cost of those so far"
         )
         if run.workers > 1:
             workers = min(run.workers, len(seeds))
