@@ -29,6 +29,8 @@ def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, 
             settings.setdefault("lr_warmup_first_rate", "zero")  # as it was at first
         if environment.get("engine", "").startswith("vllm") and STAGE[name].is_rl:
             settings.setdefault("rollout_correction", SEQUENCE_MASK.key_fields())
+        if "teacher_tensor_parallel" in settings:
+            hardware.setdefault("teacher_server", {})["tensor_parallel"] = settings.pop("teacher_tensor_parallel")
         if "teacher_top_k" in settings:
             hardware.setdefault("teacher_server", {})[name] = f"{settings.pop('teacher_top_k')} tokens compared"
     if "vllm_tensor_parallel" in hardware:

@@ -192,6 +192,8 @@ class Scenario:
                 covered["rollout_correction"] = correction.key_fields()
         if stage.is_dense and hardware.teacher_server is not None:
             covered["teacher_top_k"] = hardware.teacher_server.compared_tokens(stage.objective)
+            if (split := hardware.teacher_server.tensor_parallel) > 1:  # sums in another order
+                covered["teacher_tensor_parallel"] = split
         return covered
 
     @property

@@ -29,3 +29,23 @@ def test_a_bridge_that_was_in_float32_is_distinguished() -> None:
 def test_processes_are_a_number_and_one_where_nothing_is_said() -> None:
     now, was = in_words({}, {"device": "cpu", "processes": "2"}), in_words({}, {"device": "cpu"})
     assert describe_drift(now, was) == ["hardware.processes: 2, was 1"]
+
+
+def test_what_blocks_had_before_there_was_a_setting_is_said() -> None:
+    environment = {"device": "cuda", "engine": "vllm"}
+    was = {"student_rl": {"lr_warmup_steps": 5}, "opd": {"lr_warmup_steps": 0}}
+    correction = {"mode": "token_truncate", "clip_min": None, "clip_max": 3.0}
+    now = {
+        "student_rl": {
+            "lr_warmup_steps": 5, "lr_warmup_first_rate": "above zero", "rollout_correction": correction,
+            "updates_per_rollout": 4,
+        },
+        "opd": {"lr_warmup_steps": 0, "teacher_tensor_parallel": 2},
+    }  # fmt: skip
+    assert describe_drift(in_words(now, {**environment, "vllm_tensor_parallel": "2"}), in_words(was, environment)) == [
+        "hardware.teacher_server.tensor_parallel: 2, was not set",
+        "hardware.vllm.tensor_parallel: 2, was not set",
+        "stages.student_rl.lr_warmup_first_rate: above zero, was zero",
+        "stages.student_rl.rollout_correction.mode: token_truncate, was sequence_mask",
+        "stages.student_rl.updates_per_rollout: 4, was not set",
+    ]

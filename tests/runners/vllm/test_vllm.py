@@ -113,6 +113,8 @@ def test_a_block_trains_through_colocated_vllm_and_repeats_exactly(
     assert record.versions["vllm"].startswith("vllm")
     curves = pd.read_parquet(runner.store.path(route.final) / "train.parquet")
     assert curves["mean_tokens"].between(1, 24).all()
+    if text == "student_rl=1":  # vLLM computes as training does here, in float32 or nearly so
+        assert curves["ratio_p50"].between(0.9, 1.1).all() and (curves["ratio_outside"] == 0).all()
     assert make_runner("again", engine="vllm").run(route, "again").weights_sha256 == first.weights_sha256
 
 
@@ -160,6 +162,8 @@ def test_the_engine_is_in_the_keys_and_where_the_server_runs_is_not(
     assert served != key
     assert _route(make_runner(teacher_server={"top_k": 5, "devices": "1"}), text).final == served
     assert _route(make_runner(teacher_server={"top_k": 6}), text).final != served
+    assert _route(make_runner(teacher_server={"top_k": 5, "tensor_parallel": 2}), text).final != served
+    assert _route(make_runner(engine="vllm", vllm={"tensor_parallel": 2}), text).final != vllm
 
 
 def test_a_warmup_block_with_the_teacher_behind_a_real_server(
