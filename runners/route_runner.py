@@ -282,7 +282,7 @@ def score_task(
         if vllm
         else transformers_identity(hardware.dtype, hardware.generation_batch),
         batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
-        taken_before=bool(taken_before(scenario.base_folder(base))) and not vllm,
+        taken_before=not vllm and bool(taken_before(scenario.base_folder(base))),
     )
 
 

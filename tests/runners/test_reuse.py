@@ -138,7 +138,7 @@ def test_other_weights_are_named(case: Case, role: str, first: int) -> None:
     was, now = (before.student, after.student) if role == "student" else (before.teachers[role], after.teachers[role])
     name = role if role == "student" else f"teachers.{role}"
     assert case.reasons()[NAMES[first]] == [
-        f"{name}: other weights, tokenizer or adapter ({now[:12]}…, was {was[:12]}…)"
+        f"{name}: other weights, tokenizer, generation_config.json or adapter ({now[:12]}…, was {was[:12]}…)"
     ]
 
 
