@@ -161,7 +161,8 @@ class _Explainer:
             if record.lora is not None and adapter:
                 yield from adapter
             else:
-                yield f"{field}: other weights, tokenizer, generation_config.json or adapter ({base[:12]}…, was {record.base[:12]}…)"
+                hashes = f"{base[:12]}…, was {record.base[:12]}…"
+                yield f"{field}: other weights, tokenizer, generation_config.json or adapter ({hashes})"
             if block.parent == base and record.parent == record.base:
                 return
         if block.parent != record.parent and not self._is_missing(block.parent):
