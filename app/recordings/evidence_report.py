@@ -1,8 +1,9 @@
 """`tuition evidence`: the named comparisons of a recorded table.
 
-Named entries are compared on all recorded seeds that they share. The best split is selected on the validation scores
-of the draw seeds and compared on the test scores of the judge seeds only. `direct-compute` is chosen as
-`tuition baselines` chooses it, from the chain that the table holds.
+Named entries are compared on all recorded seeds that they share. The best split and its runners-up are selected on
+the validation scores of the draw seeds and compared on the test scores of the judge seeds only. `direct-compute` is
+chosen as `tuition baselines` chooses it, from the chain that the table holds. The opposite split is found by its
+allocation, because tables of before do not name it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,14 @@ from typing import Any
 
 from tuition.app.studies.direct_compute import choose_match, extended, replays_of_direct
 from tuition.app.studies.evaluation import Entry as TestEntry
-from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, UPSTREAM
+from tuition.benchmarks.baselines import (
+    DIRECT,
+    DIRECT_COMPUTE,
+    OPPOSITE,
+    RAW_TEACHER,
+    UNTRAINED_STUDENT,
+    UPSTREAM,
+)
 from tuition.benchmarks.tables.evidence import (
     Comparison,
     Entry,
@@ -26,23 +34,30 @@ from tuition.benchmarks.tables.evidence import (
 from tuition.benchmarks.tables.recorded_table import (
     RecordedError,
     RecordedTable,
+    leading_splits,
     read_table,
-    selected_split,
     split_means,
 )
 from tuition.planner.allocation import Allocation
+from tuition.planner.stages import STUDENT, STUDENT_RL
 
 BEST = "best-split"
+RUNNERS_UP = ("runner-up-1", "runner-up-2", "runner-up-3")
 
 COMPARISONS = (
+    Comparison(DIRECT, UNTRAINED_STUDENT, "direct GRPO against the untrained student"),
     Comparison("raw-bridge", DIRECT, "raw-teacher bridge against direct GRPO"),
+    Comparison(OPPOSITE, DIRECT, "raw-teacher bridge before direct GRPO, label-matched"),
     Comparison(UPSTREAM, DIRECT, "RL'd-teacher bridge against direct GRPO, label-matched"),
+    Comparison(UPSTREAM, OPPOSITE, "all labels on the teacher against all on the student, same bridge"),
     Comparison(UPSTREAM, DIRECT_COMPUTE, "RL'd-teacher bridge against direct GRPO, compute-matched"),
     Comparison(UPSTREAM, "opd-only", "two-stage bridge against opd only"),
     Comparison(UPSTREAM, "sft-teacher", "RL'd against SFT'd teacher"),
     Comparison("half", "half-replay", "fresh labels against replay"),
     Comparison(BEST, UPSTREAM, "best split found against all upstream", judged=True),
     Comparison(BEST, "half", "best split found against half", judged=True),
+    Comparison(BEST, OPPOSITE, "best split found against the opposite split", judged=True),
+    *(Comparison(BEST, name, "best split found against a runner-up", judged=True) for name in RUNNERS_UP),
 )
 
 
@@ -66,24 +81,50 @@ def check_figure(figure: Path) -> None:
 def gather(table: RecordedTable) -> Evidence:
     """The entries of the named comparisons, and the comparisons."""
     entries = [
-        _entry(table, name, Allocation.parse(text), seeds)
-        for name, text in table.header.names.items()
-        if (seeds := table.seeds(allocation=Allocation.parse(text)))
+        _entry(table, name, allocation, seeds)
+        for name, allocation in _named(table).items()
+        if (seeds := table.seeds(allocation=allocation))
     ]
     matched, why_not = _direct_compute(table)
     if matched is not None:
         entries.insert(1, matched)
-    best = _best(table)
-    if best is not None:
-        entries.append(best)
+    notes = [f"{DIRECT_COMPUTE}: {why_not}"] if why_not else []
+    if other := table.header.other_revisions:
+        stages = ", ".join(f"{name} (revision {then}, now {now})" for name, (then, now) in other.items())
+        notes.append(f"recorded by an earlier code of {stages}: what is trained today differs.")
     return compare(
         table.header.scenario,
         table.header.test.name,
-        entries,
+        [*entries, *_leading(table), *_untrained(table)],
         COMPARISONS,
         table.seeds("judge"),
-        [f"{DIRECT_COMPUTE}: {why_not}"] if why_not else [],
+        notes,
     )
+
+
+def _named(table: RecordedTable) -> dict[str, Allocation]:
+    """The baselines, with the opposite split after the raw bridge."""
+    named = {name: Allocation.parse(text) for name, text in table.header.names.items()}
+    upstream = named[UPSTREAM]
+    labels = {"teacher_rl": 0, STUDENT_RL.name: upstream.teacher_rl}
+    opposite = Allocation(**{**upstream.model_dump(), **labels})
+    order = [name for name in named if name != OPPOSITE]
+    order.insert(order.index("raw-bridge") + 1, OPPOSITE)
+    return {name: named.get(name, opposite) for name in order}
+
+
+def _untrained(table: RecordedTable) -> list[Entry]:
+    """The student and the default teacher before any training, as far as they are recorded."""
+    teacher = str(Allocation.parse(table.header.names[UPSTREAM]).teacher)
+    found = []
+    for name, model, shown in ((UNTRAINED_STUDENT, STUDENT, "base"), (RAW_TEACHER, teacher, f"base:{teacher}")):
+        outcomes_PK = table.untrained_PK(model)
+        if outcomes_PK is None:
+            continue
+        note = "before any training." if model == STUDENT else "before any training: a reference, no student to deploy."
+        seeds = table.seeds()
+        found.append(Entry(name, shown, dict.fromkeys(seeds, outcomes_PK), 0, dict.fromkeys(seeds, 0.0), note, True))
+    return found
 
 
 def _entry(table: RecordedTable, name: str, allocation: Allocation, seeds: Sequence[int], note: str = "") -> Entry:
@@ -98,22 +139,20 @@ def _entry(table: RecordedTable, name: str, allocation: Allocation, seeds: Seque
     )
 
 
-def _best(table: RecordedTable) -> Entry | None:
-    """The selected split, scored on judge seeds only; None where it cannot be selected, or judged."""
-    best = selected_split(table)
-    judges = table.seeds("judge", best) if best is not None else ()
-    if best is None or not judges:
-        return None
-    draws, means = table.seeds("draw"), split_means(table)
-    return _entry(
-        table,
-        BEST,
-        best,
-        judges,
-        f"selected from the {len(means)} splits recorded with all draw seeds, by its mean validation score over "
-        f"{len(draws)} draw seeds ({100 * means[best]:.1f} %, biased upwards: it is the best of {len(means)}); its "
-        "test score is from judge seeds only.",
-    )
+def _leading(table: RecordedTable) -> list[Entry]:
+    """The selected split and its runners-up, scored on judge seeds only, as far as these are recorded."""
+    draws, means, found = table.seeds("draw"), split_means(table), []
+    for name, allocation in zip((BEST, *RUNNERS_UP), leading_splits(table), strict=False):
+        note = f"{100 * means[allocation]:.1f} % on validation; its test score is from judge seeds only."
+        if name == BEST:
+            note = (
+                f"selected from the {len(means)} splits recorded with all draw seeds, by its mean validation score "
+                f"over {len(draws)} draw seeds ({100 * means[allocation]:.1f} %, biased upwards: it is the best of "
+                f"{len(means)}); its test score is from judge seeds only."
+            )
+        if judges := table.seeds("judge", allocation):
+            found.append(_entry(table, name, allocation, judges, note))
+    return found
 
 
 def _direct_compute(table: RecordedTable) -> tuple[Entry | None, str]:

@@ -58,6 +58,7 @@ from tuition.benchmarks.tables.recorded_table import (
 )
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
+from tuition.planner.stages import STUDENT
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRun, RouteRunner, Scored
 from tuition.runners.scenarios.model_checks import check_models
@@ -139,6 +140,7 @@ class _Recording:
         """All allocations with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
         self.wanted = {(allocation, seed) for seed in self.seeds for allocation in allocations}
         self.done_before = len(self.done() & self.wanted)
+        self.header = self.header.model_copy(update={"untrained": self.untrained()})
         title = f"record {scenario_label(self.scenario)}"
         self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
         try:
@@ -167,6 +169,18 @@ class _Recording:
         known = {(run.allocation, run.seed) for run in before}
         made = [run for run in read_rows(self.folder) if (run.allocation, run.seed) not in known]
         return before + sorted(made, key=lambda run: (run.date, run.seed, run.allocation))
+
+    def untrained(self) -> dict[str, tuple[int, ...]]:
+        """Correct test samples of the student and the default teacher before any training, scored once."""
+        scenario, recipe = self.scenario, self.scenario.recipe
+        if self.before is not None and self.before.header.untrained:
+            return self.before.header.untrained
+        bases = {STUDENT: recipe.student, scenario.default_teacher: recipe.teachers[scenario.default_teacher]}
+        with self.run.open_runner(scenario, self.reporter) as runner:
+            study = f"record:{scenario.sha256[:12]}"
+            return {
+                name: _counts(scenario, "test", runner.score(content, "test", study)) for name, content in bases.items()
+            }
 
     def write(self) -> None:
         """Rewrite the table, if there is anything to write."""

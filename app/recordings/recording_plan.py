@@ -25,12 +25,9 @@ from tuition.benchmarks.results_folder import RecordingFolder
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.benchmarks.tables.recorded_table import (
     FIRST_RECORDED_SEED,
-    Header,
     RecordedBlock,
     RecordedError,
-    RecordedRecipe,
     RecordedRun,
-    RecordedSuite,
     RecordedTable,
     read_table,
     recorded_seeds,
@@ -38,6 +35,7 @@ from tuition.benchmarks.tables.recorded_table import (
     selected_split,
     table_bytes,
 )
+from tuition.benchmarks.tables.table_header import Header, RecordedRecipe, RecordedSuite
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, Total, missing_blocks
 from tuition.planner.coverage import candidates, cover

@@ -46,7 +46,8 @@ class Comparison:
 class Entry:
     """A named allocation with its test outcomes: one (problems, samples) array for each training seed.
 
-    `gpu_seconds` is what is charged for each seed; `note` says how the entry came about.
+    `gpu_seconds` is what is charged for each seed; `note` says how the entry came about. A base model (`untrained`) has
+    the same outcomes with each seed.
     """
 
     name: str
@@ -55,11 +56,17 @@ class Entry:
     labels_trained: int
     gpu_seconds: Mapping[int, float]
     note: str = ""
+    untrained: bool = False
 
     @property
     def score(self) -> Score:
-        """Its test score over all its seeds."""
-        return score_over_seeds([self.outcomes[seed] for seed in sorted(self.outcomes)])
+        """Its test score over all its seeds; that of a base model over the one checkpoint that it is."""
+        return score_over_seeds([self.outcomes[seed] for seed in self.seeds or sorted(self.outcomes)[:1]])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its training seeds; a base model has none."""
+        return () if self.untrained else tuple(sorted(self.outcomes))
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ def compare(
     by_name = {entry.name: entry for entry in entries}
     made: list[tuple[Comparison, tuple[int, ...], Difference]] = []
     left_out: list[tuple[Comparison, str]] = []
+    asked: dict[tuple[str, str, tuple[int, ...]], Comparison] = {}
     for comparison in comparisons:
         missing = [name for name in (comparison.a, comparison.b) if name not in by_name]
         if missing:
@@ -115,6 +123,8 @@ def compare(
             left_out.append((comparison, f"both are the same allocation, {a.allocation}"))
         elif not seeds:
             left_out.append((comparison, "they share no usable seed"))
+        elif (same := asked.setdefault((a.allocation, b.allocation, seeds), comparison)) is not comparison:
+            left_out.append((comparison, f"it is {same.a} - {same.b} on the same seeds"))
         else:
             made.append((comparison, seeds, paired_difference(_pick(a, seeds), _pick(b, seeds))))
     adjusted = holm([difference.p_value for _, _, difference in made])
@@ -149,7 +159,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
             {
                 "name": entry.name,
                 "allocation": entry.allocation,
-                "seeds": sorted(entry.outcomes),
+                "seeds": list(entry.seeds),
                 "score": finite_fields(entry.score),
                 "labels_trained": entry.labels_trained,
                 "gpu_seconds": round(fmean(entry.gpu_seconds.values()), 3),
@@ -200,7 +210,7 @@ def markdown(evidence: Evidence) -> str:
             for error in (score.se_problems, score.se_samples, score.se_seeds)
         )
         lines.append(
-            f"| {entry.name} | `{entry.allocation}` | {score.num_seeds} | {100 * score.mean:.1f} | {errors} "
+            f"| {entry.name} | `{entry.allocation}` | {len(entry.seeds)} | {100 * score.mean:.1f} | {errors} "
             f"| {entry.labels_trained} | {fmean(entry.gpu_seconds.values()):,.1f} |"
         )
     lines += [

@@ -18,22 +18,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from tuition.benchmarks.artefacts import write_bytes
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Array
 from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite, Sha256, Text
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Price, charge
-from tuition.planner.route import Label, Recipe, Route, compile_route
-from tuition.planner.space import SearchSpace
-from tuition.planner.stages import STAGES
+from tuition.planner.route import Recipe, Route, compile_route
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -42,8 +41,6 @@ METADATA_KEY = b"tuition"
 
 Role = Literal["draw", "judge"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(max_length=10_000)]
 
 
 class RecordedError(ValueError):
@@ -63,11 +60,7 @@ def role_of(seed: int) -> Role:
     return "judge" if (seed - FIRST_RECORDED_SEED) % 2 == 0 else "draw"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RecordedBlock(_Frozen):
+class RecordedBlock(Frozen):
     """A block of a route. Its rollouts are a separate artefact, charged to the first block that needs them."""
 
     key: Sha256
@@ -83,7 +76,7 @@ class RecordedBlock(_Frozen):
         return Price(self.gpu_seconds, self.rollouts, self.rollouts_gpu_seconds)
 
 
-class RecordedRun(_Frozen):
+class RecordedRun(Frozen):
     """One allocation trained with one seed: a row.
 
     `validation_correct` and `test_correct` count the correct samples of each problem, in the order of the header's
@@ -115,77 +108,6 @@ class RecordedRun(_Frozen):
     def gpu_seconds_full(self) -> float:
         """What the route costs from scratch, without scores."""
         return sum(charge(block.price for block in self.blocks))
-
-
-class RecordedSuite(_Frozen):
-    """A suite: its name and version, samples of each problem, and the problems' ids in order."""
-
-    name: Text
-    samples: int = Field(ge=1, le=60_000)
-    problem_ids: tuple[Text, ...] = Field(min_length=2, max_length=100_000)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if len(set(self.problem_ids)) < len(self.problem_ids):
-            raise ValueError(f"suite {self.name} has a problem id twice")
-        return self
-
-
-class RecordedRecipe(_Frozen):
-    """`tuition.planner.route.Recipe` as JSON; a label is (id, SHA-256 of its problem, SHA-256 of problem and
-    answer)."""
-
-    student: Text
-    teachers: dict[str, Text]
-    labels: tuple[tuple[Text, Text, Text], ...] = Field(max_length=100_000)
-    labels_per_block: int
-    prompts_sha256: Text
-    stages: dict[str, dict[str, Any]]
-    environment: dict[str, str]
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> Self:
-        """The JSON form of a recipe."""
-        return cls(
-            student=recipe.student,
-            teachers=dict(recipe.teachers),
-            labels=tuple((label.id, label.problem_sha256, label.content_sha256) for label in recipe.labels),
-            labels_per_block=recipe.labels_per_block,
-            prompts_sha256=recipe.prompts_sha256,
-            stages={stage: dict(settings) for stage, settings in recipe.stages.items()},
-            environment=dict(recipe.environment),
-        )
-
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        return Recipe(**{**dict(self), "labels": tuple(Label(*label) for label in self.labels)})
-
-
-class Header(_Frozen):
-    """What all rows of a table share.
-
-    `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
-    the others only the tip does, so a fork inside one trains again).
-    """
-
-    format: Literal[1] = 1
-    scenario: Text
-    scenario_sha256: Sha256
-    recipe: RecordedRecipe
-    space: SearchSpace
-    names: dict[str, Text]
-    states_kept: tuple[Text, ...]
-    validation: RecordedSuite
-    test: RecordedSuite
-    decoding: dict[str, Any]
-
-    @property
-    def other_revisions(self) -> dict[str, tuple[int, int]]:
-        """Stages that today compute something else than was recorded: the revision that was recorded, and today's."""
-        recorded = {name: int(settings["revision"]) for name, settings in self.recipe.stages.items()}
-        return {
-            s.name: (recorded[s.name], s.revision) for s in STAGES if recorded.get(s.name, s.revision) != s.revision
-        }
 
 
 _BLOCK = pyarrow.struct(
@@ -247,9 +169,18 @@ class RecordedTable:
     def correct_PK(self, allocation: Allocation, seed: int, suite: SuiteKind) -> Array:
         """Outcomes (problems, samples) of 0 and 1: the correct ones of each problem first, as order is not recorded."""
         run = self.run(allocation, seed)
-        counts_P = np.array(run.validation_correct if suite == "validation" else run.test_correct)
-        samples = (self.header.validation if suite == "validation" else self.header.test).samples
-        return (np.arange(samples)[None, :] < counts_P[:, None]).astype(np.int8)
+        if suite == "validation":
+            return _outcomes_PK(run.validation_correct, self.header.validation)
+        return _outcomes_PK(run.test_correct, self.header.test)
+
+    def untrained_PK(self, model: str) -> Array | None:
+        """Test outcomes of a base model, as `correct_PK`; None where they are not recorded."""
+        counts = self.header.untrained.get(model)
+        return None if counts is None else _outcomes_PK(counts, self.header.test)
+
+
+def _outcomes_PK(counts: Sequence[int], suite: RecordedSuite) -> Array:
+    return (np.arange(suite.samples)[None, :] < np.array(counts)[:, None]).astype(np.int8)
 
 
 def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float]:
@@ -268,13 +199,18 @@ def split_means(table: RecordedTable) -> dict[Allocation, float]:
     return {allocation: mean for allocation, mean in means.items() if table.header.space.holds(allocation)}
 
 
-def selected_split(table: RecordedTable) -> Allocation | None:
-    """The allocation with the best of `split_means`, the first in the file among equals; None without any.
+def leading_splits(table: RecordedTable) -> list[Allocation]:
+    """The allocations of `split_means`, best first, in the order of the file among equals.
 
     No test score and no judge seed has a part in it.
     """
     means = split_means(table)
-    return max(means, key=means.__getitem__, default=None)
+    return sorted(means, key=lambda allocation: -means[allocation])
+
+
+def selected_split(table: RecordedTable) -> Allocation | None:
+    """The first of `leading_splits`; None without any."""
+    return next(iter(leading_splits(table)), None)
 
 
 def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
@@ -288,6 +224,8 @@ def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
     prices: dict[str, RecordedBlock] = {}
     weights: dict[str, str] = {}
     seen: set[tuple[str, int]] = set()
+    for model, counts in header.untrained.items():
+        _check_counts(header.test, counts, f"the base model {model}")
     for number, run in enumerate(ordered):
         where = f"row {number} ({run.allocation[:80]!r}, seed {run.seed})"
         if (run.allocation, run.seed) in seen:
@@ -321,12 +259,16 @@ def _checked_route(header: Header, recipe: Recipe, run: RecordedRun, where: str)
             f"{where}: recorded seeds start at {FIRST_RECORDED_SEED}; lower ones may have been tuned on"
         )
     for suite, counts in ((header.validation, run.validation_correct), (header.test, run.test_correct)):
-        if len(counts) != len(suite.problem_ids) or not all(0 <= count <= suite.samples for count in counts):
-            raise RecordedError(
-                f"{where}: it has counts of {len(counts)} problems on {suite.name}, from {min(counts, default=0)} to "
-                f"{max(counts, default=0)}; expected {len(suite.problem_ids)}, from 0 to {suite.samples}"
-            )
+        _check_counts(suite, counts, where)
     return route
+
+
+def _check_counts(suite: RecordedSuite, counts: Sequence[int], where: str) -> None:
+    if len(counts) != len(suite.problem_ids) or not all(0 <= count <= suite.samples for count in counts):
+        raise RecordedError(
+            f"{where}: it has counts of {len(counts)} problems on {suite.name}, from {min(counts, default=0)} to "
+            f"{max(counts, default=0)}; expected {len(suite.problem_ids)}, from 0 to {suite.samples}"
+        )
 
 
 def with_first_prices(runs: Iterable[RecordedRun]) -> list[RecordedRun]:

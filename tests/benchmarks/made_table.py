@@ -6,15 +6,8 @@ from typing import Any
 import numpy as np
 
 from tuition.benchmarks.baselines import baseline_allocations
-from tuition.benchmarks.tables.recorded_table import (
-    Header,
-    RecordedBlock,
-    RecordedRecipe,
-    RecordedRun,
-    RecordedSuite,
-    recorded_seeds,
-    role_of,
-)
+from tuition.benchmarks.tables.recorded_table import RecordedBlock, RecordedRun, recorded_seeds, role_of
+from tuition.benchmarks.tables.table_header import Header, RecordedRecipe, RecordedSuite
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Label, Recipe, compile_route
 from tuition.planner.space import SearchSpace

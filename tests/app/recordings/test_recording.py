@@ -200,6 +200,22 @@ def test_rows_agree_with_the_stored_scores_and_block_records(
 
 
 @pytest.mark.slow
+def test_base_models_are_scored_and_survive_a_resumed_recording(
+    stopped_and_completed: tuple[RecordRequest, list[int]], scenario: Scenario
+) -> None:
+    request, _ = stopped_and_completed
+    table = read_table(request.table_path(scenario))
+    with closing(RouteRunner(scenario, request.run.results)) as runner:
+        for model, content in (("student", scenario.recipe.student), ("medium", scenario.recipe.teachers["medium"])):
+            scored = runner.score(content, "test", "check")
+            assert scored.gpu_seconds == 0, "it was scored by the recording"
+            ids, outcomes_PK = correct_PK(scored.table)
+            counts = dict(zip(ids, outcomes_PK.sum(axis=1), strict=True))
+            assert table.header.untrained[model] == tuple(counts[problem.id] for problem in scenario.test)
+    assert table.untrained_PK("nobody") is None and table.header.format == 2
+
+
+@pytest.mark.slow
 def test_the_chain_of_direct_compute_reaches_the_compute_of_the_papers_rule(
     stopped_and_completed: tuple[RecordRequest, list[int]], scenario: Scenario
 ) -> None:

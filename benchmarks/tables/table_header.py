@@ -1,0 +1,91 @@
+"""The header of a recorded table: what all of its rows share."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tuition.planner.route import Label, Recipe
+from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STAGES
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=10_000)]
+
+
+class Frozen(BaseModel):
+    """Read with suspicion: nothing that is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordedSuite(Frozen):
+    """A suite: its name and version, samples of each problem, and the problems' ids in order."""
+
+    name: Text
+    samples: int = Field(ge=1, le=60_000)
+    problem_ids: tuple[Text, ...] = Field(min_length=2, max_length=100_000)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.problem_ids)) < len(self.problem_ids):
+            raise ValueError(f"suite {self.name} has a problem id twice")
+        return self
+
+
+class RecordedRecipe(Frozen):
+    """`tuition.planner.route.Recipe` as JSON; a label is (id, SHA-256 of its problem, SHA-256 of problem and
+    answer)."""
+
+    student: Text
+    teachers: dict[str, Text]
+    labels: tuple[tuple[Text, Text, Text], ...] = Field(max_length=100_000)
+    labels_per_block: int
+    prompts_sha256: Text
+    stages: dict[str, dict[str, Any]]
+    environment: dict[str, str]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """The JSON form of a recipe."""
+        return cls(
+            student=recipe.student,
+            teachers=dict(recipe.teachers),
+            labels=tuple((label.id, label.problem_sha256, label.content_sha256) for label in recipe.labels),
+            labels_per_block=recipe.labels_per_block,
+            prompts_sha256=recipe.prompts_sha256,
+            stages={stage: dict(settings) for stage, settings in recipe.stages.items()},
+            environment=dict(recipe.environment),
+        )
+
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return Recipe(**{**dict(self), "labels": tuple(Label(*label) for label in self.labels)})
+
+
+class Header(Frozen):
+    """What all rows of a table share.
+
+    `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
+    the others only the tip does, so a fork inside one trains again); `untrained` counts the correct test samples of
+    base models, by "student" or a teacher's name: tables of format 1 have none.
+    """
+
+    format: Literal[1, 2] = 2
+    scenario: Text
+    scenario_sha256: Sha256
+    recipe: RecordedRecipe
+    space: SearchSpace
+    names: dict[str, Text]
+    states_kept: tuple[Text, ...]
+    validation: RecordedSuite
+    test: RecordedSuite
+    decoding: dict[str, Any]
+    untrained: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def other_revisions(self) -> dict[str, tuple[int, int]]:
+        """Stages that today compute something else than was recorded: the revision that was recorded, and today's."""
+        recorded = {name: int(settings["revision"]) for name, settings in self.recipe.stages.items()}
+        return {
+            s.name: (recorded[s.name], s.revision) for s in STAGES if recorded.get(s.name, s.revision) != s.revision
+        }
