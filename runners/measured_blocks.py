@@ -15,7 +15,7 @@ from typing import Any
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import Work, charge
 from tuition.planner.cost_law import Workload
-from tuition.planner.stages import STAGE
+from tuition.planner.stages import STAGE, STUDENT
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import Shape, shape_in
 from tuition.runners.scenarios.workload import Batches, stored_settings, workload
@@ -98,7 +98,7 @@ class MeasuredBlocks:
     def of(self, work: Work, *, short: bool = False) -> list[MeasuredBlock]:
         """The blocks of the recipe of a kind of work; with `short`, those of any number of steps."""
         recipe = self.scenario.recipe
-        contents = {"student": recipe.student, **recipe.teachers}
+        contents = {STUDENT: recipe.student, **recipe.teachers}
         wanted = recipe_of(recipe.stages[work.stage], any_steps=short)
         return [
             block
@@ -144,17 +144,15 @@ class MeasuredBlocks:
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
         """Shapes of base models by content: the scenario's, and those of stored blocks."""
-        shapes: dict[str, Shape] = {}
+        recipe = self.scenario.recipe
+        names = {STUDENT: recipe.student, **recipe.teachers}
+        own = {content: self.scenario.shape(name) for name, content in names.items()}
+        shapes = {content: shape for content, shape in own.items() if shape is not None}
         for block in self.blocks:
             if block.base is not None and block.base not in shapes and self.store is not None:
                 found = shape_in(self.store.model(block.record.key))
                 if found is not None:
                     shapes[block.base] = found
-        recipe = self.scenario.recipe
-        for name, content in {"student": recipe.student, **recipe.teachers}.items():
-            own = self.scenario.shape(name)
-            if own is not None:
-                shapes[content] = own
         return shapes
 
 

@@ -18,7 +18,7 @@ from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import UNKNOWN, BlockCosts, Cost, Source, Total, Work
 from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, Workload, nearest, scaled
 from tuition.planner.route import Route, compile_route
-from tuition.planner.stages import STAGE, STAGES
+from tuition.planner.stages import STAGE, STAGES, STUDENT
 from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, accelerator_here, tokens_of
 from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.outline import Outline
@@ -95,7 +95,7 @@ class _Known:
     def _tokens(self, work: Work) -> float | None:
         """Mean length of the sequences that the stage's model was trained on here, with the same limit."""
         recipe = self.scenario.recipe
-        content = {"student": recipe.student, **recipe.teachers}[work.model]
+        content = {STUDENT: recipe.student, **recipe.teachers}[work.model]
         limit = self.scenario.file.stages.of(work.stage).max_completion_tokens
         return tokens_of(
             block

@@ -1,6 +1,7 @@
 """Where a predicted cost comes from: never from a block of another recipe without saying so."""
 
 import platform
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,21 @@ def test_blocks_of_another_model_or_device_are_not_measured(
 ) -> None:
     put(load(tiny_scenario_file()), folder, **changes)
     assert Source.measured not in sources(load(tiny_scenario_file()), folder).values()
+
+
+def test_blocks_of_another_model_are_scaled_by_its_size(folder: ResultsFolder, load: Load) -> None:
+    file = tiny_scenario_file(prior_seconds={"student_rl": 5})
+    # Another model in the student's place: its stored blocks carry its configuration.
+    other = load({**file, "student": file["teachers"]["medium"]})
+    put(other, folder, gpu_seconds=40.0)
+    store = BlockStore(folder.store)
+    for record in store.records():
+        store.model(record.key).mkdir()
+        shutil.copy(Path(file["teachers"]["medium"]["path"]) / "config.json", store.model(record.key))
+    cost = block_costs(load(file), folder).costs[STUDENT_RL]
+    assert cost.source is Source.estimated and "measured here (within a factor of" in cost.basis
+    assert "estimated from student_rl of a model of 0.38 M parameters" in cost.basis
+    assert cost.seconds is not None and 1 < cost.seconds < 40, "the student is smaller"
 
 
 def test_what_the_scenario_states_is_called_so(folder: ResultsFolder, load: Load) -> None:
