@@ -77,15 +77,15 @@ class Speed:
         """Whether it was measured with the type of number and the rollout engine of an environment."""
         return (environment.get("dtype"), environment.get("engine")) == (self.dtype, self.engine)
 
-    def beyond(self, workload: Workload) -> float:
-        """How many times as large as any model that the constants were held against."""
-        return workload.parameters / self.largest
+    def beyond(self, workload: Workload, source: Workload | None = None) -> float:
+        """How many times as large the models are as any that were measured: for the constants, or the source itself."""
+        return workload.parameters / max(self.largest, source.parameters if source is not None else 0.0)
 
-    def words(self, workload: Workload, *assumed: str, where: str = "") -> str:
+    def words(self, beyond: float, *assumed: str, where: str = "") -> str:
         """What an estimate is made from, and how far it may be wrong."""
         error = f"within a factor of {self.error_factor:.1f}"
-        if self.beyond(workload) > 1:
-            error = f"the model is {self.beyond(workload):.1f} times as large as any that this was checked on"
+        if beyond > 1:
+            error = f"the model is {beyond:.1f} times as large as any that this was checked on"
         return f"{where or self.where} ({', '.join([error, *assumed])})"
 
     def seconds(self, workload: Workload) -> float:

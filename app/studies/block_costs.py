@@ -16,7 +16,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreStore
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import UNKNOWN, BlockCosts, Cost, Source, Total, Work
-from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, Workload, nearest, scaled
+from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, nearest, scaled
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGE, STAGES, STUDENT
 from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, accelerator_here, tokens_of
@@ -73,14 +73,25 @@ class _Known:
             count = "1 block" if len(same) == 1 else f"{len(same)} blocks"
             return Cost(median(block.seconds for block in same), Source.measured, f"measured ({count})")
         if short := self.measured.of(work, short=True):
-            return self._of_short(work, short[-1])
+            return self._of_short(work, max(short, key=lambda block: block.record.steps))
         tokens = self._tokens(work)
         wanted = scenario_workload(self.scenario, work, tokens)
         if wanted is None:
             return stated or UNKNOWN
-        if stated is not None and (self._speed.beyond(wanted) > 1 or not self._samples):
+        source = nearest(wanted, work.stage, self._samples, self._speed) if self._samples else None
+        beyond = self._speed.beyond(wanted, source.workload if source is not None else None)
+        if stated is not None and (beyond > 1 or source is None):
             return stated
-        return self._estimate(work, wanted, tokens) or stated or UNKNOWN
+        assumed = [] if tokens is not None else ["if completions are half as long as their limit"]
+        if source is not None:
+            where = f"{source.stage} of {source.group}, measured here"
+            seconds = scaled(source.seconds, source.workload, wanted, self._speed)
+            basis = f"estimated from {self._speed.words(beyond, *assumed, where=where)}"
+            return Cost(seconds, Source.estimated, basis)
+        if self._figures is None:
+            return UNKNOWN
+        basis = f"estimated from {self._figures.words(beyond, *assumed)}"
+        return Cost(self._figures.seconds(wanted), Source.estimated, basis)
 
     def _of_short(self, work: Work, block: MeasuredBlock) -> Cost:
         short = block.short
@@ -104,18 +115,6 @@ class _Known:
             and block.record.stage == work.stage
             and block.record.settings.get("max_completion_tokens") == limit
         )
-
-    def _estimate(self, work: Work, wanted: Workload, tokens: float | None) -> Cost | None:
-        """From the measured block whose work is most alike; without any, from figures of this kind of device."""
-        speed, assumed = self._speed, [] if tokens is not None else ["if completions are half as long as their limit"]
-        if self._samples:
-            source = nearest(wanted, work.stage, self._samples, speed)
-            where = f"{source.stage} of {source.group}, measured here"
-            basis = f"estimated from {speed.words(wanted, *assumed, where=where)}"
-            return Cost(scaled(source.seconds, source.workload, wanted, speed), Source.estimated, basis)
-        if self._figures is None:
-            return None
-        return Cost(speed.seconds(wanted), Source.estimated, f"estimated from {speed.words(wanted, *assumed)}")
 
 
 def figures_of(scenario: Scenario, accelerator: str | None) -> Speed | None:
@@ -205,7 +204,11 @@ class ScoreCosts:
         work = score_workload(self.scenario, samples) if self._figures is not None else None
         if self._figures is None or work is None:
             return UNKNOWN
-        return Cost(self._figures.seconds(work), Source.estimated, f"estimated from {self._figures.words(work)}")
+        return Cost(
+            self._figures.seconds(work),
+            Source.estimated,
+            f"estimated from {self._figures.words(self._figures.beyond(work))}",
+        )
 
     def _samples(self, suite: SuiteKind) -> int:
         problems = self.scenario.validation if suite == "validation" else self.scenario.test

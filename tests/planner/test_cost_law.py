@@ -60,6 +60,7 @@ def test_figures_that_ship_say_what_they_are_from_and_how_wrong_they_are(name: s
     speed = SPEEDS[name]
     assert speed.where and speed.error_factor > 1 and speed.flop > 0
     small, huge = (Workload(1e12, 1, 1, parameters) for parameters in (speed.largest, 100 * speed.largest))
-    assert f"within a factor of {speed.error_factor:.1f}" in speed.words(small)
-    assert "100.0 times as large as any that this was checked on" in speed.words(huge)
+    assert f"within a factor of {speed.error_factor:.1f}" in speed.words(speed.beyond(small))
+    assert "100.0 times as large as any that this was checked on" in speed.words(speed.beyond(huge))
+    assert f"within a factor of {speed.error_factor:.1f}" in speed.words(speed.beyond(huge, huge)), "it was measured"
     assert not speed.holds_for({"dtype": "float16", "engine": speed.engine})

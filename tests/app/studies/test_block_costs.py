@@ -3,6 +3,7 @@
 import platform
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tuition.app.studies.search_plan import plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Cost, Source, Work
+from tuition.planner.cost_law import SPEEDS
 from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
@@ -117,6 +119,17 @@ def test_blocks_of_another_model_are_scaled_by_its_size(folder: ResultsFolder, l
     assert cost.source is Source.estimated and "measured here (within a factor of" in cost.basis
     assert "estimated from student_rl of a model of 0.38 M parameters" in cost.basis
     assert cost.seconds is not None and 1 < cost.seconds < 40, "the student is smaller"
+
+
+def test_a_measured_model_of_any_size_is_scaled_before_the_scenario_is_believed(
+    folder: ResultsFolder, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(SPEEDS["cpu"], largest=1000.0)
+    monkeypatch.setattr("tuition.app.studies.block_costs.SPEEDS", {"cpu": small})
+    file = {**changed(steps=2), "prior_seconds": {"student_rl": 5}}
+    assert block_costs(load(file), folder).costs[STUDENT_RL].source is Source.stated
+    put(load(tiny_scenario_file()), folder)
+    assert block_costs(load(file), folder).costs[STUDENT_RL].source is Source.estimated
 
 
 def test_what_the_scenario_states_is_called_so(folder: ResultsFolder, load: Load) -> None:
