@@ -132,12 +132,17 @@ def main() -> None:
     """Print one line for each mode and length."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
-    parser.add_argument("--completions", type=int, default=2, help="of each of 8 questions")
+    parser.add_argument("--questions", type=int, default=2, help=f"at most {len(QUESTIONS)}")
+    parser.add_argument("--completions", type=int, default=4, help="of each question, drawn together")
     parser.add_argument("--length", type=int, default=LENGTHS[-1])
     parser.add_argument("--autocast", action="store_true", help="train under autocast to bfloat16")
     options = parser.parse_args()
     trained, drawn = measure(
-        options.model.expanduser(), QUESTIONS, options.completions, options.length, options.autocast
+        options.model.expanduser(),
+        QUESTIONS[: options.questions],
+        options.completions,
+        options.length,
+        options.autocast,
     )
     difference = trained - drawn
     print(f"{drawn.numel()} tokens; log-ratio of a token: mean {difference.mean():+.5f}, sd {difference.std():.5f}")
