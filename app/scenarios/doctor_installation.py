@@ -278,6 +278,7 @@ def _grader(found: Examination) -> None:
 def _scenarios(found: Examination) -> None:
     """Load the built-in scenarios that need nothing from the Hub, and read the files of the others."""
     from tuition.benchmarks.suites.micro import MIXES
+    from tuition.runners.scenarios.model_checks import check_models
     from tuition.runners.scenarios.scenario import Scenario
     from tuition.runners.scenarios.scenario_file import ScenarioFile, built_in_scenarios
     from tuition.runners.scenarios.sources import MissingModelError, ScenarioError
@@ -288,7 +289,7 @@ def _scenarios(found: Examination) -> None:
             if file.hub_models or file.hub_data:
                 found.facts[f"scenario {name}"] = "its file is valid; its models and data are on the Hub"
             else:
-                Scenario.load(name)
+                check_models(Scenario.load(name))
                 found.facts[f"scenario {name}"] = "loads"
         except ScenarioError as error:
             if isinstance(error, MissingModelError) and name not in MIXES:  # the bases of those ship with Tuition

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.runners.conftest import tiny_scenario_file
-from tuition.benchmarks.scoring.sampling import NEUTRAL_IN_GENERATE, Decoding, generate_ids
+from tuition.benchmarks.scoring.sampling import NEUTRAL_IN_GENERATE, Decoding, generate_ids, training_rollouts
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
@@ -24,6 +24,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.store.rollouts import read_rollouts_record
 from tuition.runners.training.checkpoint import end_tokens, hash_weights, load_model, load_tokenizer
+from tuition.runners.training.pinned import ROLLOUTS
 
 OWN = {
     "repetition_penalty": 1.8, "min_p": 0.5, "typical_p": 0.2, "no_repeat_ngram_size": 1, "num_beams": 2,
@@ -140,6 +141,11 @@ def test_end_tokens_stand_in_the_models_configuration_where_nothing_else_says_th
     folder = with_own(tmp_path, "student", {})
     (folder / "generation_config.json").unlink()
     assert end_tokens(folder) == [1] == [load_model(folder, "float32", "cpu").generation_config.eos_token_id]
+
+
+def test_what_trainers_draw_with_is_what_records_say() -> None:
+    said = training_rollouts(8)
+    assert (said.temperature, said.top_p, said.top_k) == tuple(map(ROLLOUTS.get, ("temperature", "top_p", "top_k")))
 
 
 def test_neutral_values_are_passed_whatever_a_model_says() -> None:
