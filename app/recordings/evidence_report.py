@@ -92,6 +92,8 @@ def gather(table: RecordedTable) -> Evidence:
     if other := table.header.other_revisions:
         stages = ", ".join(f"{name} (revision {then}, now {now})" for name, (then, now) in other.items())
         notes.append(f"recorded by an earlier code of {stages}: what is trained today differs.")
+    if idle := table.header.idle_first_steps:
+        notes.append(f"recorded when the first step of a warm-up trained nothing ({', '.join(idle)}): today it trains.")
     return compare(
         table.header.scenario,
         table.header.test.name,

@@ -83,6 +83,12 @@ class Header(Frozen):
     untrained: dict[str, tuple[int, ...]] = {}
 
     @property
+    def idle_first_steps(self) -> list[str]:
+        """Stages that warmed up, when they were recorded, from a rate of 0; today their first step trains."""
+        stages = self.recipe.stages.items()
+        return [name for name, s in stages if s.get("lr_warmup_steps") and "lr_warmup_first_rate" not in s]
+
+    @property
     def other_revisions(self) -> dict[str, tuple[int, int]]:
         """Stages that today compute something else than was recorded: the revision that was recorded, and today's."""
         recorded = {name: int(settings["revision"]) for name, settings in self.recipe.stages.items()}

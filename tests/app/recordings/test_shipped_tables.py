@@ -44,6 +44,7 @@ def test_table_is_of_the_frozen_bench_and_has_the_named_routes_on_five_seeds(nam
     fields = [line.partition(": ")[0].partition(".") for line in drift]
     assert {stage for stage, _, field in fields if field == "revision"} == table.header.other_revisions.keys()
     # The first step of a warm-up trains today.
+    assert {stage for stage, _, field in fields if field != "revision"} == set(table.header.idle_first_steps)
     assert {field for *_, field in fields} == {"revision", "lr_warmup_first_rate"}
     assert path.stat().st_size < 2_000_000
     for allocation in scenario_baselines(scenario).values():
