@@ -123,11 +123,12 @@ def scaled(seconds: float, measured: Workload, wanted: Workload, speed: Speed) -
 
 
 def nearest(wanted: Workload, stage: str, samples: Sequence[Sample], speed: Speed) -> Sample:
-    """The sample to scale from: of the same stage if there is one, then the one whose work is most alike."""
+    """The sample to scale from: of the same stage if there is one, then the most alike in model size and in time."""
 
     def distance(sample: Sample) -> tuple[bool, float]:
-        ratio = speed.seconds(wanted) / speed.seconds(sample.workload)
-        return sample.stage != stage, abs(math.log(ratio))
+        longer = speed.seconds(wanted) / speed.seconds(sample.workload)
+        larger = wanted.parameters / sample.workload.parameters
+        return sample.stage != stage, abs(math.log(longer)) + abs(math.log(larger))
 
     return min(samples, key=distance)
 

@@ -125,7 +125,7 @@ def figures_of(scenario: Scenario, accelerator: str | None) -> Speed | None:
 
 def size_words(parameters: float) -> str:
     """Parameters of a model, for people."""
-    return f"{parameters / 1e9:.1f} B parameters" if parameters >= 1e9 else f"{parameters / 1e6:.2g} M parameters"
+    return f"{parameters / 1e9:.1f} B parameters" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M parameters"
 
 
 def count_blocks(routes: list[Route], costs: BlockCosts) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,9 @@ def test_the_nearest_sample_is_of_the_same_stage_if_there_is_one() -> None:
     wanted = SAMPLES[3].workload
     assert nearest(wanted, "a", SAMPLES, SPEED).stage == "a"
     assert nearest(wanted, "another", SAMPLES, SPEED).stage == "d"
+    same_model = replace(SAMPLES[0], workload=replace(wanted, flops=wanted.flops * 20))
+    other_model = replace(SAMPLES[0], workload=replace(wanted, parameters=wanted.parameters * 400))
+    assert nearest(wanted, "a", [other_model, same_model], SPEED) is same_model
 
 
 def test_the_error_counts_both_ways() -> None:
