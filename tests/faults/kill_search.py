@@ -141,6 +141,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
         searches, counts = disturb(folder, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)

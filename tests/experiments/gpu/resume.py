@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from tuition.planner.route import Route, compile_route
 from tuition.runners.events import Event, StepDone
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.training.checkpoint import hash_weights
+from tuition.runners.training.checkpoint import hash_weights, load_tokenizer
 from tuition.runners.training.stages import grpo
+from tuition.runners.training.stages.harness import StageWork
 
 STUDY = "resume"
 
@@ -75,17 +76,19 @@ def train_in_memory(scenario: Scenario, folder: Path, text: str) -> Path:
     try:
         route = _route(scenario, text)
         answers = {problem.id: problem.answer for problem in scenario.labels}
-        first, _ = runner.trainer._prepare(route.blocks[0], answers, folder, None)
-        optimizers = (None, None)
+        order = runner.trainer.order(route.blocks[0])
+        model, optimizers = order.model.load(order.device, trainable=True), (None, None)
         for block in route.blocks:
-            rows, _ = runner.trainer._rows(block, first.tokenizer, answers)
-            trainer = grpo.make_trainer(replace(first, block=block, rows=rows), runner.grader, optimizers)
+            rows, _ = runner.trainer.rows.make(block, answers)
+            of_block = order.model_copy(update={"block": block})
+            work = StageWork(of_block, model, load_tokenizer(order.model.base), rows, folder, runner.grader)
+            trainer = grpo.make_trainer(work, optimizers)
             trainer.remove_callback(PrinterCallback)
             trainer.train()
             optimizers = (trainer.optimizer.optimizer, trainer.lr_scheduler)
     finally:
         runner.close()
-    first.model.save_pretrained(folder / "in-memory")
+    model.save_pretrained(folder / "in-memory")
     return folder / "in-memory"
 
 

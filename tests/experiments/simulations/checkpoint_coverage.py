@@ -7,6 +7,8 @@ mean over all problems less that of the other recipe over all problems and seeds
 interval holds it.
 """
 
+import argparse
+
 import numpy as np
 
 from tests.experiments.simulations.coverage import REGIMES, Regime
@@ -23,7 +25,9 @@ def _chance(regime: Regime, shift: np.ndarray | float, rng: np.random.Generator)
     return chances
 
 
-def coverage(regime: Regime, num_problems: int, num_samples: int, rng: np.random.Generator) -> float:
+def coverage(
+    regime: Regime, num_problems: int, num_samples: int, rng: np.random.Generator, repetitions: int = REPETITIONS
+) -> float:
     """Share of the intervals that hold the true difference of the checkpoint and the recipe."""
     checkpoint_seed = rng.normal(0, regime.seed)
 
@@ -40,22 +44,27 @@ def coverage(regime: Regime, num_problems: int, num_samples: int, rng: np.random
         - _chance(regime, everywhere + many_seeds + own(TRUTH_DRAWS), rng).mean()
     )
     held = 0
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         difficulty, others = problems(num_problems), own(num_problems)
         chances = [_chance(regime, difficulty + checkpoint_seed + own(num_problems), rng)]
         chances += [_chance(regime, difficulty + rng.normal(0, regime.seed) + others, rng) for _ in range(NUM_SEEDS)]
         checkpoint, *runs = [rng.random((num_problems, num_samples)) < chance[:, None] for chance in chances]
         interval = paired_difference([checkpoint] * NUM_SEEDS, runs)
         held += interval.low <= truth <= interval.high
-    return held / REPETITIONS
+    return held / repetitions
 
 
 def main() -> None:
     """Print one line for each regime."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    repetitions = parser.parse_args().repetitions
     rng = np.random.default_rng(5)
-    print(f"covered, %: one checkpoint against {NUM_SEEDS} seeds; {REPETITIONS} repetitions")
+    print(f"covered, %: one checkpoint against {NUM_SEEDS} seeds; {repetitions} repetitions")
     for regime in REGIMES:
-        shares = [f"{100 * coverage(regime, count, samples, rng):.1f}" for count, samples in SUITES.items()]
+        shares = [
+            f"{100 * coverage(regime, count, samples, rng, repetitions):.1f}" for count, samples in SUITES.items()
+        ]
         print(
             f"{regime.name:34} "
             + "  ".join(f"{n} x {k}: {s}" for (n, k), s in zip(SUITES.items(), shares, strict=True))

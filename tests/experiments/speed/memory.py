@@ -46,7 +46,7 @@ def train_one(name: str, results: Path, key: str) -> None:
             if block.key == key:
                 answers = {label.id: label.answer for label in scenario.labels}
                 record, _ = runner.trainer.ensure(block, answers)
-                print(json.dumps(record["peak_memory_bytes"]))
+                print(json.dumps(record.peak_memory_bytes))
                 runner.close()
                 return
 
@@ -55,6 +55,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="micro")
+    parser.add_argument("--stages", nargs="+", help="only these; default: all")
     parser.add_argument("--block", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -67,6 +68,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as results:
         for route in routes(scenario):
             for block in route.blocks:
+                if given.stages and block.stage not in given.stages:
+                    continue
                 command = [sys.executable, "-m", "tests.experiments.speed.memory", "--scenario", given.scenario]
                 command += ["--block", block.key, "--results", results]
                 output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
