@@ -226,7 +226,7 @@ def match(runner: StubRunner, folder: StudyFolder, seeds: tuple[int, ...] = (100
         return match_compute(runner, run, folder, compared, seeds, folder.log("baselines"), reporter)  # type: ignore[arg-type]
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(0.5, 3.0), min_size=1, max_size=7), st.floats(0.2, 3.0), st.integers(1, 2))
 def test_direct_is_extended_to_the_first_block_that_reaches_the_compute(
     scenario: Scenario, tmp_path_factory: pytest.TempPathFactory, direct: list[float], other: float, num_seeds: int
