@@ -256,7 +256,7 @@ def test_lora_runs_through_all_stages_and_stores_an_adapter(
 def test_vllm_that_is_not_installed_ends_in_one_line(
     scenario_file: dict[str, Any], load: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuition.runners.training.block_trainer.vllm_version", lambda: None)
+    monkeypatch.setattr("tuition.runners.training.launch.vllm_version", lambda: None)
     scenario_file["hardware"] |= {"engine": "vllm"}
     runner = RouteRunner(load(scenario_file), tmp_path / "results")
     with pytest.raises(BlockError, match=r"hardware\.engine is vllm, but vLLM is not installed"):
