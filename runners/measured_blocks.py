@@ -26,7 +26,7 @@ from tuition.runners.training.meter import accelerator_name, names_no_processor
 
 CHANGE_NO_WORK = (
     "learning_rate", "lr_warmup_steps", "lr_warmup_first_rate", "weight_decay", "max_grad_norm", "clip", "loss",
-    "scale_rewards", "kl_form", "rollout_correction", "revision", "grader",
+    "scale_rewards", "kl_form", "revision", "grader",
 )  # fmt: skip
 """Settings that leave a block's cost as it is. All others, known or not yet, are part of the recipe."""
 COMPARABLE = ("device", "dtype", "engine")
@@ -134,7 +134,9 @@ class MeasuredBlocks:
         except ValueError:
             return None
         batches = Batches(
-            int(record.environment.get("processes", "1")), int(record.settings.get("generation_batch", 1))
+            int(record.environment.get("processes", "1")),
+            int(record.settings.get("generation_batch", 1)),
+            record.environment.get("engine", ""),
         )
         drawn = record.samples_drawn or 0
         if STAGE[record.stage].writer == "teacher":

@@ -22,7 +22,6 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.measured_entry import entry_of_scores
 from tuition.benchmarks.boards.outcomes import TOLERANCE
-from tuition.benchmarks.boards.ranked_rows import Row
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.results_folder import ResultsFolder
@@ -87,7 +86,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         described = [
             (ranked_row.row, [(run.seed, run.score) for run in test.runs[ranked_row.row.name]])
             for ranked_row in ranked
-            if not rows or ranked_row.row.name in rows
+            if (not rows or ranked_row.row.name in rows) and ranked_row.row.kind != "teacher"
         ]
     except FileNotFoundError:
         raise EntryError(
@@ -111,7 +110,7 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
         fields = {
             **shared,
             "name": row.name,
-            **_subject(row, test.scenario.name),
+            "allocation": row.allocation,
             "shuffled": row.shuffled,
             "labels_trained": row.labels_trained,
             "gpu_seconds": round(row.gpu_seconds, 3),
@@ -124,14 +123,6 @@ def study_additions(results: Path, study: str, rows: Sequence[str] = ()) -> list
             )
         additions.append((entry, paths))
     return additions
-
-
-def _subject(row: Row, scenario: str) -> dict[str, Any]:
-    """What was scored: an allocation of the scenario, or its teacher, which is no student of any allocation."""
-    if row.kind != "teacher":
-        return {"allocation": row.allocation}
-    model = f"{row.allocation} of {scenario}, untrained: a reference, no student"
-    return {"model": model, "scenario": None}
 
 
 def score_addition(results: Path, prefix: str) -> Addition:

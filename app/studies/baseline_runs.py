@@ -32,7 +32,7 @@ from tuition.app.studies.study_report import BaselinesReport, SearchReport, read
 from tuition.benchmarks.artefacts import FileError, write_json
 from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
-from tuition.benchmarks.results_folder import checked_study_name
+from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
 from tuition.planner.allocation import Allocation, AllocationError
 from tuition.planner.cost import Cost, Total, missing_blocks, work_of
 from tuition.planner.route import Block, compile_route
@@ -74,6 +74,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
         raise StudyError(
             f"{name!r} is a search in {request.run.results}: choose another --study name for the baselines"
         )
+    _hold_to_scenario(folder, scenario)
     scenario.keep(folder.scenario, request.run.scenario)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     log = folder.log("baselines")
@@ -105,6 +106,20 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     write_report(report, folder.report)
     plot(ranked, folder.figure)
     return report
+
+
+def _hold_to_scenario(folder: StudyFolder, scenario: Scenario) -> None:
+    """StudyError where the folder's report is of other recipes: it would be replaced by rows that do not compare."""
+    try:
+        before = read_report(folder.report)
+    except (FileNotFoundError, FileError):
+        return
+    made_with = getattr(before, "scenario_sha256", scenario.sha256)
+    if made_with != scenario.sha256:
+        raise StudyError(
+            f"{folder.path.name!r} has baselines of another scenario, or of an earlier revision of its stages "
+            f"({made_with[:12]}, now {scenario.sha256[:12]}): choose another --study name"
+        )
 
 
 def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:

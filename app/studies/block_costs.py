@@ -73,7 +73,7 @@ class _Known:
             count = "1 block" if len(same) == 1 else f"{len(same)} blocks"
             return Cost(median(block.seconds for block in same), Source.measured, f"measured ({count})")
         if short := self.measured.of(work, short=True):
-            return self._of_short(work, max(short, key=lambda block: block.record.steps))
+            return self._of_short(work, max(short, key=lambda block: block.record.finished))
         tokens = self._tokens(work)
         wanted = scenario_workload(self.scenario, work, tokens)
         if wanted is None:
@@ -98,9 +98,11 @@ class _Known:
         assert short is not None, f"{work} has no short block"
         settings = self.scenario.file.stages.of(work.stage)
         drawn = 1.0  # rejection sampling and filters draw for the pool, not for the steps
+        basis = f"measured on {block.record.steps} of {settings.steps} steps"
         if STAGE[work.stage].writer == "teacher":
             drawn = settings.steps / block.record.steps
-        basis = f"measured on {block.record.steps} of {settings.steps} steps"
+        elif block.record.samples_drawn:
+            basis += ", drawing for the first label block only"
         return Cost(short.seconds(settings.steps, drawn), Source.measured, basis)
 
     def _tokens(self, work: Work) -> float | None:

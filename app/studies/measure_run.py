@@ -5,12 +5,16 @@ that they train on are revealed, so the ledger books them, to an account of its 
 with its seconds, in the results folder's `measured/`, and one score of the untrained student, which is an ordinary one.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
+from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.block_costs import ScoreCosts, all_work, block_costs
@@ -21,6 +25,7 @@ from tuition.planner.route import compile_route
 from tuition.planner.stages import STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES
 from tuition.runners.events import Event, Listener, PhaseBegan, StepDone
 from tuition.runners.labels import Ledger
+from tuition.runners.locks import is_held
 from tuition.runners.route_runner import BlockUse, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings
@@ -28,6 +33,8 @@ from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.short_blocks import ShortBlock, write_short_block
 from tuition.runners.training.meter import Clock
 from tuition.runners.training.rows import BlockError
+
+MEASURING = ".measuring-"
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,17 @@ def measure_costs(run: RunConfiguration, steps: int) -> MeasuredCosts:
     short, account = shortened(scenario, steps), f"measure:{scenario.sha256[:12]}"
     failures: dict[str, str] = {}
     run.results.mkdir(parents=True, exist_ok=True)
-    with Reporter(run.quiet) as reporter:
+    remove_left_behind(run.results)
+    with Reporter(run.quiet) as reporter, Interrupts(reporter.say) as interrupts:
+        reporter.check = interrupts.check
         chains = list(short_chains(scenario))
         reporter.hear(PhaseBegan(title="measuring short blocks", done=0, total=len(chains)))
-        with tempfile.TemporaryDirectory(prefix=".measuring-", dir=run.results) as folder:
+        with _short_lived(run.results) as folder:
             ledger = run.folder.ledger
             steps_clock = _StepsClock(scenario, reporter.hear)
-            with closing(RouteRunner(short, Path(folder), steps_clock.hear, run.mix_versions, ledger)) as runner:
+            with closing(RouteRunner(short, folder, steps_clock.hear, run.mix_versions, ledger)) as runner:
                 for allocation in chains:
+                    reporter.check()
                     try:
                         done = runner.run(compile_route(allocation, short.recipe, 0), account)
                     except BlockError as error:
@@ -89,6 +99,23 @@ def measure_costs(run: RunConfiguration, steps: int) -> MeasuredCosts:
         failures=failures,
         labels_revealed=Ledger(run.folder.ledger).owned(account),
     )
+
+
+LOCK = "in-use.lock"
+
+
+@contextmanager
+def _short_lived(results: Path) -> Iterator[Path]:
+    """A folder for the short blocks, removed at the end; its lock says that it is in use."""
+    with tempfile.TemporaryDirectory(prefix=MEASURING, dir=results) as folder, FileLock(Path(folder) / LOCK):
+        yield Path(folder)
+
+
+def remove_left_behind(results: Path) -> None:
+    """Remove the folders of measurements that were killed."""
+    for folder in results.glob(f"{MEASURING}*"):
+        if (folder / LOCK).exists() and not is_held(folder / LOCK):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def shortened(scenario: Scenario, steps: int) -> Scenario:

@@ -99,10 +99,13 @@ class _Model:
     def unreadable(self) -> Said | None:
         """Why its tokenizer or its configuration cannot be read."""
         try:
-            _ = self.tokenizer, self.configuration, self.size
+            _ = self.tokenizer, self.configuration, self.size, self.ends
         except Exception as error:  # of tokenizers, which are written in Rust, too
             reason = one_line(error, 160)
-            return _problem(f"tokenizer or config.json of {self.name} in {self.folder} cannot be read ({reason})")
+            return _problem(
+                f"tokenizer, config.json or generation_config.json of {self.name} in {self.folder} cannot be read "
+                f"({reason})"
+            )
         return None
 
     @cached_property

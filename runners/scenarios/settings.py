@@ -7,7 +7,7 @@ every training rollout is temperature 1 and top-p 1 and is therefore not a setti
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tuition.planner.stages import STAGE, STAGES, Objective, Stage
 
@@ -109,12 +109,23 @@ class RolloutCorrection(BaseModel):
         """What keys cover: bounds only where they act."""
         return self.model_dump(include={"mode"} if self.mode == "off" else None)
 
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _off(cls, mode: Any) -> Any:
+        return "off" if mode is False else mode  # what YAML reads a plain off as
+
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.mode != "off" and self.clip_min is None and self.clip_max is None:
             raise ValueError(f"mode={self.mode} has neither clip_min nor clip_max: set one, or mode: off")
         if self.clip_min is not None and self.clip_max is not None and self.clip_min >= self.clip_max:
             raise ValueError(f"clip_min={self.clip_min} is not below clip_max={self.clip_max}: lower it")
+        for name, bound, wrong in (
+            ("clip_min", self.clip_min, (self.clip_min or 0.0) > 1),
+            ("clip_max", self.clip_max, self.clip_max is not None and self.clip_max < 1),
+        ):
+            if wrong:
+                raise ValueError(f"{name}={bound} cuts a ratio of 1, that of tokens drawn as trained: move it past 1")
         return self
 
 

@@ -27,10 +27,11 @@ COUNTED_PROMPTS = 64
 
 @dataclass(frozen=True)
 class Batches:
-    """How a block's work is cut: processes that train together, and sequences that are drawn together before it."""
+    """How a block's work is cut: processes that train together, sequences drawn together before it, and by what."""
 
     processes: int
     generation_batch: int
+    engine: str = "transformers"
 
 
 def workload(
@@ -55,22 +56,24 @@ def workload(
     """
     what = STAGE[stage]
     sequences = settings.steps * settings.sequences_per_step
-    # Forward and backward; the forward once more with checkpointing, by the frozen KL reference, and before several
-    # updates on completions that were drawn together.
+    # Forward and backward; the forward once more with checkpointing, by the frozen KL reference, and for the
+    # probabilities before training: of several updates on completions that were drawn together, of a correction.
     updates = settings.sequences_per_rollout // settings.sequences_per_step
-    forwards = 3 + settings.gradient_checkpointing + (getattr(settings, "kl_coef", 0.0) > 0) + (updates > 1)
+    correction = settings.rollout_correction if isinstance(settings, RLSettings) else None
+    corrects = correction is not None and correction.mode != "off" and batches.engine == "vllm"
+    recomputes = updates > 1 or corrects
+    forwards = 3 + settings.gradient_checkpointing + (getattr(settings, "kl_coef", 0.0) > 0) + recomputes
     passes = settings.steps * batches.processes * settings.accumulation(batches.processes)
     flops = 2.0 * forwards * trained.parameters * sequences * tokens
     training = forwards * trained.layers * passes
     if teacher is not None and what.is_dense:
         flops += 2.0 * teacher.parameters * sequences * tokens
         training += teacher.layers * passes
-    writer, drawn, calls = trained, 0, 0
+    # By the teacher, or by the first checkpoint of the stage (a filter's pass rates, samples to select from).
+    writer = teacher if what.writer == "teacher" and teacher is not None else trained
+    drawn, calls = drawn_before, -(-drawn_before // batches.generation_batch)
     if what.generates:
-        drawn, calls = sequences, settings.steps // updates * batches.processes
-    elif drawn_before:
-        writer = teacher if what.writer == "teacher" and teacher is not None else trained
-        drawn, calls = drawn_before, -(-drawn_before // batches.generation_batch)
+        drawn, calls = drawn + sequences, calls + settings.steps // updates * batches.processes
     limit = settings.max_completion_tokens
     return Workload(
         flops=flops + 2.0 * writer.parameters * drawn * limit,
@@ -108,7 +111,7 @@ def scenario_workload(scenario: Scenario, work: Work, tokens: float | None = Non
         trained,
         teacher,
         tokens,
-        Batches(hardware.processes, hardware.generation_batch),
+        Batches(hardware.processes, hardware.generation_batch, scenario.engine),
         drawn_before(work.stage, settings, pool),
     )
 

@@ -249,11 +249,17 @@ def end_tokens(folder: Path) -> list[int]:
     """The end tokens that a checkpoint's folder names, besides the tokenizer's.
 
     They stand in generation_config.json, or without that file in config.json, as transformers and vLLM read them.
+    ValueError for what is no number of a token.
     """
     files = [file for name in ("generation_config.json", "config.json") if (file := folder / name).exists()]
     content = json.loads(files[0].read_text(encoding="utf-8")) if files else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{files[0].name} holds no fields")
     ends = content.get("eos_token_id", content.get("text_config", {}).get("eos_token_id"))
-    return ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else []
+    ids = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if wrong := [token for token in ids if type(token) is not int or token < 0]:
+        raise ValueError(f"eos_token_id {wrong[0]!r} of {files[0].name} is no token's number")
+    return ids
 
 
 def vocabulary_size(folder: Path) -> int:

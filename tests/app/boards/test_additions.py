@@ -85,18 +85,21 @@ def test_base_models_are_entries_without_a_training_seed(tmp_path: Path, tuition
     (table,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"]
     study = json.loads((tmp_path / "results" / "studies" / "small-baselines" / "leaderboard.json").read_text())
     entries = {row["entry"]["name"]: row for row in table["rows"]}
+    assert "raw-teacher" in {row["name"] for row in study["rows"]} - entries.keys(), "a reference, no student to rank"
     for row in study["rows"]:
+        if row["name"] == "raw-teacher":
+            continue
         ours = entries[row["name"]]
         assert ours["difference"] == row["difference"], "a base model is paired with every training seed"
         seeds = [sample["training_seed"] for sample in ours["entry"]["samples"]]
         assert seeds == ([None] if row["name"] in base else list(SEEDS))
-    student, teacher = (entries[name]["entry"] for name in base)
+    student = entries["untrained-student"]["entry"]
     assert (student["allocation"], student["labels_trained"], student["gpu_seconds"]) == ("base", 0, 0.0)
-    assert (teacher["allocation"], teacher["scenario"]) == (None, None)
-    assert teacher["model"] == "base:large of small, untrained: a reference, no student"
     assert not any("training variance" in note for note in table["notes"])
     shown = tuition("leaderboard", "export", "board", "--format", "md").stdout
-    assert "untrained: a reference, no student" in shown and "seed unknown" not in shown
+    assert "untrained-student" in shown and "seed unknown" not in shown
+    named = tuition("leaderboard", "add", "board", "--study", "small-baselines", "--row", "raw-teacher")
+    assert named.returncode == 2 and "'raw-teacher'" in named.stderr
     with pytest.raises(StoreError, match="has no row 'raw-teacher': choose from 'direct'"):
         block_of_row(tmp_path / "results", "small-baselines", "raw-teacher", None)
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.app.conftest import Command
-from tests.app.studies.made_report import search_report
+from tests.app.studies.made_report import evaluation, search_report, write_tested
 from tests.runners.conftest import small_scenario_file
 from tuition.app.processes.channel import Channel
 from tuition.app.processes.progress import Reporter
@@ -28,7 +28,7 @@ from tuition.app.studies.study_report import TrialReport, ValidationScore
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.baselines import MATCHED
 from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
-from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
 from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route
@@ -69,6 +69,15 @@ def test_wrong_requests_are_one_line_and_write_nothing(
         assert result.returncode == 2 and message in result.stderr and result.stdout == ""
         assert len(result.stderr.strip().splitlines()) == 1
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_baselines_of_other_recipes_are_not_replaced(path: Path, tuition: Command) -> None:
+    report = ResultsFolder(path.parent / "results").study("small-baselines").report
+    write_tested(report, evaluation({"direct": [{}]}))
+    before = report.read_bytes()
+    result = tuition("baselines", "--scenario", str(path), "--only", "direct")
+    assert result.returncode == 2 and "choose another --study name" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and report.read_bytes() == before
 
 
 def test_a_dry_run_prices_all_of_them_and_writes_nothing(path: Path, tuition: Command) -> None:

@@ -20,6 +20,7 @@ from tuition.planner.cost import Cost, Source, Work
 from tuition.planner.cost_law import SPEEDS
 from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.workload import scenario_workload
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.store.short_blocks import ShortBlock, write_short_block
 
@@ -183,6 +184,18 @@ def accelerator() -> str:
 def test_every_kind_of_work_has_a_cost_or_is_unknown(folder: ResultsFolder, load: Load) -> None:
     scenario = load(tiny_scenario_file())
     assert block_costs(scenario, folder).costs.keys() == set(all_work(scenario))
+
+
+def test_a_filters_draws_are_work(load: Load) -> None:
+    works = {}
+    for samples in (None, 4, 400):
+        file = changed(steps=3)
+        file["stages"]["student_rl"]["filter"] = samples and {"samples": samples}
+        found = scenario_workload(load(file), STUDENT_RL)
+        assert found is not None
+        works[samples] = found
+    assert works[None].decoding_passes < works[4].decoding_passes <= works[400].decoding_passes
+    assert works[None].flops < works[4].flops < works[400].flops / 10
 
 
 def test_words_say_what_is_known() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.studies.block_costs import all_work
-from tuition.app.studies.measure_run import rollouts_of, short_chains, shortened
+from tuition.app.studies.measure_run import LOCK, remove_left_behind, rollouts_of, short_chains, shortened
 from tuition.app.studies.search_plan import plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import work_of
@@ -40,6 +41,18 @@ def test_a_short_block_has_few_steps_and_draws_completions_twice(path: Path) -> 
     assert {settings.steps for settings in short.file.stages.present.values()} == {3}
     assert rollouts_of(RLSettings(steps=8), 3) == 3
     assert rollouts_of(RLSettings(steps=8, updates_per_rollout=4), 3) == 2
+
+
+def test_what_a_killed_measurement_left_is_removed_and_what_another_uses_is_not(tmp_path: Path) -> None:
+    left, used = tmp_path / ".measuring-left", tmp_path / ".measuring-used"
+    for folder in (left, used):
+        folder.mkdir()
+        (folder / LOCK).touch()
+    with FileLock(used / LOCK):
+        remove_left_behind(tmp_path)
+        assert list(tmp_path.iterdir()) == [used]
+    remove_left_behind(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -174,6 +174,16 @@ def test_modules_that_no_adapter_can_be_trained_on(case: Case, modules: Any, mes
         assert case.problem(NO_TRANSFER).startswith(message)
 
 
-def test_what_cannot_be_read_is_one_line(case: Case) -> None:
-    (case.folder / "teacher" / "tokenizer.json").write_text("{")
-    assert case.problem().startswith("tokenizer or config.json of big in ")
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", "{"),
+        ("generation_config.json", "{nope"),
+        ("generation_config.json", "[1]"),
+        ("generation_config.json", '{"eos_token_id": "<eos>"}'),
+        ("generation_config.json", '{"eos_token_id": [1, -1]}'),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(case: Case, file: str, content: str) -> None:
+    (case.folder / "teacher" / file).write_text(content)
+    assert case.problem().startswith("tokenizer, config.json or generation_config.json of big in ")

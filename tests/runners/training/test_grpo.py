@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from tuition.benchmarks.grading.grader import Grader
 from tuition.planner.allocation import Allocation
@@ -85,6 +86,8 @@ def test_the_form_of_the_kl_is_a_setting(train: Callable[..., Any]) -> None:
         ),
         ({"rollout_correction": {"clip_max": None}}, r"mode=token_truncate has neither clip_min nor clip_max"),
         ({"rollout_correction": {"clip_min": 3.0}}, r"clip_min=3.0 is not below clip_max=3.0"),
+        ({"rollout_correction": {"clip_min": 1.5}}, r"clip_min=1.5 cuts a ratio of 1"),
+        ({"rollout_correction": {"clip_max": 0.5}}, r"clip_max=0.5 cuts a ratio of 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -94,6 +97,12 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(ScenarioError, match=message) as caught:
         load(scenario_file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_plain_off_of_yaml_is_the_mode(scenario_file: dict[str, Any], load: Load) -> None:
+    scenario_file["stages"]["student_rl"]["rollout_correction"] = yaml.safe_load("{mode: off}")
+    settings = load(scenario_file).file.stages.of("student_rl")
+    assert isinstance(settings, RLSettings) and settings.rollout_correction.mode == "off"
 
 
 def test_new_settings_leave_keys_as_they_are_where_they_change_nothing(

@@ -17,10 +17,15 @@ def engine_arguments() -> dict[str, Any]:
 
 
 def sampling_parameters() -> dict[str, Any]:
+    """As declared: an instance has normalised some of them."""
+    import msgspec
     from vllm import SamplingParams
 
-    made = SamplingParams()
-    return {name: plain(getattr(made, name)) for name in SamplingParams.__struct_fields__}
+    fields = msgspec.structs.fields(SamplingParams)
+    return {
+        field.name: plain(field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
+        for field in fields
+    }
 
 
 @pytest.mark.parametrize(
