@@ -114,8 +114,8 @@ def _hold_to_scenario(folder: StudyFolder, scenario: Scenario) -> None:
         before = read_report(folder.report)
     except (FileNotFoundError, FileError):
         return
-    made_with = getattr(before, "scenario_sha256", scenario.sha256)
-    if made_with != scenario.sha256:
+    made_with = before.scenario_sha256  # None where an earlier version did not write it down
+    if made_with is not None and made_with != scenario.sha256:
         raise StudyError(
             f"{folder.path.name!r} has baselines of another scenario, or of an earlier revision of its stages "
             f"({made_with[:12]}, now {scenario.sha256[:12]}): choose another --study name"

@@ -120,12 +120,11 @@ class RolloutCorrection(BaseModel):
             raise ValueError(f"mode={self.mode} has neither clip_min nor clip_max: set one, or mode: off")
         if self.clip_min is not None and self.clip_max is not None and self.clip_min >= self.clip_max:
             raise ValueError(f"clip_min={self.clip_min} is not below clip_max={self.clip_max}: lower it")
-        for name, bound, wrong in (
-            ("clip_min", self.clip_min, (self.clip_min or 0.0) > 1),
-            ("clip_max", self.clip_max, self.clip_max is not None and self.clip_max < 1),
-        ):
-            if wrong:
-                raise ValueError(f"{name}={bound} cuts a ratio of 1, that of tokens drawn as trained: move it past 1")
+        cuts = "cuts a ratio of 1, that of tokens drawn as trained: move it past 1"
+        if self.clip_min is not None and self.clip_min > 1:
+            raise ValueError(f"clip_min={self.clip_min} {cuts}")
+        if self.clip_max is not None and self.clip_max < 1:
+            raise ValueError(f"clip_max={self.clip_max} {cuts}")
         return self
 
 
