@@ -198,7 +198,7 @@ class RouteRunner:
         return LabelCounts(
             self.ledger.trained(study, route.seed, _route_name(route)),
             validation,
-            self.ledger.owned(study) + validation,
+            self.ledger.owned(study, at_most=len(self.scenario.labels)) + validation,
         )
 
     def _book(self, route: Route, study: str) -> dict[str, str]:

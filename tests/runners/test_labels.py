@@ -80,7 +80,8 @@ def test_counts_never_exceed_the_distinct_labels(
     pool = LabelPool(LABELS, TEST, ledger)
     for route, number in purchases:
         pool.reveal([f"l{number}"], study="s", seed=0, route=route, stage="student_rl")
-    assert ledger.owned("s") == len({number for _, number in purchases})
+    owned = len({number for _, number in purchases})
+    assert [ledger.owned("s"), ledger.owned("s", at_most=owned), ledger.owned("s", at_most=owned + 1)] == [owned] * 3
     for route in "ab":
         assert ledger.trained("s", 0, route) == len({number for r, number in purchases if r == route})
 
