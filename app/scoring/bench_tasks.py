@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tuition.app.scoring.model_files import BenchedModel, find_model
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.scoring.decoding import PRESETS, Preset
 from tuition.benchmarks.scoring.engines.requests import Engine
 from tuition.benchmarks.scoring.engines.server import ServerEngine, server_identity

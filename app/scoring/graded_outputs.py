@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from tuition.app.processes.progress import Reporter
-from tuition.benchmarks.grading.grader import GRADER_VERSION, Grade, Grader, Verdict, as_formula
+from tuition.benchmarks.grading.grader import Grade, Grader, Verdict, as_formula
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 
 MAX_LINE_BYTES = 16 << 20
 ROWS_AHEAD = 4096

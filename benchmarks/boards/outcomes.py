@@ -22,7 +22,8 @@ import pyarrow.parquet
 
 from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, RecordError, correct_PK
 from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ids_sha256, measured_score
-from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader, Verdict
+from tuition.benchmarks.grading.grader import Grader, Verdict
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Array
 

@@ -105,12 +105,12 @@ class Worker:
                 f"the grading worker did not start ({error}); run `{sys.executable} -P {script}` to see why"
             ) from error
 
-    def send(self, gold: str, completion: str, timeout_seconds: float) -> None:
+    def send(self, policy: str, gold: str, completion: str, timeout_seconds: float) -> None:
         """Put a request in line; it leaves while answers are read."""
-        self.unsent += json.dumps([gold, completion, timeout_seconds]).encode() + b"\n"
+        self.unsent += json.dumps([policy, gold, completion, timeout_seconds]).encode() + b"\n"
 
     def answer(self, timeout_seconds: float) -> tuple[bool, str | None]:
-        """math-verify's verdict on the next request and the answer it read. WorkerDied on a timeout or a crash."""
+        """The policy's verdict on the next request and the answer it read. WorkerDied on a timeout or a crash."""
         correct, extracted = json.loads(self.read_line(timeout_seconds))
         return correct, extracted
 
@@ -157,16 +157,19 @@ class Worker:
 class Crew:
     """Up to `workers` processes and as many threads, which start when there is work. Ends for good with `close`.
 
-    `recall` gives the grade of a key that was graded before, or None; `remember` is called with each new grade.
+    `policy` is the name of the one that grades. `recall` gives the grade of a key that was graded before, or None;
+    `remember` is called with each new grade.
     """
 
     def __init__(
         self,
+        policy: str,
         workers: int,
         timeout_seconds: float,
         recall: Callable[[bytes], Grade | None],
         remember: Callable[[bytes, Grade], None],
     ) -> None:
+        self.policy = policy
         self.workers = workers
         self.timeout_seconds = timeout_seconds
         self._recall = recall
@@ -231,7 +234,7 @@ class Crew:
             alive = False
             try:
                 for task in tasks:
-                    worker.send(task.gold, task.completion, self.timeout_seconds)
+                    worker.send(self.policy, task.gold, task.completion, self.timeout_seconds)
                 while tasks:
                     grade = self._next_grade(worker)
                     self._remember(tasks[0].key, grade)

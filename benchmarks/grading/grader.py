@@ -13,7 +13,6 @@ than there are cores. Needs POSIX.
 
 import atexit
 import hashlib
-import importlib.metadata
 import os
 import re
 import threading
@@ -25,12 +24,10 @@ from types import TracebackType
 from typing import Self
 
 from tuition.benchmarks.grading.crew import Crew, Grade, GraderClosed, Task, Verdict
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY, LAST_BOX, find_policy
 from tuition.benchmarks.grading.worker import as_formula
 
-__all__ = ["GRADER_REVISION", "GRADER_VERSION", "Grade", "Grader", "GraderClosed", "Verdict", "as_formula"]
-
-GRADER_REVISION = 1
-GRADER_VERSION = f"tuition-{GRADER_REVISION}+math-verify-{importlib.metadata.version('math-verify')}"
+__all__ = ["Grade", "Grader", "GraderClosed", "Verdict", "as_formula"]
 
 MAX_CHARACTERS = 100_000
 MAX_TIMEOUT_SECONDS = 86_400.0
@@ -53,11 +50,12 @@ class Grader:
 
     Up to `workers` processes start when an answer needs them, are restarted after a timeout, and end with `close`,
     with the `with` block, or with this process. Usable from any thread; a forked process gets its own workers.
-    `timeout_seconds` is wall-clock time per answer, the start of a worker not counted. ValueError for a limit or a
-    number of workers out of range.
+    `timeout_seconds` is wall-clock time per answer, the start of a worker not counted. `policy` names the rules
+    (`tuition.benchmarks.grading.policies`). ValueError for a limit or a number of workers out of range, or an unknown
+    policy.
     """
 
-    def __init__(self, timeout_seconds: float = 5.0, workers: int = 1) -> None:
+    def __init__(self, timeout_seconds: float = 5.0, workers: int = 1, policy: str = DEFAULT_POLICY) -> None:
         if not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
             raise ValueError(
                 f"timeout_seconds is {timeout_seconds}; give a number above 0 and up to {MAX_TIMEOUT_SECONDS:g}, "
@@ -65,6 +63,7 @@ class Grader:
             )
         if workers < 1:
             raise ValueError(f"workers is {workers}; give 1 or more, and no more than there are cores")
+        self.policy = find_policy(policy)
         self.timeout_seconds = timeout_seconds
         self.workers = workers
         self._lock = threading.Lock()
@@ -88,7 +87,9 @@ class Grader:
             return task.grade
         with self._lock:
             if self._crew is None:
-                self._crew = Crew(self.workers, self.timeout_seconds, self._grades.get, self._remember)
+                self._crew = Crew(
+                    self.policy.name, self.workers, self.timeout_seconds, self._grades.get, self._remember
+                )
             crew = self._crew
         crew.submit(task)
         return task.grade
@@ -133,7 +134,7 @@ class Grader:
         completion = completion[-MAX_CHARACTERS:]
         if not _ANYTHING.search(completion):
             return Grade(Verdict.no_answer, None, time.perf_counter() - started), b""
-        extracted = _plain_integer(completion)
+        extracted = _plain_integer(completion) if self.policy.name != LAST_BOX else None
         if extracted is not None and _PLAIN_INTEGER.fullmatch(gold):
             verdict = Verdict.correct if int(extracted) == int(gold) else Verdict.wrong
             return Grade(verdict, extracted, time.perf_counter() - started), b""

@@ -1,8 +1,8 @@
 """The process that runs math-verify: one JSON request per line in, one JSON answer per line out.
 
 What: started by `tuition.benchmarks.grading.grader` as a script (which imports only `as_formula` from here). A request
-is `[gold, completion, limit]`, an answer `[correct, extracted]`, where `extracted` is null when math-verify finds
-nothing. The first line out is "ready".
+is `[policy, gold, completion, limit]`, an answer `[correct, extracted]`, where `extracted` is null when the policy
+finds no answer. The first line out is "ready".
 
 Work is not done twice: golds, LaTeX that was parsed before (math-verify's own cache, made larger: what it parses is
 decided by the string alone) and comparisons of the very same parsed objects are kept.
@@ -22,6 +22,9 @@ import signal
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
+
+from tuition.benchmarks.grading import last_box
+from tuition.benchmarks.grading.policies import LAST_BOX
 
 MEMORY_BYTES = 4 << 30
 PARENT_CHECK_SECONDS = 5.0
@@ -49,8 +52,15 @@ def parse_gold(gold: str) -> list[Any]:
     return parsed
 
 
-def grade(gold: str, completion: str) -> tuple[bool, str | None]:
-    """Whether math-verify takes the completion's answer for the gold one, and the text that it read as the answer."""
+def grade(policy: str, gold: str, completion: str) -> tuple[bool, str | None]:
+    """Whether a policy takes the completion's answer for the gold one, and the text that it read as the answer."""
+    if policy == LAST_BOX:
+        return last_box.grade(gold, completion)
+    return grade_by_math_verify(gold, completion)
+
+
+def grade_by_math_verify(gold: str, completion: str) -> tuple[bool, str | None]:
+    """math-verify's verdict, and the text that it read as the answer."""
     from math_verify import parse
 
     predictions = parse(completion, parsing_timeout=None)
@@ -97,16 +107,16 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     # A first answer loads math-verify, so that no problem's limit pays for it; an import error still shows.
     enlarge_caches()
-    grade("1", "$\\frac{1}{2}$")
+    grade_by_math_verify("1", "$\\frac{1}{2}$")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     print("ready", file=answers, flush=True)
     for line in request_lines(parent):
-        gold, completion, limit = json.loads(line)
+        policy, gold, completion, limit = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, limit + GRACE_SECONDS)
         try:
-            correct, extracted = grade(gold, completion)
+            correct, extracted = grade(policy, gold, completion)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps([correct, extracted]), file=answers, flush=True)

@@ -25,7 +25,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tuition.benchmarks.artefacts import checked_table
-from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.results_folder import ResultsFolder

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from tuition.benchmarks.artefacts import file_sha256, write_text
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version

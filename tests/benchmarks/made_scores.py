@@ -9,7 +9,7 @@ import pandas as pd
 
 from tuition.benchmarks.boards.entries import MeasuredEntry
 from tuition.benchmarks.boards.measured_entry import entry_of_scores
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 

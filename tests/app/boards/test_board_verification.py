@@ -13,7 +13,7 @@ from tests.benchmarks.made_scores import made_entry, micro_entry
 from tuition.benchmarks import measured_boards
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_entry, read_manifest
 from tuition.benchmarks.boards.entries import MeasuredEntry
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.measured_boards import shipped_boards
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.suites.catalog import SUITES

@@ -14,7 +14,7 @@ from tests.app.conftest import Command
 from tests.benchmarks.made_scores import two_by_two
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.recordings.recording import record_route
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreKey, ScoreStore
 from tuition.planner.allocation import Allocation

@@ -25,7 +25,8 @@ from tuition.benchmarks.boards.entries import (
 from tuition.benchmarks.boards.measured_entry import entry_of_scores
 from tuition.benchmarks.boards.outcomes import Answers, AnswersError
 from tuition.benchmarks.boards.verification import Regrading, Verified, verify_board
-from tuition.benchmarks.grading.grader import GRADER_VERSION, Grader
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 
 

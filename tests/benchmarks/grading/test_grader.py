@@ -17,14 +17,8 @@ from hypothesis import strategies as st
 from math_verify import parse, verify
 
 from tuition.benchmarks.grading.crew import MAX_BATCH
-from tuition.benchmarks.grading.grader import (
-    GRADER_VERSION,
-    MAX_CHARACTERS,
-    Grader,
-    GraderClosed,
-    Verdict,
-    as_formula,
-)
+from tuition.benchmarks.grading.grader import MAX_CHARACTERS, Grader, GraderClosed, Verdict, as_formula
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.grading.worker import MEMORY_BYTES
 
 ROOT = Path(__file__).resolve().parents[3]

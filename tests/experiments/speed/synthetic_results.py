@@ -43,7 +43,7 @@ from tuition.app.processes.libraries import silence_libraries
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.search_run import SearchRequest, enqueued, run_search
 from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, correct_PK
-from tuition.benchmarks.grading.grader import GRADER_VERSION
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.scoring.scorer import Scorer, Task
