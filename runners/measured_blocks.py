@@ -61,7 +61,7 @@ class MeasuredBlocks:
     """The blocks of a results folder that a scenario's costs can be learnt from: those of this kind of device."""
 
     def __init__(self, scenario: Scenario, folder: ResultsFolder) -> None:
-        self.scenario = scenario
+        self.scenario, self.folder = scenario, folder
         self.store = BlockStore(folder.store) if folder.store.is_dir() else None
         self._records = {record.key: record for record in self.store.records()} if self.store is not None else {}
         short = {block.record.key: block for block in read_short_blocks(folder.measured)}

@@ -40,6 +40,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, Total, missing_blocks
 from tuition.planner.coverage import candidates, cover
 from tuition.planner.route import Block, Route, compile_route
+from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -216,8 +217,8 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     done = {(run.allocation, run.seed): run for run in recorded}
     todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
     store = find_store(request.run.results)
-    folder = request.run.folder
-    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
+    measured = MeasuredBlocks(scenario, request.run.folder)
+    costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     missing: dict[str, Block] = {}
     for route in todo:
         missing |= {block.key: block for block in missing_blocks(route, block_states(store))}

@@ -38,6 +38,7 @@ from tuition.planner.cost import Cost, Total, missing_blocks, work_of
 from tuition.planner.route import Block, compile_route
 from tuition.planner.stages import STAGE, Role
 from tuition.planner.storage import StudyError
+from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -247,9 +248,9 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     scenario = request.run.load_scenario()
     chosen = _choose(request, scenario)
     check_models(scenario, [entry.allocation for entry in chosen.entries])
-    store = find_store(request.run.results)
-    folder, state = request.run.folder, block_states(store)
-    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
+    state = block_states(find_store(request.run.results))
+    measured = MeasuredBlocks(scenario, request.run.folder)
+    costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     blocks = scenario.recipe.num_label_blocks
     one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
 
@@ -283,7 +284,7 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
                 basis=full.basis(),
             )
         )
-    scoring = scores.total("test", sum(len(entry.seeds(chosen.seeds)) for entry in entries))
+    scoring = sum((scores.total("test", len(e.seeds(chosen.seeds)), e.model) for e in entries), Total())
     if chosen.compared is not None:
         scoring += scores.total("validation", (entries[1].allocation.replay + 1) * len(chosen.seeds))
     everything = training + scoring

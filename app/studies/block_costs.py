@@ -12,12 +12,11 @@ from typing import Any
 
 from tuition.app.studies.study_report import ExpectedReuse
 from tuition.benchmarks.artefacts import RecordError
-from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoredModel, ScoreStore
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import UNKNOWN, BlockCosts, Cost, Source, Total, Work
-from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, nearest, scaled
-from tuition.planner.route import Route, compile_route
+from tuition.planner.cost_law import FIGURES_OF_GPUS, SPEEDS, Sample, Speed, Workload, nearest, scaled
+from tuition.planner.route import Recipe, Route, compile_route
 from tuition.planner.stages import STAGE, STAGES, STUDENT
 from tuition.runners.measured_blocks import MeasuredBlock, MeasuredBlocks, accelerator_here, tokens_of
 from tuition.runners.route_runner import score_task
@@ -26,18 +25,19 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.workload import scenario_workload, score_workload
 
 EXPECTED_REUSE_DRAWS = 20
+SUITES: tuple[SuiteKind, ...] = ("validation", "test")
 
 
-def block_costs(scenario: Scenario, folder: ResultsFolder | None) -> BlockCosts:
-    """Costs of every kind of work of a scenario, from a results folder; None: what the scenario states alone."""
+def block_costs(scenario: Scenario, measured: MeasuredBlocks | None) -> BlockCosts:
+    """Costs of every kind of work of a scenario, from what was measured; None: what the scenario states alone."""
     stated = {
         work: Cost(scenario.file.prior_seconds[work.stage], Source.stated, Source.stated.value)
         for work in all_work(scenario)
         if work.stage in scenario.file.prior_seconds
     }
-    if folder is None:
+    if measured is None:
         return BlockCosts(stated)
-    known = _Known(scenario, MeasuredBlocks(scenario, folder))
+    known = _Known(scenario, measured)
     return BlockCosts({work: known.cost(work, stated.get(work)) for work in all_work(scenario)})
 
 
@@ -64,8 +64,7 @@ class _Known:
             if (found := measured.workload(block)) is not None
         ]
         self._figures = figures_of(scenario, measured.accelerator)
-        # Constants of another device give the ratio of two blocks, and nothing more.
-        self._speed = self._figures or SPEEDS["cpu" if scenario.device == "cpu" else FIGURES_OF_GPUS]
+        self._speed = self._figures or ratio_speed(scenario)
 
     def cost(self, work: Work, stated: Cost | None) -> Cost:
         """The cost of one block, by the best of what is known."""
@@ -125,6 +124,11 @@ def figures_of(scenario: Scenario, accelerator: str | None) -> Speed | None:
     return figures if figures is not None and figures.holds_for(scenario.recipe.environment) else None
 
 
+def ratio_speed(scenario: Scenario) -> Speed:
+    """Constants of another device of the scenario's kind: they give the ratio of two works, and nothing more."""
+    return SPEEDS["cpu" if scenario.device == "cpu" else FIGURES_OF_GPUS]
+
+
 def size_words(parameters: float) -> str:
     """Parameters of a model, for people."""
     return f"{parameters / 1e9:.1f} B parameters" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M parameters"
@@ -158,52 +162,60 @@ def expected_reuse(scenario: Scenario, num_allocations: int, seed: int, costs: B
 
 
 class ScoreCosts:
-    """What it costs to score one checkpoint of a scenario's student on its suites.
+    """What it costs to score one checkpoint on a scenario's suites.
 
-    Measured are scores of this student, untrained or trained, by the same engine with the same decoding, on this host
-    or on the host that trained the checkpoint.
+    Measured are scores of this base model, untrained or trained, by the same engine with the same decoding, on this
+    host or on the host that trained the checkpoint. A teacher that was never scored costs what the student does, scaled
+    by the sizes of both.
     """
 
-    def __init__(self, scenario: Scenario, folder: ResultsFolder | None) -> None:
+    def __init__(self, scenario: Scenario, measured: MeasuredBlocks | None) -> None:
         self.scenario = scenario
-        self._seconds: dict[SuiteKind, list[float]] = {"validation": [], "test": []}
-        self._figures = None if folder is None else figures_of(scenario, accelerator_here(scenario.device))
-        if folder is not None and folder.scores.is_dir() and not isinstance(scenario, Outline):
-            self._read(folder)
+        self._seconds: dict[tuple[str, SuiteKind], list[float]] = {}
+        self._figures = None if measured is None else figures_of(scenario, accelerator_here(scenario.device))
+        if measured is not None and measured.folder.scores.is_dir() and not isinstance(scenario, Outline):
+            self._read(measured)
 
-    def _read(self, folder: ResultsFolder) -> None:
-        measured = MeasuredBlocks(self.scenario, folder)
-        student = self.scenario.recipe.student
-        hosts = {block.record.weights_sha256: block.record.host for block in measured.blocks if block.base == student}
-        hosts[student] = platform.node()
-        wanted = {kind: score_task(self.scenario, kind, 0, ScoredModel(label=""), "").key for kind in self._seconds}
-        store = ScoreStore(folder.scores)
+    def _read(self, measured: MeasuredBlocks) -> None:
+        names = names_of_bases(self.scenario.recipe)
+        made = {b.record.weights_sha256: (names[b.base], b.record.host) for b in measured.blocks if b.base in names}
+        made |= {content: (name, platform.node()) for content, name in names.items()}
+        wanted = {
+            (name, kind): score_task(self.scenario, kind, 0, ScoredModel(label=""), "", name).key
+            for name in names.values()
+            for kind in SUITES
+        }
+        store = ScoreStore(measured.folder.scores)
         for key in store.score_keys():
             try:
                 record = store.read(key)
             except RecordError:
                 continue  # `tuition store verify` names it
-            made = record.score_key
-            if record.gpu_seconds is None or record.host != hosts.get(made.weights_sha256):
+            scored = record.score_key
+            model, host = made.get(scored.weights_sha256, (None, None))
+            if record.gpu_seconds is None or model is None or record.host != host:
                 continue
-            for kind, like in wanted.items():
-                if replace(made, weights_sha256="", sampling_seed=like.sampling_seed, grader=like.grader) == like:
-                    self._seconds[kind].append(record.gpu_seconds)
+            for kind in SUITES:
+                like = wanted[model, kind]
+                if replace(scored, weights_sha256="", sampling_seed=like.sampling_seed, grader=like.grader) == like:
+                    self._seconds.setdefault((model, kind), []).append(record.gpu_seconds)
 
-    def of(self, suite: SuiteKind) -> Cost:
-        """The cost of one score."""
-        if seconds := self._seconds[suite]:
+    def of(self, suite: SuiteKind, model: str = STUDENT) -> Cost:
+        """The cost of one score of a checkpoint that grew from a base model: "student", or a teacher's name."""
+        if seconds := self._seconds.get((model, suite)):
             count = "1 score" if len(seconds) == 1 else f"{len(seconds)} scores"
             return Cost(median(seconds), Source.measured, f"measured ({count})")
         samples = self._samples(suite)
-        for other, seconds in self._seconds.items():
-            if seconds:
+        for other in SUITES:
+            if seconds := self._seconds.get((model, other)):
                 basis = f"estimated from scores of the {other} suite, by their number of samples"
                 return Cost(median(seconds) * samples / self._samples(other), Source.estimated, basis)
+        work = score_workload(self.scenario, samples, model)
+        if model != STUDENT:
+            return self._by_size(self.of(suite), score_workload(self.scenario, samples), work)
         if "score" in self.scenario.file.prior_seconds:
             stated = self.scenario.file.prior_seconds["score"] * samples / 1000
             return Cost(stated, Source.stated, Source.stated.value)
-        work = score_workload(self.scenario, samples) if self._figures is not None else None
         if self._figures is None or work is None:
             return UNKNOWN
         return Cost(
@@ -212,11 +224,25 @@ class ScoreCosts:
             f"estimated from {self._figures.words(self._figures.beyond(work))}",
         )
 
+    def _by_size(self, student: Cost, of_student: Workload | None, wanted: Workload | None) -> Cost:
+        """What a teacher's score costs where the student's costs this."""
+        if student.seconds is None or of_student is None or wanted is None:
+            return UNKNOWN
+        seconds = scaled(student.seconds, of_student, wanted, self._figures or ratio_speed(self.scenario))
+        source = Source.stated if student.source is Source.stated else Source.estimated
+        return Cost(seconds, source, f"the student's, scaled by the models' sizes: {student.basis}")
+
     def _samples(self, suite: SuiteKind) -> int:
         problems = self.scenario.validation if suite == "validation" else self.scenario.test
         source = self.scenario.file.validation if suite == "validation" else self.scenario.file.test
         return len(problems) * source.samples
 
-    def total(self, suite: SuiteKind, count: int) -> Total:
+    def total(self, suite: SuiteKind, count: int, model: str = STUDENT) -> Total:
         """The cost of so many scores."""
-        return Total.of([("score", self.of(suite).times(count))] if count else [])
+        name = "score" if model == STUDENT else f"score of {model}"
+        return Total.of([(name, self.of(suite, model).times(count))] if count else [])
+
+
+def names_of_bases(recipe: Recipe) -> dict[str, str]:
+    """The base models by content: "student", or a teacher's name."""
+    return {**{content: name for name, content in recipe.teachers.items()}, recipe.student: STUDENT}

@@ -26,6 +26,7 @@ from tuition.planner.stages import STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES
 from tuition.runners.events import Event, Listener, PhaseBegan, StepDone
 from tuition.runners.labels import Ledger
 from tuition.runners.locks import is_held
+from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.route_runner import BlockUse, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings
@@ -87,8 +88,8 @@ def measure_costs(run: RunConfiguration, steps: int) -> MeasuredCosts:
                         write_short_block(run.folder.measured, _short_block(use, short, steps_clock))
         with run.open_runner(scenario, reporter) as runner:
             runner.score(scenario.recipe.student, "validation", account)
-    costs = block_costs(scenario, run.folder)
-    scores = ScoreCosts(scenario, run.folder)
+    measured = MeasuredBlocks(scenario, run.folder)
+    costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     return MeasuredCosts(
         scenario=scenario.name,
         steps=steps,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import ScoreCosts, block_costs
+from tuition.app.studies.block_costs import ScoreCosts, block_costs, names_of_bases
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
 from tuition.app.studies.planned_passes import StagePasses, plan_passes
 from tuition.app.studies.search_run import enqueued, scenario_baselines, search_baselines
@@ -15,6 +15,8 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
 from tuition.planner.route import Block, Route, compile_route
+from tuition.planner.stages import STUDENT
+from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.outline import Outline, load_to_plan
@@ -126,10 +128,12 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     seeds = seeds_for_test(seed, num_test_seeds)
     test_routes = [entry.route(scenario.recipe, s) for s in seeds for entry in entries]
     store, folder = find_store(results), ResultsFolder(results)
-    costs, scores = block_costs(scenario, folder), ScoreCosts(scenario, folder)
+    measured = MeasuredBlocks(scenario, folder)
+    costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
+    bases = names_of_bases(scenario.recipe)
     phases = [
-        _Phase(search_routes, block_states(store), "validation"),
-        _Phase(test_routes, block_states(store), "test"),
+        _Phase(search_routes, block_states(store), "validation", bases),
+        _Phase(test_routes, block_states(store), "test", bases),
     ]
     search, test = (phase.total(costs, scores) for phase in phases)
     total = search + test
@@ -172,19 +176,25 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
 
 
 class _Phase:
-    """Routes that are wanted, their blocks that are missing, and the scores of their last checkpoints."""
+    """Routes that are wanted, their blocks that are missing, and the scores of their last checkpoints.
 
-    def __init__(self, routes: list[Route], state: Callable[[str], CheckpointState], suite: SuiteKind) -> None:
+    `bases` are the names of base models by content; a checkpoint that is none of them is a trained student.
+    """
+
+    def __init__(
+        self, routes: list[Route], state: Callable[[str], CheckpointState], suite: SuiteKind, bases: Mapping[str, str]
+    ) -> None:
         self.blocks = [block for route in routes for block in route.blocks]
         self.missing: dict[str, Block] = {}
         for route in routes:
             self.missing |= {block.key: block for block in missing_blocks(route, state)}
         self.suite = suite
-        self.num_scores = len({route.final for route in routes})
+        self.scores = Counter(bases.get(final, STUDENT) for final in {route.final for route in routes})
 
     def total(self, costs: BlockCosts, scores: ScoreCosts) -> Total:
         """Of training what is missing, and of scoring."""
-        return costs.total(self.missing.values()) + scores.total(self.suite, self.num_scores)
+        scoring = (scores.total(self.suite, count, model) for model, count in self.scores.items())
+        return sum(scoring, costs.total(self.missing.values()))
 
     def is_measured(self, costs: BlockCosts) -> bool:
         """Whether the costs of all blocks that are missing were measured."""
@@ -211,8 +221,9 @@ def _planned_costs(phases: Sequence[_Phase], costs: BlockCosts, scores: ScoreCos
         if counts[work]:
             yield _row(f"{work}, a block", counts[work], cost)
     for phase in phases:
-        if phase.num_scores:
-            yield _row(f"score on {phase.suite}", phase.num_scores, scores.of(phase.suite))
+        for model, count in sorted(phase.scores.items(), key=lambda item: item[0] != STUDENT):
+            name = "score" if model == STUDENT else f"score of {model}"
+            yield _row(f"{name} on {phase.suite}", count, scores.of(phase.suite, model))
 
 
 def _row(name: str, count: int, cost: Cost) -> PlannedCost:

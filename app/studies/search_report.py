@@ -16,6 +16,7 @@ from tuition.app.studies.study_report import (
 from tuition.benchmarks.provenance import command_line
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
+from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -30,7 +31,7 @@ def make_report(
         for t in trials
         if t.state is TrialState.COMPLETE
     ]
-    costs = block_costs(scenario, runner.results)
+    costs = block_costs(scenario, MeasuredBlocks(scenario, runner.results))
     wanted = {block.key for route in requested for block in route.blocks}
     trained = [(key, spent) for key, spent in runner.ledger.trainings(study.study_name) if key in wanted]
     return SearchReport(

@@ -116,9 +116,9 @@ def scenario_workload(scenario: Scenario, work: Work, tokens: float | None = Non
     )
 
 
-def score_workload(scenario: Scenario, samples: int) -> Workload | None:
-    """The work of drawing so many samples of the student for a score; None for an unknown shape."""
-    shape = scenario.shape(STUDENT)
+def score_workload(scenario: Scenario, samples: int, model: str = STUDENT) -> Workload | None:
+    """The work of drawing so many samples of a model for a score; None for an unknown shape."""
+    shape = scenario.shape(model)
     if shape is None:
         return None
     limit = scenario.file.decoding.max_new_tokens

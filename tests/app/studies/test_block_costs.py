@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.made_scores import two_by_two
 from tests.runners.conftest import tiny_scenario_file
 from tests.runners.made_records import made_record, store_untrained
 from tuition.app.processes.cost_words import basis_text, total_text
-from tuition.app.studies.block_costs import ScoreCosts, all_work, block_costs
+from tuition.app.studies.block_costs import ScoreCosts, all_work
+from tuition.app.studies.block_costs import block_costs as costs_of_measured
 from tuition.app.studies.search_plan import plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreStore
 from tuition.planner.allocation import Allocation
-from tuition.planner.cost import Cost, Source, Work
+from tuition.planner.cost import BlockCosts, Cost, Source, Work
 from tuition.planner.cost_law import SPEEDS
 from tuition.planner.route import compile_route
+from tuition.runners.measured_blocks import MeasuredBlocks
+from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.workload import scenario_workload
 from tuition.runners.store.block_store import BlockStore
@@ -52,6 +57,10 @@ def put(scenario: Scenario, folder: ResultsFolder, **changes: Any) -> None:
     """The blocks of a route as if they had been trained on this host."""
     fields = {"host": platform.node(), "tokens": 600, "sequences": 16, **changes}
     store_untrained(BlockStore(folder.store), compile_route(ROUTE, scenario.recipe, 0), scenario, **fields)
+
+
+def block_costs(scenario: Scenario, folder: ResultsFolder) -> BlockCosts:
+    return costs_of_measured(scenario, MeasuredBlocks(scenario, folder))
 
 
 def sources(scenario: Scenario, folder: ResultsFolder) -> dict[str, Source]:
@@ -136,7 +145,7 @@ def test_a_measured_model_of_any_size_is_scaled_before_the_scenario_is_believed(
 def test_what_the_scenario_states_is_called_so(folder: ResultsFolder, load: Load) -> None:
     scenario = load(tiny_scenario_file(prior_seconds={"opd": 5}))
     assert block_costs(scenario, folder).costs[OPD] == Cost(5.0, Source.stated, "stated in the scenario")
-    assert block_costs(scenario, None).costs == {OPD: Cost(5.0, Source.stated, "stated in the scenario")}
+    assert costs_of_measured(scenario, None).costs == {OPD: Cost(5.0, Source.stated, "stated in the scenario")}
 
 
 def test_nothing_measured_and_nothing_stated_is_an_estimate_on_a_device_with_figures(
@@ -151,7 +160,7 @@ def test_another_type_of_number_or_device_is_unknown(folder: ResultsFolder, load
     for hardware in ({"device": "cpu", "dtype": "bfloat16"}, {"device": "cuda", "engine": "transformers"}):
         scenario = load(tiny_scenario_file(hardware=hardware))
         assert set(sources(scenario, folder).values()) == {Source.unknown}
-        assert ScoreCosts(scenario, folder).of("validation").source is Source.unknown
+        assert ScoreCosts(scenario, MeasuredBlocks(scenario, folder)).of("validation").source is Source.unknown
 
 
 def test_a_scenario_for_gpus_is_never_priced_by_blocks_of_a_processor(folder: ResultsFolder, load: Load) -> None:
@@ -196,6 +205,40 @@ def test_a_filters_draws_are_work(load: Load) -> None:
         works[samples] = found
     assert works[None].decoding_passes < works[4].decoding_passes <= works[400].decoding_passes
     assert works[None].flops < works[4].flops < works[400].flops / 10
+
+
+def test_a_raw_teachers_score_is_priced_by_its_own_size(folder: ResultsFolder, load: Load) -> None:
+    scores = {}
+    for name, prior in (("estimated", {}), ("stated", {"score": 100.0})):
+        scenario = load(tiny_scenario_file(prior_seconds=prior))
+        costs = ScoreCosts(scenario, MeasuredBlocks(scenario, folder))
+        student, teacher = costs.of("test"), costs.of("test", "medium")
+        assert student.source is teacher.source is Source[name]
+        assert teacher.basis == f"the student's, scaled by the models' sizes: {student.basis}"
+        scores[name] = (teacher.seconds or 0) / (student.seconds or 1)
+    assert scores["estimated"] == pytest.approx(scores["stated"]) and scores["estimated"] > 1.2
+    (row,) = [row for row in plan_search("micro", 1, folder.path, 0, 1).costs if row.name.startswith("score of")]
+    assert (row.name, row.count) == ("score of big on test", 1)
+
+
+def test_a_measured_score_of_a_teacher_is_no_score_of_the_student(folder: ResultsFolder, load: Load) -> None:
+    scenario = load(tiny_scenario_file(prior_seconds={"score": 100.0}))
+    teacher = scenario.recipe.teachers["medium"]
+    key = score_task(scenario, "test", 0, ScoredModel(label=""), teacher, "medium").key
+    ScoreStore(folder.scores).save(key, two_by_two(4, 2), Making(host=platform.node(), gpu_seconds=3.0))
+    costs = ScoreCosts(scenario, MeasuredBlocks(scenario, folder))
+    assert costs.of("test", "medium") == Cost(3.0, Source.measured, "measured (1 score)")
+    assert costs.of("validation", "medium").source is Source.estimated
+    assert costs.of("test").source is Source.stated
+
+
+def test_a_plan_reads_the_blocks_once(folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    records = BlockStore.records
+    monkeypatch.setattr(BlockStore, "records", lambda store: read.append(store.folder) or records(store))
+    folder.store.mkdir(parents=True)
+    plan_search("micro", 1, folder.path, 0, 1)
+    assert read == [folder.store]
 
 
 def test_words_say_what_is_known() -> None:

@@ -68,7 +68,7 @@ def stored_samples(results: Path, scenarios: Sequence[str]) -> list[Sample]:
             if done is not None:
                 seconds = median(block.seconds for block in blocks)
                 samples.append(Sample(f"{name} {work.model}", work.stage, done, seconds))
-        score = ScoreCosts(scenario, ResultsFolder(results)).of("validation")
+        score = ScoreCosts(scenario, measured).of("validation")
         done = score_workload(scenario, len(scenario.validation) * scenario.file.validation.samples)
         if score.source is Source.measured and score.seconds and done is not None:
             samples.append(Sample(f"{name} student", "score", done, score.seconds))
