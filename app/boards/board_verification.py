@@ -1,50 +1,66 @@
-"""`tuition leaderboard verify`: leaderboards recomputed from their samples, those that ship or a folder's.
+"""`tuition leaderboard verify`: leaderboards computed again from their samples, those that ship or a folder's.
 
-Verdicts are graded again for every suite that this package generates (but with --no-regrade); with --regrade for all
-other entries as well, against the rows of the suite (a data folder, or the Hub) or against files of answers.
+Every completion is graded again. Answers come from the suites that this package generates, from the rows of a suite (a
+data folder, or the Hub with --regrade) or from files; keys of blocks from scenarios that are built in, or that are
+given. What is not at hand is undecided, and never passed over.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tuition.app.processes.terminal import terminal
-from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, ids_sha256
-from tuition.benchmarks.boards.outcomes import Answers
-from tuition.benchmarks.boards.verification import Regrading, verify_board
+from tuition.app.studies.evaluation import Entry, ordinary
+from tuition.benchmarks.boards.board_folder import read_manifest
+from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, RepeatableEntry
+from tuition.benchmarks.boards.regrading import Answers
+from tuition.benchmarks.boards.verification import NOT_RESAMPLED, Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
-from tuition.benchmarks.measured_boards import find_board, shipped_boards
+from tuition.benchmarks.grading.policies import policy_of
+from tuition.benchmarks.measured_boards import changed_from_shipped, find_board, shipped_boards, ships_so
 from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.catalog import SUITES, generated, load_by_name
-from tuition.benchmarks.suites.loading import LoadedSuite, read_lock
+from tuition.benchmarks.suites.loading import LoadedSuite, SuiteError, read_lock
+from tuition.planner.allocation import Allocation, AllocationError
+from tuition.runners.scenarios.scenario import Scenario, hash_texts
+from tuition.runners.scenarios.scenario_file import built_in_scenarios
+from tuition.runners.scenarios.sources import ScenarioError
+
+EXIT_CODES = {Status.refused: 1, Status.undecided: 3, Status.incomplete: 3, Status.holds: 0}
+SHOWN = 50  # lines of one kind
 
 
 @dataclass(frozen=True)
 class VerifyRequest:
     """What the command line asks for.
 
-    `what`: a folder or a shipped leaderboard's name; None for all that ship. `regrade`: all verdicts, none, or for None
-    those of generated suites.
+    `what`: a folder or a shipped leaderboard's name; None for all that ship. `regrade`: fetch what is not at hand from
+    the Hub, or grade nothing; None: grade what is at hand. `head`: the hash that the changelog must have in its chain.
     """
 
     what: str | None
-    regrade: bool | None
-    problems: tuple[Path, ...]
-    data_dir: Path | None
-    results: Path
+    regrade: bool | None = None
+    problems: tuple[Path, ...] = ()
+    data_dir: Path | None = None
+    results: Path = Path("results")
+    scenarios: tuple[str, ...] = ()
+    head: str | None = None
 
 
 def verify(request: VerifyRequest) -> dict[str, Any]:
-    """Recompute leaderboards; what was found, as JSON values. EntryError where there is nothing to verify."""
+    """Verify leaderboards; what was found, as JSON values. EntryError where there is nothing to verify."""
     shipped = shipped_boards()
     boards = shipped if request.what is None else {request.what: find_board(request.what)}
     if not boards:
         raise EntryError("no leaderboard ships with this version: give a leaderboard folder")
-    sources = AnswerSources(request)
-    with Grader() as grader:
-        found = [_verify(name, folder, Regrading(sources.answers, grader)) for name, folder in boards.items()]
+    with Graders() as graders:
+        checks = None if request.regrade is False else all_checks(request, graders)
+        found = [_verify(name, folder, checks, request.head) for name, folder in boards.items()]
     for document in found:
         # A folder may hold reported entries alone; one that ships is there for what was measured.
         if document["measured"] == 0 and document["leaderboard"] in shipped and not document["mismatches"]:
@@ -52,109 +68,200 @@ def verify(request: VerifyRequest) -> dict[str, Any]:
     return {"leaderboards": found}
 
 
-def _verify(name: str, folder: Path, regrading: Regrading) -> dict[str, Any]:
-    found = verify_board(folder, regrading)
-    return {
-        "leaderboard": name,
-        "folder": str(folder),
-        "version": found.version,
-        "measured": found.measured,
-        "reported": found.reported,
-        "mismatches": [asdict(mismatch) for mismatch in found.mismatches],
-        "notes": found.notes,
-        "regraded": [asdict(regraded) for regraded in found.regraded],
-        "suites_not_regraded": found.suites_not_regraded,
-    }
+class Graders(ExitStack):
+    """A grader for each policy, closed at the end of a `with`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._graders: dict[str, Grader] = {}
+
+    def of(self, version: str) -> Grader:
+        """The grader of a policy by its version; PolicyError for one that this installation cannot grade by."""
+        name = policy_of(version).name
+        if name not in self._graders:
+            self._graders[name] = self.enter_context(Grader(policy=name))
+        return self._graders[name]
 
 
+def all_checks(request: VerifyRequest, graders: Graders) -> Checks:
+    """What verification needs from outside of the folder."""
+    return Checks(AnswerSources(request).answers, graders.of, Chains(request.scenarios).keys)
+
+
+def exit_code(document: Mapping[str, Any]) -> int:
+    """0: all that files can show is right; 1: something is wrong; 3: something could not be told."""
+    codes = [
+        0 if found["as_it_ships"] and found["status"] == Status.incomplete else EXIT_CODES[Status(found["status"])]
+        for found in document["leaderboards"]
+    ]
+    return 1 if 1 in codes else max(codes)
+
+
+def _verify(name: str, folder: Path, checks: Checks | None, head: str | None) -> dict[str, Any]:
+    found, manifest = verify_board(folder, checks), read_manifest(folder)
+    found.mismatches.extend(changed_from_shipped(folder, manifest))
+    if head is not None and head not in {change.sha256 for change in manifest.chained.changelog}:
+        raise EntryError(f"{folder}: the changelog's chain has not the hash {head[:SHORT_ID]}…: entries came or went")
+    return {"leaderboard": name, "folder": str(folder), **verified_document(found), "as_it_ships": ships_so(manifest)}
+
+
+def verified_document(found: Verified) -> dict[str, Any]:
+    """What was found, as JSON values."""
+    return {"status": str(found.status), **asdict(found)}
+
+
+class Chains:
+    """Keys of the blocks of entries, from scenarios that are built in or given by file."""
+
+    def __init__(self, given: tuple[str, ...]) -> None:
+        self._given = given
+
+    @cache  # noqa: B019 (lives as long as the command)
+    def _load(self, name: str) -> Scenario | None:
+        try:
+            return Scenario.load(name)
+        except ScenarioError:
+            return None
+
+    def scenario(self, entry: MeasuredEntry) -> Scenario | None:
+        """The scenario of an entry, by content; None where it is not at hand."""
+        if entry.scenario is None:
+            return None
+        named = (entry.scenario.name,) if entry.scenario.name in built_in_scenarios() else ()
+        found = (self._load(name) for name in (*self._given, *named))
+        return next((one for one in found if one is not None and one.sha256 == entry.scenario.sha256), None)
+
+    def keys(self, entry: RepeatableEntry, seed: int) -> tuple[str, ...] | None:
+        """The keys of the blocks of one training seed; none at all for an allocation that the scenario refuses."""
+        scenario = self.scenario(entry)
+        if scenario is None or entry.allocation is None:
+            return None
+        row = Entry(entry.name, Allocation.parse(entry.allocation), shuffled=entry.shuffled)
+        recipe = (ordinary(scenario) if entry.shuffled else scenario).recipe
+        try:
+            return tuple(block.key for block in row.route(recipe, seed).blocks)
+        except AllocationError:
+            return ()
+
+
+@dataclass
 class AnswerSources:
     """Where the answers of an entry's problems come from."""
 
-    def __init__(self, request: VerifyRequest) -> None:
-        self._request = request
-        self._suites: dict[str, LoadedSuite] = {}
-        self._given: dict[str, str] = {}
-        for path in request.problems:
-            self._given |= read_golds(path)
+    request: VerifyRequest
+    _suites: dict[str, LoadedSuite | str] = field(default_factory=dict)
 
-    def answers(self, entry: MeasuredEntry) -> Answers | None:
-        """The answers; None where nobody asked for this entry. SuiteError or EntryError where there are none."""
-        if self._request.regrade is False:
-            return None
+    def __post_init__(self) -> None:
+        self._files = [read_problems(path) for path in self.request.problems]
+
+    def answers(self, entry: MeasuredEntry) -> Answers | str:
+        """The answers, or why they are not at hand."""
         whole, partial, limit = entry.suite.partition(PARTIAL)
+        if (own := self._given(whole)) is not None:
+            return own
         suite = self._suite(whole)
-        if suite is None:
-            if not self._request.regrade:
-                return None
-            if not self._given:
-                raise EntryError(
-                    f"{entry.name}: this version cannot generate or load {whole}: give its answers with --problems FILE"
-                )
-            return Answers(self._given, None)
+        if isinstance(suite, str):
+            return suite
         # The first problems only, where the entry's suite says so.
         problems = suite.problems[: int(limit.removesuffix("]"))] if partial else suite.problems
-        ids = ids_sha256([problem.id for problem in problems])
-        return Answers({problem.id: problem.answer for problem in problems}, ids)
+        return Answers({problem.id: problem.answer for problem in problems}, problems, suite.verified)
 
-    def _suite(self, name: str) -> LoadedSuite | None:
-        """A suite that is generated, or that --regrade makes us load; None for any other."""
+    def _given(self, whole: str) -> Answers | None:
+        """A suite of one's own from the files; None where there are none, or it is in the catalogue."""
+        if not self._files or generated(whole) or whole in _CATALOGUE:
+            return None
+        for problems in self._files:
+            texts = [text for problem in problems for text in (problem.problem, problem.answer)]
+            if whole.endswith(f"@{hash_texts(*texts)[:10]}"):
+                return Answers({problem.id: problem.answer for problem in problems}, tuple(problems))
+        return Answers({problem.id: problem.answer for problems in self._files for problem in problems})
+
+    def _suite(self, name: str) -> LoadedSuite | str:
         if name not in self._suites:
-            suite = generated(name)
-            request = self._request
-            loadable = request.regrade and (request.data_dir is not None or not request.problems)
-            if suite is None and loadable and name in {known.versioned for known in SUITES.values()}:
-                suite = load_by_name(name, request.data_dir, read_lock(request.results))
-            if suite is None:
-                return None
-            self._suites[name] = suite
+            self._suites[name] = self._found(name)
         return self._suites[name]
 
+    def _found(self, name: str) -> LoadedSuite | str:
+        if (suite := generated(name)) is not None:
+            return suite
+        if name not in _CATALOGUE:
+            return "not in the catalogue: give its answers with --problems FILE"
+        if self.request.data_dir is None and not self.request.regrade:
+            return "its rows are not at hand: give --data-dir FOLDER, or --regrade to fetch them from the Hub"
+        try:
+            return load_by_name(name, self.request.data_dir, read_lock(self.request.results))
+        except SuiteError as error:
+            return str(error)
 
-def read_golds(path: Path) -> dict[str, str]:
-    """Answers by problem id, from a JSONL file with `id` and `answer`; EntryError with the line that has neither."""
+
+_CATALOGUE = frozenset(suite.versioned for suite in SUITES.values())
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """Problems with answers, from a JSONL file with `id`, `answer` and, where it has them, `problem`.
+
+    EntryError with the line that is none.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise EntryError(f"{path} cannot be read ({one_line(error)}): give a JSONL file in UTF-8") from None
-    golds = {}
+    problems = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            golds[str(row["id"])] = str(row["answer"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            problems.append(Problem(str(row["id"]), str(row.get("problem", "")), str(row["answer"])))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = one_line(repr(error))[:80]
             raise EntryError(f"{path}, line {number}: needs `id` and `answer` ({reason})") from None
-    return golds
+    return problems
 
 
-def show_verified(document: dict[str, Any]) -> None:
-    """What was recomputed, and what differs."""
-    for found in document["leaderboards"]:
-        _show(found)
-
-
-def _show(found: dict[str, Any]) -> None:
-    lines = []
-    for m in found["mismatches"]:
-        name = f" ({m['name']})" if m["name"] else ""
-        lines.append(f"{m['id'][:SHORT_ID]}{name} {m['field']}: stated {m['stated']}, recomputed {m['recomputed']}")
-    lines += [f"note: {note}" for note in found["notes"]]
-    graded: Sequence[dict[str, Any]] = found["regraded"]
-    for file in graded:
-        if file["changes"]:
-            seed = "" if file["training_seed"] is None else f" (seed {file['training_seed']})"
-            line = f"{file['id'][:SHORT_ID]}{seed}: {len(file['changes'])} of {file['num_samples']} verdicts differ"
-            lines.append(f"note: {line}, {file['grader_then']} then, {file['grader_now']} now")
-    samples = sum(file["num_samples"] for file in graded)
-    reported = f"; {found['reported']} reported entries have no samples" if found["reported"] else ""
-    lines.append(
-        f"{found['leaderboard']}, version {found['version']}: recomputed {found['measured']} measured entries, "
-        f"graded {samples:,} of their samples again{reported}. {len(found['mismatches']) or 'No'} mismatches."
-    )
-    if found["suites_not_regraded"]:
-        lines.append(f"Not graded again: {', '.join(found['suites_not_regraded'])} (use --regrade).")
+def show_verified(document: Mapping[str, Any]) -> None:
+    """What was computed again, and what differs."""
     console = terminal()
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    for found in document["leaderboards"]:
+        for line in [*finding_lines(found), *_summary(found)]:
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def finding_lines(found: Mapping[str, Any]) -> list[str]:
+    """A line for each mismatch, each undecided verdict, each lack and each note; long lists are cut."""
+
+    def about(one: Mapping[str, Any]) -> str:
+        return f"{one['id'][:SHORT_ID]} ({one['name']})" if one["name"] else str(one["id"][:SHORT_ID])
+
+    wrong = [
+        f"{about(one)} {one['field']}: stated {one['stated']}, recomputed {one['recomputed']}"
+        for one in found["mismatches"]
+    ]
+    undecided = [f"undecided: {about(one)} {one['field']}: {one['reason']}" for one in found["undecided"]]
+    lines = [*_cut(wrong, "mismatches"), *_cut(undecided, "undecided")]
+    lines += [f"lacking: {lack}" for lack in found["lacks"]]
+    return lines + _cut([f"note: {note}" for note in found["notes"]], "notes")
+
+
+def _cut(lines: list[str], what: str) -> list[str]:
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], f"… and {more} more {what} (--json lists all)"] if more > 0 else lines
+
+
+def _summary(found: Mapping[str, Any]) -> list[str]:
+    samples = sum(file["num_samples"] for file in found["regraded"])
+    reported = f"; {found['reported']} reported entries have no samples" if found["reported"] else ""
+    verdict = {
+        Status.refused: f"{len(found['mismatches'])} mismatches: refused.",
+        Status.undecided: f"No mismatches, but {len(found['undecided'])} undecided.",
+        Status.incomplete: "No mismatches; what is lacking could not be checked.",
+        Status.holds: "All that files can show holds.",
+    }[Status(found["status"])]
+    if found["as_it_ships"]:
+        verdict += " Its entries are those that ship."
+    return [
+        f"{found['leaderboard']}, version {found['version']}: recomputed {found['measured']} measured entries, "
+        f"graded {samples:,} of their samples again{reported}. {verdict}",
+        f"Completions are as submitted, {NOT_RESAMPLED}: `tuition leaderboard resample ENTRY` draws again.",
+        f"Head of the changelog: {found['head']}",
+    ]

@@ -25,6 +25,10 @@ class Format(StrEnum):
 
 
 BoardArgument = Annotated[str, typer.Argument(help="A leaderboard folder or a shipped leaderboard.")]
+ScenarioFilesOption = Annotated[
+    list[str] | None,
+    typer.Option("--scenario", "-s", help="A scenario of entries that is not built in, by its file; may be repeated."),
+]
 MixOption = Annotated[
     bool,
     typer.Option(
@@ -83,6 +87,16 @@ def leaderboard_add(
     ] = None,
     entry: Annotated[list[Path] | None, typer.Option(help="A JSON file with one reported entry.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of a new leaderboard.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Where the weights can be had; {row} and {seed} in it stand for those of each run."),
+    ] = None,
+    contamination: Annotated[
+        str | None,
+        typer.Option(
+            help="What is known of test problems in the training data. Default: what the scenario's check found."
+        ),
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
@@ -90,7 +104,9 @@ def leaderboard_add(
     from tuition.app.boards.additions import Sources, add
     from tuition.app.processes.terminal import print_json
 
-    sources = Sources(study or (), row or (), score or (), reported or (), entry or ())
+    sources = Sources(
+        study or (), row or (), score or (), reported or (), entry or (), weights=weights, contamination=contamination
+    )
     document = add(folder, results, sources, title)
     if json:
         print_json(document)
@@ -112,31 +128,37 @@ def leaderboard_verify(
         bool | None,
         typer.Option(
             "--regrade/--no-regrade",
-            help="Grade all completions again, with answers from --data-dir, --problems or the Hub; or none. Default: "
-            "only those of generated suites.",
+            help="Also fetch suites that are not at hand, from the Hub; or grade nothing. Default: what is at hand.",
         ),
     ] = None,
     data_dir: DataOption = None,
     problems: Annotated[
-        list[Path] | None, typer.Option(help="JSONL file with `id` and `answer`, for your own suites; may be repeated.")
+        list[Path] | None,
+        typer.Option(
+            help="JSONL file with `id`, `answer` and, if possible, `problem`, of your own suites; may be repeated."
+        ),
+    ] = None,
+    scenario: ScenarioFilesOption = None,
+    head: Annotated[
+        str | None, typer.Option(help="A hash of the changelog that you know: entries of before must all be there.")
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = False,
 ) -> None:
-    """Recompute every measured entry from its samples. Lists what differs; the exit code is then 1.
+    """Compute every measured entry again, and grade every completion again by the policy that the entry names.
 
-    Completions of generated suites (micro) are graded again. A different verdict is a mismatch if the entry was graded
-    by this version of the grader, and a note otherwise.
+    Exit code 0: all that files can show is right. 1: something is wrong. 3: something could not be told, such as a
+    verdict on which the grader runs out of time, a suite that is not at hand, or what an older format does not say.
     """
-    from tuition.app.boards.board_verification import VerifyRequest, show_verified, verify
+    from tuition.app.boards.board_verification import VerifyRequest, exit_code, show_verified, verify
     from tuition.app.processes.terminal import print_json
 
-    if (problems or data_dir is not None) and not regrade:
-        raise typer.BadParameter("--problems and --data-dir need --regrade: add it")
-    document = verify(VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results))
+    if regrade is False and (problems or data_dir is not None):
+        raise typer.BadParameter("--no-regrade grades nothing: leave out --problems and --data-dir")
+    request = VerifyRequest(what, regrade, tuple(problems or ()), data_dir, results, tuple(scenario or ()), head)
+    document = verify(request)
     print_json(document) if json else show_verified(document)
-    if any(found["mismatches"] for found in document["leaderboards"]):
-        raise typer.Exit(1)
+    raise typer.Exit(exit_code(document))
 
 
 @leaderboard_app.command(

@@ -37,7 +37,8 @@ from tuition.benchmarks.boards.entries import (
     parse_json,
 )
 from tuition.benchmarks.boards.manifest import Change, Manifest
-from tuition.benchmarks.boards.outcomes import Mismatch, Outcomes, compare_with_samples
+from tuition.benchmarks.boards.outcomes import Mismatch, Outcomes, compare_with_samples, read_statement
+from tuition.benchmarks.boards.protocol import Protocol
 from tuition.benchmarks.one_line import first_complaint, one_line
 
 MANIFEST = "leaderboard.json"
@@ -128,6 +129,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise EntryError(f"{path}: {reason}") from None
 
 
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `leaderboard.json`, which appears whole."""
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
 def read_entry(folder: Path, id: str) -> LeaderboardEntry:
     """One entry of a folder; EntryError unless its content hashes to its file's name."""
     path = subfolder(folder, "entries") / f"{id}.json"
@@ -145,6 +151,12 @@ def compare_entry(folder: Path, id: str, entry: LeaderboardEntry) -> tuple[list[
     samples = subfolder(folder, "samples")
     paths = [samples / f"{file.sha256}.parquet" for file in entry.samples]
     return compare_with_samples(id, entry, [bound(open_regular, path, MAX_SAMPLES_BYTES) for path in paths])
+
+
+def says_what_it_is(folder: Path, sha256: str) -> bool:
+    """Whether a sample file says which score it is; EntryError for a file that cannot be read."""
+    with open_regular(subfolder(folder, "samples") / f"{sha256}.parquet", MAX_SAMPLES_BYTES) as file:
+        return read_statement(file) is not None
 
 
 def load_board(folder: Path) -> Board:
@@ -214,7 +226,7 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
     if not new and old is not None:
         return Added(old.version, (), tuple(ids), tuple(replaced))
     manifest = _raised(folder, old, new, tuple(replaced), title)
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    write_manifest(folder, manifest)
     return Added(manifest.version, tuple(new), tuple(id for id in ids if id not in new), tuple(replaced))
 
 
@@ -250,15 +262,19 @@ def _raised(
     text = f"{len(new)} {'entry' if len(new) == 1 else 'entries'} added: {shown}" if new else "Nothing added yet"
     text = f"{text}; {len(replaced)} of them replace earlier ones"[:500] if replaced else text[:500]
     if old is None:
-        change = Change(version="1.0", date=today, change=text, added=tuple(new))
-        name = re.sub(r"[^A-Za-z0-9._@-]+", "-", folder.resolve().name).lstrip("._@-")[:64] or "leaderboard"
-        try:
-            return Manifest(name=name, title=title or name, version="1.0", changelog=(change,))
-        except ValidationError as error:
-            raise EntryError(f"the new leaderboard: {first_complaint(error)}") from None
+        return new_manifest(folder, title, Change(version="1.0", date=today, change=text, added=tuple(new)))
     major, minor = old.changelog[-1].number
-    change = Change(version=f"{major}.{minor + 1}", date=today, change=text, added=tuple(new), removed=replaced)
-    return old.model_copy(update={"version": change.version, "changelog": (*old.changelog, change)})
+    version = f"{major}.{minor + 1}"
+    return old.changed(Change(version=version, date=today, change=text, added=tuple(new), removed=replaced))
+
+
+def new_manifest(folder: Path, title: str | None, change: Change, protocols: tuple[Protocol, ...] = ()) -> Manifest:
+    """The manifest of a new leaderboard, which is named by its folder. EntryError for a title that cannot be one."""
+    name = re.sub(r"[^A-Za-z0-9._@-]+", "-", folder.resolve().name).lstrip("._@-")[:64] or "leaderboard"
+    try:
+        return Manifest.new(name, title or name, change, protocols)
+    except ValidationError as error:
+        raise EntryError(f"the new leaderboard: {first_complaint(error)}") from None
 
 
 def _copy_samples(source: Path, target: Path) -> None:

@@ -2,7 +2,8 @@
 
 What: `MeasuredEntry` is a score that we measured, with the hash of each per-sample file behind it; `ReportedEntry` is a
 number that a source printed, with its citation. `parse_entry` reads either from untrusted bytes, `entry_id` is the
-permanent id. docs/leaderboards.md describes every field.
+permanent id. docs/leaderboards.md describes every field. A measured entry of today is a `RepeatableEntry`, which says
+all that is needed to sample again; `EarlierEntry` is of format 2, which is read and not written.
 
 Simplified: numbers are fractions (0..1), never percentages. What cannot be computed (an error over samples of one
 sample) or was not stated is null, and never a zero.
@@ -10,24 +11,23 @@ sample) or was not stated is null, and never a zero.
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
+from tuition.benchmarks.boards.texts import Hash, LongText, Name, Text, Url, no_secret, no_surrogates
 from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Array, Score, score_over_seeds
 from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.cost import Price
 
 MAX_ENTRY_BYTES = 1 << 20
 SHORT_ID = 12  # hex digits; enough for any leaderboard that a person reads
@@ -38,26 +38,9 @@ class EntryError(ValueError):
     """An entry or a leaderboard that is refused; one line with the offending value and the reason."""
 
 
-def _plain(text: str) -> str:
-    if not text.isprintable() or "<" in text or ">" in text:
-        raise ValueError("give printable text without line breaks, control or direction marks, '<' and '>'")
-    if not text[0].isalnum():
-        raise ValueError("begin with a letter or a digit")
-    return text
-
-
-def _no_surrogates(text: str) -> str:
-    if re.search(r"[\x00\ud800-\udfff]", text):
-        raise ValueError("give text without null bytes and lone surrogates")
-    return text
-
-
-# Begins with a letter or digit: a spreadsheet that opens the CSV would run "=…", "+…", "-…" and "@…" as formulas.
-Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@!$&()*+,;=%-]*$", max_length=500)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[float, Field(ge=0, le=1e15)]
 # A suite's name and version as score keys carry them, "micro-test@1/384"; a source's set has a name only.
 VersionedSuite = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}@[A-Za-z0-9._/-]{1,60}(\[:[1-9][0-9]{0,8}\])?$")]
 Setting = str | int | float | bool | None
@@ -85,7 +68,7 @@ class Preset(Strict):
     def _check(self) -> Self:
         for value in self.fields.values():
             for text in value if isinstance(value, list) else [value]:
-                if isinstance(text, str) and len(_no_surrogates(text)) > 20_000:
+                if isinstance(text, str) and len(no_secret(no_surrogates(text))) > 20_000:
                     raise ValueError("a field is longer than 20,000 characters")
         return self
 
@@ -163,12 +146,6 @@ def _allocation(text: str) -> str:
     return text
 
 
-def _not_of_before(version: object) -> object:
-    if version == 1:
-        raise ValueError("written before the first release; add the row again from its study")
-    return version
-
-
 class _Entry(Strict):
     name: Text
     preset: Preset
@@ -177,7 +154,7 @@ class _Entry(Strict):
     labels_trained: Count | None = None
     labels_validation: Count | None = None
     labels_owned: Count | None = None
-    gpu_seconds: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    gpu_seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _check_subject(self) -> Self:
@@ -191,14 +168,14 @@ class _Entry(Strict):
 
 
 class MeasuredEntry(_Entry):
-    """A score that we measured.
+    """A score that we measured: what entries of every format say of it.
 
     `allocation` is the text that `Allocation.parse` reads, `scenario` what it is of; `shuffled` says that the label
     stage was one ordinary run over all labels, without blocks. `gpu_seconds` is the route's full training cost, the
     mean over the training seeds, on the `accelerator` (several names where blocks were trained on several).
     """
 
-    schema_version: Annotated[Literal[2], BeforeValidator(_not_of_before)] = 2
+    schema_version: int
     kind: Literal["measured"] = "measured"
     allocation: Annotated[Text, AfterValidator(_allocation)] | None = None
     shuffled: bool = False
@@ -214,7 +191,7 @@ class MeasuredEntry(_Entry):
     sampling_seed: int
     engine: Text
     grader: Text
-    command: Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_plain)]
+    command: LongText
     code_version: Text
     versions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")], Text] = Field(max_length=100)
 
@@ -258,6 +235,52 @@ class MeasuredEntry(_Entry):
         return PARTIAL in self.suite
 
 
+class EarlierEntry(MeasuredEntry):
+    """Of format 2. Its costs cannot be taken apart, and nothing ties a sample file to its run."""
+
+    schema_version: Literal[2]
+
+
+class TrainedBlock(Strict):
+    """A block of a training run: its key, its weights (null where it was gone), and its price.
+
+    The price is without rollouts, which several blocks of a run may share: the first of them is charged for them.
+    """
+
+    key: Hash
+    weights_sha256: Hash | None
+    gpu_seconds: Seconds
+    rollouts: Hash | None = None
+    rollouts_gpu_seconds: Seconds = 0.0
+
+
+class TrainingRun(SampleFile):
+    """A training run: its samples, its blocks, first to last, and where its weights can be had.
+
+    `weights_address` is a link, a model's id with its revision, or null where they are made by running the allocation.
+    """
+
+    weights_address: Text | None
+    blocks: tuple[TrainedBlock, ...] = Field(max_length=100_000)
+
+    @property
+    def prices(self) -> list[Price]:
+        """What its blocks cost."""
+        return [Price(block.gpu_seconds, block.rollouts, block.rollouts_gpu_seconds) for block in self.blocks]
+
+
+class RepeatableEntry(MeasuredEntry):
+    """Of format 3: a measured entry with all that somebody else needs to draw its samples again.
+
+    `contamination` says what is known of test problems in what the model was trained on.
+    """
+
+    schema_version: Literal[3] = 3
+    name: Name
+    samples: tuple[TrainingRun, ...] = Field(min_length=1, max_length=1000)
+    contamination: LongText
+
+
 class ReportedEntry(_Entry):
     """A number that a source printed. It has no samples: nothing can be recomputed, and it is never ranked."""
 
@@ -272,7 +295,10 @@ class ReportedEntry(_Entry):
 
 
 LeaderboardEntry = MeasuredEntry | ReportedEntry
-_ENTRY: TypeAdapter[LeaderboardEntry] = TypeAdapter(Annotated[LeaderboardEntry, Field(discriminator="kind")])
+_FORMATS: dict[str, dict[int, type[LeaderboardEntry]]] = {
+    "measured": {2: EarlierEntry, 3: RepeatableEntry},
+    "reported": {1: ReportedEntry},
+}
 
 
 def canonical(document: Any) -> str:
@@ -320,12 +346,23 @@ def parse_entry(data: bytes, where: str) -> LeaderboardEntry:
 
 def validate_entry(document: Any, where: str) -> LeaderboardEntry:
     """An entry from JSON values; EntryError as `parse_entry`."""
+    if not isinstance(document, dict):
+        raise EntryError(f"{where}: an entry is a JSON object, not {one_line(repr(document), 40)}")
+    kind, version = document.get("kind"), document.get("schema_version")
+    formats = _FORMATS.get(kind, {}) if isinstance(kind, str) else {}
+    if not formats:
+        raise EntryError(f"{where}: kind is {kind!r:.60}: choose from {', '.join(_FORMATS)}")
+    version = max(formats) if "schema_version" not in document else version
+    if type(version) is not int or version not in formats:
+        reason = f"this version reads {' and '.join(map(str, formats))}"
+        if (kind, version) == ("measured", 1):
+            reason = "written before the first release; add the row again from its study"
+        raise EntryError(f"{where}: schema_version is {version!r:.60}: {reason}")
     try:
         # From JSON and not from Python values: strict validation then takes a list for a tuple.
-        entry = _ENTRY.validate_json(json.dumps(document))
+        return formats[version].model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise EntryError(f"{where}: {first_complaint(error, ('measured', 'reported'))}") from None
-    return entry
+        raise EntryError(f"{where}: {first_complaint(error)}") from None
 
 
 def ids_sha256(problem_ids: Sequence[str]) -> str:

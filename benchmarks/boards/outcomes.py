@@ -1,10 +1,12 @@
 """Outcomes of a measured entry: its per-sample files read with suspicion, and its numbers computed again from them.
 
 What: `read_outcomes` reads which sample of which problem was correct; `compare_with_samples` recomputes everything that
-an entry states about its samples; `regrade` grades the completions again, against `Answers`.
+an entry states about its samples, and compares what a file says that it is with the entry. `regrading` grades the
+completions again.
 
 Simplified: that the completions came from the stated weights cannot be seen in the files. Files come from strangers, so
-sizes are checked before anything is read, and long texts are never expanded; the Parquet decoder itself is trusted.
+the rows and bytes that a file announces are compared with those that the entry can have before anything is read, and
+long texts are never expanded; the Parquet decoder itself is trusted.
 """
 
 import hashlib
@@ -12,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,10 +22,9 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, RecordError, correct_PK
-from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ids_sha256, measured_score
-from tuition.benchmarks.grading.grader import Grader, Verdict
-from tuition.benchmarks.grading.policies import GRADER_VERSION
+from tuition.benchmarks.artefacts import SAMPLE_COLUMNS, STATEMENT, RecordError, correct_PK
+from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, ids_sha256, measured_score, parse_json
+from tuition.benchmarks.grading.grader import Verdict
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Array
 
@@ -31,6 +32,11 @@ TOLERANCE = 1e-9  # absolute, of fractions: sums in another order differ far les
 MAX_ROWS = 50_000_000
 MAX_ID_BYTES = 1000
 MAX_EXPANDED_BYTES = 4 << 30  # of the columns that are read; compression must not turn a small file into a full memory
+ROW_BYTES, TOKEN_BYTES = (
+    2048,
+    64,
+)  # of a row that is read: what it has beside its completion, and of a token. Our choice
+MAX_STATEMENT_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -62,24 +68,50 @@ class Mismatch:
 Opener = Callable[[], BufferedReader]
 
 
-def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
-    """Some columns of a sample table; EntryError for another shape or too many rows."""
+@dataclass(frozen=True)
+class Bounds:
+    """What a sample file can have: so many rows exactly (None: up to MAX_ROWS), and so many bytes when expanded."""
+
+    rows: int | None = None
+    expanded_bytes: int = MAX_EXPANDED_BYTES
+
+    @classmethod
+    def of(cls, entry: MeasuredEntry) -> Self:
+        """Those of every sample file of an entry."""
+        rows, tokens = entry.num_problems * entry.num_samples, entry.preset.fields.get("max_new_tokens")
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+            return cls(rows, MAX_EXPANDED_BYTES)
+        return cls(rows, min(MAX_EXPANDED_BYTES, 1_000_000 + rows * (ROW_BYTES + TOKEN_BYTES * tokens)))
+
+    def refuse(self, rows: int) -> None:
+        """EntryError for another number of rows."""
+        if rows > MAX_ROWS:
+            raise EntryError(f"it has {rows:,} rows, the limit is {MAX_ROWS:,}")
+        if self.rows is not None and rows != self.rows:
+            raise EntryError(f"it has {rows:,} rows, not the {self.rows:,} of num_problems times num_samples")
+
+
+ANY = Bounds()
+
+
+def sample_columns(file: BufferedReader, columns: Sequence[str], bounds: Bounds = ANY) -> pyarrow.Table:
+    """Some columns of a sample table; EntryError for another shape or size, which is looked at before reading."""
     try:
         names = pyarrow.parquet.read_schema(file).names
         if names != list(SAMPLE_COLUMNS):
             raise EntryError(f"its columns are {', '.join(map(str, names))[:120]}, not those of a sample table")
         file.seek(0)
-        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=["problem_id", "completion", "verdict"])
-        if parquet.metadata.num_rows > MAX_ROWS:
-            raise EntryError(f"it has {parquet.metadata.num_rows:,} rows, the limit is {MAX_ROWS:,}")
+        texts = ["problem_id", "completion", "extracted", "verdict", "subject"]
+        parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=texts)
+        bounds.refuse(parquet.metadata.num_rows)
         groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
         chosen = [names.index(name) for name in columns]
         expanded = sum(group.column(place).total_uncompressed_size for group in groups for place in chosen)
-        if expanded > MAX_EXPANDED_BYTES:
-            raise EntryError(f"it expands to {expanded:,} bytes, the limit is {MAX_EXPANDED_BYTES:,}")
+        if expanded > bounds.expanded_bytes:
+            raise EntryError(f"it expands to {expanded:,} bytes, the limit is {bounds.expanded_bytes:,}")
         table = parquet.read(columns=list(columns), use_threads=False)
         for name in columns:
-            if table[name].null_count and name != "extracted":
+            if table[name].null_count and name not in ("extracted", "level", "subject"):
                 raise EntryError(f"its column {name} has missing values")
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         # pyarrow's errors are ValueErrors, OSErrors or only its own.
@@ -89,7 +121,7 @@ def _table(file: BufferedReader, columns: Sequence[str]) -> pyarrow.Table:
     return table
 
 
-def _texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTES) -> Array:
+def column_texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTES) -> Array:
     """A dictionary-encoded column as objects that share their texts, so that a long one is held once."""
     array = column.unify_dictionaries().combine_chunks()
     if isinstance(array, pyarrow.ChunkedArray):  # of no rows
@@ -100,18 +132,37 @@ def _texts(column: pyarrow.ChunkedArray, name: str, max_bytes: int = MAX_ID_BYTE
     if longest > max_bytes:
         raise EntryError(f"its column {name} holds a text of {longest:,} bytes, the limit is {max_bytes:,}")
     texts = np.array([*array.dictionary.to_pylist(), None], dtype=object)
-    column_texts: Array = texts[array.indices.to_numpy(zero_copy_only=False)]
-    return column_texts
+    indices = array.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    found: Array = texts[indices]
+    return found
 
 
-def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:
+def read_statement(file: BufferedReader) -> dict[str, Any] | None:
+    """What a sample file says that it is, the fields of its score's key; None where it says nothing.
+
+    EntryError for a statement that is none.
+    """
+    file.seek(0)
+    try:
+        stated = (pyarrow.parquet.read_metadata(file).metadata or {}).get(STATEMENT.encode())
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise EntryError(f"it is not a sample table ({one_line(error)})") from None
+    if stated is None:
+        return None
+    document = parse_json(stated, "what it says of itself", MAX_STATEMENT_BYTES)
+    if not isinstance(document, dict):
+        raise EntryError("what it says of itself is no JSON object")
+    return document
+
+
+def read_outcomes(file: BufferedReader, seed: int | None, bounds: Bounds = ANY) -> Outcomes:
     """Outcomes of a sample table; EntryError for anything that is not a complete, consistent one."""
-    table = _table(file, ["problem_id", "sample", "verdict", "correct"])
+    table = sample_columns(file, ["problem_id", "sample", "verdict", "correct"], bounds)
     types = {"sample": pyarrow.int64(), "correct": pyarrow.bool_()}
     for name, wanted in types.items():
         if table[name].type != wanted:
             raise EntryError(f"its column {name} is of {table[name].type}, not {wanted}")
-    ids, verdicts = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
+    ids, verdicts = column_texts(table["problem_id"], "problem_id"), column_texts(table["verdict"], "verdict")
     correct = table["correct"].to_numpy()
     unknown = set(verdicts) - {str(verdict) for verdict in Verdict}
     if unknown:
@@ -121,11 +172,16 @@ def read_outcomes(file: BufferedReader, seed: int | None) -> Outcomes:
         row = int(contradicted[0])
         sample = f"problem {ids[row]}, sample {table['sample'][row]}"
         raise EntryError(f"{sample} has the verdict {verdicts[row]!r} but correct={bool(correct[row])}")
-    frame = pd.DataFrame({"problem_id": ids, "sample": table["sample"].to_numpy(), "correct": correct})
+    numbers = table["sample"].to_numpy()
+    frame = pd.DataFrame({"problem_id": ids, "sample": numbers, "correct": correct})
     try:
         problem_ids, outcomes_PK = correct_PK(frame)
     except RecordError as error:
         raise EntryError(f"its {one_line(error)}") from None
+    if set(numbers) != set(range(outcomes_PK.shape[1])):  # the best of more samples keep their numbers
+        raise EntryError(
+            f"its samples are numbered {min(numbers)} to {max(numbers)}, not 0 to {outcomes_PK.shape[1] - 1}"
+        )
     return Outcomes(seed, tuple(problem_ids), outcomes_PK)
 
 
@@ -146,7 +202,8 @@ def compare_with_samples(
                 if found != stated.sha256:
                     mismatches.append(Mismatch(id, f"{place}.sha256", stated.sha256, found))
                 file.seek(0)
-                runs.append(read_outcomes(file, stated.training_seed))
+                runs.append(read_outcomes(file, stated.training_seed, Bounds.of(entry)))
+                mismatches += _of_another(id, entry, number, read_statement(file))
         except EntryError as error:
             mismatches.append(Mismatch(id, place, stated.sha256, str(error)))
     if len(runs) < len(entry.samples):
@@ -174,61 +231,24 @@ def compare_with_samples(
     return mismatches, tuple(runs)
 
 
-class AnswersError(EntryError):
-    """Answers that were given lack a problem: nothing is wrong with the entry."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the problems of a suite ask for: gold answers by problem id.
-
-    `problem_ids_sha256` is that of the suite's own problems; None where the answers came without a suite.
-    """
-
-    golds: Mapping[str, str]
-    problem_ids_sha256: str | None
-
-
-@dataclass(frozen=True)
-class Regraded:
-    """How the current grader judges the completions of one sample file.
-
-    `changes` are the verdicts that differ and are no mismatch: problem, sample, was, is.
-    """
-
-    id: str
-    training_seed: int | None
-    grader_then: str
-    grader_now: str
-    num_samples: int
-    changes: tuple[tuple[str, int, str, str], ...]
-
-
-def regrade(
-    id: str, entry: MeasuredEntry, place: int, file: BufferedReader, answers: Answers, grader: Grader
-) -> tuple[Regraded, list[Mismatch]]:
-    """Grade the completions of the entry's sample file number `place` again.
-
-    A verdict that differs is a mismatch when the entry's grader has the very version of ours and neither of the two ran
-    out of time. AnswersError when `answers` lack a problem, EntryError when the file is no sample table.
-    """
-    table = _table(file, ["problem_id", "sample", "completion", "verdict"])
-    ids, was = _texts(table["problem_id"], "problem_id"), _texts(table["verdict"], "verdict")
-    missing = sorted(set(ids) - answers.golds.keys())
-    if missing:
-        raise AnswersError(f"{entry.name}: {len(missing)} problems have no gold answer (first: {missing[0]!r:.60})")
-    completions = _texts(table["completion"], "completion", MAX_EXPANDED_BYTES)
-    grades = grader.grade_many([answers.golds[id] for id in ids], list(completions))
-    # What another version of the grader said, or one that ran out of time, is no mistake of the entry's.
-    same_version, late = entry.grader == GRADER_VERSION, str(Verdict.timeout)
-    stated, changes, mismatches = entry.samples[place], [], []
-    for problem, sample, then, grade in zip(ids, table["sample"].to_pylist(), was, grades, strict=True):
-        now = str(grade.verdict)
-        if then == now:
-            continue
-        if same_version and late not in (then, now):
-            field = f"samples[{place}], problem {problem}, sample {sample}, verdict"
-            mismatches.append(Mismatch(id, field, then, now))
-        else:
-            changes.append((str(problem), int(sample), str(then), now))
-    return Regraded(id, stated.training_seed, entry.grader, GRADER_VERSION, len(ids), tuple(changes)), mismatches
+def _of_another(id: str, entry: MeasuredEntry, place: int, said: Mapping[str, Any] | None) -> list[Mismatch]:
+    """What a sample file says of itself otherwise than the entry does."""
+    if said is None:
+        return []
+    stated = entry.samples[place]
+    weights = said.get("weights_sha256")
+    pairs = {
+        # A served model has a name instead of a hash there.
+        "weights_sha256": (stated.weights_sha256, weights if stated.weights_sha256 is not None else None),
+        "suite": (entry.suite, said.get("suite")),
+        "preset": ({"name": entry.preset.name, **entry.preset.fields}, said.get("decoding")),
+        "num_samples": (entry.num_samples, said.get("num_samples")),
+        "sampling_seed": (entry.sampling_seed, said.get("sampling_seed")),
+        "engine": (entry.engine, said.get("engine")),
+        "grader": (entry.grader, said.get("grader")),
+    }
+    return [
+        Mismatch(id, f"samples[{place}], {name} in the file", ours, theirs)
+        for name, (ours, theirs) in pairs.items()
+        if ours != theirs
+    ]

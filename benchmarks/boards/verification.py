@@ -1,114 +1,252 @@
-"""Verification of a leaderboard folder: everything is recomputed from the sample files, and what differs is named.
+"""Verification of a leaderboard folder: everything that files can show is computed again, and what differs is named.
 
-What: `verify_board` compares every listed entry with its samples, and grades the completions again where it is given
-answers. Simplified: files that no listed entry needs are noted and not read.
+What: `verify_board` compares every listed entry with its samples, its protocol, its allocation and the other entries,
+and grades all completions again. What it finds is a mismatch (wrong), undecided (could not be told), or lacking (an
+older format, or no protocol, does not say it).
+
+Simplified: files cannot show that completions were drawn from the stated weights: `tuition leaderboard resample` does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
+from tuition.benchmarks.boards.accounts import account_mismatches
 from tuition.benchmarks.boards.board_folder import (
     MAX_SAMPLES_BYTES,
     compare_entry,
     open_regular,
     read_entry,
     read_manifest,
+    says_what_it_is,
     subfolder,
 )
-from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry
-from tuition.benchmarks.boards.outcomes import Answers, AnswersError, Mismatch, Regraded, regrade
+from tuition.benchmarks.boards.cross_checks import catalogue_mismatches, cross_mismatches, name_mismatches
+from tuition.benchmarks.boards.entries import (
+    SHORT_ID,
+    EntryError,
+    MeasuredEntry,
+    RepeatableEntry,
+    ids_sha256,
+)
+from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.outcomes import Mismatch
+from tuition.benchmarks.boards.regrading import (
+    Answers,
+    AnswersError,
+    Regraded,
+    Undecided,
+    completions_repeated,
+    regrade,
+)
 from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.policies import PolicyError
+
+NOT_RESAMPLED = "not resampled"
+"""What files cannot show, said of every measured entry."""
+
+
+class Status(StrEnum):
+    """What a verification came to."""
+
+    refused = "refused"
+    """Something is wrong."""
+    undecided = "undecided"
+    """Nothing is wrong, but something could not be told."""
+    incomplete = "incomplete"
+    """Nothing is wrong in what it says, but it does not say everything."""
+    holds = "holds"
+    """All that files can show is right."""
 
 
 @dataclass(frozen=True)
 class Verified:
     """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs.
 
-    `suites_not_regraded` are those of entries whose samples recompute and whose verdicts were left alone.
+    `lacks` are what entries or the leaderboard do not say. `head` is the last hash of the changelog's chain.
     """
 
     version: str
+    head: str
     measured: int
     reported: int
     mismatches: list[Mismatch] = field(default_factory=list)
+    undecided: list[Undecided] = field(default_factory=list)
+    lacks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     regraded: list[Regraded] = field(default_factory=list)
-    suites_not_regraded: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> Status:
+        """The worst of what was found."""
+        if self.mismatches:
+            return Status.refused
+        return Status.undecided if self.undecided else Status.incomplete if self.lacks else Status.holds
 
 
 @dataclass(frozen=True)
-class Regrading:
-    """How verdicts are graded again: `answers` of an entry's problems, or None to leave its verdicts alone."""
+class Checks:
+    """What only the caller has.
 
-    answers: Callable[[MeasuredEntry], Answers | None]
-    grader: Grader
+    Attributes:
+        answers: of an entry's problems; a text says why they are not at hand.
+        grader: the grader of a policy by its version, as entries name it; PolicyError for one that is not at hand.
+        chain: keys of an entry's blocks for one training seed, computed from its scenario; None where that is not at
+            hand.
+    """
+
+    answers: Callable[[MeasuredEntry], Answers | str]
+    grader: Callable[[str], Grader]
+    chain: Callable[[RepeatableEntry, int], tuple[str, ...] | None]
 
 
-def verify_board(folder: Path, regrading: Regrading | None = None) -> Verified:
-    """Recompute every listed entry, and grade the completions again where `regrading` has answers.
+def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str] | None = None) -> Verified:
+    """Verify every listed entry, or of all that needs reading its samples, `only` these ids.
 
-    EntryError when `leaderboard.json` itself cannot be read, AnswersError as `regrade`.
+    Without `checks`, verdicts and keys are left alone, which is undecided. EntryError when `leaderboard.json` itself
+    cannot be read, AnswersError as `regrade`.
     """
     manifest = read_manifest(folder)
-    mismatches: list[Mismatch] = []
-    regraded: list[Regraded] = []
-    needed: set[str] = set()
-    left_alone: set[str] = set()
-    counts = {"measured": 0, "reported": 0}
+    board = _Board(folder, manifest, checks)
     for id in manifest.ids:
+        board.read(id)
+    for id, entry in board.measured:
+        if only is None or id in only:
+            board.check(id, entry)
+    board.cross()
+    return board.found
+
+
+class _Board:
+    """A leaderboard while it is verified."""
+
+    def __init__(self, folder: Path, manifest: Manifest, checks: Checks | None) -> None:
+        self.folder, self.manifest, self.checks = folder, manifest, checks
+        self.measured: list[tuple[str, MeasuredEntry]] = []
+        self.found = Verified(manifest.version, manifest.head, 0, 0)
+        self._names: dict[str, str] = {}
+        self._lacking: dict[str, int] = {}
+
+    def read(self, id: str) -> None:
+        """Read an entry; one that cannot be read is a mismatch."""
         try:
-            entry = read_entry(folder, id)
-            counts[entry.kind] += 1
-            found, _ = compare_entry(folder, id, entry)
+            entry = read_entry(self.folder, id)
         except EntryError as error:
-            mismatches.append(Mismatch(id, "entry", "an entry with this id", str(error)))
-            continue
+            self.found.mismatches.append(Mismatch(id, "entry", "an entry with this id", str(error)))
+            return
+        self.found = replace(self.found, **{entry.kind: getattr(self.found, entry.kind) + 1})
         if isinstance(entry, MeasuredEntry):
-            graded, changed = _regrade(folder, id, entry, {mismatch.field for mismatch in found}, regrading)
-            regraded += graded
-            found += changed
-            needed |= {f"{file.sha256}.parquet" for file in entry.samples}
-            if not graded and not found:
-                left_alone.add(entry.suite)
-        mismatches += [replace(mismatch, name=entry.name) for mismatch in found]
-    ever = {id for change in manifest.changelog for id in change.added}
-    files = {"entries": {f"{id}.json" for id in ever}, "samples": needed}
-    notes = [
-        f"{name}/{path.name}: no entry of version {manifest.version} needs it"
-        for name, wanted in files.items()
-        for path in sorted((folder / name).glob("*"))
-        if path.name not in wanted
-    ]
-    return Verified(
-        manifest.version, **counts, mismatches=mismatches, notes=notes, regraded=regraded,
-        suites_not_regraded=sorted(left_alone),
-    )  # fmt: skip
+            self.measured.append((id, entry))
+            self._names[id] = entry.name
 
-
-def _regrade(
-    folder: Path, id: str, entry: MeasuredEntry, differing: set[str], regrading: Regrading | None
-) -> tuple[list[Regraded], list[Mismatch]]:
-    """The sample files of an entry graded again; those are left out that could not even be read (in `differing`)."""
-    answers = regrading.answers(entry) if regrading else None
-    if regrading is None or answers is None:
-        return [], []
-    if answers.problem_ids_sha256 not in (None, entry.problem_ids_sha256):
-        found = answers.problem_ids_sha256
-        return [], [Mismatch(id, f"problem_ids_sha256 (suite {entry.suite})", entry.problem_ids_sha256, found)]
-    regraded, mismatches = [], []
-    for place, stated in enumerate(entry.samples):
-        if f"samples[{place}]" in differing:
-            continue
-        path = subfolder(folder, "samples") / f"{stated.sha256}.parquet"
+    def check(self, id: str, entry: MeasuredEntry) -> None:
+        """Everything that an entry says by itself."""
         try:
-            with open_regular(path, MAX_SAMPLES_BYTES) as file:
-                graded, changed = regrade(id, entry, place, file, answers, regrading.grader)
-        except AnswersError:
-            raise
+            found, _ = compare_entry(self.folder, id, entry)
         except EntryError as error:
-            mismatches.append(Mismatch(id, f"samples[{place}]", stated.sha256, str(error)))
-            continue
-        regraded.append(graded)
-        mismatches += changed
-    return regraded, mismatches
+            found = [Mismatch(id, "samples", "files of this leaderboard", str(error))]
+        protocol = self.manifest.protocol(entry.suite)
+        found += [*name_mismatches(id, entry, protocol), *catalogue_mismatches(id, entry)]
+        if protocol is not None:
+            found += [Mismatch(id, *broken) for broken in protocol.broken_by(entry)]
+        elif self.manifest.protocols:
+            declared = ", ".join(protocol.suite for protocol in self.manifest.protocols)
+            found.append(Mismatch(id, "suite (the leaderboard's protocols)", entry.suite, declared))
+        else:
+            self._lack("no protocol: training seeds, decoding, samples and label counts were not declared beforehand")
+        if isinstance(entry, RepeatableEntry):
+            found += account_mismatches(id, entry, protocol.scenario if protocol else None)
+            found += self._keys(id, entry)
+        else:
+            self._lack(
+                f"format {entry.schema_version}: costs cannot be taken apart, blocks and contamination are not stated"
+            )
+        if not found and not all(says_what_it_is(self.folder, file.sha256) for file in entry.samples):
+            self._lack("sample files do not say which score they are")
+        found += self._regraded(id, entry, {mismatch.field for mismatch in found})
+        self.found.mismatches.extend(replace(mismatch, name=entry.name) for mismatch in found)
+
+    def _lack(self, what: str) -> None:
+        self._lacking[what] = self._lacking.get(what, 0) + 1
+
+    def _keys(self, id: str, entry: RepeatableEntry) -> Iterator[Mismatch]:
+        """The keys of the blocks, computed again from scenario, allocation and seed."""
+        if entry.allocation is None or not entry.seeds or self.checks is None:
+            return
+        for place, run in enumerate(entry.samples):
+            wanted = self.checks.chain(entry, run.training_seed) if run.training_seed is not None else None
+            if wanted is None:
+                scenario = "" if entry.scenario is None else f" ({entry.scenario.name})"
+                self._lack(f"the scenario is not at hand{scenario}: keys of blocks were not computed again")
+                return
+            for number, (block, key) in enumerate(zip(run.blocks, wanted, strict=False)):
+                if block.key != key:
+                    yield Mismatch(id, f"samples[{place}].blocks[{number}].key", block.key, key)
+                    break
+
+    def _regraded(self, id: str, entry: MeasuredEntry, differing: set[str]) -> list[Mismatch]:
+        """All sample files graded again, but for those that could not be read (in `differing`)."""
+        if self.checks is None:
+            self._open(id, "verdicts", "not graded again")
+            return []
+        try:
+            grader = self.checks.grader(entry.grader)
+        except PolicyError as error:
+            return [Mismatch(id, "grader", entry.grader, str(error))]
+        answers = self.checks.answers(entry)
+        if isinstance(answers, str):
+            self._open(id, f"suite {entry.suite}", answers)
+            return []
+        if answers.problems is None:
+            self._open(id, f"suite {entry.suite}", "which problems it has is not at hand, only answers")
+        elif (wanted := ids_sha256([problem.id for problem in answers.problems])) != entry.problem_ids_sha256:
+            return [Mismatch(id, f"problem_ids_sha256 (suite {entry.suite})", entry.problem_ids_sha256, wanted)]
+        mismatches = []
+        if entry.suite_verified and not answers.verified:
+            mismatches.append(Mismatch(id, "suite_verified", True, "there is no known copy of the suite"))
+        for place, stated in enumerate(entry.samples):
+            if f"samples[{place}]" in differing or "samples" in differing:
+                continue
+            path = subfolder(self.folder, "samples") / f"{stated.sha256}.parquet"
+            try:
+                with open_regular(path, MAX_SAMPLES_BYTES) as file:
+                    graded, wrong, undecided = regrade(id, entry, place, file, answers, grader)
+            except AnswersError:
+                raise
+            except EntryError as error:
+                mismatches.append(Mismatch(id, f"samples[{place}]", stated.sha256, str(error)))
+                continue
+            self.found.regraded.append(graded)
+            self.found.undecided.extend(replace(one, name=entry.name) for one in undecided)
+            mismatches += wrong
+        return mismatches
+
+    def _open(self, id: str, what: str, reason: str) -> None:
+        self.found.undecided.append(Undecided(id, what, reason, self._names[id]))
+
+    def cross(self) -> None:
+        """What entries have in common, and files that no entry needs."""
+        found = list(cross_mismatches(self.measured))
+        for one, other in completions_repeated(self.found.regraded):
+            place = f"completions (training seed {other.training_seed})"
+            same = f"those of entry {one.id[:SHORT_ID]} ({self._names[one.id]}), training seed {one.training_seed}"
+            found.append(Mismatch(other.id, place, "draws of its own", same))
+        known = {(mismatch.id, mismatch.field) for mismatch in self.found.mismatches}
+        self.found.mismatches.extend(
+            replace(mismatch, name=self._names.get(mismatch.id))
+            for mismatch in found
+            if (mismatch.id, mismatch.field) not in known
+        )
+        self.found.lacks.extend(
+            f"{count} {'entry' if count == 1 else 'entries'}: {what}" for what, count in self._lacking.items()
+        )
+        self.found.notes.extend(self._unneeded())
+
+    def _unneeded(self) -> Iterator[str]:
+        ever = {f"{id}.json" for change in self.manifest.changelog for id in change.added}
+        needed = {f"{file.sha256}.parquet" for _, entry in self.measured for file in entry.samples}
+        for name, wanted in {"entries": ever, "samples": needed}.items():
+            for path in sorted((self.folder / name).glob("*")):
+                if path.name not in wanted:
+                    yield f"{name}/{path.name}: no entry of version {self.manifest.version} needs it"

@@ -9,9 +9,16 @@ Run `tuition leaderboard verify` to recompute them all.
 
 from pathlib import Path
 
+from tuition.benchmarks.boards.board_folder import read_entry, read_manifest
 from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.outcomes import Mismatch
 
 FOLDER = Path(__file__).parent
+
+# Version and head of the changelog's chain of every leaderboard that ships: a copy in which anything else is listed is
+# no copy. `tuition leaderboard verify` prints the head of a new version.
+HEADS = {"micro@1": ("1.2", "13be84273929d6b4a665021a374205499a919fea581128297c9e851bb9c7e004")}
 
 
 def shipped_boards() -> dict[str, Path]:
@@ -32,3 +39,48 @@ def find_board(what: str) -> Path:
         known = ", ".join(shipped) or "none yet"
         raise EntryError(f"{what!r:.80} is neither a folder nor a shipped leaderboard (shipped: {known})")
     return Path(what) if what not in shipped or Path(what).is_dir() else shipped[what]
+
+
+def is_shipped(manifest: Manifest) -> bool:
+    """Whether a leaderboard is one that ships, as it ships or with later additions."""
+    version, head = HEADS.get(manifest.name, ("", ""))
+    return any(change.version == version and change.sha256 == head for change in manifest.chained.changelog)
+
+
+def ships_so(manifest: Manifest) -> bool:
+    """Whether a leaderboard lists exactly what ships under its name."""
+    return manifest.head == HEADS.get(manifest.name, ("", ""))[1]
+
+
+def changed_from_shipped(folder: Path, manifest: Manifest) -> list[Mismatch]:
+    """What a folder that has a shipped leaderboard's name lists otherwise: empty where nothing is, or for another name.
+
+    EntryError when the one that ships cannot be read.
+    """
+    if manifest.name not in HEADS or is_shipped(manifest):
+        return []
+    place = FOLDER / manifest.name
+    shipped = read_manifest(place)
+    now, found = [id for change in manifest.changelog for id in change.added], []
+    for id in shipped.ids:
+        if id not in now:
+            entry = read_entry(place, id)
+            found.append(Mismatch(id, "changelog", f"without this entry of {manifest.name}", "lists it", entry.name))
+    ours = {entry.name: entry for entry in (read_entry(place, id) for id in shipped.ids)}
+    for id in now:
+        if id in shipped.ids:
+            continue
+        try:
+            entry = read_entry(folder, id)
+        except EntryError:
+            continue  # named already
+        if (same := ours.get(entry.name)) is not None:
+            theirs, right = entry.model_dump(), same.model_dump()
+            differing = ", ".join(name for name in right if theirs.get(name) != right[name])
+            found.append(
+                Mismatch(id, "entry", f"another {entry.name}", f"differs in {differing} from what ships", entry.name)
+            )
+    version, head = HEADS[manifest.name]
+    return found or [
+        Mismatch(head, "changelog", f"a chain of {manifest.name}", f"not that of version {version}, which ships")
+    ]

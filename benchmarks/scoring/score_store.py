@@ -59,13 +59,17 @@ class ScoreKey:
     grader: str
 
     @property
-    def key(self) -> str:
-        """SHA-256 of the canonical JSON (sorted names, no spaces). RecordError for what JSON cannot hold."""
+    def text(self) -> str:
+        """Canonical JSON (sorted names, no spaces). RecordError for what JSON cannot hold."""
         try:
-            text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+            return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise RecordError(f"score key {self.suite!r} holds a value that JSON cannot: {error}") from error
-        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of `text`. RecordError as there."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class ScoredModel(BaseModel):
@@ -231,7 +235,7 @@ class ScoreStore:
         """Keep a sample table; what is there already stays. Returns the record, as it would be or is."""
         table = checked_table(samples)
         with publish_folder(self.path(key.key)) as folder:
-            write_samples(table, folder / SAMPLES_FILE)
+            write_samples(table, folder / SAMPLES_FILE, key.text)
             record = ScoreRecord(
                 format=FORMAT,
                 key=key.key,

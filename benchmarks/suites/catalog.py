@@ -24,6 +24,9 @@ MICRO: dict[str, tuple[str, str, int]] = {
     "micro-b-validation": ("micro-b", "validation", 160),
 }
 
+GENERATED = re.compile(r"(micro|micro-b)-(validation|test)")
+"""Names of generated suites as scores carry them, without version and number of problems."""
+
 
 def find_suite(name: str) -> Suite:
     """A suite by its name, with or without version; SuiteError names the known ones."""
@@ -57,7 +60,7 @@ def generated(versioned: str) -> LoadedSuite | None:
 
     None for every other name, and for another version than the generator's: its problems can no longer be made.
     """
-    match = re.fullmatch(r"(micro|micro-b)-(validation|test)@([0-9]{1,9})/([1-9][0-9]{0,4})", versioned)
+    match = re.fullmatch(rf"{GENERATED.pattern}@([0-9]{{1,9}})/([1-9][0-9]{{0,4}})", versioned)
     if match is None or int(match[3]) != SUITE_VERSION or int(match[4]) > num_problems(match[2], match[1]):
         return None
     return _generate(match[1], match[2], int(match[4]))

@@ -1,5 +1,6 @@
 """Scores for tests of leaderboards: synthetic outcomes, kept by the real ScoreStore and made into real entries."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuition.benchmarks.boards.entries import MeasuredEntry
-from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.boards.accounts import stages_of
+from tuition.benchmarks.boards.entries import MeasuredEntry, TrainedBlock
+from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.grading.policies import GRADER_VERSION
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
+from tuition.planner.allocation import Allocation
 
 # Rows of the example leaderboard, with their accuracy.
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}
@@ -20,6 +24,7 @@ FIELDS: dict[str, Any] = {
     "allocation": "teacher=large teacher_rl=4 opd=2", "scenario": {"name": "small", "sha256": "5" * 64},
     "labels_trained": 32, "labels_validation": 64, "labels_owned": 128, "gpu_seconds": 12.5,
     "accelerator": "cpu x86_64", "command": "tuition baselines --scenario small", "code_version": "0.1.0",
+    "contamination": "Made up for a test.",
 }  # fmt: skip
 
 
@@ -68,27 +73,38 @@ def two_by_two(num_problems: int = 2, num_samples: int = 2) -> pd.DataFrame:
     )
 
 
-def answered(table: pd.DataFrame, answers: Mapping[str, str]) -> pd.DataFrame:
-    """The outcomes of a sample table as completions of real problems: the right answer, or one digit more."""
-    ids = np.repeat(sorted(answers), len(table) // len(answers))
-    said = [answers[id] + ("" if ok else "1") for id, ok in zip(ids, table["correct"], strict=True)]
-    return table.assign(problem_id=ids, completion=[f"so \\boxed{{{text}}}" for text in said], extracted=said)
+def answered(table: pd.DataFrame, problems: Sequence[Problem]) -> pd.DataFrame:
+    """The outcomes of a sample table as completions of real problems: the right answer, or digits more."""
+    asked = [p for p in sorted(problems, key=lambda p: p.id) for _ in range(len(table) // len(problems))]
+    # Draws of two tables differ, as real ones do.
+    wrong = [str(number % 7 + 1) * (1 + len(table["level"]) % 2) for number in range(len(table))]
+    said = [p.answer + ("" if ok else no) for p, ok, no in zip(asked, table["correct"], wrong, strict=True)]
+    return table.assign(
+        problem_id=[p.id for p in asked], completion=[f"so \\boxed{{{text}}}" for text in said], extracted=said,
+        level=pd.array([p.level for p in asked], dtype="Int64"),
+        subject=pd.array([p.subject for p in asked], dtype="string"),
+    )  # fmt: skip
 
 
 def micro_entry(
     results: Path, name: str, accuracy: float = 0.5, count: int = 12, **changes: Any
 ) -> tuple[MeasuredEntry, list[Path]]:
     """A measured entry on the first `count` problems of micro's test split, graded by today's grader."""
-    answers = {problem.id: problem.answer for problem in make_problems("test", count)}
     suite = f"micro-test@{SUITE_VERSION}/{count}"
-    made = {"suite": suite, "grader": GRADER_VERSION, "num_problems": count, "answers": answers, **changes}
+    made = {"suite": suite, "grader": GRADER_VERSION, "num_problems": count, **changes}
+    made["problems"] = make_problems("test", count)
     return made_entry(results, name, accuracy, **made)
+
+
+def weights_hash(weights: str) -> str:
+    """The hash of made-up weights."""
+    return hashlib.sha256(weights.encode()).hexdigest()
 
 
 def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any) -> str:
     """Keep a sample table as the score of the checkpoint with the hash of `weights`; its key."""
     key = ScoreKey(
-        weights_sha256=weights if weights.startswith("served") else f"{sum(weights.encode()) * 7919:064x}",
+        weights_sha256=weights if weights.startswith("served") else weights_hash(weights),
         suite=changes.get("suite", "toy@1"),
         decoding=changes.get("decoding", PRESET),
         num_samples=int(table["sample"].max()) + 1,
@@ -106,17 +122,36 @@ def made_entry(
 ) -> tuple[MeasuredEntry, list[Path]]:
     """A measured entry and its sample files.
 
-    `changes`: suite, decoding, grader, num_problems, num_samples, fields of the entry, and `answers` (by problem id) to
-    sample real problems.
+    `changes`: suite, decoding, grader, num_problems, num_samples, fields of the entry, and `problems` to sample real
+    ones.
     """
-    answers = changes.pop("answers", None)
+    problems = changes.pop("problems", None)
     shape = {n: changes.pop(n) for n in ("num_problems", "num_samples") if n in changes}
     of_key = {n: changes.pop(n) for n in ("suite", "decoding", "grader") if n in changes}
-    runs: list[tuple[int | None, str]] = []
+    fields = {**FIELDS, "name": name, **({"allocation": "student_rl=8"} if name == "direct" else {}), **changes}
+    runs: list[ScoredRun] = []
     for seed in seeds:
         table = sample_table(accuracy, seed + 1000 * sum(name.encode()), **shape)
-        if answers is not None:
-            table = answered(table, answers)
-        runs.append((seed, save_score(results, table, f"{name} {seed} {sorted(of_key.items())}", **of_key)))
-    entry, paths, _ = entry_of_scores(results / "scores", runs, {**FIELDS, "name": name, **changes})
+        if problems is not None:
+            table = answered(table, problems)
+        weights = f"{name} {seed} {sorted(of_key.items())}"
+        key = save_score(results, table, weights, **of_key)
+        runs.append(ScoredRun(seed, key, made_blocks(fields, weights)))
+    entry, paths, _ = entry_of_scores(results / "scores", runs, fields)
     return entry, paths
+
+
+def made_blocks(fields: Mapping[str, Any], weights: str) -> tuple[TrainedBlock, ...]:
+    """Blocks of a run that was never trained: as many as its allocation has, which share its cost."""
+    if fields.get("allocation") is None:
+        return ()
+    stages = stages_of(Allocation.parse(fields["allocation"]), fields.get("shuffled", False))
+    keys = [
+        hashlib.sha256(f"{fields['allocation']} {weights} {number}".encode()).hexdigest()
+        for number in range(len(stages))
+    ]
+    hashes = [*keys[:-1], weights_hash(weights)]
+    return tuple(
+        TrainedBlock(key=key, weights_sha256=sha256, gpu_seconds=fields["gpu_seconds"] / len(stages))
+        for key, sha256 in zip(keys, hashes, strict=True)
+    )

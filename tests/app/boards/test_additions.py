@@ -7,15 +7,16 @@ from typing import Any, Literal
 import pandas as pd
 import pytest
 
-from tests.app.conftest import Command
+from tests.app.conftest import Command, put
 from tests.app.studies.made_report import evaluation, write_tested
-from tests.benchmarks.made_scores import sample_table, save_score
+from tests.benchmarks.made_scores import made_blocks, sample_table, save_score
 from tuition.app.storage.exported_model import block_of_row
 from tuition.app.storage.store_upkeep import StoreError
 from tuition.benchmarks.artefacts import correct_PK
 from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, row_difference, to_json
 from tuition.benchmarks.statistics.intervals import score_over_seeds
 from tuition.planner.allocation import Allocation
+from tuition.runners.store.block_store import BlockStore
 
 ROWS = {"direct": 0.3, "half": 0.5, "teacher-upstream": 0.7}
 SEEDS = (1000, 2000)
@@ -34,14 +35,12 @@ def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher
     }
     tables |= {name: [sample_table(0.4, len(name), num_problems=24)] for name in base}
     outcomes = {name: [correct_PK(table)[1] for table in several] for name, several in tables.items()}
+    allocations = {name: "student_rl=8" if name == "direct" else "teacher=large teacher_rl=4 opd=2" for name in ROWS}
+    allocations |= {name: described for name, (_, described) in base.items()}
     rows = [
         Row(
             name=name,
-            allocation=base[name][1]
-            if name in base
-            else "student_rl=8"
-            if name == "direct"
-            else "teacher=large teacher_rl=4 opd=2",
+            allocation=allocations[name],
             kind=base[name][0] if name in base else "baseline",
             score=score_over_seeds(runs),
             difference=None if name == "direct" else row_difference(runs, outcomes["direct"]),
@@ -59,7 +58,7 @@ def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher
             {
                 "seed": seed,
                 "score": save_score(folder, table, f"{name} {seed}"),
-                "blocks": () if name in base else ("b" * 64,),
+                "blocks": () if name in base else stored_blocks(folder, name, seed, allocations[name]),
             }
             for seed, table in zip((None,) if name in base else SEEDS, several, strict=True)
         ]
@@ -69,6 +68,16 @@ def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher
     study.mkdir(parents=True)
     (study / "leaderboard.json").write_text(json.dumps(document))
     write_tested(study / "report.json", evaluation(runs, **MADE), document)
+
+
+def stored_blocks(folder: Path, name: str, seed: int, allocation: str) -> tuple[str, ...]:
+    """Keys of a run's blocks, which are put into the store; they cost 20.25 GPU-seconds together."""
+    fields = {"allocation": allocation, "gpu_seconds": 20.25}
+    store, blocks = BlockStore(folder / "store"), made_blocks(fields, f"{name} {seed}")
+    for block in blocks:
+        if store.record(block.key) is None:
+            put(store, block.key, block.gpu_seconds, weights_sha256=block.weights_sha256)
+    return tuple(block.key for block in blocks)
 
 
 @pytest.fixture
@@ -118,12 +127,10 @@ def test_a_study_goes_the_whole_way(results: Path, tmp_path: Path, tuition: Comm
     assert (again["added"], len(again["known"]), again["version"]) == ([], 3, "1.0")
 
     verified = tuition("leaderboard", "verify", "board", "--json")
-    assert verified.returncode == 0 and json.loads(verified.stdout)["leaderboards"] == [
-        {
-            "leaderboard": "board", "folder": "board", "version": "1.0", "measured": 3, "reported": 117,
-            "mismatches": [], "notes": [], "regraded": [], "suites_not_regraded": ["toy@1"],
-        }
-    ]  # fmt: skip
+    (found,) = json.loads(verified.stdout)["leaderboards"]
+    assert verified.returncode == 1 and found["status"] == "refused", "toy scores name a grader without a version"
+    assert {one["field"] for one in found["mismatches"]} == {"grader"}
+    assert (found["measured"], found["reported"], found["notes"], found["regraded"]) == (3, 117, [], [])
 
     shown = tuition("leaderboard", "show", "board/")
     assert shown.returncode == 0
@@ -215,7 +222,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
         (["show", "nowhere/"], "leaderboard.json is missing"),
         (["verify", "nowhere/"], "leaderboard.json is missing"),
         (["verify", "nowhere"], "'nowhere' is neither a folder nor a shipped leaderboard"),
-        (["verify", "results", "--data-dir", "."], "need --regrade: add it"),
+        (["verify", "results", "--no-regrade", "--data-dir", "."], "--no-regrade grades nothing"),
         (["verify", "results", "--regrade", "--problems", "absent.jsonl"], "absent.jsonl cannot be read"),
         (["export", "nowhere"], "neither a folder nor a shipped leaderboard"),
         (["export", "nowhere", "--format", "docx"], "docx"),

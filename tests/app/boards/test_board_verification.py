@@ -15,9 +15,11 @@ from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_e
 from tuition.benchmarks.boards.entries import MeasuredEntry
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.measured_boards import shipped_boards
+from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.suites.catalog import SUITES
 from tuition.benchmarks.suites.loading import load
+from tuition.runners.scenarios.scenario import hash_texts
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SHIPPED = shipped_boards()
@@ -56,11 +58,17 @@ def test_every_measured_entry_that_ships_recomputes_and_is_graded_again(tuition:
     documents = found(tuition)
     assert [document["leaderboard"] for document in documents] == list(SHIPPED)
     for document in documents:
-        assert document["measured"] > 0 and document["mismatches"] == document["notes"] == []
-        # Problems that this version generates no more could not be graded again by anybody.
-        assert not [suite for suite in document["suites_not_regraded"] if suite.startswith("micro")]
+        assert document["measured"] > 0 and document["mismatches"] == document["undecided"] == document["notes"] == []
+        assert document["as_it_ships"], f"HEADS has not {document['leaderboard']} with the head {document['head']}"
+        files = sum(len(read_entry(SHIPPED[document["leaderboard"]], id).samples) for id in ids(document))  # type: ignore[union-attr]
+        assert len(document["regraded"]) == files
     sizes = {name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) for name, path in SHIPPED.items()}
     assert sum(sizes.values()) <= MAX_SHIPPED_BYTES, sizes
+
+
+def ids(document: dict[str, Any]) -> list[str]:
+    folder = SHIPPED[document["leaderboard"]]
+    return [id for id in read_manifest(folder).ids if isinstance(read_entry(folder, id), MeasuredEntry)]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +103,10 @@ def test_one_flipped_verdict_in_a_copy_is_named_by_entry_problem_and_sample(
 def test_what_ships_is_found_by_name_and_verified_without_any(shipping: Path, board: Path, tuition: Command) -> None:
     for name in ("micro@1", "other@1"):
         shutil.copytree(board, shipping / name)
-    assert [document["leaderboard"] for document in found(tuition)] == ["micro@1", "other@1"]
-    (document,) = found(tuition, "micro@1")
+    assert [document["leaderboard"] for document in found(tuition, code=3)] == ["micro@1", "other@1"]
+    (document,) = found(tuition, "micro@1", code=3)
     assert (document["measured"], document["folder"]) == (2, str(shipping / "micro@1"))
+    assert document["status"] == "incomplete" and "no protocol" in document["lacks"][0]
     assert sum(graded["num_samples"] for graded in document["regraded"]) == 2 * 3 * 48
     assert (
         "micro@1, version 1.0: recomputed 2 measured entries, graded 288 of their samples again"
@@ -112,7 +121,7 @@ def test_what_ships_is_found_by_name_and_verified_without_any(shipping: Path, bo
 
 def test_a_folder_of_ones_own_comes_before_one_that_ships(shipping: Path, board: Path, tuition: Command) -> None:
     shutil.copytree(board, shipping / "board")
-    assert found(tuition, "board")[0]["folder"] == "board"
+    assert found(tuition, "board", code=3)[0]["folder"] == "board"
 
 
 def test_a_shipped_folder_without_a_measured_entry_fails_loudly(shipping: Path, board: Path, tuition: Command) -> None:
@@ -134,42 +143,43 @@ def test_a_shipped_folder_without_a_measured_entry_fails_loudly(shipping: Path, 
 def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tuition: Command) -> None:
     row = made_entry(tmp_path, "half", num_problems=24, seeds=(1, 2), grader=GRADER_VERSION)
     add_entries(tmp_path / "board", [row, micro_entry(tmp_path, "half")])
-    (plain,) = found(tuition, "board")
-    assert (len(plain["regraded"]), plain["suites_not_regraded"]) == (3, ["toy@1"])
-    assert "Not graded again: toy@1" in tuition("leaderboard", "verify", "board").stdout
-    refused = tuition("leaderboard", "verify", "board", "--regrade")
-    assert (
-        refused.returncode == 2 and "cannot generate or load toy@1: give its answers with --problems" in refused.stderr
-    )
+    (plain,) = found(tuition, "board", code=3)
+    assert (len(plain["regraded"]), plain["status"]) == (3, "undecided")
+    (undecided,) = plain["undecided"]
+    assert (undecided["field"], undecided["name"]) == ("suite toy@1", "half")
+    assert "undecided: " in tuition("leaderboard", "verify", "board").stdout
+    assert "not in the catalogue: give its answers with --problems FILE" in undecided["reason"]
 
     golds = tmp_path / "golds.jsonl"
     golds.write_text("\n".join(json.dumps({"id": f"toy/{i:03}", "answer": "7"}) for i in range(24)))
-    (document,) = found(tuition, "board", "--regrade", "--problems", "golds.jsonl")
-    assert (len(document["regraded"]), document["suites_not_regraded"]) == (5, [])
+    (document,) = found(tuition, "board", "--problems", "golds.jsonl", code=3)
+    assert len(document["regraded"]) == 5 and "which problems it has" in document["undecided"][0]["reason"]
     golds.write_text(golds.read_text().replace('"toy/003", "answer": "7"', '"toy/003", "answer": "8"'))
-    (document,) = found(tuition, "board", "--regrade", "--problems", "golds.jsonl", code=1)
+    (document,) = found(tuition, "board", "--problems", "golds.jsonl", code=1)
     assert {m["field"] for m in document["mismatches"]} == {
         f"samples[{place}], problem toy/003, sample {sample}, verdict" for place in range(2) for sample in range(4)
     }
-    assert all(graded["changes"] == [] for graded in document["regraded"])
-    for text, message in (('{"id": "toy/000"}', "golds.jsonl, line 1"), ("", "give its answers with --problems")):
+    for text, message in (('{"id": "toy/000"}', "golds.jsonl, line 1"), ("", "24 problems have no gold answer")):
         golds.write_text(text)
-        wrong = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
+        wrong = tuition("leaderboard", "verify", "board", "--problems", "golds.jsonl")
         assert wrong.returncode == 2 and message in wrong.stderr
     golds.write_text('{"id": "toy/000", "answer": "7"}')
-    short = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
+    short = tuition("leaderboard", "verify", "board", "--problems", "golds.jsonl")
     assert short.returncode == 2 and "23 problems have no gold answer" in short.stderr
 
 
-def test_verdicts_of_another_grader_are_noted_and_no_mismatch(tmp_path: Path, tuition: Command) -> None:
-    row = made_entry(tmp_path, "half", num_problems=24, seeds=(1, 2), grader="tuition-0+math-verify-0.8.0")
-    add_entries(tmp_path / "board", [row])
-    golds = [json.dumps({"id": f"toy/{i:03}", "answer": "7" if i else "8"}) for i in range(24)]
-    (tmp_path / "golds.jsonl").write_text("\n".join(golds))
-    shown = tuition("leaderboard", "verify", "board", "--regrade", "--problems", "golds.jsonl")
-    assert shown.returncode == 0 and "No mismatches" in shown.stdout
-    note = f"(seed 2): 4 of 96 verdicts differ, tuition-0+math-verify-0.8.0 then, {GRADER_VERSION} now"
-    assert note in shown.stdout
+def test_a_suite_of_ones_own_is_known_by_the_hash_in_its_name(tmp_path: Path, tuition: Command) -> None:
+    problems = [Problem(f"mine-{number:02}", f"What is {number} + 1?", str(number + 1)) for number in range(12)]
+    suite = f"mine-test@{hash_texts(*(text for p in problems for text in (p.problem, p.answer)))[:10]}"
+    made = {"suite": suite, "grader": GRADER_VERSION, "problems": problems, "num_problems": 12}
+    add_entries(tmp_path / "board", [made_entry(tmp_path, "half", **made)])
+    lines = [json.dumps({"id": p.id, "problem": p.problem, "answer": p.answer}) for p in problems]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    (document,) = found(tuition, "board", "--problems", "mine.jsonl", code=3)
+    assert (document["undecided"], document["mismatches"], len(document["regraded"])) == ([], [], 3)
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines).replace("0 + 1", "0 + 01"))
+    (document,) = found(tuition, "board", "--problems", "mine.jsonl", code=3)
+    assert "which problems it has is not at hand" in document["undecided"][0]["reason"]
 
 
 def test_a_catalog_suite_is_graded_by_its_rows_from_a_data_folder(tmp_path: Path, tuition: Command) -> None:
@@ -178,19 +188,20 @@ def test_a_catalog_suite_is_graded_by_its_rows_from_a_data_folder(tmp_path: Path
     whole = load(SUITES["aime24"], DATA)
     rows = []
     for suite in (whole, whole.first(5)):
-        answers = {problem.id: problem.answer for problem in suite.problems}
-        made = {"suite": suite.name, "grader": GRADER_VERSION, "seeds": (1,), "num_problems": len(answers)}
-        rows.append(made_entry(tmp_path, suite.name, 0.5, answers=answers, **made))
+        made = {"suite": suite.name, "grader": GRADER_VERSION, "seeds": (1,), "num_problems": len(suite.problems)}
+        rows.append(made_entry(tmp_path, suite.name, 0.5, problems=suite.problems, suite_verified=True, **made))
     add_entries(tmp_path / "board", rows)
-    arguments = ["board", "--regrade", "--data-dir", str(DATA)]
-    (document,) = found(tuition, *arguments)
+    arguments = ["board", "--data-dir", str(DATA)]
+    (document,) = found(tuition, *arguments, code=3)
     assert [graded["num_samples"] for graded in document["regraded"]] == [120, 20] and not document["mismatches"]
-    absent = tuition("leaderboard", "verify", "board", "--regrade", "--data-dir", str(tmp_path))
-    assert absent.returncode == 2 and "aime24@1 is not in" in absent.stderr
+    (document,) = found(tuition, "board", "--data-dir", str(tmp_path), code=3)
+    assert "aime24@1 is not in" in document["undecided"][0]["reason"]
+    (document,) = found(tuition, "board", code=3)
+    assert "its rows are not at hand: give --data-dir" in document["undecided"][0]["reason"]
 
     # A part that is not the first five problems is another suite than its name says.
-    answers = {problem.id: problem.answer for problem in whole.problems[5:10]}
-    wrong = made_entry(tmp_path, "x", suite="aime24@1[:5]", seeds=(1,), num_problems=5, answers=answers)
+    made = {"suite": "aime24@1[:5]", "grader": GRADER_VERSION, "seeds": (1,), "num_problems": 5}
+    wrong = made_entry(tmp_path, "x", problems=whole.problems[5:10], **made)
     add_entries(tmp_path / "board", [wrong])
     (document,) = found(tuition, *arguments, code=1)
     assert [m["field"] for m in document["mismatches"]] == ["problem_ids_sha256 (suite aime24@1[:5])"]

@@ -13,7 +13,7 @@ from tuition.benchmarks.boards import board_folder
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
 from tuition.benchmarks.boards.entries import EntryError, entry_id
 from tuition.benchmarks.boards.manifest import Manifest
-from tuition.benchmarks.boards.measured_entry import entry_of_scores
+from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.verification import verify_board
 from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
@@ -139,7 +139,9 @@ def test_a_lock_that_is_a_link_is_refused(board: Path, tmp_path: Path) -> None:
     [
         ({"name": "../up"}, "name is '../up'"), ({"version": "9.9"}, "version is '9.9'"),
         ({"changelog": []}, "changelog"), ({"extra": 1}, "unknown field 'extra'"), ({"title": "<b>"}, "printable"),
-        ({"url": "javascript:x"}, "url is"), ({"schema_version": 2}, "schema_version"),
+        ({"url": "javascript:x"}, "url is"), ({"schema_version": 3}, "schema_version"),
+        ({"schema_version": 1}, "format 1 has neither protocols nor a chain"), 
+        ({"name": "other"}, "chain of the changelog breaks at version 1.0"),
         ({"changelog": [{"version": "1.0", "date": "2026-01-01", "change": "x", "added": ["../../x"]}]}, "added"),
         ({"changelog": [{"version": v, "date": "2026-01-01", "change": "x"} for v in ("1.1", "1.0")]}, "do not rise"),
     ],
@@ -157,16 +159,12 @@ def test_the_changelog_tells_the_entries_of_every_version(board: Path) -> None:
     manifest = read_manifest(board)
     gone = manifest.ids[1]
     document = json.loads((board / MANIFEST).read_text())
-    document["version"] = "2.0"
-    document["changelog"].append(
-        {
-            "version": "2.0",
-            "date": "2027-01-01",
-            "change": "Half withdrawn: wrong seeds",
-            "added": [],
-            "removed": [gone],
-        }
-    )
+    withdrawn = {"version": "2.0", "date": "2027-01-01", "change": "Half withdrawn: wrong seeds", "removed": [gone]}
+    document |= {"version": "2.0", "changelog": [*document["changelog"], withdrawn]}
+    (board / MANIFEST).write_text(json.dumps(document))
+    with pytest.raises(EntryError, match=r"breaks at version 2\.0: its `previous` is missing.*has the hash") as error:
+        read_manifest(board)
+    withdrawn["previous"] = str(error.value).split()[-1]
     (board / MANIFEST).write_text(json.dumps(document))
     assert gone not in read_manifest(board).ids and len(read_manifest(board).ids) == 6
     assert gone not in {listed.id for listed in load_board(board).entries}
@@ -221,22 +219,28 @@ def test_a_writer_waits_for_the_lock(board: Path, tmp_path: Path, monkeypatch: p
 def test_scores_that_do_not_belong_together_make_no_entry(tmp_path: Path) -> None:
     keys = [save_score(tmp_path, sample_table(0.5, seed), f"w{seed}", suite=f"toy@{seed}") for seed in (1, 2)]
     with pytest.raises(EntryError, match="not scored alike"):
-        entry_of_scores(tmp_path / "scores", [(1, keys[0]), (2, keys[1])], {"name": "x"})
+        entry_of_scores(tmp_path / "scores", [ScoredRun(1, keys[0]), ScoredRun(2, keys[1])], {"name": "x"})
     other = save_score(tmp_path, sample_table(0.5, 3, num_problems=9), "w3", suite="toy@1")
     with pytest.raises(EntryError, match="different problems"):
-        entry_of_scores(tmp_path / "scores", [(1, keys[0]), (3, other)], {"name": "x"})
+        entry_of_scores(tmp_path / "scores", [ScoredRun(1, keys[0]), ScoredRun(3, other)], {"name": "x"})
     with pytest.raises(EntryError, match="is missing"):
-        entry_of_scores(tmp_path / "scores", [(1, "0" * 64)], {"name": "x"})
+        entry_of_scores(tmp_path / "scores", [ScoredRun(1, "0" * 64)], {"name": "x"})
     with pytest.raises(EntryError, match="not 64 hex digits"):
-        entry_of_scores(tmp_path / "scores", [(1, "../../x")], {"name": "x"})
+        entry_of_scores(tmp_path / "scores", [ScoredRun(1, "../../x")], {"name": "x"})
     (tmp_path / "scores" / keys[0][:2] / keys[0] / SAMPLES_FILE).write_bytes(b"x")
     with pytest.raises(EntryError, match="not a sample table"):
-        entry_of_scores(tmp_path / "scores", [(1, keys[0])], {"name": "x"})
+        entry_of_scores(tmp_path / "scores", [ScoredRun(1, keys[0])], {"name": "x"})
 
 
 def test_the_weights_of_a_served_model_are_not_known(tmp_path: Path) -> None:
     key = save_score(tmp_path, sample_table(0.5, 1), "served qwen at http://127.0.0.1:8000")
-    fields = {"name": "qwen", "model": "qwen", "command": "tuition bench", "code_version": "0.1.0"}
-    entry, paths, _ = entry_of_scores(tmp_path / "scores", [(None, key)], fields)
+    fields = {
+        "name": "qwen",
+        "model": "qwen",
+        "command": "tuition bench",
+        "code_version": "0.1.0",
+        "contamination": "None.",
+    }
+    entry, paths, _ = entry_of_scores(tmp_path / "scores", [ScoredRun(None, key)], {**fields, "contamination": "None."})
     assert entry.samples[0].weights_sha256 is None and entry.seeds == ()
     assert len(add_entries(tmp_path / "board", [(entry, paths)]).new) == 1

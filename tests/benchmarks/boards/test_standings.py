@@ -163,7 +163,7 @@ def test_one_interval_without_zero_among_six_pairs_is_still_a_tie() -> None:
 
 def _measured(number: int, shift: float, num_seeds: int) -> Listed:
     from tuition.benchmarks.boards.entries import (
-        MeasuredEntry,
+        EarlierEntry,
         MeasuredScore,
         Preset,
         SampleFile,
@@ -176,7 +176,8 @@ def _measured(number: int, shift: float, num_seeds: int) -> Listed:
     runs = tuple(Outcomes(s, ids, (rng.random((8, 2)) < shift).astype(np.int8)) for s in range(num_seeds))
     score, _ = measured_score([run.correct_PK for run in runs])
     assert isinstance(score, MeasuredScore)
-    entry = MeasuredEntry(
+    entry = EarlierEntry(
+        schema_version=2,
         name=f"row {number}", preset=Preset(name="p", fields={}), model="m", suite="toy@1", score=score, num_problems=8,
         num_samples=2, problem_ids_sha256=ids_sha256(ids), sampling_seed=0, engine="e", grader="g", command="tuition x",
         code_version="0", versions={},

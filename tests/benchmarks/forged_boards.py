@@ -1,0 +1,89 @@
+"""What a forger does to a leaderboard folder: entries changed under their own new ids, the whole chain made to fit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tuition.benchmarks.artefacts import checked_table, correct_PK, file_sha256, write_samples
+from tuition.benchmarks.boards.board_folder import MANIFEST, read_entry, read_manifest, write_manifest
+from tuition.benchmarks.boards.entries import (
+    LeaderboardEntry,
+    MeasuredEntry,
+    entry_id,
+    entry_json,
+    ids_sha256,
+    measured_score,
+    validate_entry,
+)
+from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.boards.outcomes import read_statement
+from tuition.benchmarks.boards.protocol import Protocol
+
+Document = dict[str, Any]
+
+
+def named(board: Path, name: str) -> tuple[str, Document]:
+    """An entry by its name: its id, and itself as JSON values."""
+    for id in read_manifest(board).ids:
+        entry = read_entry(board, id)
+        if entry.name == name:
+            return id, json.loads(entry_json(entry))
+    raise AssertionError(f"{board} has no entry {name!r}")
+
+
+def relist(board: Path, old: str, entry: LeaderboardEntry | Document) -> str:
+    """Put a changed entry in the place of an old one: new id, changed changelog, a new chain. Returns the id."""
+    entry = validate_entry(entry, "forged") if isinstance(entry, dict) else entry
+    (board / "entries" / f"{old}.json").unlink()
+    new = entry_id(entry)
+    (board / "entries" / f"{new}.json").write_text(entry_json(entry))
+    rewrite(board, lambda manifest: json.loads(json.dumps(manifest).replace(old, new)))
+    return new
+
+
+def rewrite(board: Path, change: Callable[[Document], Document | None]) -> None:
+    """Change `leaderboard.json`, in its format, with a chain that fits."""
+    document = json.loads((board / MANIFEST).read_text())
+    document = change(document) or document
+    changes = [Change.model_validate_json(json.dumps(one)) for one in document["changelog"]]
+    if document["schema_version"] == 1:
+        manifest = Manifest.model_validate_json(json.dumps(document))
+    else:
+        protocols = tuple(Protocol.model_validate_json(json.dumps(one)) for one in document["protocols"])
+        manifest = Manifest.new(document["name"], document["title"], changes[0], protocols)
+        for one in changes[1:]:
+            manifest = manifest.changed(one)
+    write_manifest(board, manifest)
+
+
+def change_samples(board: Path, document: Document, place: int, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change a sample file of an entry, under its new hash; what it says of itself stays."""
+    path = board / "samples" / f"{document['samples'][place]['sha256']}.parquet"
+    with path.open("rb") as file:
+        said = read_statement(file)
+    table = checked_table(change(pd.read_parquet(path)))
+    made = path.with_name("made.parquet")
+    write_samples(table, made, json.dumps(said, sort_keys=True, separators=(",", ":")))
+    sha256 = file_sha256(made)
+    made.rename(path.with_name(f"{sha256}.parquet"))
+    document["samples"][place]["sha256"] = sha256
+
+
+def rescore(board: Path, document: Document) -> None:
+    """State the scores, counts and problems that an entry's sample files give."""
+    runs = [correct_PK(pd.read_parquet(board / "samples" / f"{s['sha256']}.parquet")) for s in document["samples"]]
+    score, _ = measured_score([outcomes for _, outcomes in runs])
+    document["score"] = score.model_dump()
+    document["num_problems"], document["num_samples"] = map(int, runs[0][1].shape)
+    document["problem_ids_sha256"] = ids_sha256(runs[0][0])
+
+
+def first(board: Path) -> tuple[str, MeasuredEntry]:
+    """The first entry, which is a measured one."""
+    id = read_manifest(board).ids[0]
+    entry = read_entry(board, id)
+    assert isinstance(entry, MeasuredEntry)
+    return id, entry
