@@ -1,52 +1,65 @@
-"""Every script that README or docs name is run: whole at a tiny size, or as far as its --help, with the reason.
+"""Every script that README or docs name is run, at a tiny size.
 
 A script that nothing runs breaks without a word when the code that it calls is changed.
 """
 
-import os
+import gzip
+import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.app.browser.served import CHROMIUM
 from tests.docs.documents import DOCUMENTS, ROOT, code_of
-from tests.experiments.gpu.resume import check_in_memory, check_resume
+from tests.docs.forked_script import run
 from tests.runners.conftest import tiny_scenario_file
+
+pytestmark = pytest.mark.xdist_group("scripts")  # they share the process that they are forked from
 
 TINY: dict[str, list[str]] = {
     "tests.experiments.correction.mismatch": [
         "--model", "runners/scenarios/micro/student", "--completions", "1", "--length", "16",
     ],
     "tests.experiments.costs.fit": [],
+    "tests.experiments.dashboard_pictures": ["{results}", "--only", "tree", "--out", "{folder}"],
+    "tests.experiments.gpu.check": [],
+    "tests.experiments.scarcity.label_curves": [
+        "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
+    ],
+    "tests.experiments.scarcity.sweep": [
+        "--scenario", "{tiny}", "--stage", "opd", "--steps", "1", "--rates", "1e-3",
+        "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
+    ],
     "tests.experiments.simulations.checkpoint_coverage": ["--repetitions", "2"],
+    "tests.experiments.simulations.coverage": [
+        "--repetitions", "2", "--seeds", "1", "2", "--problems", "30", "--ratios", "0", "1",
+    ],
     "tests.experiments.simulations.error_bars": [],
     "tests.experiments.simulations.score_coverage": ["--repetitions", "4"],
     "tests.experiments.speed.bookkeeping": ["--trials", "5", "10", "--measured", "2"],
+    "tests.experiments.speed.dashboard": ["{results}", "--repeats", "1"],
+    "tests.experiments.speed.grading_throughput": ["--data", "{data}", "--only", "Rho", "--workers", "1"],
     "tests.experiments.speed.memory": ["--scenario", "{tiny}", "--stages", "teacher_rl"],
+    "tests.experiments.speed.replay": ["--routes", "8", "--passes", "1", "--trials", "2"],
     "tests.experiments.speed.small_things": [
         "--blocks", "20", "--study-trials", "20", "--pairs", "1", "--trials", "0",
     ],
     "tests.experiments.speed.stage_overhead": ["--pairs", "1", "--scenario", "{tiny}"],
+    "tests.faults.kill_search": [
+        "--kills", "1", "--trials", "1", "--workers", "1", "--seed", "1", "--folder", "{folder}/results",
+    ],
     "tests.runners.training.pin_golden_curves": ["opd", "--out", "{folder}/golden.json"],
 }  # fmt: skip
-"""Arguments that make a script tiny; {tiny} is a scenario of one step a block, {folder} an empty folder."""
+"""Arguments that make a script tiny; {tiny} is a scenario of one step a block, {results} a results folder of a few runs
+that was made up, {data} a folder of outputs to grade, {folder} an empty folder."""
 
-HELP = {
-    "tests.experiments.dashboard_pictures": "needs a browser",
-    "tests.experiments.gpu.check": "takes minutes without a GPU; what it calls is in tests/experiments/gpu and below",
-    "tests.experiments.scarcity.label_curves": "trains a bench for tens of minutes",
-    "tests.experiments.scarcity.sweep": "trains a bench for an hour",
-    "tests.experiments.simulations.coverage": "three minutes; its parts are in tests/experiments/simulations",
-    "tests.experiments.speed.dashboard": "needs a browser",
-    "tests.experiments.speed.grading_throughput": "its data are not in the repository",
-    "tests.experiments.speed.replay": "times databases for minutes; what it calls is in tests/benchmarks/tables",
-    "tests.experiments.speed.synthetic_results": "is run by tests/experiments/speed/test_synthetic_results.py",
-    "tests.faults.kill_search": "kills whole searches for minutes; single kills are in tests/app/processes",
-}
-"""Scripts that are not run here, and why; their --help is."""
+SAYS = {"tests.experiments.gpu.check": "gpu-check skipped: PyTorch sees no GPU here"}
+"""What a script says that cannot do its work here. It ends well then, and its parts are tested in its folder."""
+
+MADE_UP = "tests.experiments.speed.synthetic_results"
+"""It makes {results}."""
 
 TESTS = {"tests.benchmarks.grading.test_agreement", "tests.benchmarks.grading.test_hostile"}
 """Tests that also print a table when they are called as scripts."""
@@ -64,18 +77,9 @@ def named_scripts() -> set[str]:
     return {module for module in found if (ROOT / f"{module.replace('.', '/')}.py").exists()}
 
 
-def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", module, *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-
-
 def test_every_script_that_documents_name_is_run() -> None:
-    ours = TINY.keys() | HELP.keys() | TESTS
-    assert named_scripts() - ours == set(), "say how it is run at a tiny size"
-    assert "tests.experiments.speed.memory" in named_scripts() and not TINY.keys() & HELP.keys()
+    assert named_scripts() - (TINY.keys() | {MADE_UP} | TESTS) == set(), "say how it is run at a tiny size"
+    assert "tests.experiments.speed.memory" in named_scripts()
 
 
 @pytest.fixture
@@ -85,24 +89,52 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made-up")
+    done = run(MADE_UP, [f"{folder}/results", "--runs", "6"], folder / "output")
+    assert done.status == 0, done.output[-2000:]
+    return folder / "results"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = {
+        "samples_qwen_math100_k8": {"gold": "2", "samples": [{"response": r"It is \boxed{2}."}]},
+        "grader_cases_model_outputs": {"gold": "2", "kind": "extracted", "prediction": "3"},
+        "samples_rho1_greedy": {"gold": "1/2", "pred": r"\frac{1}{2}"},
+    }
+    for name, row in rows.items():
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))
+    return tmp_path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("module", sorted(TINY))
-def test_a_script_runs_at_a_tiny_size(module: str, tiny: Path) -> None:
-    arguments = [argument.format(tiny=tiny, folder=tiny.parent) for argument in TINY[module]]
-    done = run(module, *arguments)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() or (tiny.parent / "golden.json").exists()
+def test_a_script_runs_at_a_tiny_size(module: str, tiny: Path, request: pytest.FixtureRequest) -> None:
+    places = {"tiny": tiny, "folder": tiny.parent}
+    if "{results}" in TINY[module]:
+        if CHROMIUM is None:
+            pytest.skip("no chromium: .ci/install-browser installs Debian's (root, apt)")
+        places["results"] = request.getfixturevalue("results")
+    if "{data}" in TINY[module]:
+        places["data"] = request.getfixturevalue("data")
+    done = run(module, [argument.format(**places) for argument in TINY[module]], tiny.parent / "output")
+    assert done.status == 0, done.output[-2000:]
+    assert SAYS.get(module, "") in done.output
+    assert done.output.strip() or (tiny.parent / "golden.json").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", sorted(HELP))
-def test_a_script_that_cannot_run_here_is_imported_and_shows_its_help(module: str) -> None:
-    done = run(module, "--help")
-    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr[-2000:]
+def test_a_made_up_folder_has_every_runs_scores_and_a_report(results: Path) -> None:
+    assert len(list((results / "scores").glob("??/*/record.json"))) >= 6 * 7
+    assert (results / "studies" / "synthetic-seed0" / "report.json").is_file()
 
 
 @pytest.mark.slow
 def test_the_gpu_checks_resume_a_killed_block_and_train_in_memory(tmp_path: Path) -> None:
+    from tests.experiments.gpu.resume import check_in_memory, check_resume
+
     scenario = tiny_scenario_file()
     scenario["stages"]["student_rl"] |= {"steps": 3, "lr_warmup_steps": 0}
     file = tmp_path / "tiny.yaml"

@@ -1,7 +1,7 @@
 """The pictures of pages in docs/: the dashboard in Chromium, light and dark, wide and on a phone; the exported board.
 
-Run: `python -m tests.experiments.dashboard_pictures RESULTS [--only NAME]`, where RESULTS holds a study made by `make
-demo`. Without `--only`, all pages but Live; `--only live` while a search runs in the folder. Not a test.
+Run: `python -m tests.experiments.dashboard_pictures RESULTS [--only NAME] [--out FOLDER]`, where RESULTS holds a study
+made by `make demo`. Without `--only`, all pages but Live; `--only live` while a search runs in the folder. Not a test.
 """
 
 import argparse
@@ -97,8 +97,9 @@ def joined(rows: list[list[Image.Image]], height: int) -> Image.Image:
 
 def save(image: Image.Image, path: Path) -> None:
     """A small PNG: 256 colours are enough for pages."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(path.relative_to(REPOSITORY), image.size, flush=True)
+    print(path, image.size, flush=True)
 
 
 def main() -> None:
@@ -106,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--only", choices=[*PAGES, BOARD_PAGE], action="append")
+    parser.add_argument("--out", type=Path, default=DOCS)
     arguments = parser.parse_args()
     names = arguments.only or [*(name for name in PAGES if name != "live"), BOARD_PAGE]
     with (
@@ -116,12 +118,12 @@ def main() -> None:
         for file, name, width, dark in SINGLE:
             if name in names:
                 image = picture(browser, server, name, (width, 640 if name == "live" else 900), dark, name != "live")
-                save(image, DOCS / f"{file}.png")
+                save(image, arguments.out / f"{file}.png")
         for name in names:
             if name == BOARD_PAGE:
-                save(exported(browser, Path(scratch)), DOCS / f"{name}.png")
+                save(exported(browser, Path(scratch)), arguments.out / f"{name}.png")
             else:
-                save(four(browser, server, name), DOCS / "dashboard" / f"{name}.png")
+                save(four(browser, server, name), arguments.out / "dashboard" / f"{name}.png")
 
 
 if __name__ == "__main__":

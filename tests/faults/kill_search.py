@@ -11,21 +11,24 @@ it trains; every block in the store is whole; no process outlived its parent.
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import trl.trainer.grpo_trainer  # noqa: F401  # before a search is forked, not by each anew
 import yaml
 from tests.runners.conftest import small_scenario_file
 
+from tuition.app.cli import main as main_of_tuition
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import compile_route
@@ -33,55 +36,78 @@ from tuition.runners.labels import Ledger
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 
-ROOT = Path(__file__).parents[2]
-TRIALS = 12
+FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of every search."""
+
+    trials: int
+    workers: int
 
 
 class Search:
-    """One `tuition search` of the small scenario, as a process that can be killed and started again."""
+    """One `tuition search` of the small scenario, as a process that can be killed and started again.
 
-    def __init__(self, folder: Path, results: str, seed: int):
-        self.scenario = folder / "small.yaml"
+    It is a fork of this one, which has imported what trains and computed nothing: to import it anew takes longer than
+    the search.
+    """
+
+    def __init__(self, folder: Path, results: str, seed: int, size: Size):
         self.results = folder / results
         self.seed = seed
-        options = ["--trials", str(TRIALS), "--seed", str(seed), "--test-seeds", "0", "--workers", "2", "--json"]
-        self.command = [sys.executable, "-m", "tuition.app.cli", "search", "--scenario", str(self.scenario), *options]
-        self.command += ["--results", str(self.results), "--sampler", "random"]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.size = size
+        self.output = folder / f"{results}-{seed}.out"
+        self.arguments = ["search", "--scenario", str(folder / "small.yaml"), "--results", str(self.results)]
+        self.arguments += ["--trials", str(size.trials), "--workers", str(size.workers), "--sampler", "random"]
+        self.arguments += ["--seed", str(seed), "--test-seeds", "0", "--json"]
+        self.process: multiprocessing.process.BaseProcess | None = None
 
     def start(self) -> None:
         """Start it, in the background."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        self.process = subprocess.Popen(
-            self.command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.process = FORK.Process(target=run_command, args=(self.arguments, self.output))
+        self.process.start()
 
     def finish(self) -> dict[str, Any]:
         """Run it to its end, undisturbed; its report."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run(self.command, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"seed {self.seed} does not finish: {done.stderr[-2000:]}")
-        report: dict[str, Any] = json.loads(done.stdout)
+        self.start()
+        assert self.process is not None
+        self.process.join()
+        if self.process.exitcode:
+            told = self.output.with_suffix(".err").read_text(encoding="utf-8", errors="replace")
+            raise SystemExit(f"seed {self.seed} does not finish: {told[-2000:]}")
+        report: dict[str, Any] = json.loads(self.output.read_text(encoding="utf-8"))
         return report
 
 
-def disturb(folder: Path, kills: int, seconds: float, rng: random.Random) -> tuple[list[Search], Counter[str]]:
+def run_command(arguments: list[str], output: Path) -> None:
+    """`tuition` with arguments; what it writes goes to two files."""
+    with output.open("wb") as out, output.with_suffix(".err").open("wb") as err:
+        os.dup2(out.fileno(), sys.stdout.fileno())
+        os.dup2(err.fileno(), sys.stderr.fileno())
+    sys.argv = ["tuition", *arguments]
+    main_of_tuition()
+
+
+def disturb(
+    folder: Path, size: Size, kills: int, seconds: float, rng: random.Random
+) -> tuple[list[Search], Counter[str]]:
     """Kill until so many kills (or seconds) are done; the searches that were disturbed, and what was killed."""
     begun = len(list(folder.glob("disturbed/studies/*")))
-    searches = [Search(folder, "disturbed", seed) for seed in range(max(1, begun))]
+    searches = [Search(folder, "disturbed", seed, size) for seed in range(max(1, begun))]
     counts: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while counts["kills"] < kills and time.monotonic() < until:
         search = searches[-1]
-        if search.process is None or search.process.poll() is not None:
-            if search.process is not None and search.process.returncode == 0:
+        if search.process is None or not search.process.is_alive():
+            if search.process is not None and search.process.exitcode == 0:
                 counts["studies finished under fire"] += 1
-                searches.append(search := Search(folder, "disturbed", search.seed + 1))
+                searches.append(search := Search(folder, "disturbed", search.seed + 1, size))
             search.start()
             counts["starts"] += 1
         time.sleep(rng.uniform(1.0, 20.0))
-        if search.process is None or search.process.poll() is not None:
+        if search.process is None or not search.process.is_alive():
             continue
         parent = psutil.Process(search.process.pid)
         family = [parent, *parent.children(recursive=True)]
@@ -93,24 +119,23 @@ def disturb(folder: Path, kills: int, seconds: float, rng: random.Random) -> tup
         counts["kills"] += 1
         counts["parents killed" if victim == parent else "workers and graders killed"] += 1
         if victim == parent:
-            search.process.wait()
+            search.process.join()
             _, orphans = psutil.wait_procs(family[1:], timeout=30)
             counts["orphans"] += len(orphans)
         print(dict(counts), flush=True)
     for search in searches:
-        if search.process is not None and search.process.poll() is None:
-            search.process.send_signal(signal.SIGINT)
-            search.process.wait()
+        if search.process is not None and search.process.pid is not None and search.process.is_alive():
+            os.kill(search.process.pid, signal.SIGINT)
+            search.process.join()
     return searches, counts
 
 
 def compare(folder: Path, searches: list[Search]) -> Counter[str]:
     """Finish everything, disturbed and undisturbed, and count what agrees."""
     found: Counter[str] = Counter()
+    finished = [(one, one.finish(), Search(folder, "undisturbed", one.seed, one.size).finish()) for one in searches]
     scenario = Scenario.load(str(folder / "small.yaml"))
-    for search in searches:
-        disturbed = search.finish()
-        undisturbed = Search(folder, "undisturbed", search.seed).finish()
+    for search, disturbed, undisturbed in finished:
         theirs = {t["allocation"]: t["score"] for t in undisturbed["trials"] if t["score"]}
         for trial in disturbed["trials"]:
             found[f"trials {trial['state']}"] += 1
@@ -136,6 +161,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a search again and again.")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=7200, help="stop killing after this many seconds")
+    parser.add_argument("--trials", type=int, default=12, help="of a search")
+    parser.add_argument("--workers", type=int, default=2, help="of a search")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     parser.add_argument("--folder", type=Path, help="keep everything here; if killed itself, it resumes here")
     arguments = parser.parse_args()
@@ -143,7 +170,8 @@ def main() -> None:
         folder = arguments.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
-        searches, counts = disturb(folder, arguments.kills, arguments.seconds, random.Random(arguments.seed))
+        size = Size(arguments.trials, arguments.workers)
+        searches, counts = disturb(folder, size, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)
     print(json.dumps(counts, indent=1))
     broken = counts["SCORES DIFFER"] + counts["ROUTES BOOKED WRONG"] + counts["orphans"]

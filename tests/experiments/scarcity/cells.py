@@ -26,7 +26,7 @@ STUDY = "scarcity"
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: an allocation, the settings that differ from the scenario's by stage, and who is scored.
+    """One training: a scenario (its name or file), an allocation, the settings that differ by stage, and who is scored.
 
     With `num_labels` the labels are the first so many that the seed would buy, trained in one ordinary shuffled run of
     as many updates as all label blocks together have.
@@ -52,7 +52,7 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     by_id = {problem.id: problem for problem in scenario.labels}
     bought = [by_id[label.id] for label in scenario.recipe.label_order(cell.seed)[: cell.num_labels]]
     rows = [{name: getattr(problem, name) for name in ("id", "problem", "answer", "subject")} for problem in bought]
-    path = folder.absolute() / f"labels-{cell.scenario}-{cell.num_labels}-{cell.seed}.jsonl"
+    path = folder.absolute() / f"labels-{scenario.name}-{cell.num_labels}-{cell.seed}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     one_block = ordinary(scenario).file
     stages = one_block.stages
@@ -104,9 +104,14 @@ def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
 
 
 def run_cells(cells: Iterable[Cell], results: Path, workers: int) -> Mapping[Cell, dict[str, Any]]:
-    """Train cells in worker processes of one thread each. What is in the results folder is not trained again."""
+    """Train cells in worker processes of one thread each; one worker is this process.
+
+    What is in the results folder is not trained again.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     wanted = list(dict.fromkeys(cells))
+    jobs = [(cell, results) for cell in wanted]
+    if workers == 1:
+        return dict(zip(wanted, map(run_cell, jobs), strict=True))
     with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=8) as pool:
-        found = pool.imap(run_cell, [(cell, results) for cell in wanted])
-        return dict(zip(wanted, found, strict=True))
+        return dict(zip(wanted, pool.imap(run_cell, jobs), strict=True))

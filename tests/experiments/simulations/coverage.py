@@ -14,7 +14,7 @@ table: how often a p-value is below a level with no difference, the least and th
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ def _score_RSP(
 
 
 def normal_coverage(
-    num_seeds: int, num_problems: int, least_problem: float, level: float = 0.95
+    num_seeds: int, num_problems: int, least_problem: float, level: float = 0.95, ratios: Sequence[float] = GRID
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """The least and the greatest coverage over the grid, each with (seed, problem) variance ratios.
 
@@ -112,8 +112,8 @@ def normal_coverage(
     `least_problem`.
     """
     found = []
-    for seed_ratio in GRID:
-        for problem_ratio in (ratio for ratio in GRID if ratio >= least_problem):
+    for seed_ratio in ratios:
+        for problem_ratio in (ratio for ratio in ratios if ratio >= least_problem):
             noise = 0.01
             components = Components(
                 seed_sd=noise * math.sqrt(seed_ratio / num_problems),
@@ -130,15 +130,21 @@ def main() -> None:
     """Print both tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="numbers of training seeds")
+    parser.add_argument("--problems", type=int, nargs="+", default=tuple(SUITES), choices=SUITES)
+    parser.add_argument("--ratios", type=float, nargs="+", default=GRID, help="of the grid of variances")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulation")
     arguments = parser.parse_args()
+    ratios = arguments.ratios
+    seeds, several = arguments.seeds, [number for number in arguments.seeds if number > 1]
     print(f"Coverage, % (width ratio); {arguments.repetitions} repetitions, seed {arguments.seed}\n")
-    print("| regime | problems × samples | " + " | ".join(f"{s} seed{'s' * (s > 1)}" for s in SEEDS) + " |")
-    print("|---|---|" + "---|" * len(SEEDS))
+    print("| regime | problems × samples | " + " | ".join(f"{s} seed{'s' * (s > 1)}" for s in seeds) + " |")
+    print("|---|---|" + "---|" * len(seeds))
     for regime in REGIMES:
-        for num_problems, num_samples in SUITES.items():
+        for num_problems in arguments.problems:
+            num_samples = SUITES[num_problems]
             cells = []
-            for num_seeds in SEEDS:
+            for num_seeds in seeds:
                 result = simulate(regime, num_seeds, num_problems, num_samples, arguments.repetitions, arguments.seed)
                 cells.append(f"{100 * result.share:.1f} ({result.width_ratio:.2f})")
             print(f"| {regime.name} | {num_problems} × {num_samples} | " + " | ".join(cells) + " |", flush=True)
@@ -146,16 +152,18 @@ def main() -> None:
         "\n| seeds | problems | least, % (at seed, problem ratio) | greatest | least, problem ratio >= 1 | greatest |"
     )
     print("|---|---|---|---|---|---|")
-    for num_seeds in SEEDS[1:]:
-        for num_problems in SUITES:
-            ends = [*normal_coverage(num_seeds, num_problems, 0.0), *normal_coverage(num_seeds, num_problems, 1.0)]
+    for num_seeds in several:
+        for num_problems in arguments.problems:
+            ends = [
+                end for least in (0.0, 1.0) for end in normal_coverage(num_seeds, num_problems, least, 0.95, ratios)
+            ]
             texts = [f"{100 * share:.1f} ({seed:g}, {problem:g})" for share, seed, problem in ends]
             print(f"| {num_seeds} | {num_problems} | " + " | ".join(texts) + " |", flush=True)
     print("\n| seeds | problems | " + " | ".join(f"p < {level:g}, %" for level in P_VALUES) + " |")
     print("|---|---|" + "---|" * len(P_VALUES))
-    for num_seeds in SEEDS[1:]:
-        for num_problems in SUITES:
-            grids = [normal_coverage(num_seeds, num_problems, 0.0, 1 - level) for level in P_VALUES]
+    for num_seeds in several:
+        for num_problems in arguments.problems:
+            grids = [normal_coverage(num_seeds, num_problems, 0.0, 1 - level, ratios) for level in P_VALUES]
             texts = [f"{100 * (1 - most[0]):.3f}-{100 * (1 - least[0]):.3f}" for least, most in grids]
             print(f"| {num_seeds} | {num_problems} | " + " | ".join(texts) + " |", flush=True)
 

@@ -1,11 +1,11 @@
 """Grading speed: our grader against one thread of math-verify, on outputs of real models, as a ratio in one run.
 
 Run: `python -m tests.experiments.speed.grading_throughput [--workers 2] [--rows N] [--only Rho] [--json]`, on the data
-sets of `../shared/data`. math-verify runs as it comes, in the main thread, with its own time-outs: it parses the gold
-and the completion and verifies. Both sides take turns on pieces of PIECE rows, so that a change in the machine's load
-meets both. Starting the workers and importing math-verify are left out on both sides, and each measurement has a
-process of its own, so that no side finds what the other, or an earlier measurement, has warmed up. Every verdict is
-compared.
+sets of `../shared/data`, or of another folder (`--data`). math-verify runs as it comes, in the main thread, with its
+own time-outs: it parses the gold and the completion and verifies. Both sides take turns on pieces of PIECE rows, so
+that a change in the machine's load meets both. Starting the workers and importing math-verify are left out on both
+sides, and each measurement has a process of its own, so that no side finds what the other, or an earlier measurement,
+has warmed up. Every verdict is compared.
 
 Not a test: machines are noisy. `ratio` is of wall-clock seconds, and needs as many free cores as workers; `cpu_ratio`
 is of CPU-seconds: how much of the work is left, whatever else the machine does. "Distinct" rows leave out every pair
@@ -59,27 +59,27 @@ def cpu_seconds() -> float:
     return time.process_time() + dead.ru_utime + dead.ru_stime + sum(t.user + t.system for t in alive)
 
 
-def read_rows(name: str) -> Iterator[dict[str, object]]:
-    with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
+def read_rows(path: Path) -> Iterator[dict[str, object]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
         yield from (json.loads(line) for line in lines)
 
 
-def load() -> dict[str, list[Pair]]:
+def load(data: Path) -> dict[str, list[Pair]]:
     """Pairs of gold answer and text to grade, by data set."""
     return {
         "full responses (Qwen2.5-Math, 100 problems x 8)": [
             (str(row["gold"]), sample["response"])
-            for row in read_rows("samples_qwen_math100_k8.jsonl.gz")
+            for row in read_rows(data / "samples_qwen_math100_k8.jsonl.gz")
             for sample in row["samples"]  # type: ignore[attr-defined]
         ],
         "grader cases (4 sources)": [
             (str(row["gold"]), text if row["kind"] == "cot_response" else as_formula(text))
-            for row in read_rows("grader_cases_model_outputs.jsonl.gz")
+            for row in read_rows(data / "grader_cases_model_outputs.jsonl.gz")
             for text in [str(row["prediction"])]
         ],
         "extracted answers (Rho-1, 4 models x MATH-500 + GSM8K)": [
             (str(row["gold"]), as_formula(str(row["pred"])))
-            for row in read_rows("samples_rho1_greedy.jsonl.gz")
+            for row in read_rows(data / "samples_rho1_greedy.jsonl.gz")
             if row["gold"]
         ],
     }
@@ -151,12 +151,13 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--rows", type=int, default=None, help="only the first N of each data set")
     arguments.add_argument("--only", default="", help="only data sets whose name has this in it")
+    arguments.add_argument("--data", type=Path, default=DATA, help="the folder of the data sets")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
     results = {}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        for name, pairs in load().items():
+        for name, pairs in load(chosen.data).items():
             if chosen.only not in name:
                 continue
             part = pairs[: chosen.rows]
