@@ -1,4 +1,4 @@
-"""What the files of a scenario's models tell before anything is trained: what would fail, and what would spoil it.
+"""What a scenario's settings and the files of its models tell before anything is trained: what fails, what spoils it.
 
 Tokenizers, vocabularies, end tokens, chat templates, lengths and adapters, of the student, of each teacher, and of the
 two together. Every command that plans or trains asks here. Nothing is fetched and no weight is read: a model of the Hub
@@ -20,6 +20,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.stages import STUDENT, TRANSFER_STAGES, Stage, listed
 from tuition.runners.scenarios.outline import Outline
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.setting_checks import unlikely_settings
 from tuition.runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ScenarioError
 from tuition.runners.training.checkpoint import end_tokens, first_differing_token, load_tokenizer, vocabulary_size
 
@@ -29,9 +30,9 @@ LONG_PROMPTS = 32
 
 @dataclass(frozen=True)
 class Finding:
-    """One line about a model. A `problem` stops what uses it; anything else is a warning.
+    """One line about a model, or a setting. A `problem` stops what uses it; anything else is a warning.
 
-    `model` is the student or a teacher; with `bridge` it concerns transfer from that teacher only.
+    `model` is the student (of a setting, too) or a teacher; with `bridge` it concerns transfer from that teacher only.
     """
 
     text: str
@@ -64,7 +65,9 @@ def findings(scenario: Scenario, allocations: Iterable[Allocation] | None = None
 @lru_cache(maxsize=8)  # a route asks again
 def _all_findings(scenario: Scenario) -> tuple[Finding, ...]:
     student = _model(scenario, STUDENT)
-    found = list(_of_one(scenario, student)) if student else []
+    unlikely = unlikely_settings(scenario.file, scenario.num_label_blocks)
+    found = [Finding(text, problem=False, model=STUDENT) for text in unlikely]
+    found += _of_one(scenario, student) if student else []
     for name in scenario.file.teachers:
         if (teacher := _model(scenario, name)) is None:
             continue

@@ -46,7 +46,7 @@ def small_scenario_file() -> dict[str, Any]:
 def tiny_scenario_file(**changes: Any) -> dict[str, Any]:
     """Two label blocks of 4, one step a block: a whole route in a second."""
     file = small_scenario_file()
-    file["stages"] = {name: {**settings, "steps": 1} for name, settings in file["stages"].items()}
+    file["stages"] = {name: {**settings, "steps": 1, "lr_warmup_steps": 1} for name, settings in file["stages"].items()}
     file["validation"]["problems"]["count"] = file["test"]["problems"]["count"] = 4
     return {**file, "name": "tiny", "labels": {"micro": "labels", "count": 8}, **changes}
 
