@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from tuition.benchmarks.scoring.decoding import SUFFIX
 from tuition.planner.stages import STAGES
 
 LABEL_BLOCKS = 8
+FEWEST_STEPS = 10  # twice the warm-up
 VALIDATION_SHARE, TEST_SHARE = 1 / 8, 1 / 4
 MOST_VALIDATION, MOST_TEST = 256, 512
 
@@ -57,8 +59,10 @@ def scenario_text(
         template=json.dumps(template or {}),
         max_tokens=request.max_tokens,
         stages=_stages(
-            # As many draws as two passes over one block's labels, and not fewer steps than a stage's warm-up.
-            steps=max(10, 2 * per_block // prompts_per_step),
+            # The last block draws from all labels: whole passes leave none of them untrained.
+            steps=max(FEWEST_STEPS, ceil(num_labels / prompts_per_step)),
+            # As many sequences as two passes over one block's labels.
+            rejection_steps=max(FEWEST_STEPS, 2 * per_block // prompts_per_step),
             prompts_per_step=prompts_per_step,
             transfer_prompts=min(32, num_labels),
             max_tokens=request.max_tokens,
@@ -138,7 +142,8 @@ hardware: {{device: auto, dtype: bfloat16, engine: transformers, generation_batc
 SETTINGS = {
     "grpo": """\
     # An optimizer step takes prompts_per_step x generations sequences, micro_batch at a time. An answer truncated at
-    # max_completion_tokens gets no reward.
+    # max_completion_tokens gets no reward. The steps of a block pass over all labels once, so that none is bought and
+    # never trained on (`tuition plan` shows the passes); fewer cost less.
     steps: {steps}
     prompts_per_step: {prompts_per_step}
     generations: 8
@@ -160,7 +165,7 @@ SETTINGS = {
     max_completion_tokens: {max_tokens}
     gradient_checkpointing: true""",
     "rejection": """\
-    steps: {steps}
+    steps: {rejection_steps}
     sequences: 32
     samples_per_problem: 8
     learning_rate: 2.0e-5

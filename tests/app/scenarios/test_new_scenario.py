@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from tests.app.conftest import Command
+from tuition.app.scenarios.scenario_text import NewScenario, scenario_text
+from tuition.app.studies.planned_passes import plan_passes
 from tuition.benchmarks.suites.catalog import SUITES
 from tuition.benchmarks.suites.micro import make_problems
 from tuition.runners.scenarios.scenario import Scenario
-from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
 
 NEW = ("scenarios", "new", "mine.yaml", "--student", "small", "--teacher", "big", "--problems", "mine.jsonl")
 
@@ -61,6 +63,17 @@ def test_it_writes_a_scenario_that_loads_and_can_be_planned(folder: Path, tuitio
     shown = tuition("scenarios", "mine.yaml")
     assert shown.returncode == 0 and "24 in blocks of 3" in shown.stdout
     assert tuition("plan", "--scenario", "mine.yaml").returncode == 0
+
+
+@pytest.mark.parametrize("num_problems", [40, 347, 1000])
+def test_its_steps_pass_over_every_label(folder: Path, num_problems: int) -> None:
+    request = NewScenario(folder / "mine.yaml", str(folder / "small"), str(folder / "big"), folder / "mine.jsonl")
+    write(folder, [{"id": f"p{i}", "problem": f"{i}+1=", "answer": str(i + 1)} for i in range(num_problems)])
+    file = ScenarioFile.model_validate(yaml.safe_load(scenario_text(request, [], num_problems, None)))
+    rows = plan_passes(Scenario(file, folder), seed=0)
+    of_labels = {row.stage: row.never for row in rows if row.of == "labels"}
+    assert of_labels == {"teacher_rl": 0, "student_rl": 0}
+    assert not any(row.note for row in rows)
 
 
 def test_it_never_overwrites(folder: Path, tuition: Command) -> None:
