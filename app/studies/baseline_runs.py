@@ -75,7 +75,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
         raise StudyError(
             f"{name!r} is a search in {request.run.results}: choose another --study name for the baselines"
         )
-    _hold_to_scenario(folder, scenario)
+    _hold_to_report(folder, scenario, chosen)
     scenario.keep(folder.scenario, request.run.scenario)
     entries, seeds, match = list(chosen.entries), chosen.seeds, None
     log = folder.log("baselines")
@@ -109,8 +109,8 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     return report
 
 
-def _hold_to_scenario(folder: StudyFolder, scenario: Scenario) -> None:
-    """StudyError where the folder's report is of other recipes: it would be replaced by rows that do not compare."""
+def _hold_to_report(folder: StudyFolder, scenario: Scenario, chosen: _Chosen) -> None:
+    """StudyError where the folder's report would be replaced by rows that do not compare with its own, or by fewer."""
     try:
         before = read_report(folder.report)
     except (FileNotFoundError, FileError):
@@ -121,6 +121,29 @@ def _hold_to_scenario(folder: StudyFolder, scenario: Scenario) -> None:
             f"{folder.path.name!r} has baselines of another scenario, or of an earlier revision of its stages "
             f"({made_with[:12]}, now {scenario.sha256[:12]}): choose another --study name"
         )
+    if not isinstance(before, BaselinesReport):
+        return
+    rows = [entry.name for entry in chosen.entries]
+    if chosen.compared is not None:
+        rows.append(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})")
+    kept = _names(rows)
+    lost = [name for name in _names(before.test.runs) if name not in kept]
+    if lost:
+        raise StudyError(
+            f"the report of {folder.path.name!r} also has {', '.join(lost)}, which this call would lose: name them as "
+            "well (stored blocks are not trained again), or choose another --study name"
+        )
+    seeds = {run.seed for runs in before.test.runs.values() for run in runs if run.seed is not None}
+    if not seeds <= set(chosen.seeds):
+        raise StudyError(
+            f"the report of {folder.path.name!r} is of training seeds {', '.join(map(str, sorted(seeds)))}, of which "
+            f"this call would lose some: raise --seeds ({len(chosen.seeds)} now), or choose another --study name"
+        )
+
+
+def _names(rows: Iterable[str]) -> dict[str, None]:
+    """The names of rows, in order: a finalist that is a baseline has both."""
+    return {name: None for row in rows for name in row.split(" = ")}
 
 
 def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:

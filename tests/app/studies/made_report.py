@@ -69,7 +69,8 @@ def evaluation(runs: Mapping[str, Sequence[Mapping[str, Any]]], **changes: Any) 
     return Evaluation(**{**made, **changes})
 
 
-def write_tested(path: Path, test: Evaluation, leaderboard: dict[str, Any] | None = None) -> None:
+def write_tested(path: Path, test: Evaluation, leaderboard: dict[str, Any] | None = None, **changes: Any) -> None:
     """Write the report of tested baselines; its folder is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(BaselinesReport(**{**SHARED, "command": test.command}, leaderboard=leaderboard or {}, test=test), path)
+    made = {**SHARED, "command": test.command, **changes}
+    write_report(BaselinesReport(**made, leaderboard=leaderboard or {}, test=test), path)

@@ -80,6 +80,36 @@ def test_baselines_of_other_recipes_are_not_replaced(path: Path, tuition: Comman
     assert len(result.stderr.strip().splitlines()) == 1 and report.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("rows", "seeds", "message"),
+    [
+        (("direct", "half"), (1000,), "also has half, which this call would lose"),
+        (("direct", "half = search #3"), (1000,), "also has half, search #3, which this call would lose"),
+        (
+            ("direct", "raw-bridge", "direct-compute (compute of raw-bridge)"),
+            (1000,),
+            "has raw-bridge, direct-compute",
+        ),
+        (
+            ("direct",),
+            (1000, 2000),
+            "is of training seeds 1000, 2000, of which this call would lose some: raise --seeds",
+        ),
+    ],
+)
+def test_a_report_with_more_rows_is_not_replaced_by_one_with_fewer(
+    path: Path, scenario: Scenario, tuition: Command, rows: tuple[str, ...], seeds: tuple[int, ...], message: str
+) -> None:
+    report = ResultsFolder(path.parent / "results").study("small-baselines").report
+    made = evaluation({name: [{"seed": seed} for seed in seeds] for name in rows})
+    write_tested(report, made, scenario_sha256=scenario.sha256)
+    before = report.read_bytes()
+    result = tuition("baselines", "--scenario", str(path), "--only", "direct")
+    assert result.returncode == 2 and message in result.stderr
+    assert "choose another --study name" in result.stderr and report.read_bytes() == before
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
 def test_a_dry_run_prices_all_of_them_and_writes_nothing(path: Path, tuition: Command) -> None:
     file = small_scenario_file()
     path.write_text(yaml.safe_dump({**file, "prior_seconds": {**dict.fromkeys(file["stages"], 60), "score": 10}}))
