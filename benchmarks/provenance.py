@@ -1,4 +1,4 @@
-"""Provenance: by which command and which code a result was made, as a leaderboard entry states it."""
+"""Provenance: by which command, which code and on what device a result was made, as a leaderboard entry states it."""
 
 import importlib.metadata
 import shlex
@@ -7,6 +7,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]  # src/tuition links here
+
+
+PROCESSOR = "cpu: "
+"""How the name of a processor begins, as the device that trained; its model follows."""
+
+
+def names_no_processor(accelerator: str) -> bool:
+    """Whether a record says that a processor trained, and not which: earlier versions wrote "cpu x86_64" or "cpu"."""
+    return accelerator.startswith("cpu") and not accelerator.startswith(PROCESSOR)
 
 
 def command_line() -> str:

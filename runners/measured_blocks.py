@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tuition.benchmarks.provenance import names_no_processor
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import Work, charge
 from tuition.planner.cost_law import Workload
@@ -22,7 +23,7 @@ from tuition.runners.scenarios.workload import Batches, stored_settings, workloa
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.store.short_blocks import ShortBlock, read_short_blocks
-from tuition.runners.training.meter import accelerator_name, names_no_processor
+from tuition.runners.training.meter import accelerator_name
 
 CHANGE_NO_WORK = (
     "learning_rate", "lr_warmup_steps", "lr_warmup_first_rate", "weight_decay", "max_grad_norm", "clip", "loss",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.provenance import names_no_processor
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.effective_decoding import taken_before
 from tuition.benchmarks.scoring.engines.transformers_engine import transformers_identity
@@ -31,7 +32,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.leases import Leases
 from tuition.runners.training.block_trainer import BlockTrainer
-from tuition.runners.training.meter import accelerator_name, names_no_processor
+from tuition.runners.training.meter import accelerator_name
 from tuition.runners.training.rows import BlockError
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ the shorter list decides; a checkpoint without a training seed is paired with ea
 the number of pairs (Holm), the intervals of differences are not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
 from tuition.benchmarks.statistics.multiplicity import distinguished_pairs, ranks_left_open
 
@@ -149,11 +150,24 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
             "training seeds differ: rows are paired by the seeds they share, else in the order of their seeds; "
             "a single checkpoint is paired with every run of the other row"
         )
-    if len(devices := sorted({entry.accelerator for entry in entries if entry.accelerator is not None})) > 1:
-        notes.append(f"GPU-seconds were measured on different devices ({'; '.join(devices)})")
+    notes += _devices({entry.accelerator for entry in entries if entry.accelerator is not None})
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows that share fewer than two problems are not compared, which widens their ranks")
     return tuple(notes)
+
+
+def _devices(names: set[str]) -> Iterator[str]:
+    """Notes on the devices whose seconds a table shows."""
+    unnamed = {name for name in names if names_no_processor(name)}
+    named = {name for name in names if name.startswith(PROCESSOR)}
+    if unnamed and named:
+        yield (
+            f"GPU-seconds on {'; '.join(sorted(unnamed))} are of entries that an earlier version made, which did not "
+            f"name the processor: it may be another than {'; '.join(sorted(named))}"
+        )
+        names = names - unnamed
+    if len(names) > 1:
+        yield f"GPU-seconds were measured on different devices ({'; '.join(sorted(names))})"
 
 
 def compare(a: Listed, b: Listed) -> Difference | None:

@@ -6,6 +6,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -35,9 +37,6 @@ class Clock:
         return time.process_time() + children.ru_utime + children.ru_stime
 
 
-PROCESSOR = "cpu: "
-
-
 def accelerator_name(device: str) -> str:
     """Name of the device that trains: a GPU's model as CUDA calls it, or "cpu: " and the processor's model.
 
@@ -49,11 +48,6 @@ def accelerator_name(device: str) -> str:
     import torch
 
     return str(torch.cuda.get_device_name())
-
-
-def names_no_processor(accelerator: str) -> bool:
-    """Whether a record says that a processor trained, and not which."""
-    return accelerator.startswith("cpu") and not accelerator.startswith(PROCESSOR)
 
 
 def same_accelerator(one: str, other: str) -> bool:

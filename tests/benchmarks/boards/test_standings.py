@@ -88,6 +88,15 @@ def test_costs_on_different_devices_are_marked(tmp_path: Path) -> None:
     assert table.notes == ("GPU-seconds were measured on different devices (NVIDIA H100; cpu x86_64)",)
 
 
+def test_a_processor_that_an_older_entry_does_not_name_is_no_other_device(tmp_path: Path) -> None:
+    named = "cpu: AMD EPYC 9R14, family 25 model 17"
+    board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": named})
+    (table,) = standings(board).measured
+    (note,) = table.notes
+    assert note.startswith("GPU-seconds on cpu x86_64 are of entries that an earlier version made")
+    assert note.endswith(f"it may be another than {named}")
+
+
 def test_rows_without_common_problems_are_left_open(tmp_path: Path) -> None:
     a, b = listed("a", [1]), listed("b", [1], prefix="other")
     assert compare(a, b) is None
