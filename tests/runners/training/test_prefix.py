@@ -55,9 +55,9 @@ for blocks in range(1, int(sys.argv[1]) + 1):
 """
 
 
-def _write_scenario(folder: Path, kl_coef: float) -> Path:
+def _write_scenario(folder: Path, **settings: float) -> Path:
     content = small_scenario_file()
-    content["stages"]["student_rl"]["kl_coef"] = kl_coef
+    content["stages"]["student_rl"] |= settings
     folder.mkdir()
     (folder / "scenario.yaml").write_text(yaml.safe_dump(content))
     return folder
@@ -106,7 +106,12 @@ def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) 
     import torch
     from safetensors.torch import load_file
 
-    folders = [_write_scenario(tmp_path / "without_kl", 0.0), _write_scenario(tmp_path / "with_kl", 0.05)]
+    folders = [
+        _write_scenario(tmp_path / "without_kl", kl_coef=0.0),
+        _write_scenario(tmp_path / "with_kl", kl_coef=0.05),
+        # Completions of two steps are drawn together, so the second step's policy is no longer the one that drew.
+        _write_scenario(tmp_path / "two_updates", updates_per_rollout=2, prompts_per_step=2),
+    ]
     command = [sys.executable, "-W", "ignore", "-c", BLOCK_BY_BLOCK, str(BLOCKS), *map(str, folders)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(SOURCES)})
 
@@ -121,5 +126,6 @@ def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) 
         for name, tensor in stored.items():
             assert torch.equal(tensor, in_memory[name]), name
         finals.append(stored)
-    # The KL is no decoration: it changes what is learned.
-    assert any(not torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
+    # Neither is a decoration: each changes what is learned.
+    for other in finals[1:]:
+        assert any(not torch.equal(finals[0][name], other[name]) for name in other)
