@@ -4,15 +4,22 @@ A worker dies with its parent, is started again when it is killed, and stops aft
 is asked to stop. Work is never handed over in memory: blocks, scores and trials lie in the results folder, where locks
 keep two workers from training one block. There is no queue that all share, because a process that is killed while it
 holds the lock of such a queue would hang the others.
+
+Without a GPU workers are forked from a server that has imported the libraries, once for all of them; with one, where a
+fork is not allowed, each is a new interpreter.
 """
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from tuition.app.processes.channel import Channel
@@ -21,6 +28,8 @@ from tuition.app.processes.progress import Reporter
 from tuition.runners.events import Event
 
 MAX_RESTARTS = 3
+PRELOADED = ["tuition.runners.training.execution", "tuition.runners.training.stages.preloaded"]
+"""What the server has imported from which workers are forked; the last keeps all of it from the garbage collector."""
 
 
 class WorkerError(RuntimeError):
@@ -60,7 +69,12 @@ class Remote(Channel):
             yield int(task)
 
 
-def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connection) -> None:
+def _enter(
+    target: Callable[..., None], arguments: Sequence[Any], pipe: Connection, environment: dict[str, str]
+) -> None:
+    # One that is forked from a server has that one's, of earlier.
+    os.environ.clear()
+    os.environ.update(environment)
     # A separate group: the terminal's Ctrl-C reaches the parent alone, which passes it on, once.
     os.setpgid(0, 0)
     parent = multiprocessing.parent_process()
@@ -90,16 +104,16 @@ def _enter(target: Callable[..., None], arguments: Sequence[Any], pipe: Connecti
 class _Worker:
     """A worker process with its pipe, and how often it has been started."""
 
-    def __init__(self, target: Callable[..., None], arguments: Sequence[Any], index: int):
-        self._target, self._arguments, self.index = target, arguments, index
+    def __init__(self, context: BaseContext, target: Callable[..., None], arguments: Sequence[Any], index: int):
+        self._context, self._target, self._arguments, self.index = context, target, arguments, index
         self.starts = 0
         self.ended = False
         self.start()
 
     def start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_enter, args=(self._target, self._arguments, theirs))
+        self.pipe, theirs = self._context.Pipe()
+        arguments = (self._target, self._arguments, theirs, dict(os.environ))
+        self.process = self._context.Process(target=_enter, args=arguments)  # type: ignore[attr-defined]
         self.process.start()
         theirs.close()
         self.starts += 1
@@ -107,6 +121,32 @@ class _Worker:
     def kill(self, number: int) -> None:
         if self.process.is_alive() and self.process.pid is not None:
             os.kill(self.process.pid, number)
+
+
+def _context() -> BaseContext:
+    """How workers are started here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    # The terminal's Ctrl-C reaches the server too, which must not die of it while it imports.
+    with _ignored(signal.SIGINT):
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _ignored(number: signal.Signals) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def run_workers(
@@ -119,7 +159,8 @@ def run_workers(
     handed out again, because the caller goes over all of them afterwards.
     """
     tasks = iter(range(num_tasks))
-    workers = [_Worker(target, arguments, index) for index in range(num_workers)]
+    context = _context()
+    workers = [_Worker(context, target, arguments, index) for index in range(num_workers)]
     failures: list[str] = []
 
     def pass_on(number: int) -> None:

@@ -1,12 +1,14 @@
 """A process that trains a block, alone or with others: python -m tuition.runners.training.child FOLDER, started by
-`tuition.runners.training.launch`."""
+`tuition.runners.training.launch`. On a CPU it forks the others from itself, so that libraries are imported once."""
 
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tuition.runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
 from tuition.runners.training.process_environment import set_for_training
@@ -14,13 +16,42 @@ from tuition.runners.training.sharding import allow_on_a_cpu
 
 
 def main(folder: Path) -> None:
-    """Carry out the order in `folder`; the first process writes what the block leaves."""
-    _end_when_orphaned()
+    """Carry out the order in `folder`, in this process or in all that the order asks for and nobody has started yet."""
     ordered = json.loads((folder / ORDER).read_text())
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")  # what is printed here is the block's log; TRL would hush it
     set_for_training(ordered["device"], ordered["sharded"])
     if ordered["sharded"] and ordered["device"] == "cpu":
         allow_on_a_cpu()
+    if ordered["device"] == "cpu" and ordered["processes"] > 1:
+        run_together(ordered["processes"], train, folder)
+    else:
+        train(folder)
+
+
+def run_together(processes: int, function: Callable[..., None], *arguments: Any) -> None:
+    """Run `function(*arguments)` in so many processes, which find each other as torchrun's do (RANK, WORLD_SIZE, ...).
+
+    Raises torch's ProcessException when one fails or dies; the others are ended first.
+    """
+    from torch.distributed.elastic.utils.distributed import get_free_port
+    from torch.multiprocessing.spawn import start_processes
+
+    import tuition.runners.training.execution
+    import tuition.runners.training.stages.preloaded  # noqa: F401
+
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(get_free_port())}
+    start_processes(_run_as, (processes, function, arguments), processes, start_method="fork")
+
+
+def _run_as(rank: int, processes: int, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    size = str(processes)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    function(*arguments)
+
+
+def train(folder: Path) -> None:
+    """Carry out this process's share of the order in `folder`; the first process writes what the block leaves."""
+    _end_when_orphaned()
     import torch
     from accelerate import PartialState
 

@@ -44,6 +44,8 @@ def train_block(
     hear: Listener = ignore,
 ) -> StageResult:
     """Load what an order names and train its block in this process."""
+    if order.device == "cpu":
+        import tuition.runners.training.stages.preloaded  # noqa: F401
     with training_environment(order.device, order.sharded):
         work = StageWork(
             order=order,

@@ -1,4 +1,4 @@
-"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU torchrun.
+"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU one that forks.
 
 The parent hands over a work order and rows as JSON and gets back a folder; meanwhile it passes on the events that the
 child logs. Gradients are averaged over processes (DDP). A child that dies is a failed block with its log; a parent that
@@ -104,12 +104,9 @@ def train_in_processes(
 
 def _command(order: WorkOrder, folder: Path) -> list[str]:
     child = ["-m", "tuition.runners.training.child", str(folder)]
-    if order.processes == 1:
+    if order.processes == 1 or order.device == "cpu":
+        # `accelerate launch` starts several processes on a CPU by mpirun only; there the child forks the others.
         return [sys.executable, *child]
-    if order.device == "cpu":
-        # `accelerate launch` starts several processes on a CPU by mpirun only; on GPUs it starts them as this does.
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
-        return [sys.executable, *torchrun, *child]
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
     command += ["--num_processes", str(order.processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
     return [*command, "--main_process_port", "0", *child]

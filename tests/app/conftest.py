@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.runners.conftest import shared_graders as shared_graders
 from tests.runners.made_records import made_record
 from tuition.app.cli import main
 from tuition.runners.store.block_record import BlockRecord

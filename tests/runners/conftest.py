@@ -1,15 +1,18 @@
 """A scenario with the real micro checkpoints and very short blocks: real stages, in seconds."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tuition.benchmarks.grading.grader import Grader
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGES, Stage
+from tuition.runners import route_runner
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
@@ -49,6 +52,21 @@ def tiny_scenario_file(**changes: Any) -> dict[str, Any]:
     file["stages"] = {name: {**settings, "steps": 1, "lr_warmup_steps": 1} for name, settings in file["stages"].items()}
     file["validation"]["problems"]["count"] = file["test"]["problems"]["count"] = 4
     return {**file, "name": "tiny", "labels": {"micro": "labels", "count": 8}, **changes}
+
+
+class SharedGrader(Grader):
+    """Stays open when a runner closes it: a worker of its own for every runner would take a second of every test."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_graders() -> Iterator[None]:
+    """Runners with the same grader have one grader in all tests of a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(route_runner, "Grader", cache(SharedGrader))
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tuition.planner.route import Block
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.scenarios.settings import RLSettings
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
+from tuition.runners.training.child import run_together
 from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
@@ -64,4 +65,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_together(2, main, Path(sys.argv[1]))
