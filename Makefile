@@ -15,7 +15,7 @@ STAMP := .venv/.set-up-complete
 PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-vllm lint gpu-check clean-results
+.PHONY: help setup demo test test-fast test-vllm lint style gpu-check clean-results
 
 help:
 	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
@@ -45,12 +45,15 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/$(DEMO)
 
-lint: setup
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+lint: style
 	$(BIN)/mypy
 
-test: lint
+style: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# mypy is one of the tests.
+test: style
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 # Without what is marked slow. Whoever is listed at the end belongs to that, or should do with less.

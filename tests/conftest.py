@@ -27,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
             item.add_marker("slow")
+    items.sort(
+        key=lambda item: item.path.name != "test_types.py"
+    )  # the longest first: at the end all would wait for it
 
 
 def pytest_collection_finish() -> None:
