@@ -56,9 +56,9 @@ style: setup
 test: style
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-# Without what is marked slow. Whoever is listed at the end belongs to that, or should do with less.
+# Without what is marked slow. Who is listed at the end should be too, or do with less.
 test-fast: setup
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --durations 10 --durations-min 3
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --durations 10 --durations-min 4
 
 # vLLM has its own versions of what .venv pins. Its file lists all of it, so nothing is resolved; left out is what only a
 # GPU needs. The plugin keeps linear weights, which vLLM on a CPU would drop.

@@ -17,8 +17,8 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-# Whoever asks for one of these trains, or opens a browser.
-SLOW_FIXTURES = {"runner", "browser", "trained", "stopped_and_completed"}
+# Whoever asks for one of these trains, opens a browser, draws pages, builds the wheel, or unpacks earlier results.
+SLOW_FIXTURES = {"runner", "browser", "trained", "stopped_and_completed", "show", "wheel", "earlier"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

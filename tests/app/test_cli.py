@@ -205,6 +205,7 @@ def test_a_plan_on_another_device_than_anything_known_says_unknown(tmp_path: Pat
     assert " 60 " not in shown and " min" not in shown
 
 
+@pytest.mark.slow
 def test_a_dry_run_needs_neither_weights_nor_a_network(tmp_path: Path, tuition: Command) -> None:
     plan = json.loads(tuition("search", "--scenario", "qwen3-8b-to-1.7b", "--dry-run", "--json").stdout)
     assert plan["planned_from"].startswith("the file alone")

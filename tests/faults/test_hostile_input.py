@@ -35,6 +35,7 @@ from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import SCALARS, TENSORS, CarriedState, load_carried, save_carried
 
+pytestmark = pytest.mark.slow
 EXAMPLES = {"scenario": 400, "allocation": 250, "block": 150, "score": 50, "optimizer": 50, "leaderboard": 100}
 assert sum(EXAMPLES.values()) == 1000
 

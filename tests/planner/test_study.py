@@ -74,6 +74,7 @@ def drawn(study: optuna.Study) -> list[dict[str, Any]]:
 # Draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_resumed_study_draws_what_an_uninterrupted_one_draws(
     tmp_path: Path, compile_it: Callable[[Allocation], Route], sampler: str

@@ -106,6 +106,7 @@ def test_the_view_says_what_a_scan_of_all_trials_says(steps: list[tuple[str, int
     assert viewed(view.refresh()) == scanned(study)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(steps=st.lists(STEP, min_size=5, max_size=15))
 def test_another_process_may_add_and_finish_trials(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:

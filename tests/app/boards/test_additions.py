@@ -120,6 +120,7 @@ def add(tuition: Command, *arguments: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_a_study_goes_the_whole_way(results: Path, tmp_path: Path, tuition: Command) -> None:
     added = add(tuition, "--study", "small-baselines", "--reported", "arxiv-2605.12483", "--title", "Small board")
     assert (len(added["added"]), added["known"], added["version"]) == (3 + 117, [], "1.0")

@@ -119,6 +119,7 @@ def trainings(results: Path) -> Counter[str]:
         return Counter(key for (key,) in db.execute("SELECT key FROM trained"))
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_named_routes_all_splits_and_a_cover(scenario: Scenario) -> None:
     chosen = [str(allocation) for allocation in chosen_allocations(scenario, 12, False, None)]
     names = header_of(scenario).names
@@ -145,6 +146,7 @@ def test_the_order_shares_all_and_begins_with_the_longest_of_each_teacher(scenar
         trained |= {block.key for block in new}
 
 
+@pytest.mark.slow
 def test_a_dry_run_prices_it_and_writes_nothing(tmp_path: Path, tuition: Command) -> None:
     path = write(tmp_path, prior_seconds={stage.name: 60 for stage in STAGES} | {"score": 1000})
     result = tuition("record", "--scenario", str(path), "--routes", "12", "--seeds", "3", "--dry-run", "--json")

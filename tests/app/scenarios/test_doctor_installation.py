@@ -198,6 +198,7 @@ def test_it_runs_where_nothing_is_installed() -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_more_processes_than_gpus_are_a_problem(tuition: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr("tuition.app.scenarios.doctor_scenario.device_memory", lambda device: ("a GPU", 80 * 10**9))

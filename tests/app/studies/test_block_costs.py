@@ -163,6 +163,7 @@ def test_another_type_of_number_or_device_is_unknown(folder: ResultsFolder, load
         assert ScoreCosts(scenario, MeasuredBlocks(scenario, folder)).of("validation").source is Source.unknown
 
 
+@pytest.mark.slow
 def test_a_scenario_for_gpus_is_never_priced_by_blocks_of_a_processor(folder: ResultsFolder, load: Load) -> None:
     put(load(tiny_scenario_file()), folder, gpu_seconds=0.5)
     plan = plan_search("qwen3-8b-to-1.7b", 1, folder.path, 0, 0)

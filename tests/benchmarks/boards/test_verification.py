@@ -282,6 +282,7 @@ def late_board(tmp_path: Path, verdict: str, completion: str) -> Path:
     return tmp_path / "board"
 
 
+@pytest.mark.slow
 def test_a_verdict_on_which_the_grader_runs_out_of_time_twice_is_undecided(tmp_path: Path) -> None:
     found = regraded(late_board(tmp_path, "correct", TOWER), micro_answers())
     (undecided,) = found.undecided

@@ -21,6 +21,7 @@ from tuition.benchmarks.grading.grader import MAX_CHARACTERS, Grader, GraderClos
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.grading.worker import MEMORY_BYTES
 
+pytestmark = pytest.mark.slow  # together; each starts workers
 ROOT = Path(__file__).resolve().parents[3]
 TOWER = "so it is \\boxed{9^{9^{9^{9}}}}"
 

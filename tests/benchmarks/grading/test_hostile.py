@@ -7,8 +7,11 @@ Run: `python -m tests.benchmarks.grading.test_hostile` grades each alone with a 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tuition.benchmarks.grading.grader import MAX_CHARACTERS, Grader, Verdict
 
+pytestmark = pytest.mark.slow
 HOSTILE = {
     "tower of powers": "\\boxed{9^{9^{9^{9}}}}",
     "tower of powers, plain": "9**9**9**9 = 9^9^9^9",

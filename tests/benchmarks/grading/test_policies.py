@@ -68,6 +68,7 @@ def test_where_the_published_rules_stop_there_is_no_normal_form(text: str) -> No
     assert normalised(text) is None
 
 
+@pytest.mark.slow
 def test_a_grader_grades_by_its_policy() -> None:
     with Grader(policy="last-box") as paper, Grader(policy="math-verify") as library:
         assert paper.grade("7", "12-5=7").verdict is Verdict.no_answer

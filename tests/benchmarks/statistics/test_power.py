@@ -55,6 +55,7 @@ def test_one_seed_raises_false_alarms_and_three_do_not() -> None:
     assert alarms[0] > 0.15 and 0.03 <= alarms[1] <= 0.07 and 0.03 <= alarms[2] <= 0.07
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     st.tuples(*[st.floats(0.005, 0.2)] * 4),

@@ -49,6 +49,7 @@ def measured(path: Path) -> pd.DataFrame:
     return measure(path, read_table(path), searches=6)
 
 
+@pytest.mark.slow
 def test_every_planner_is_measured_at_every_budget_on_every_draw_seed(measured: pd.DataFrame) -> None:
     planners = measured[measured["kind"] == "planner"]
     counted = planners.groupby(["planner", "draw_seed", "share"])["search"].nunique()
@@ -79,6 +80,7 @@ def test_all_that_is_there_is_the_reference(measured: pd.DataFrame) -> None:
     assert known.loc[EVERYTHING, "budget"] > known.loc["direct", "budget"]
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_rows(path: Path, measured: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(measure(path, read_table(path), searches=6), measured)
 

@@ -56,6 +56,7 @@ def test_the_share_of_labels_that_are_never_trained_on_is_as_said() -> None:
     assert settings.steps == int(now) and int(enough) * settings.prompts_per_step == found.items
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPER)
 def test_passes_of_the_bridge_are_those_of_its_blocks(name: str) -> None:
     scenario = load_to_plan(name)
