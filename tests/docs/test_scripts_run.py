@@ -46,7 +46,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.speed.small_things": [
         "--blocks", "20", "--study-trials", "20", "--pairs", "1", "--trials", "0",
     ],
-    "tests.experiments.speed.stage_overhead": ["--pairs", "1", "--scenario", "{tiny}"],
+    "tests.experiments.speed.stage_overhead": ["--pairs", "1", "--warm-up", "0", "--scenario", "{tiny}"],
     "tests.faults.kill_search": [
         "--kills", "1", "--trials", "1", "--workers", "1", "--seed", "1", "--folder", "{folder}/results",
     ],

@@ -33,11 +33,8 @@ def make_table(path: Path, num_routes: int) -> None:
     """A made-up table with so many routes."""
     scenario = Scenario.load("micro")
     costs = block_costs(scenario, None)
-    routes = [
-        compile_route(allocation, scenario.recipe, seed)
-        for seed in recorded_seeds(4)
-        for allocation in chosen_allocations(scenario, num_routes, False, None)
-    ]
+    chosen = chosen_allocations(scenario, num_routes, False, None)
+    routes = [compile_route(allocation, scenario.recipe, seed) for seed in recorded_seeds(4) for allocation in chosen]
     write_table(path, header_of(scenario), [made_up_run(scenario, route, costs) for route in routes])
 
 

@@ -203,6 +203,7 @@ def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description="Wall time of one block against a plain TRL script.")
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--warm-up", type=int, default=1, help="pairs before those, which do not count")
     parser.add_argument("--scenario", default="micro")
     parser.add_argument("--stages", nargs="+", choices=CASES, default=list(CASES))
     arguments = parser.parse_args()
@@ -214,7 +215,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as results:
         runner = RouteRunner(scenario, Path(results))
         for stage in arguments.stages:
-            print(f"{stage:12} {measure(runner, stage, arguments.pairs)}", flush=True)
+            print(f"{stage:12} {measure(runner, stage, arguments.pairs, arguments.warm_up)}", flush=True)
         runner.close()
 
 
