@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from tuition.benchmarks.grading.crew import Crew, Grade, GraderClosed, Task, Verdict
-from tuition.benchmarks.grading.policies import DEFAULT_POLICY, LAST_BOX, find_policy
+from tuition.benchmarks.grading.policies import CORRECTED, DEFAULT_POLICY, LAST_BOX, find_policy
 from tuition.benchmarks.grading.worker import as_formula
 
 __all__ = ["Grade", "Grader", "GraderClosed", "Verdict", "as_formula"]
@@ -41,6 +41,8 @@ _BOXED_INTEGER = re.compile(r"\\boxed\{(0|-?[1-9][0-9]{0,14})\}[^}]*\Z")
 _LONE_INTEGER = re.compile(r"(\$?)(0|-?[1-9][0-9]{0,14})\1")
 # math-verify may prefer an answer outside the box only in a LaTeX environment ($, \[, \(, [) or after these words.
 _OTHER_ANSWER = re.compile(r"[$\[]|(?i:final answer)")
+# The corrected policy takes nothing in thinking, code or comments for an answer.
+_NOT_SHOWN = re.compile(r"</?think>|```|~~~|%")
 # Without one of these none of math-verify's patterns can match (\d is any Unicode digit, as in its patterns).
 _ANYTHING = re.compile(r"[\\$\[\d]")
 
@@ -134,7 +136,7 @@ class Grader:
         completion = completion[-MAX_CHARACTERS:]
         if not _ANYTHING.search(completion):
             return Grade(Verdict.no_answer, None, time.perf_counter() - started), b""
-        extracted = _plain_integer(completion) if self.policy.name != LAST_BOX else None
+        extracted = None if self._reads_otherwise(completion) else _plain_integer(completion)
         if extracted is not None and _PLAIN_INTEGER.fullmatch(gold):
             verdict = Verdict.correct if int(extracted) == int(gold) else Verdict.wrong
             return Grade(verdict, extracted, time.perf_counter() - started), b""
@@ -142,6 +144,12 @@ class Grader:
         text = f"{len(gold)} {gold}{completion}".encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=32).digest()
         return self._grades.get(key), key
+
+    def _reads_otherwise(self, completion: str) -> bool:
+        """Whether the policy may find another answer than math-verify even in a text with one plain integer."""
+        if self.policy.name == CORRECTED:
+            return _NOT_SHOWN.search(completion) is not None
+        return self.policy.name == LAST_BOX and "\\boxed" not in completion
 
     def _remember(self, key: bytes, grade: Grade) -> None:
         if grade.extracted is not None and len(grade.extracted) > CACHED_EXTRACTED_CHARACTERS:

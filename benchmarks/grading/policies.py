@@ -24,12 +24,12 @@ class Policy:
     summary: str
 
 
-LAST_BOX = "last-box"
+CORRECTED, LAST_BOX = "tuition-2", "last-box"
 POLICIES = {
     policy.name: policy
     for policy in (
         Policy("tuition-1", f"tuition-1+{MATH_VERIFY}", "math-verify's verdicts; what graded until 2026-11-30"),
-        Policy("tuition-2", f"tuition-2+{MATH_VERIFY}", "math-verify's verdicts with documented corrections"),
+        Policy(CORRECTED, f"{CORRECTED}+{MATH_VERIFY}", "math-verify's verdicts with documented corrections"),
         Policy("math-verify", MATH_VERIFY, "math-verify's verdicts"),
         Policy(LAST_BOX, LAST_BOX, "the last box, compared as normalised text, as in the paper"),
     )

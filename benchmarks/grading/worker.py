@@ -24,7 +24,10 @@ from functools import lru_cache
 from typing import Any
 
 from tuition.benchmarks.grading import last_box
-from tuition.benchmarks.grading.policies import LAST_BOX
+from tuition.benchmarks.grading.answers import find_answer
+from tuition.benchmarks.grading.compare import is_gold, is_gold_in
+from tuition.benchmarks.grading.policies import CORRECTED, LAST_BOX
+from tuition.benchmarks.grading.rules import Rules
 
 MEMORY_BYTES = 4 << 30
 PARENT_CHECK_SECONDS = 5.0
@@ -56,7 +59,24 @@ def grade(policy: str, gold: str, completion: str) -> tuple[bool, str | None]:
     """Whether a policy takes the completion's answer for the gold one, and the text that it read as the answer."""
     if policy == LAST_BOX:
         return last_box.grade(gold, completion)
+    if policy == CORRECTED:
+        return grade_with_corrections(gold, completion, Rules())
     return grade_by_math_verify(gold, completion)
+
+
+def grade_with_corrections(gold: str, completion: str, rules: Rules) -> tuple[bool, str | None]:
+    """math-verify's verdict on what is the completion's answer, with corrections; `rules` tells which took part."""
+    found = find_answer(completion, rules)
+    if found is None:
+        return False, None
+    try:
+        if found.formula:
+            return is_gold(gold, found.text, rules), found.text
+        return is_gold_in(gold, found.text, rules)
+    except (
+        Exception
+    ):  # what sympy raises on the texts of strangers cannot be listed; math-verify calls it wrong as well
+        return False, found.text
 
 
 def grade_by_math_verify(gold: str, completion: str) -> tuple[bool, str | None]:
@@ -86,6 +106,35 @@ def compare(gold: str, predictions: list[Any]) -> bool:
     return correct
 
 
+def parse_fast_first() -> None:
+    """Let ANTLR predict without the parser's context first (SLL), and with it (LL) only where that is a syntax error.
+
+    By its documentation SLL gives LL's tree or a syntax error. That both give one tree for every formula of the shared
+    data is shown by `python -m tests.experiments.sll_parses`.
+    """
+    from antlr4.atn.PredictionMode import PredictionMode
+    from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
+
+    create_parser = _Latex2Sympy.create_parser
+
+    def create_two_stage_parser(reader: Any, text: str) -> Any:
+        parser = create_parser(reader, text)
+        parse = parser.math
+
+        def parse_in_two_stages() -> Any:
+            parser._interp.predictionMode = PredictionMode.SLL
+            try:
+                return parse()
+            except Exception:  # of the library's listener, which raises this class for syntax errors
+                # All anew: the lexer does not come back to a character that it could not read.
+                return create_parser(reader, text).math()
+
+        parser.math = parse_in_two_stages
+        return parser
+
+    _Latex2Sympy.create_parser = create_two_stage_parser
+
+
 def enlarge_caches() -> None:
     """Make math-verify's cache of parsed LaTeX and expressions, 20 entries as it comes, larger."""
     from math_verify import parser
@@ -107,6 +156,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     # A first answer loads math-verify, so that no problem's limit pays for it; an import error still shows.
     enlarge_caches()
+    parse_fast_first()
     grade_by_math_verify("1", "$\\frac{1}{2}$")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)

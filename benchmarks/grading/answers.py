@@ -1,0 +1,150 @@
+r"""Which part of a completion is its answer, by the policy `tuition-2`.
+
+What: the last box (`\boxed`, `\fbox`, `\framebox`) decides. Boxes that only commas, `and`, `or`, dollars or spaces set
+apart are one list. Without a box, a text that is one formula or number is the answer, and else what is last stated as
+one: after `####`, `A:`, "answer", "solution", or in a last sentence that begins with "so", "thus", "therefore" or
+"hence".
+
+Simplified: whether the statement is the model's own, or doubted later on, is not understood.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tuition.benchmarks.grading.rules import Rules
+
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
+_JOINED = re.compile(
+    r"(?:\s|[$,;.]|\\[,;:! )(\[\]]|\\text\s*\{[^{}]*\}|\\q?quad|and\b|or\b|[a-zA-Z](?:_\{?\w\}?)?\s*=)*"
+)
+_PERCENT = re.compile(r"\s*\$?\s*\\?%")
+_THOUGHT = re.compile(r".*</think>", re.DOTALL)
+_OPEN_THOUGHT = re.compile(r"<think>.*", re.DOTALL)
+_CODE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.DOTALL)
+_VERBATIM = re.compile(r"\\verb\*?([^a-zA-Z\s]).*?\1|\\begin\{verbatim\}.*?(?:\\end\{verbatim\}|\Z)", re.DOTALL)
+_PHANTOM = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}")
+_COMMENT = re.compile(r"(?<!\\)%[ \t]*\\(?:boxed|fbox|framebox)[^\n]*")
+_FORMULA = r"(?:\$\$?(?:\\.|[^$\\])+\$\$?|\\\[(?:(?!\\\]).)+\\\]|\\\((?:(?!\\\)).)+\\\))"
+_ALONE = re.compile(rf"\s*(?:{_FORMULA}|\$[^$]*\\\$|[$€£]?-?[\d.,/ ]*\d)\s*\\?%?\s*\.?\s*", re.DOTALL)
+_SEVERAL = re.compile(rf"\s*{_FORMULA}(?:\s*(?:,|and|or|,\s*and|,\s*or)\s*{_FORMULA})+\s*\.?\s*", re.DOTALL)
+_PROSE = re.compile(
+    r"(?<![\\a-zA-Z{])[a-zA-Z']{2,}\s+[a-zA-Z']{2,}\s|[\u0600-\u06ff\u3040-\u9fff]{2}|\b(?:answer|réponse)\b",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"####|^\s*A:|\banswers?\b|\bsolutions?\b|答案", re.IGNORECASE | re.MULTILINE)
+_FINAL = re.compile(r"\bfinal answer\b[^.\n$]{0,40}\bis\b\s*:?\s*[\d$\\-]", re.IGNORECASE)
+_SAID = re.compile(
+    r"(?:####|A:|answers?|solutions?|答案)\s*(?:(?:is|are|be|of|:|=|\uff1a)\s*)*(\S.*)", re.IGNORECASE | re.DOTALL
+)
+_CONCLUSION = re.compile(r"(?:^|(?<=[.!?\n]))\s*(?:so|thus|therefore|hence)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[^\d\s])[.!?](?=\s|\Z)|[.!?](?=\s+[A-Z]|\s*\Z)|\n")
+_DENIED = re.compile(r"\b(?:not|cannot|never|unknown|n't)\b", re.IGNORECASE)
+_DISOWNED = re.compile(
+    r"\b(?:not|cannot|never|can't|don't|couldn't)\s+(?:\w+\s+)?(?:(?:the|an|any|its|your|my)\s+)?\Z", re.IGNORECASE
+)
+_FORMULAS = re.compile(_FORMULA, re.DOTALL)
+
+LONGEST_PLAIN = 40
+"""Characters of an answer that stands in a sentence without delimiters."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A completion's answer: its text, and whether it is a formula by itself (else a formula is in it somewhere)."""
+
+    text: str
+    formula: bool
+
+
+def find_answer(completion: str, rules: Rules) -> Found | None:
+    """The answer of a completion; None where it has none."""
+    text = _without_thoughts(completion, rules)
+    shown = text
+    for pattern in (_CODE, _VERBATIM, _COMMENT, _PHANTOM):
+        shown = pattern.sub("", shown)
+    if rules("hidden", shown != text):
+        text = shown
+    boxes = list(_BOX.finditer(text))
+    if boxes:
+        later = _FINAL.search(text, boxes[-1].end())
+        return _boxed(text, boxes, rules) if later is None else _sentence(text[later.start() :])
+    if _ALONE.fullmatch(text):
+        # An extracted answer may be a sentence between dollars.
+        if not _PROSE.search(re.sub(r"\\text\s*\{[^{}]*\}", "", text)):
+            return Found(text.strip(), formula=True)
+        return _stated(text.strip().strip("$")) or Found(text, formula=False)
+    stated = Found(text, formula=False) if _SEVERAL.fullmatch(text) else _stated(text)
+    if stated is None and not rules("unstated"):
+        return Found(text, formula=False)
+    return stated
+
+
+def _without_thoughts(text: str, rules: Rules) -> str:
+    rest = _OPEN_THOUGHT.sub("", _THOUGHT.sub("", text))
+    return rest if rules("thinking", rest != text) else text
+
+
+def _boxed(text: str, boxes: list[re.Match[str]], rules: Rules) -> Found | None:
+    """What is in the last box, or in the last ones where they are joined to one list."""
+    if not rules("last-box"):
+        return Found(text, formula=False)
+    contents: list[str] = []
+    after = len(text)
+    for box in reversed(boxes):
+        end = closing(text, box.end())
+        content = text[box.end() + 1 : end].strip() if end else ""
+        if not contents and not content and not rules("cut-box"):
+            continue
+        joined = not contents or (end is not None and end < after and _JOINED.fullmatch(text, end + 1, after))
+        if not (content and joined):
+            break
+        percent = _PERCENT.match(text, end + 1 if end else after)
+        contents.append(f"{content}\\%" if percent and not content.endswith("%") else content)
+        after = box.start()
+    # An answer that is given twice is one.
+    return Found(", ".join(dict.fromkeys(reversed(contents))), formula=True) if contents else None
+
+
+def closing(text: str, begin: int) -> int | None:
+    """The place of the brace that closes the one at `begin`; None without either."""
+    if text[begin : begin + 1] != "{":
+        return None
+    depth = 0
+    for match in re.finditer(r"\\[{}\\]|[{}]", text[begin:]):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return begin + match.start()
+    return None
+
+
+def _stated(text: str) -> Found | None:
+    """What is last stated as the answer."""
+    marks = list(_MARK.finditer(text))
+    for mark in reversed(marks):
+        if re.search(r"\w", text[mark.end() :]):
+            return None if _DISOWNED.search(text[: mark.start()]) else _sentence(text[mark.start() :])
+    conclusions = list(_CONCLUSION.finditer(text))
+    if conclusions:
+        return _sentence(text[conclusions[-1].start() :].lstrip(), whole=True)
+    if len(_FORMULAS.findall(text)) == 1 and not re.search(r"\d", _FORMULAS.sub("", text)):
+        return Found(text, formula=False)
+    return None
+
+
+def _sentence(rest: str, whole: bool = False) -> Found | None:
+    """The sentence that begins here, if it states something; `whole`: only if it ends, and is the last."""
+    outside = _FORMULAS.sub(lambda formula: "x" * len(formula[0]), rest)
+    end = _SENTENCE_END.search(outside)
+    sentence = rest[: end.end()] if end else rest
+    if whole and (end is None or re.search(r"[\d\\$]", rest[end.end() :])):
+        return None
+    if sentence.rstrip().endswith("?") or _DENIED.search(_FORMULAS.sub("", sentence)):
+        return None
+    formulas = list(_FORMULAS.finditer(sentence))
+    if len(formulas) == 1:
+        percent = _PERCENT.match(sentence, formulas[0].end())
+        return Found(f"{formulas[0][0]}{percent[0] if percent else ''}", formula=True)
+    said = _SAID.match(sentence)
+    if said and not formulas and len(said[1]) <= LONGEST_PLAIN and not re.search(r"[a-zA-Z]{2}", said[1]):
+        return Found(said[1].strip(), formula=True)
+    return Found(sentence, formula=False)

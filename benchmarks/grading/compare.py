@@ -1,0 +1,219 @@
+r"""Whether an answer is the gold one, by the policy `tuition-2`: math-verify's verdict, with corrections.
+
+What: both texts are brought to one form (`forms.py`). Words, times and numbers in a base are compared here; all else is
+parsed and compared by math-verify, and then refused where it accepts what is no answer (`rules.py` has the list).
+"""
+
+import re
+from typing import Any
+
+from tuition.benchmarks.grading import forms
+from tuition.benchmarks.grading.rules import Rules
+from tuition.benchmarks.grading.unfinished import answers_by_equation, is_solved, is_unevaluated
+
+_LABELS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_CHOICE = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|\Z)|\)[.:])\s*.*", re.DOTALL)
+_BASED = re.compile(r"\(?([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\)?_\{?(?:\\text\s*\{\s*)?(\d+|two|eight)\s*\}?\}?")
+_TIME = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:\\[ ,;])?\s*(a\.?m\.?|p\.?m\.?)?", re.IGNORECASE)
+_PERCENT = re.compile(r"\s*(?:\\?%|\\text\s*\{\s*(?:%|percent)\s*\}|[Pp]ercent(?:age)?|pct)\s*\Z")
+_DECIMAL = re.compile(r"-?[\d,]*\.?\d+")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|\\text\s*\{\s*degrees?\s*\}|(?<=\d)\s*degrees?")
+_OPENS_SET = re.compile(r"(?:\\left\s*)?\\\{")
+_OPENS_TUPLE = re.compile(r"(?:\\left\s*)?\(")
+SMALL = 1e-3
+
+
+def is_gold(gold: str, answer: str, rules: Rules) -> bool:
+    """Whether the text of an answer is the gold one."""
+    gold = forms.tidy(forms.from_json_list(gold, rules), rules)
+    answer = forms.with_variable_of(gold, forms.tidy(answer, rules), rules)
+    for decide in (_same_words, _same_base, _same_time):
+        verdict = decide(gold, answer, rules)
+        if verdict is not None:
+            return verdict
+    if gold == answer:
+        return True
+    if rules("set-for-tuple", _set_for_tuple(gold, answer)):
+        return False
+    gold, answer = _as_tuples(gold, answer, rules)
+    if (_PERCENT.search(gold) is None) != (_PERCENT.search(answer) is None) and rules("percent"):
+        return _same_percent(gold, answer, rules)
+    if _DEGREES.search(gold) or _DEGREES.search(answer):
+        return _same_angle(gold, answer, rules)
+    return _same(gold, answer, rules)
+
+
+def _word(text: str) -> str:
+    """A text without labels and white space."""
+    return re.sub(r"[\s~]|\\[ ,;!]", "", _LABELS.sub(r"\1", text)).strip(".")
+
+
+def _same_words(gold: str, answer: str, rules: Rules) -> bool | None:
+    wanted, given = _word(gold), _word(answer)
+    letter = re.fullmatch(r"\(?([A-Za-z])\)?", wanted)
+    if letter:
+        if given.isalpha() or re.fullmatch(r"\([A-Za-z]\)", given):
+            # What has a meaning beyond its letter is math-verify's to know.
+            return given.strip("()") == letter[1] if rules("words") else None
+        choice = _CHOICE.fullmatch(_LABELS.sub(r"\1", answer).strip())
+        return choice[1] == letter[1] if choice and rules("words") else None
+    if wanted.isalpha() and given.isalpha() and rules("words"):
+        return wanted.casefold() == given.casefold()
+    return None
+
+
+def _same_base(gold: str, answer: str, rules: Rules) -> bool | None:
+    wanted, given = _BASED.fullmatch(gold.replace(" ", "")), _BASED.fullmatch(answer.replace(" ", ""))
+    if not (wanted or given) or not rules("base"):
+        return None
+    if wanted and given:
+        return wanted.groups() == given.groups()
+    based, plain = (wanted, answer) if wanted else (given, gold)
+    assert based is not None
+    return based[1] == plain.replace(" ", "")
+
+
+def _same_time(gold: str, answer: str, rules: Rules) -> bool | None:
+    wanted, given = (_TIME.fullmatch(_LABELS.sub(r"\1", text).strip()) for text in (gold, answer))
+    if wanted is None or not rules("time"):
+        return None
+    if given is None:
+        return False
+    half = [(match[4] or "").lower().replace(".", "") for match in (wanted, given)]
+    clock = [(int(match[1]), int(match[2]), int(match[3] or 0)) for match in (wanted, given)]
+    return clock[0] == clock[1] and (half[0] == half[1] or "" in half)
+
+
+def _set_for_tuple(gold: str, answer: str) -> bool:
+    openings = [(_OPENS_SET.match(text) is not None, _OPENS_TUPLE.match(text) is not None) for text in (gold, answer)]
+    if not all("," in text for text in (gold, answer)):
+        return False
+    return openings[0] != openings[1] and all(any(opening) for opening in openings)
+
+
+def _as_tuples(gold: str, answer: str, rules: Rules) -> tuple[str, str]:
+    """A row or column beside what is none, as a tuple."""
+    tuples = forms.as_tuple(gold), forms.as_tuple(answer)
+    if (tuples[0] is None) == (tuples[1] is None) or not rules("vector"):
+        return gold, answer
+    plain = [text if made is None else made for text, made in zip((gold, answer), tuples, strict=True)]
+    return tuple(re.sub(r"\[(.*)\]", r"(\1)", text) for text in plain)  # type: ignore[return-value]
+
+
+def _same_percent(gold: str, answer: str, rules: Rules) -> bool:
+    """One of the two has a percent sign."""
+    wanted, given = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
+    if _DECIMAL.fullmatch(wanted if _PERCENT.search(gold) else given) and _same(wanted, given, rules):
+        return True
+    from sympy import Integer, Rational
+
+    numbers = [parse(text) for text in (wanted, given)]
+    if not all(number and getattr(number[0], "is_number", False) for number in numbers):
+        return False
+    (whole, *_), (part, *_) = (numbers[1], numbers[0]) if _PERCENT.search(gold) else numbers
+    if isinstance(whole, Integer) and abs(whole) > 1:
+        return False
+    from math_verify import verify
+
+    return bool(verify([whole], [part * Rational(1, 100)], timeout_seconds=None)) and not _unlike(whole, part / 100)
+
+
+def _same_angle(gold: str, answer: str, rules: Rules) -> bool:
+    """At least one of the two is in degrees."""
+    in_degrees = [_DEGREES.search(text) is not None for text in (gold, answer)]
+    wanted, given = (_DEGREES.sub("", text) for text in (gold, answer))
+    if in_degrees[0] != in_degrees[1]:
+        radians = answer if in_degrees[0] else gold
+        if "\\pi" in radians and rules("degrees"):
+            turned = f"\\frac{{({given if in_degrees[1] else wanted})\\pi}}{{180}}"
+            pair = (gold, turned) if in_degrees[1] else (turned, answer)
+            return _verified(*pair)
+    return _same(wanted, given, rules)
+
+
+def parse(text: str) -> list[Any]:
+    """math-verify's reading of a formula: the expression, where there is one, and its text."""
+    from math_verify import LatexExtractionConfig
+    from math_verify import parse as parse_text
+
+    if "\\boxed" in text or re.search(r"(?<!\\)\$", text):
+        whole: list[Any] = parse_text(text, parsing_timeout=None)
+        return whole
+    config = LatexExtractionConfig(boxed_match_priority=0)
+    if forms.has_letter_unit(text):
+        from dataclasses import replace
+
+        config = LatexExtractionConfig(
+            boxed_match_priority=0, normalization_config=replace(config.normalization_config, units=False)
+        )
+    parsed: list[Any] = parse_text(f"\\boxed{{{text}}}", [config], parsing_timeout=None)
+    return parsed
+
+
+def _verified(gold: str, answer: str, inequalities: bool = False) -> bool:
+    from math_verify import verify
+
+    return bool(verify(parse(gold), parse(answer), allow_set_relation_comp=inequalities, timeout_seconds=None))
+
+
+def is_gold_in(gold: str, sentence: str, rules: Rules) -> tuple[bool, str | None]:
+    """Whether math-verify finds the gold answer in a sentence, and the text that it reads as the answer."""
+    from math_verify import parse as parse_text
+
+    found = parse_text(sentence, parsing_timeout=None)
+    if not found:
+        return False, None
+    read = str(found[-1])
+    if is_gold(gold, read, rules):
+        return True, read
+    gold = forms.tidy(forms.from_json_list(gold, rules), rules)
+    return not isinstance(found[0], str) and _accepted(gold, str(found[0]), parse(gold), found, rules), read
+
+
+def _same(gold: str, answer: str, rules: Rules) -> bool:
+    return _accepted(gold, answer, parse(gold), parse(answer), rules)
+
+
+def _accepted(gold: str, answer: str, wanted: list[Any], given: list[Any], rules: Rules) -> bool:
+    """math-verify's verdict, unless the answer leaves something to be done or says no more than an equation."""
+    if not wanted or not given:
+        return False
+    texts = isinstance(wanted[0], str) or isinstance(given[0], str)
+    same_text = gold.replace(" ", "") == answer.replace(" ", "")
+    # First, because it spares working out what was left undone.
+    if not (texts or same_text) and is_unevaluated(wanted[0], given[0], gold, answer) and rules("unevaluated"):
+        return False
+    if not _compared(wanted, given, rules):
+        return False
+    if texts or same_text:
+        return True
+    if not answers_by_equation(wanted[0], given[0], answer) and rules("equation"):
+        return False
+    return not (_unlike(wanted[0], given[0]) and rules("small-numbers"))
+
+
+def _compared(wanted: list[Any], given: list[Any], rules: Rules) -> bool:
+    from math_verify import verify
+    from sympy import Set
+
+    if verify(wanted, given, timeout_seconds=None):
+        return True
+    solved = isinstance(wanted[0], Set) and is_solved(given[0])
+    return (
+        solved
+        and rules("inequality")
+        and bool(verify(wanted, given, allow_set_relation_comp=True, timeout_seconds=None))
+    )
+
+
+def _unlike(wanted: Any, given: Any) -> bool:
+    """Whether two small numbers differ by more than a thousandth of the larger."""
+    try:
+        if not (wanted.is_number and given.is_number):
+            return False
+        # Evaluated first: sympy may take minutes to find the sign of nested roots.
+        first, second = wanted.evalf(30), given.evalf(30)
+        largest = max(abs(first), abs(second))
+        return bool(largest < SMALL) and bool(abs(first - second) > SMALL * largest)
+    except (AttributeError, TypeError, ValueError):
+        return False

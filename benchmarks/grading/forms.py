@@ -1,0 +1,163 @@
+r"""How golds and answers are read before they are parsed, by the policy `tuition-2`: their text, in one form.
+
+Each function takes LaTeX or plain text and gives text that math-verify reads as what people mean. Nothing is computed
+but mixed numbers.
+"""
+
+import ast
+import math
+import re
+
+from tuition.benchmarks.grading.answers import closing
+from tuition.benchmarks.grading.rules import Rules
+
+_CHARACTERS = {
+    "°": "^\\circ ", "º": "^\\circ ", "π": "\\pi ", "×": "\\times ", "·": "\\cdot ", "÷": "\\div ",
+    "\u2212": "-", "\u2013": "-", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
+    "±": "\\pm ", "∫": "\\int ", "∑": "\\sum ", "∏": "\\prod ", "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}",
+    "¾": "\\frac{3}{4}", "²": "^{2}", "³": "^{3}", "\u222a": "\\cup ", "∩": "\\cap ", "∈": "\\in ",
+    "∅": "\\emptyset ", "θ": "\\theta ", "…": "\\ldots ", "\uff0c": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+}  # fmt: skip
+_ROOT_SIGN = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\w+(?:\.\d+)?))")
+_UPRIGHT = re.compile(r"\\(?:mathrm|mathit|operatorname|textrm|text|rm)\s*\{\s*(e|i)\s*\}")
+_NEGATIVE_ROOT = re.compile(r"\\sqrt\s*\{\s*-\s*(\d{1,9})\s*\}")
+_ENVIRONMENT = re.compile(
+    r"\\begin\{(equation\*?|align\*?|aligned|gather\*?|displaymath|math)\}(.*)\\end\{\1\}", re.DOTALL
+)
+_WRAPPED = (
+    re.compile(r"\$\$((?:[^$]|\\\$)*)\$\$"), re.compile(r"\$((?:[^$]|\\\$)*)\$"),
+    re.compile(r"\\\[((?:(?!\\\]).)*)\\\]", re.DOTALL), re.compile(r"\\\(((?:(?!\\\)).)*)\\\)", re.DOTALL),
+    re.compile(r"\*\*([^*]+)\*\*"), re.compile(r"__([^_]+)__"), re.compile(r"`([^`]+)`"),
+)  # fmt: skip
+_BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=\{)")
+_STOP = re.compile(r"(?<=[^\s.\\])\s*\.$|(?<!\\)[;,]$")
+_THIN_SPACES = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\\[,!;: ]|\{,\}|,\\!|~)\d{3})+(?!\d)")
+_SPACES = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?: \d+/\d+)?")
+_BRACKETED = re.compile(r"\((\d{1,3}(?:,\d{3})*,0\d\d(?:,\d{3})*)\)")
+_MIXED = re.compile(r"(?<![\d.,/}^_])(-?)(\d+)(?:[ \t]+|\\[ ,;]|\\ )(\d+)\s*/\s*(\d+)(?![\d/.])")
+_MIXED_FRACTION = re.compile(r"(?<![\d.,/}^_\\a-zA-Z])(-?)(\d+)\s*\\[dt]?frac\s*(?:\{(\d+)\}\s*\{(\d+)\}|(\d)\s*(\d))")
+_JSON_LIST = re.compile(r"\[\s*(?:'[^']*'|\"[^\"]*\")(?:\s*,\s*(?:'[^']*'|\"[^\"]*\"))*\s*\]")
+_NUMBER = r"(?:\\?\$\s*)?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+|\\[dt]?frac\{[^{}]*\}\{[^{}]*\}|\\[dt]?frac\d\d|\d+/\d+)"
+_LABEL = r"\\(?:text|mathrm|mbox|textrm|textbf|operatorname)\s*\{[^{}]*\}(?:\^\{?-?\d+\}?|/)*"
+_WORDS = r"(?<=[\s~])(?!percent|pct)[A-Za-z][a-z]{2,}(?:[\s-]+[A-Za-z][a-z]+)*"
+_MEASURED = re.compile(rf"({_NUMBER})(?:\\[ ,;!]|[\s~])*(?:(?:{_LABEL}\s*)+|{_WORDS})\.?")
+_LETTER_UNIT = re.compile(r"[\d}]\s*[a-zA-Z](?![a-zA-Z])")
+_BUILDER = re.compile(r"\\?\{\s*([a-zA-Z])\s*(?:\\mid|\\vert|\||:|\\colon)\s*([^{}]*)\\?\}")
+_MEMBER = re.compile(r"[a-zA-Z]\s*\\in\s*(?=[(\[\\{])")
+_FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*=")
+_COLUMN = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
+
+
+def tidy(text: str, rules: Rules) -> str:
+    """A gold or an answer without delimiters, its numbers and characters in one form."""
+    text = bare(text.strip(), rules)
+    text = _changed("characters", text, _with_commands(text), rules)
+    text = _changed("upright", text, _UPRIGHT.sub(r"\1", text), rules)
+    text = _changed("imaginary", text, _NEGATIVE_ROOT.sub(_imaginary, text), rules)
+    text = _changed("thousands", text, _joined_thousands(text), rules)
+    text = _changed("mixed-number", text, _improper(text), rules)
+    text = _changed("units", text, _without_units(text), rules)
+    return _changed("set-builder", text, _MEMBER.sub("", _said_of_members(text), count=1), rules)
+
+
+def _changed(rule: str, old: str, new: str, rules: Rules) -> str:
+    return new if rules(rule, new != old) else old
+
+
+def bare(text: str, rules: Rules) -> str:
+    """A text without the delimiters around all of it."""
+    while True:
+        inner = _unwrapped(text)
+        if inner == text or not inner or not rules("delimiters"):
+            return text
+        text = inner
+
+
+def _unwrapped(text: str) -> str:
+    for pattern in (*_WRAPPED, _ENVIRONMENT):
+        if whole := pattern.fullmatch(text):
+            return whole[whole.lastindex or 1].strip()
+    box = _BOXED.match(text)
+    if box and closing(text, box.end()) == len(text) - 1:
+        return text[box.end() + 1 : -1].strip()
+    return _STOP.sub("", text).removeprefix("\\displaystyle").strip()
+
+
+def from_json_list(gold: str, rules: Rules) -> str:
+    """A list of texts, as data sets store several answers, as a list in a formula."""
+    if not rules("json-list", _JSON_LIST.fullmatch(gold.strip()) is not None):
+        return gold
+    try:
+        return ", ".join(ast.literal_eval(gold.strip()))
+    except (ValueError, SyntaxError):
+        return gold
+
+
+def _with_commands(text: str) -> str:
+    text = _ROOT_SIGN.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3]}}}", text)
+    for character, command in _CHARACTERS.items():
+        text = text.replace(character, command)
+    return text
+
+
+def _imaginary(root: re.Match[str]) -> str:
+    whole = math.isqrt(int(root[1]))
+    amount = str(whole) if whole**2 == int(root[1]) else f"\\sqrt{{{root[1]}}}"
+    return "i" if amount == "1" else f"{amount}i"
+
+
+def _joined_thousands(text: str) -> str:
+    text = _THIN_SPACES.sub(lambda number: re.sub(r"\D", "", number[0]), text)
+    if bracketed := _BRACKETED.fullmatch(text):
+        return bracketed[1].replace(",", "")
+    if _SPACES.fullmatch(text):
+        return re.sub(r" (?=\d{3}(?!\d|/))", "", text)
+    return text
+
+
+def _improper(text: str) -> str:
+    def one_fraction(number: re.Match[str]) -> str:
+        sign, whole, above, below = (group for group in number.groups() if group is not None)
+        if int(above) >= int(below):
+            return number[0]
+        return f"{sign}\\frac{{{int(whole) * int(below) + int(above)}}}{{{int(below)}}}"
+
+    return _MIXED_FRACTION.sub(one_fraction, _MIXED.sub(one_fraction, text))
+
+
+def _without_units(text: str) -> str:
+    """`40 \\text{ red}, 60 \\text{ blue}` as `40, 60`."""
+    parts = re.split(r"(,(?!\d{3})|\\text\s*\{\s*and\s*\})", text)
+    return "".join(whole[1] if (whole := _MEASURED.fullmatch(part.strip())) else part for part in parts)
+
+
+def has_letter_unit(text: str) -> bool:
+    """Whether a single letter stands behind a number: math-verify takes some of them for units."""
+    return _LETTER_UNIT.search(re.sub(_LABEL, "", text)) is not None
+
+
+def _said_of_members(text: str) -> str:
+    return built[2].rstrip("\\ ") if (built := _BUILDER.fullmatch(text)) else text
+
+
+def with_variable_of(gold: str, answer: str, rules: Rules) -> str:
+    """The answer's function of the gold's variable: `f(x)=x` as `f(z)=z`."""
+    of_gold, own = _FUNCTION.match(gold), _FUNCTION.match(answer)
+    if not (of_gold and own and of_gold[1] == own[1] and of_gold[2] != own[2]):
+        return answer
+    # Only if its name is free in the answer.
+    if re.search(rf"(?<![\\a-zA-Z]){of_gold[2]}(?![a-zA-Z])", answer) or not rules("function-variable"):
+        return answer
+    return re.sub(rf"(?<![\\a-zA-Z]){own[2]}(?![a-zA-Z])", of_gold[2], answer)
+
+
+def as_tuple(text: str) -> str | None:
+    """A matrix of one row or column as a tuple, and a list in brackets as one; None for anything else."""
+    matrix = _COLUMN.fullmatch(text.strip())
+    if not matrix:
+        return None
+    rows = [row.strip() for row in matrix[2].split("\\\\") if row.strip()]
+    if len(rows) > 1 and any("&" in row for row in rows):
+        return None
+    entries = rows if len(rows) > 1 else matrix[2].replace("\\\\", "").split("&")
+    return f"({', '.join(entry.strip() for entry in entries)})"

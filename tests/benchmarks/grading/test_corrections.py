@@ -1,0 +1,97 @@
+"""The policy `tuition-2`: each correction by its cases, and completions that hold no right answer.
+
+`rule_cases.jsonl` has the right verdicts, and the rules without which each would be another. `hunt.jsonl` has
+completions that GRPO might find, by kind: none holds a right answer, and those that are accepted all the same say why.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuition.benchmarks.grading import worker
+from tuition.benchmarks.grading.answers import find_answer
+from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.rules import RULES, Rules
+
+HERE = Path(__file__).parent
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
+
+
+CASES, HUNT = rows("rule_cases.jsonl"), rows("hunt.jsonl")
+KINDS = sorted({row["kind"] for row in HUNT})
+
+
+def grade(row: dict[str, Any], *without: str) -> bool:
+    return worker.grade_with_corrections(row["gold"], row["completion"], Rules(without))[0]
+
+
+def named(row: dict[str, Any]) -> str:
+    return f"{row['gold']} | {row['completion']}"
+
+
+@pytest.mark.parametrize("row", CASES, ids=named)
+def test_a_case_gets_its_right_verdict(row: dict[str, Any]) -> None:
+    assert grade(row) is row["correct"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_without_its_rule_a_case_gets_another_verdict(rule: str) -> None:
+    own = [row for row in CASES + HUNT if rule in row.get("rules", [])]
+    assert own, f"no case needs {rule}"
+    assert all(grade(row, rule) is not row["correct"] for row in own[:3])
+
+
+def test_every_case_of_another_opinion_says_why() -> None:
+    assert [row["completion"] for row in CASES if "reason" in row] == ["\\boxed{11}"]
+
+
+def test_the_hunt_is_large() -> None:
+    assert len(HUNT) >= 200 and len(KINDS) >= 15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_completion_of_the_hunt_is_accepted_but_for_a_reason(kind: str) -> None:
+    of_kind = [row for row in HUNT if row["kind"] == kind]
+    assert [named(row) for row in of_kind if grade(row) is not ("accepted" in row)] == []
+
+
+def test_the_grader_hides_from_its_shortcuts_what_is_not_shown() -> None:
+    with Grader(policy="tuition-2") as grader:
+        grades = grader.grade_many(["17"] * 3, ["<think>\\boxed{17}", "% \\boxed{17}", "so \\boxed{17}"])
+    assert [graded.correct for graded in grades] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("\\boxed{16} hmm \\boxed{17}", "17"),
+        ("\\boxed{16}, \\boxed{17}", "16, 17"),
+        ("\\boxed{17} and again \\boxed{17}", "17"),
+        ("\\boxed{\\frac{1}{2}}\\%", "\\frac{1}{2}\\%"),
+        ("\\boxed{17} The final answer is $18$.", "$18$"),
+        ("\\boxed{\\text{a } \\} b}", "\\text{a } \\} b"),
+        ("\\boxed{17", None),
+        ("\\boxed{17} or \\boxed{", None),
+        ("$x=3$", "$x=3$"),
+        ("Step 1: 3. #### 17\n", "17"),
+        ("The answer is not 17.", None),
+        ("Is the answer 17?", None),
+        ("We add 3 and 14.", None),
+    ],
+)
+def test_which_part_of_a_completion_is_its_answer(completion: str, answer: str | None) -> None:
+    found = find_answer(completion, Rules())
+    assert (None if found is None else found.text) == answer
+
+
+def test_what_sympy_raises_is_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bool:
+        raise RecursionError
+
+    monkeypatch.setattr(worker, "is_gold", fail)
+    assert worker.grade_with_corrections("1", "\\boxed{1}", Rules()) == (False, "1")
