@@ -101,7 +101,7 @@ def test_plan_prices_a_search_and_writes_nothing(tmp_path: Path, tuition: Comman
     assert plan["search"]["requested"] >= plan["search"]["distinct"] == plan["search"]["to_train"] > 0
     assert plan["gpu_seconds"] > 0 and plan["peak_disk_bytes"] > 1_000_000
     assert plan["basis"] == {"estimated": plan["gpu_seconds"]}
-    assert all(cost["basis"].startswith("estimated from one thread") for cost in plan["costs"])
+    assert all("estimated from one thread" in cost["basis"] for cost in plan["costs"])
     assert plan["commands"][0].startswith("tuition measure --scenario")
     assert 0 < plan["dearest_route_gpu_seconds"] < plan["gpu_seconds"]
     assert plan["labels"] == {"labels_budget": 16, "labels_validation": 8, "labels_owned": 24}

@@ -11,6 +11,8 @@ def test_the_hooks_are_what_lint_runs() -> None:
     (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert local["repo"] == "local", "nothing is fetched"
     hooked = {re.sub(r" --\S+", "", hook["entry"]) for hook in local["hooks"]}
-    recipe = (ROOT / "Makefile").read_text().split("\nlint: setup\n")[1].split("\n\n")[0]
-    linted = {re.sub(r" --\S+", "", line.strip().replace("$(BIN)", ".venv/bin")) for line in recipe.splitlines()}
+    makefile = (ROOT / "Makefile").read_text()
+    recipes = [makefile.split(f"\n{target}\n")[1].split("\n\n")[0] for target in ("lint: style", "style: setup")]
+    commands = [line.strip() for recipe in recipes for line in recipe.splitlines()]
+    linted = {re.sub(r" --\S+", "", line.replace("$(BIN)", ".venv/bin")) for line in commands}
     assert hooked == linted
