@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
+from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption, ScenarioOption
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose measured numbers can all be recomputed.", no_args_is_help=True, rich_markup_mode=None
@@ -72,6 +72,35 @@ def leaderboard_show(
 
     document = load_leaderboard(results, what)
     print_json(document) if json else show_leaderboard(document)
+
+
+@leaderboard_app.command("new", epilog="Example: tuition leaderboard new boards/micro --scenario micro --seeds 3")
+def leaderboard_new(
+    folder: Annotated[Path, typer.Argument(help="The folder of the new leaderboard.")],
+    scenario: ScenarioOption = "micro",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Training seeds that every entry must have.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The --seed of the studies whose rows will be added.")] = 0,
+    title: Annotated[str | None, typer.Option(help="Title of the leaderboard.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a leaderboard that declares, before its first entry, how every entry is trained, drawn and graded.
+
+    Its protocol names the scenario, the training seeds, the suite, the decoding, the samples and the grading policy.
+    It cannot change later.
+    """
+    from tuition.app.boards.new_board import new_board
+    from tuition.app.processes.terminal import print_json
+
+    document = new_board(folder, scenario, seeds, seed, title)
+    if json:
+        print_json(document)
+        return
+    (protocol,) = document["protocols"]
+    trained = ", ".join(map(str, protocol["training_seeds"]))
+    typer.echo(
+        f"{folder}: {protocol['suite']}, {protocol['num_samples']} samples a problem ({protocol['preset']['name']}), "
+        f"graded by {protocol['grader']}; training seeds {trained}.\nHead of the changelog: {document['head']}"
+    )
 
 
 @leaderboard_app.command("add", epilog="Example: tuition leaderboard add boards/micro --study micro-baselines")

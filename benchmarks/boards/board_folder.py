@@ -14,7 +14,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial as bound
 from io import BufferedReader
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from tuition.benchmarks.artefacts import write_text
+from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
 from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
     SHORT_ID,
@@ -173,6 +174,34 @@ def load_board(folder: Path) -> Board:
     return Board(manifest, tuple(listed))
 
 
+def make_board(folder: Path, title: str | None, protocols: tuple[Protocol, ...]) -> Manifest:
+    """Make a leaderboard without entries. EntryError where there is one already, or other files."""
+    with _writing(folder):
+        if is_board(folder):
+            raise EntryError(f"{folder} is a leaderboard already: its protocol cannot change; choose a new folder")
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        manifest = new_manifest(folder, title, Change(version="1.0", date=today, change="Protocol declared"), protocols)
+        write_manifest(folder, manifest)
+        return manifest
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Hold a leaderboard's lock; its folder is made. EntryError for a folder of other things."""
+    # Without a manifest but with our folders: another writer's first addition, or one that was killed.
+    others = [path.name for path in folder.iterdir() if path.name not in OURS] if folder.exists() else []
+    if not is_board(folder) and any(not name.startswith(f".partial-{MANIFEST}") for name in others):
+        raise EntryError(f"{folder} holds other files but no {MANIFEST}: give a leaderboard or a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / ".lock").is_symlink():
+        raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")
+    try:
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout:
+        raise EntryError(f"{folder} is being written by another process: try again when it is done") from None
+
+
 def add_entries(
     folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None = None
 ) -> Added:
@@ -185,18 +214,8 @@ def add_entries(
     The same result (checkpoints, samples, allocation) is listed once: told again by another command or code version it
     is known, with another name, label count or cost it replaces the earlier entry, whose file stays.
     """
-    # Without a manifest but with our folders: another writer's first addition, or one that was killed.
-    others = [path.name for path in folder.iterdir() if path.name not in OURS] if folder.exists() else []
-    if not is_board(folder) and any(not name.startswith(f".partial-{MANIFEST}") for name in others):
-        raise EntryError(f"{folder} holds other files but no {MANIFEST}: give a leaderboard or a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / ".lock").is_symlink():
-        raise EntryError(f"{folder / '.lock'} is a symbolic link: remove it")
-    try:
-        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-            return _add_locked(folder, additions, title)
-    except Timeout:
-        raise EntryError(f"{folder} is being written by another process: try again when it is done") from None
+    with _writing(folder):
+        return _add_locked(folder, additions, title)
 
 
 def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None) -> Added:
@@ -209,9 +228,11 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
         subfolder(folder, name).mkdir(exist_ok=True)
         for partial in (folder / name).glob(".partial-*"):  # of a killed writer; we hold the lock
             partial.unlink()
-    listed = {_result(entry): (id, entry) for id, entry in _listed(folder, old) if isinstance(entry, MeasuredEntry)}
+    there_before = [(id, entry) for id, entry in _listed(folder, old) if isinstance(entry, MeasuredEntry)]
+    listed = {_result(entry): (id, entry) for id, entry in there_before}
     ids: dict[str, str] = {}
-    replaced = []
+    replaced: list[str] = []
+    measured: list[tuple[str, MeasuredEntry]] = []
     for entry, paths in additions:
         if old is not None:
             old.refuse(entry)
@@ -219,12 +240,17 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
         if id and there.model_dump(exclude=MADE_BY) == entry.model_dump(exclude=MADE_BY):
             ids[id] = there.name
             continue
-        ids[_put(folder, entry, paths)] = entry.name
+        new_id = _put(folder, entry, paths, old)
+        ids[new_id] = entry.name
+        measured += [(new_id, entry)] if isinstance(entry, MeasuredEntry) else []
         if id:
             replaced.append(id)
     new = {id: name for id, name in ids.items() if old is None or id not in old.ids}
     if not new and old is not None:
         return Added(old.version, (), tuple(ids), tuple(replaced))
+    kept = [(id, entry) for id, entry in there_before if id not in replaced and id not in ids]
+    for mismatch in cross_mismatches([*kept, *measured]):
+        raise EntryError(f"{ids.get(mismatch.id, mismatch.id)}: {mismatch.sentence}; nothing was added")
     manifest = _raised(folder, old, new, tuple(replaced), title)
     write_manifest(folder, manifest)
     return Added(manifest.version, tuple(new), tuple(id for id in ids if id not in new), tuple(replaced))
@@ -241,9 +267,11 @@ def _result(entry: MeasuredEntry) -> tuple[object, ...]:
     return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, *route
 
 
-def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path]) -> str:
+def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path], manifest: Manifest | None) -> str:
     id = entry_id(entry)
     if isinstance(entry, MeasuredEntry):
+        for mismatch in entry_mismatches(id, entry, manifest.protocol(entry.suite) if manifest else None):
+            raise EntryError(f"{entry.name}: {mismatch.sentence}; nothing was added")
         for file, path in zip(entry.samples, paths, strict=True):
             _copy_samples(path, folder / "samples" / f"{file.sha256}.parquet")
         mismatches, _ = compare_entry(folder, id, entry)

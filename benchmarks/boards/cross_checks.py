@@ -1,14 +1,15 @@
-"""What entries of one leaderboard must not have in common, and what they must.
+"""What an entry must say by its leaderboard, and what entries must not have in common.
 
-What: `cross_mismatches` finds names that a reader takes for one, a second `direct`, a sample file of two runs, blocks
-of one key with several weights, and prices far from those of the same work.
+What: `entry_mismatches` is about an entry by itself, without its samples. `cross_mismatches` finds names that a reader
+takes for one, a second `direct`, a sample file of two runs, blocks of one key with several weights, and prices far from
+those of the same work.
 
 Simplified: rows of different suites or decodings are in different tables, and may have one name.
 """
 
 from collections.abc import Iterator, Sequence
 
-from tuition.benchmarks.boards.accounts import price_mismatches
+from tuition.benchmarks.boards.accounts import account_mismatches, price_mismatches
 from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EarlierEntry, MeasuredEntry, RepeatableEntry
 from tuition.benchmarks.boards.outcomes import Mismatch
 from tuition.benchmarks.boards.protocol import Protocol
@@ -19,6 +20,16 @@ from tuition.planner.allocation import Allocation
 
 REFERENCE = "direct"
 Listed = tuple[str, MeasuredEntry]
+
+
+def entry_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) -> Iterator[Mismatch]:
+    """What an entry says otherwise than its leaderboard's protocol, the catalogue, its allocation and its blocks."""
+    yield from name_mismatches(id, entry, protocol)
+    yield from catalogue_mismatches(id, entry)
+    if protocol is not None:
+        yield from (Mismatch(id, *broken) for broken in protocol.broken_by(entry))
+    if isinstance(entry, RepeatableEntry):
+        yield from account_mismatches(id, entry, protocol.scenario if protocol else None)
 
 
 def name_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) -> Iterator[Mismatch]:
@@ -48,9 +59,7 @@ def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
     bare, _, version = whole.partition("@")
     if home := GENERATED.fullmatch(bare):
         if generated(whole) is None:
-            yield Mismatch(
-                id, "suite", entry.suite, f"this version generates {home[0]}@{SUITE_VERSION}, up to its size"
-            )
+            yield Mismatch(id, "suite", entry.suite, f"this version has {home[0]}@{SUITE_VERSION}, up to its size")
         return
     if (suite := SUITES.get(bare)) is None:
         return

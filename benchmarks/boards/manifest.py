@@ -111,6 +111,11 @@ class Manifest(Strict):
         return next((protocol for protocol in self.protocols if protocol.suite == suite), None)
 
     @property
+    def protocol_suites(self) -> str:
+        """The suites for which something is declared."""
+        return ", ".join(protocol.suite for protocol in self.protocols)
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the entries that this version has, in the order in which they came."""
         listed: dict[str, None] = {}
@@ -135,11 +140,16 @@ class Manifest(Strict):
         )  # fmt: skip
 
     def refuse(self, entry: LeaderboardEntry) -> None:
-        """EntryError for a measured entry that the suites or presets of this leaderboard leave out."""
+        """EntryError for a measured entry that the suites, presets or protocols of this leaderboard leave out."""
         if not isinstance(entry, MeasuredEntry):
             return
         if self.suites and entry.suite.partition(PARTIAL)[0] not in self.suites:
             raise EntryError(f"{entry.name}: suite {entry.suite} is not one of {', '.join(self.suites)} of {self.name}")
+        if self.protocols and self.protocol(entry.suite) is None:
+            raise EntryError(
+                f"{entry.name}: suite {entry.suite} is not one of {self.protocol_suites}, for which {self.name} has a "
+                "protocol"
+            )
         if self.presets is not None and entry.preset.name not in self.presets:
             allowed = ", ".join(self.presets)
             raise EntryError(f"{entry.name}: preset {entry.preset.name!r} is not one of {allowed} of {self.name}")

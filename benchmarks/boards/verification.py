@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from tuition.benchmarks.boards.accounts import account_mismatches
 from tuition.benchmarks.boards.board_folder import (
     MAX_SAMPLES_BYTES,
     compare_entry,
@@ -22,7 +21,7 @@ from tuition.benchmarks.boards.board_folder import (
     says_what_it_is,
     subfolder,
 )
-from tuition.benchmarks.boards.cross_checks import catalogue_mismatches, cross_mismatches, name_mismatches
+from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
 from tuition.benchmarks.boards.entries import (
     SHORT_ID,
     EntryError,
@@ -147,16 +146,14 @@ class _Board:
         except EntryError as error:
             found = [Mismatch(id, "samples", "files of this leaderboard", str(error))]
         protocol = self.manifest.protocol(entry.suite)
-        found += [*name_mismatches(id, entry, protocol), *catalogue_mismatches(id, entry)]
-        if protocol is not None:
-            found += [Mismatch(id, *broken) for broken in protocol.broken_by(entry)]
-        elif self.manifest.protocols:
-            declared = ", ".join(protocol.suite for protocol in self.manifest.protocols)
-            found.append(Mismatch(id, "suite (the leaderboard's protocols)", entry.suite, declared))
-        else:
+        found += entry_mismatches(id, entry, protocol)
+        if protocol is None and self.manifest.protocols:
+            found.append(
+                Mismatch(id, "suite (the leaderboard's protocols)", entry.suite, self.manifest.protocol_suites)
+            )
+        elif protocol is None:
             self._lack("no protocol: training seeds, decoding, samples and label counts were not declared beforehand")
         if isinstance(entry, RepeatableEntry):
-            found += account_mismatches(id, entry, protocol.scenario if protocol else None)
             found += self._keys(id, entry)
         else:
             self._lack(

@@ -66,7 +66,10 @@ def change_samples(board: Path, document: Document, place: int, change: Callable
         said = read_statement(file)
     table = checked_table(change(pd.read_parquet(path)))
     made = path.with_name("made.parquet")
-    write_samples(table, made, json.dumps(said, sort_keys=True, separators=(",", ":")))
+    if said is None:  # as files of before, which do not say what they are
+        table.to_parquet(made, index=False)
+    else:
+        write_samples(table, made, json.dumps(said, sort_keys=True, separators=(",", ":")))
     sha256 = file_sha256(made)
     made.rename(path.with_name(f"{sha256}.parquet"))
     document["samples"][place]["sha256"] = sha256

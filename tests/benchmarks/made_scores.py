@@ -136,19 +136,23 @@ def made_entry(
             table = answered(table, problems)
         weights = f"{name} {seed} {sorted(of_key.items())}"
         key = save_score(results, table, weights, **of_key)
-        runs.append(ScoredRun(seed, key, made_blocks(fields, weights)))
+        runs.append(ScoredRun(seed, key, made_blocks(fields, weights, f"teacher, seed {seed}")))
     entry, paths, _ = entry_of_scores(results / "scores", runs, fields)
     return entry, paths
 
 
-def made_blocks(fields: Mapping[str, Any], weights: str) -> tuple[TrainedBlock, ...]:
-    """Blocks of a run that was never trained: as many as its allocation has, which share its cost."""
+def made_blocks(fields: Mapping[str, Any], weights: str, teacher: str = "") -> tuple[TrainedBlock, ...]:
+    """Blocks of a run that was never trained: as many as its allocation has, which share its cost.
+
+    Those of a teacher are the same for every route with this `teacher`.
+    """
     if fields.get("allocation") is None:
         return ()
     stages = stages_of(Allocation.parse(fields["allocation"]), fields.get("shuffled", False))
+    own = f"{fields['allocation']} {weights}"
     keys = [
-        hashlib.sha256(f"{fields['allocation']} {weights} {number}".encode()).hexdigest()
-        for number in range(len(stages))
+        hashlib.sha256(f"{teacher if stage.startswith('teacher') and teacher else own} {number}".encode()).hexdigest()
+        for number, stage in enumerate(stages)
     ]
     hashes = [*keys[:-1], weights_hash(weights)]
     return tuple(
