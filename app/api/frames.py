@@ -34,14 +34,17 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
     `complete`: those of the trials that have a score of their own, best first.
     `tested`: one row an entry of the test, best first; empty before it.
         name, allocation, kind ("finalist", "baseline"; "untrained", the student before any training; "teacher", the
-            teacher before any training, a reference without a rank), rank_first, rank_last: the interval of ranks.
+            teacher before any training, a reference without a rank), rank_first, rank_last: the interval of ranks, nan
+            below three training seeds.
         mean, se_problems, se_samples, se_seeds: on the test suite.
         difference, difference_low, difference_high: to direct GRPO, paired; nan for direct GRPO itself.
         selected_validation: the validation score by which a finalist was selected.
         labels_trained, gpu_seconds: of one run, from scratch. training_seeds: a tuple. shuffled: without blocks.
     `pairs`: one row for every two students of the test, a - b.
-        a, b: names. difference, difference_low, difference_high: paired, not corrected for multiple comparisons.
-        p_value, p_value_holm (corrected over all pairs), p_value_sign_flip; num_problems, num_seeds.
+        a, b: names. difference, difference_low, difference_high: paired, not corrected for multiple comparisons;
+            few_problems: whether a bound is wider than the variance says (docs/statistics.md).
+        p_value, p_value_holm (corrected over all pairs of ranked rows, else nan), p_value_sign_flip; num_problems,
+            num_seeds.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
@@ -103,7 +106,8 @@ def read_leaderboard(leaderboard: str | Path, *, mix_presets: bool = False) -> p
 
     The columns of `tuition leaderboard export --format csv`; scores and differences are fractions.
         kind ("measured", "reported"), id, name, suite, preset, preset_fields, model, allocation, shuffled, scenario.
-        rank_first, rank_last, tied: the interval of ranks among the measured entries of one suite and preset.
+        rank_first, rank_last, tied: the interval of ranks among the measured entries of one suite and preset; nan
+            below three training seeds.
         mean, se_problems, se_samples, se_seeds: the score. reported_error, reported_error_meaning: a source's own.
         difference, difference_low, difference_high, difference_to: paired, to the entry named last.
         num_problems, num_samples, training_seeds (a tuple), labels_trained, labels_validation, labels_owned: counts.

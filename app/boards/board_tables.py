@@ -41,7 +41,8 @@ def _measured_table(table: MeasuredTable) -> Table:
         Text(f"{cell_text.protocol(table)}. {cell_text.CAPTION}", style="dim"),
         "left",
     )
-    shown.add_column("rank", no_wrap=True)
+    if table.ranked:
+        shown.add_column("rank", no_wrap=True)
     shown.add_column("entry, id", min_width=20)
     shown.add_column("score, % ± s.e. over", no_wrap=True)
     shown.add_column(Text(f"minus {table.reference},\npoints [{cell_text.level(table) or 'interval'}]"), min_width=14)
@@ -56,7 +57,7 @@ def _measured_table(table: MeasuredTable) -> Table:
         name = Text(entry.name, style="bold").append(f"\n{row.listed.short}{about}", style="not bold dim")
         errors = "\n      ".join(f"±{error} {name}" for error, name in cell_text.errors(entry.score))
         shown.add_row(
-            row.rank, name, f"{cell_text.percent(entry.score.mean):>5} {errors}",
+            *([row.rank] if table.ranked else []), name, f"{cell_text.percent(entry.score.mean):>5} {errors}",
             Text(cell_text.points(row.difference, row.reference).replace(" [", "\n[")),
             cell_text.labels(entry).replace(", ", "\n"),
             cell_text.cost(entry), cell_text.seeds(entry).replace(", ", "\n"),

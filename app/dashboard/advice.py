@@ -15,7 +15,7 @@ from tuition.app.dashboard import words
 from tuition.app.dashboard.data.files import records
 from tuition.app.dashboard.data.study_frames import StudyFrames, parse
 from tuition.benchmarks.baselines import DIRECT, OPPOSITE
-from tuition.benchmarks.boards.ranked_rows import RankedRow
+from tuition.benchmarks.boards.ranked_rows import NO_RANKS, RankedRow
 from tuition.benchmarks.statistics.intervals import Difference
 from tuition.planner.allocation import Allocation, AllocationError, replay_control
 
@@ -137,6 +137,8 @@ def uncertain(study: StudyFrames, found: list[Choice]) -> list[str]:
     for comparison in comparisons(study, best):
         if comparison.difference.low <= 0 <= comparison.difference.high:
             lines.append(f"The difference to {words.code(comparison.other)} may be zero: its interval includes zero.")
+    if best.row is not None and best.row.rank_first is None:
+        lines.append(f"{NO_RANKS.capitalize()}.")
     if best.row is not None and best.row.rank_first != best.row.rank_last:
         lines.append(
             f"Its rank among the tested entries is {best.row.rank}: not all differences to the others are significant."
@@ -180,7 +182,8 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
             cost = f"at most {words.seconds(wanted * sum(full))} GPU-seconds, as measured; shared prefixes reduce it"
         steps.append(
             NextStep(
-                "Retrain the finalists and baselines on more seeds, so that the errors include training variance.",
+                "Retrain the finalists and baselines on three seeds: then rows have ranks, and errors include training "
+                "variance.",
                 with_option(command, "--test-seeds", "3"), cost or "three times the finalists' full cost",
             )
         )  # fmt: skip

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from tuition.app.processes.progress import duration
-from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.boards.ranked_rows import ONE_RUN, RankedRow
 from tuition.benchmarks.statistics.intervals import Difference, Score
 
-__all__ = ["ONE_RUN", "code", "duration", "points", "score", "seconds", "value", "whole"]
+__all__ = ["ONE_RUN", "code", "duration", "points", "rank_cell", "score", "seconds", "value", "whole"]
 
 
 def _digits(error: float) -> int:
@@ -39,7 +39,13 @@ def points(difference: Difference) -> str:
     """A difference with its interval: "+6.1 points [3.9, 8.2]"."""
     low, middle, high = (100 * x for x in (difference.low, difference.mean, difference.high))
     digits = _digits((high - low) / 4)
-    return f"{middle:+.{digits}f} points [{low:+.{digits}f}, {high:+.{digits}f}]"
+    mark = "†" if difference.few_problems else ""
+    return f"{middle:+.{digits}f} points [{low:+.{digits}f}, {high:+.{digits}f}]{mark}"
+
+
+def rank_cell(row: RankedRow, rows: Iterable[RankedRow]) -> dict[str, str]:
+    """A row's cell of the column "rank"; no such column where no row has a rank."""
+    return {"rank": row.rank} if any(other.rank_first is not None for other in rows) else {}
 
 
 def seconds(count: float | None) -> str:

@@ -27,22 +27,23 @@ from tuition.benchmarks.artefacts import RecordError, correct_PK
 from tuition.benchmarks.baselines import RAW_TEACHER, UNTRAINED_STUDENT
 from tuition.benchmarks.boards.ranked_rows import (
     Meta,
+    Pairwise,
     RankedRow,
     Row,
     on_same_seeds,
     pairwise_differences,
     rank_rows,
-    row_difference,
+    ranked_names,
 )
 from tuition.benchmarks.provenance import CODE_VERSION, command_line
 from tuition.benchmarks.statistics.intervals import (
-    Difference,
     Interval,
     score_interval,
     score_over_seeds,
     seed_interval,
 )
-from tuition.benchmarks.statistics.multiplicity import holm, sign_flip
+from tuition.benchmarks.statistics.multiplicity import difference_of, holm, sign_flip
+from tuition.benchmarks.statistics.seed_variance import MODERATED
 from tuition.planner.allocation import Allocation, replay_control
 from tuition.planner.route import Recipe, Route, compile_route
 from tuition.planner.stages import STAGES, STUDENT
@@ -213,15 +214,18 @@ def evaluate(
     scenario = runner.scenario
     tested = _train_and_score(runner, study, entries, seeds, reporter, shuffled)
     outcomes = {one.entry.name: one.outcomes for one in tested}
+    pairwise = pairwise_differences(outcomes)
+    rows = [_row(one, pairwise) for one in tested]
     # Of students alone: a teacher takes part in no rank, and no other pair is corrected for it.
-    students = {one.entry.name: one.outcomes for one in tested if one.entry.kind != "teacher"}
-    pairwise = pairwise_differences(students)
+    students = {row.name for row in rows if row.kind != "teacher"}
+    between_students = {pair: difference for pair, difference in pairwise.items() if students.issuperset(pair)}
     meta = Meta(
         study=study,
         suite=scenario.suite_name("test"),
         decoding=scenario.decoding.name,
         labels_validation=len(scenario.validation),
         labels_owned=runner.ledger.owned(study) + len(scenario.validation),
+        seed_variance=MODERATED,
     )
     evaluation = Evaluation(
         blocks=_evaluated_blocks(tested, reporter.trained_keys),
@@ -232,9 +236,9 @@ def evaluate(
         scenario=EvaluatedScenario(name=scenario.name, sha256=scenario.sha256),
         accelerator=_accelerators(scenario, tested),
         intervals={one.entry.name: _interval(one) for one in tested},
-        pairwise=_pairs(students, pairwise),
+        pairwise=_pairs(outcomes, between_students, ranked_names(rows)),
     )
-    return rank_rows([_row(one, outcomes[REFERENCE]) for one in tested], pairwise), meta, evaluation
+    return rank_rows(rows, pairwise), meta, evaluation
 
 
 def _train_and_score(
@@ -267,15 +271,15 @@ def _train_and_score(
     return tested
 
 
-def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
-    """A row of the leaderboard; `reference` holds the outcomes of direct GRPO."""
+def _row(tested: _Tested, pairwise: Pairwise) -> Row:
+    """A row of the leaderboard, with its difference to direct GRPO."""
     entry = tested.entry
     return Row(
         name=entry.name,
         allocation=entry.described,
         kind=entry.kind,
         score=score_over_seeds(tested.outcomes),
-        difference=None if entry.name == REFERENCE else row_difference(tested.outcomes, reference),
+        difference=None if entry.name == REFERENCE else difference_of(pairwise, entry.name, REFERENCE),
         selected_validation=entry.selected_validation,
         labels_trained=tested.runs[0].labels.labels_trained,
         gpu_seconds=fmean(entry.charged_gpu_seconds or [run.gpu_seconds_full for run in tested.runs]),
@@ -284,18 +288,19 @@ def _row(tested: _Tested, reference: Sequence[Any]) -> Row:
     )
 
 
-def _pairs(outcomes: Mapping[str, Sequence[Any]], pairwise: Mapping[tuple[str, str], Difference]) -> tuple[Pair, ...]:
-    """Every pair of rows with its difference, corrected for the number of pairs."""
-    adjusted = holm([difference.p_value for difference in pairwise.values()])
+def _pairs(outcomes: Mapping[str, Sequence[Any]], pairwise: Pairwise, ranked: Sequence[str]) -> tuple[Pair, ...]:
+    """Every pair of rows with its difference; those of `ranked` rows corrected for the number of their pairs."""
+    compared = [pair for pair in pairwise if set(ranked).issuperset(pair)]
+    adjusted = dict(zip(compared, holm([pairwise[pair].p_value for pair in compared]), strict=True))
     pairs = []
-    for ((a, b), difference), p_value in zip(pairwise.items(), adjusted, strict=True):
+    for (a, b), difference in pairwise.items():
         both = on_same_seeds(outcomes[a], outcomes[b])
         pairs.append(
             Pair(
                 a=a,
                 b=b,
                 difference=difference,
-                p_value_holm=p_value,
+                p_value_holm=adjusted.get((a, b)),
                 sign_flip=sign_flip(*both),
                 these_problems=seed_interval(*both) if len(both[0]) > 1 else None,
             )

@@ -27,7 +27,7 @@ from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Difference, Interval
 from tuition.benchmarks.statistics.multiplicity import SignFlip
 
-FORMAT = 3  # 2 had no rows of base models, whose kinds, seeds and ranks it does not know
+FORMAT = 4  # 3 ranked any number of seeds, by each pair's own seed variance; 2 had no rows of base models
 _ROWS, _META = TypeAdapter(list[RankedRow]), TypeAdapter(Meta)
 
 T = TypeVar("T")
@@ -132,12 +132,15 @@ class EvaluatedBlocks(Frozen):
 
 
 class Pair(Frozen):
-    """Two tested rows compared, a - b. `these_problems` needs two seeds or more."""
+    """Two tested rows compared, a - b. `these_problems` needs two seeds or more.
+
+    `p_value_holm` is corrected over the pairs of ranked rows; None where one of the two has no rank.
+    """
 
     a: str
     b: str
     difference: Difference
-    p_value_holm: float
+    p_value_holm: float | None
     sign_flip: Stated[SignFlip]
     these_problems: Stated[Difference] | None
 

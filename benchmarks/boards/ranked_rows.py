@@ -3,8 +3,8 @@
 What: `rank_rows` orders rows and gives each a rank interval, `render` makes a table of 100 columns, `to_json` a
 document, `plot` a forest plot. Rows are compared by paired differences; each row is charged its full cost.
 
-Simplified: ranks are corrected for the number of pairs, the intervals of differences are not. Rows from papers are not
-here.
+Simplified: ranks are corrected for the number of pairs, the intervals of differences are not. Rows of fewer than
+`RANKED_SEEDS` training seeds have no rank and stand by score. Rows from papers are not here.
 """
 
 import math
@@ -17,14 +17,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuition.benchmarks.artefacts import finite
 from tuition.benchmarks.boards.forest_plot import tidy, write_figure
+from tuition.benchmarks.statistics.few_problems import share_unseen
 from tuition.benchmarks.statistics.intervals import Array, Difference, Score, paired_difference
-from tuition.benchmarks.statistics.multiplicity import rank_intervals
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, rank_intervals
+from tuition.benchmarks.statistics.seed_variance import MODERATED, OWN, SeedVariance, SeedVariances
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ONE_RUN = "one training run: excludes training variance"
+NO_RANKS = f"no ranks below {RANKED_SEEDS} training seeds: rows stand by score, and retraining may reorder them"
 RANK_CORRECTION = "holm"
+FEW_PROBLEMS = (
+    "† wider than the variance says: a difference may sit in problems of which these hold few or none, which no "
+    "variance shows."
+)
+SMALL_SUITE = 100  # problems: below, what may have gone unseen is said. Our choice
 SHUFFLED = " (shuffled, no blocks)"
 TEACHER_NOTE = "raw-teacher is the teacher before any training: a reference without a rank, no student to deploy."
 
@@ -62,7 +70,10 @@ class Row:
 
 @dataclass(frozen=True)
 class RankedRow:
-    """A row and the interval of ranks consistent with the pairwise differences (1 is first); None of the teacher."""
+    """A row and the interval of ranks consistent with the pairwise differences (1 is first).
+
+    None of the teacher, and of rows with fewer than `RANKED_SEEDS` training seeds.
+    """
 
     row: Row
     rank_first: int | None
@@ -78,13 +89,18 @@ class RankedRow:
 
 @dataclass(frozen=True)
 class Meta:
-    """What all rows share: the study, the suite with its version, the decoding, and the study's label counts."""
+    """What all rows share: the study, the suite with its version, the decoding, and the study's label counts.
+
+    `seed_variance` says how differences came to it: "moderated" by the table's rows, or each pair's "own", as in
+    earlier versions.
+    """
 
     study: str
     suite: str
     decoding: str
     labels_validation: int
     labels_owned: int
+    seed_variance: str = OWN
 
 
 Pairwise = Mapping[tuple[str, str], Difference]
@@ -94,14 +110,15 @@ def pairwise_differences(outcomes: Mapping[str, Sequence[Array]]) -> dict[tuple[
     """The paired difference of every two entries, keyed (a, b) for a - b.
 
     `outcomes` holds for each name one (problems, samples) array per training seed, as `paired_difference` wants them,
-    or one array alone for what has not been trained.
+    or one array alone for what has not been trained. The rows' seed variances moderate each other (`SeedVariances`).
     """
-    return {(a, b): row_difference(outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
+    table = SeedVariances.of({name: [float(run.mean()) for run in runs] for name, runs in outcomes.items()})
+    return {(a, b): row_difference(outcomes[a], outcomes[b], table.between(a, b)) for a, b in combinations(outcomes, 2)}
 
 
-def row_difference(a: Sequence[Array], b: Sequence[Array]) -> Difference:
+def row_difference(a: Sequence[Array], b: Sequence[Array], seed_variance: SeedVariance | None = None) -> Difference:
     """The paired difference of two rows. One that has a single array stands for every training seed of the other."""
-    return paired_difference(*on_same_seeds(a, b))
+    return paired_difference(*on_same_seeds(a, b), seed_variance=seed_variance)
 
 
 def on_same_seeds(a: Sequence[Array], b: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
@@ -110,7 +127,7 @@ def on_same_seeds(a: Sequence[Array], b: Sequence[Array]) -> tuple[Sequence[Arra
 
 
 def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
-    """Rows by falling score (ties by name), each student with its rank interval by `rank_intervals`.
+    """Rows by falling score (ties by name), those of `ranked_names` with their rank interval by `rank_intervals`.
 
     ValueError for a repeated name, a pair that is missing, or other than one reference row.
     """
@@ -120,11 +137,18 @@ def rank_rows(rows: Sequence[Row], pairwise: Pairwise) -> list[RankedRow]:
             f"row {next(name for name in names if names.count(name) > 1)!r} appears twice; give rows distinct names"
         )
     _reference(rows)
-    ranks = rank_intervals([row.name for row in rows if row.kind != "teacher"], pairwise)
+    ranks = rank_intervals(ranked_names(rows), pairwise)
     return [
         RankedRow(row, *ranks.get(row.name, (None, None)))
         for row in sorted(rows, key=lambda row: (-row.score.mean, row.name))
     ]
+
+
+def ranked_names(rows: Sequence[Row]) -> list[str]:
+    """The rows that have a rank: students of `RANKED_SEEDS` training seeds, and beside them what was never trained."""
+    trained = [row.name for row in rows if len(row.seeds) >= RANKED_SEEDS]
+    ranked = [row.name for row in rows if row.name in trained or row.kind == "untrained"]
+    return ranked if trained and len(ranked) > 1 else []
 
 
 def _reference(rows: Sequence[Row]) -> str:
@@ -134,15 +158,18 @@ def _reference(rows: Sequence[Row]) -> str:
     return names[0]
 
 
-def _heading(rows: Sequence[RankedRow]) -> str | None:
-    return ONE_RUN if any(len(ranked.row.seeds) == 1 for ranked in rows) else None
+def heading(rows: Sequence[RankedRow]) -> str | None:
+    """What must be read before the rows, a line each; None where nothing must."""
+    seeds = [len(ranked.row.seeds) for ranked in rows if ranked.row.seeds]
+    lines = [NO_RANKS] if any(count < RANKED_SEEDS for count in seeds) else []
+    return "\n".join([*lines, *([ONE_RUN] if 1 in seeds else [])]) or None
 
 
 def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
     """The leaderboard as plain JSON values: fractions, seconds, and None where a number does not exist."""
     document = {
         **asdict(meta),
-        "heading": _heading(rows),
+        "heading": heading(rows),
         "reference": _reference([ranked.row for ranked in rows]),
         "rank_correction": RANK_CORRECTION,
         "rows": [
@@ -156,7 +183,9 @@ def to_json(rows: Sequence[RankedRow], meta: Meta) -> dict[str, Any]:
 def from_json(document: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
     """The inverse of `to_json`. KeyError, TypeError or ValueError for a document of another shape.
 
-    So it is for a document of an earlier version, whose ranks were not corrected for the number of pairs.
+    So it is for a document of an earlier version, whose ranks were not corrected for the number of pairs. Documents of
+    before 2026-11-30 name no `seed_variance`: their intervals and ranks are of each pair's own, and ranks of fewer than
+    `RANKED_SEEDS` training seeds are left out.
     """
     if (correction := document.get("rank_correction")) != RANK_CORRECTION:
         raise ValueError(f"its ranks are corrected by {correction!r:.40}, not by {RANK_CORRECTION!r}")
@@ -173,7 +202,10 @@ def from_json(document: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:
         ranks = [None if entry[name] is None else int(entry[name]) for name in ("rank_first", "rank_last")]
         ranked.append(RankedRow(Row(**fields), *ranks))
     _reference([row.row for row in ranked])
-    return ranked, Meta(**{field.name: document[field.name] for field in dataclass_fields(Meta)})
+    names = set(ranked_names([row.row for row in ranked]))
+    ranked = [row if row.row.name in names else RankedRow(row.row, None, None) for row in ranked]
+    known = {field.name: document[field.name] for field in dataclass_fields(Meta) if field.name in document}
+    return ranked, Meta(**known)
 
 
 def _without_nan(value: Any) -> Any:
@@ -191,11 +223,12 @@ def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
     from rich.text import Text
 
     reference = _reference([ranked.row for ranked in rows])
-    heading = _heading(rows)
-    title = f"{meta.study} on {meta.suite} ({meta.decoding})" + (f"\n{heading}" if heading else "")
+    title = "\n".join([f"{meta.study} on {meta.suite} ({meta.decoding})", *filter(None, [heading(rows)])])
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.caption, table.caption_justify = Text(_caption(rows, meta), style="dim"), "left"
-    table.add_column("rank", no_wrap=True)
+    with_ranks = any(ranked.rank_first is not None for ranked in rows)
+    if with_ranks:
+        table.add_column("rank", no_wrap=True)
     table.add_column("entry", min_width=24)
     table.add_column("score, % ± s.e. over", no_wrap=True)
     table.add_column(Text(f"minus {reference},\npoints [{_level(rows)}]"), min_width=14)
@@ -209,15 +242,18 @@ def render(rows: Sequence[RankedRow], meta: Meta) -> "Table":
         )
         selected = "-" if row.selected_validation is None else f"{100 * row.selected_validation:.1f}"
         table.add_row(
-            ranked.rank, entry, _score(row.score), _points(row.difference), selected, str(row.labels_trained),
+            *([ranked.rank] if with_ranks else []), entry, _score(row.score), _points(row.difference), selected,
+            str(row.labels_trained),
             f"{row.gpu_seconds:,.0f}",
         )  # fmt: skip
     return table
 
 
 def row_label(ranked: RankedRow) -> str:
-    """A row in a figure: its name and rank, or what it is instead of a ranked student."""
-    return f"{ranked.row.name} ({'reference' if ranked.rank_first is None else f'rank {ranked.rank}'})"
+    """A row in a figure: its name, and its rank if it has one."""
+    if ranked.row.kind == "teacher":
+        return f"{ranked.row.name} (reference)"
+    return ranked.row.name if ranked.rank_first is None else f"{ranked.row.name} (rank {ranked.rank})"
 
 
 def _level(rows: Sequence[RankedRow]) -> str:
@@ -234,7 +270,8 @@ def _score(score: Score) -> str:
 def _points(difference: Difference | None) -> str:
     if difference is None:
         return "reference"
-    return f"{100 * difference.mean:+.1f}\n[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    mark = "†" if difference.few_problems else ""
+    return f"{100 * difference.mean:+.1f}\n[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]{mark}"
 
 
 def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
@@ -243,14 +280,38 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
     return "\n".join(
         [
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
-            "rank: ranks consistent with the paired differences, after Holm's correction over all pairs.",
-            "Intervals of differences are not corrected for multiple comparisons.",
+            *notes_on_differences(rows, meta),
             *([TEACHER_NOTE] if any(ranked.row.kind == "teacher" for ranked in rows) else []),
             "selected: the validation score by which the entry was selected.",
             f"labels of the study: {meta.labels_owned} owned, of which {meta.labels_validation} for validation.",
             "GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
         ]
     )
+
+
+def notes_on_differences(rows: Sequence[RankedRow], meta: Meta) -> list[str]:
+    """What ranks and intervals are, and what they do not say; a sentence each."""
+    notes = []
+    if any(ranked.rank_first is not None for ranked in rows):
+        notes.append("rank: ranks consistent with the paired differences, after Holm's correction over all pairs.")
+    if any(len(ranked.row.seeds) > 1 for ranked in rows):
+        notes.append(
+            "Each row's seed variance is moderated by those of the other rows."
+            if meta.seed_variance == MODERATED
+            else "Of an earlier version: each pair's own seed variance alone, and no allowance for few problems."
+        )
+    notes.append("Intervals of differences are not corrected for multiple comparisons.")
+    if any(ranked.row.difference is not None and ranked.row.difference.few_problems for ranked in rows):
+        notes.append(FEW_PROBLEMS)
+    problems = rows[0].row.score.num_problems
+    if problems < SMALL_SUITE:
+        notes.append(unseen_note(problems))
+    return notes
+
+
+def unseen_note(problems: int) -> str:
+    """What so few problems may hide, whatever an interval says."""
+    return f"{problems} problems may hold none of those that make up {share_unseen(problems, 0.95):.0%} of all."
 
 
 def plot(rows: Sequence[RankedRow], path: Path) -> None:
@@ -295,7 +356,6 @@ def plot(rows: Sequence[RankedRow], path: Path) -> None:
         if any(ranked.row.kind == kind for ranked in rows)
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
-    heading = _heading(rows)
-    if heading:
-        figure.suptitle(heading, fontsize=8, x=0.01, ha="left")
+    if title := heading(rows):
+        figure.suptitle(title, fontsize=8, x=0.01, ha="left")
     write_figure(figure, path)

@@ -1,11 +1,12 @@
 """Standings of a leaderboard: which entries may share a table, in which order, with which interval of ranks.
 
 What: `tables` puts measured entries of one suite, one preset and the same problems into one table and ranks them by
-paired differences; reported entries get separate sections and no ranks.
+paired differences; entries of fewer than `RANKED_SEEDS` training seeds stand by score and have no rank, and reported
+entries get separate sections.
 
-Simplified: entries that were trained with other seeds are paired in the order of their seeds, as far as both have some;
-the shorter list decides; a checkpoint without a training seed is paired with each of them. Ranks are corrected for
-the number of pairs (Holm), the intervals of differences are not.
+Simplified: runs of seeds that only one of two entries has are paired in the order of their seeds; the shorter list
+decides; a checkpoint without a training seed is paired with each of them. Ranks are corrected for the number of pairs
+(Holm), the intervals of differences are not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,11 @@ from itertools import combinations
 from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from tuition.benchmarks.boards.outcomes import Outcomes
-from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.boards.ranked_rows import FEW_PROBLEMS, NO_RANKS, ONE_RUN, SMALL_SUITE, unseen_note
 from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
-from tuition.benchmarks.statistics.multiplicity import distinguished_pairs, ranks_left_open
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, distinguished_pairs, ranks_left_open
+from tuition.benchmarks.statistics.seed_variance import SeedVariance, SeedVariances
 
 REFERENCE = "direct"  # direct GRPO, where it is in the table
 
@@ -30,21 +32,24 @@ OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training
 class Standing:
     """A row of a table. `tied`: another row shares the rank interval, and the two are not distinguished.
 
+    The ranks are None of an entry with fewer than `RANKED_SEEDS` training seeds.
     `difference` is this row less the reference row: None on the reference itself, and where the two cannot be compared
     (fewer than two common problems).
     """
 
     listed: Listed
     entry: MeasuredEntry
-    rank_first: int
-    rank_last: int
+    rank_first: int | None
+    rank_last: int | None
     tied: bool
     difference: Difference | None
     reference: bool
 
     @property
     def rank(self) -> str:
-        """The interval as text: "2", "2-4", and "=2-4" for a tie."""
+        """The interval as text: "2", "2-4", and "=2-4" for a tie; "-" without."""
+        if self.rank_first is None:
+            return "-"
         ranks = str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
         return f"={ranks}" if self.tied else ranks
 
@@ -62,6 +67,11 @@ class MeasuredTable:
     def title(self) -> str:
         """Suite and decoding."""
         return f"{self.suite} ({', '.join(self.presets)})"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether a row has a rank."""
+        return any(row.rank_first is not None for row in self.rows)
 
     @property
     def reference(self) -> str:
@@ -104,10 +114,14 @@ def standings(board: Board, mix_presets: bool = False) -> Standings:
 
 def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     group = sorted(group, key=lambda pair: (-pair[1].score.mean, pair[1].name, pair[0].id))
-    pairwise = {(a[0].id, b[0].id): compare(a[0], b[0]) for a, b in combinations(group, 2)}
-    known = {pair: difference for pair, difference in pairwise.items() if difference is not None}
-    ids, all_pairs = [listed.id for listed, _ in group], {pair: known.get(pair, OPEN) for pair in pairwise}
-    apart = distinguished_pairs(ids, all_pairs)
+    variances = _seed_variances([listed for listed, _ in group])
+    known = {
+        (a.id, b.id): difference
+        for (a, _), (b, _) in combinations(group, 2)
+        if (difference := compare(a, b, _between(variances, a, b))) is not None
+    }
+    ids = _ranked_ids(group)
+    apart = distinguished_pairs(ids, {pair: known.get(pair, OPEN) for pair in combinations(ids, 2)})
     ranks = ranks_left_open(ids, apart)
 
     def tied(a: str, b: str) -> bool:
@@ -119,10 +133,13 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     def against(a: str, b: str) -> Difference | None:
         return known[a, b] if (a, b) in known else known[b, a].reversed() if (b, a) in known else None
 
+    unranked = (None, None)
     rows = [
         Standing(
-            listed, entry, *ranks[listed.id],
-            tied=any(tied(listed.id, other) for other in ids),
+            listed, entry,
+            rank_first=ranks.get(listed.id, unranked)[0],
+            rank_last=ranks.get(listed.id, unranked)[1],
+            tied=listed.id in ranks and any(tied(listed.id, other) for other in ids),
             difference=None if listed.id == reference else against(listed.id, reference),
             reference=listed.id == reference,
         )
@@ -133,8 +150,34 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     return MeasuredTable(" and ".join(suites), presets, tuple(rows), _notes([entry for _, entry in group], rows))
 
 
+def _ranked_ids(group: Sequence[tuple[Listed, MeasuredEntry]]) -> list[str]:
+    """Entries that have a rank, in order: of `RANKED_SEEDS` training seeds, and beside them what was never trained."""
+    trained = {listed.id for listed, entry in group if len(entry.seeds) >= RANKED_SEEDS}
+    ids = [listed.id for listed, entry in group if listed.id in trained or entry.untrained]
+    return ids if trained and len(ids) > 1 else []
+
+
+def _seed_variances(group: Sequence[Listed]) -> dict[tuple[str, ...], SeedVariances]:
+    """Of the entries, by their problems: how runs vary depends on those."""
+    means: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    for listed in group:
+        if listed.outcomes:
+            runs = [float(run.correct_PK.mean()) for run in listed.outcomes]
+            means.setdefault(listed.outcomes[0].problem_ids, {})[listed.id] = runs
+    return {ids: SeedVariances.of(rows) for ids, rows in means.items()}
+
+
+def _between(variances: dict[tuple[str, ...], SeedVariances], a: Listed, b: Listed) -> SeedVariance | None:
+    """None for entries of different problems: they are compared by their own runs."""
+    if not a.outcomes or not b.outcomes or a.outcomes[0].problem_ids != b.outcomes[0].problem_ids:
+        return None
+    return variances[a.outcomes[0].problem_ids].between(a.id, b.id)
+
+
 def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[str, ...]:
     notes = []
+    if few := [entry for entry in entries if len(entry.seeds) < RANKED_SEEDS and not entry.untrained]:
+        notes.append(NO_RANKS if len(few) == len(entries) else f"{NO_RANKS} ({len(few)} of {len(entries)} rows)")
     if single := sum(len(entry.samples) == 1 and not entry.untrained for entry in entries):
         notes.append(ONE_RUN if single == len(entries) else f"{ONE_RUN}, in {single} of {len(entries)} rows")
     if any(entry.partial for entry in entries):
@@ -147,12 +190,16 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
         notes.append("mixed parts of the suite: rows are compared on the problems they share")
     if len({tuple(file.training_seed for file in entry.samples) for entry in entries}) > 1:
         notes.append(
-            "training seeds differ: rows are paired by the seeds they share, else in the order of their seeds; "
+            "training seeds differ: rows are paired by the seeds they share, the others in the order of their seeds; "
             "a single checkpoint is paired with every run of the other row"
         )
     notes += _devices({entry.accelerator for entry in entries if entry.accelerator is not None})
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows that share fewer than two problems are not compared, which widens their ranks")
+    if any(row.difference is not None and row.difference.few_problems for row in rows):
+        notes.append(FEW_PROBLEMS)
+    if (problems := min(entry.num_problems for entry in entries)) < SMALL_SUITE:
+        notes.append(unseen_note(problems))
     return tuple(notes)
 
 
@@ -170,36 +217,39 @@ def _devices(names: set[str]) -> Iterator[str]:
         yield f"GPU-seconds were measured on different devices ({'; '.join(sorted(names))})"
 
 
-def compare(a: Listed, b: Listed) -> Difference | None:
+def compare(a: Listed, b: Listed, seed_variance: SeedVariance | None = None) -> Difference | None:
     """The paired difference a - b on the problems that both have; None with fewer than two of them.
 
-    Training seeds that both have are paired with each other; without any, the runs are paired in the order of their
-    seeds (they are independent draws), as many as the shorter list has. A checkpoint without a training seed is
-    fixed: it is paired with every run of the other, and the interval holds for other seeds of that one alone.
+    Training seeds that both have are paired with each other, the other runs in the order of their seeds (they are
+    independent draws), as many as the shorter list has. A checkpoint without a training seed is fixed: it is paired
+    with every run of the other, and the interval holds for other seeds of that one alone.
     """
     if not a.outcomes or not b.outcomes:
         raise EntryError(f"{a.short} and {b.short} cannot be compared: a reported entry has no samples")
-    return compare_runs(a.outcomes, b.outcomes)
+    return compare_runs(a.outcomes, b.outcomes, seed_variance)
 
 
-def compare_runs(a: Sequence[Outcomes], b: Sequence[Outcomes]) -> Difference | None:
+def compare_runs(
+    a: Sequence[Outcomes], b: Sequence[Outcomes], seed_variance: SeedVariance | None = None
+) -> Difference | None:
     """`compare` for the runs of two entries, one or more each."""
     common = sorted(set(a[0].problem_ids) & set(b[0].problem_ids))
     if len(common) < 2:
         return None
     seeds = [{run.seed: run for run in runs if run.seed is not None} for runs in (a, b)]
     both = sorted(seeds[0].keys() & seeds[1].keys())
-    if both:
-        pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
-    else:
-        pairs = list(zip(_as_many_as(a, b), _as_many_as(b, a), strict=False))
+    pairs = [(seeds[0][seed], seeds[1][seed]) for seed in both]
+    others = [[run for run in runs if run.seed not in both] for runs in (_as_many_as(a, b), _as_many_as(b, a))]
+    pairs += zip(*others, strict=False)
 
     def chosen(run: Outcomes) -> Array:
         places = {id: place for place, id in enumerate(run.problem_ids)}
         outcomes_PK: Array = run.correct_PK[[places[id] for id in common]]
         return outcomes_PK
 
-    return paired_difference([chosen(run) for run, _ in pairs], [chosen(run) for _, run in pairs])
+    return paired_difference(
+        [chosen(run) for run, _ in pairs], [chosen(run) for _, run in pairs], seed_variance=seed_variance
+    )
 
 
 def _as_many_as(one: Sequence[Outcomes], other: Sequence[Outcomes]) -> Sequence[Outcomes]:

@@ -1,10 +1,11 @@
 """Statistics: avg@k with errors named by their source, intervals over seeds and problems, paired differences.
 
 What: a score's standard errors over problems, over samples and over training seeds; its total interval; the paired
-difference of two allocations with a t interval, which with two or more training seeds covers the variance of training;
+difference of two allocations with its interval, which with two or more training seeds covers the variance of training;
 the t interval over the seeds' paired means (these problems, other seeds); bootstrap over problems or over samples, and
-never over seeds. docs/statistics.md says which number answers which question. pass@k and maj@k are in metrics.py,
-tests of many differences in multiplicity.py, the size of an experiment in power.py.
+never over seeds. docs/statistics.md says which number answers which question. pass@k and maj@k are in pass_at_k.py,
+what few problems may hide in few_problems.py, the seed variance of a whole table in seed_variance.py, tests of many
+differences in multiplicity.py, the size of an experiment in power.py.
 
 Simplified: all numbers are fractions (0..1), not points. Problems and seeds are taken as draws from larger
 populations; outcomes of one problem are independent given the problem and the seed. Arrays are (problems, samples).
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
+from tuition.benchmarks.statistics.few_problems import bounds, share_unseen
+from tuition.benchmarks.statistics.seed_variance import SeedVariance
+from tuition.benchmarks.statistics.variance import mean_squares
 
 Array = NDArray[Any]
 FloatArray = NDArray[np.float64]
@@ -68,8 +71,11 @@ class Difference(Interval):
     """A paired difference a - b with its interval at `level`.
 
     `excludes_training_variance` is True with one training seed: the interval then says nothing about a retraining.
-    `p_value` is two-sided: below 1 - level where the interval leaves out zero.
+    `p_value` is two-sided: below 1 - level where the interval leaves out zero. `few_problems`: a bound lies further out
+    than the variance says, because the difference may sit in problems of which these hold few or none.
     """
+
+    few_problems: bool = False
 
     def reversed(self) -> "Difference":
         """The difference b - a."""
@@ -146,7 +152,7 @@ def score_interval(corrects: Sequence[Array], level: float = 0.95) -> Interval:
         )
     total = crossed_interval(means_SP, level)
     mean = total.mean
-    share = _share_unseen(total.num_problems, level)
+    share = share_unseen(total.num_problems, level)
     low, high = mean - share * mean, mean + share * (1 - mean)
     if not _all_equal(means_SP):
         variance = mean * (1 - mean)
@@ -157,8 +163,8 @@ def score_interval(corrects: Sequence[Array], level: float = 0.95) -> Interval:
     return replace(total, low=low, high=high, p_value=math.nan)
 
 
-def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0, highest: float = 1.0) -> Interval:
-    """The interval of the mean of values (seeds, problems), of any metric from `lowest` to `highest`.
+def crossed_interval(values_SP: Array, level: float = 0.95) -> Interval:
+    """The interval of the mean of values (seeds, problems), of any metric from 0 to 1.
 
     One seed: t interval over the P values, P - 1 degrees of freedom (Miller 2024, arXiv 2411.00640, section 2.1).
 
@@ -180,7 +186,7 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
 
     All values equal (0 of 30 on AIME): there is no variance to go by. If a share q of all (problem, seed) pairs had
     another value, P problems would show none with probability (1 - q)^P at most; so with q = 1 - (1 - level)^(1 / P)
-    the mean lies at most q (mean - lowest) below and q (highest - mean) above.
+    the mean lies at most q mean below and q (1 - mean) above.
 
     ValueError for an array of another shape, one problem, or a level outside 0..1.
     """
@@ -193,31 +199,35 @@ def crossed_interval(values_SP: Array, level: float = 0.95, lowest: float = 0.0,
     num_seeds, num_problems = values.shape
     mean = float(values.mean())
     if _all_equal(values):
-        below, above, p_value = _without_variance(mean, num_problems, level, lowest, highest)
+        share = share_unseen(num_problems, level)
+        below, above, p_value = share * mean, share * (1 - mean), float(mean == 0)
     else:
-        if num_seeds == 1:
-            # No seeds, no residual: the t interval over problems.
-            squares = MeanSquares(np.float64(0), values.var(ddof=1), np.float64(0), 1, num_problems)
-        else:
-            squares = mean_squares(values)
+        squares = mean_squares(values)  # of one seed: the t interval over problems
         below = above = float(squares.half_width(level))
         p_value = float(squares.p_value(np.float64(mean)))
     return Interval(mean, mean - below, mean + above, num_problems, num_seeds, num_seeds == 1, p_value, level)
 
 
-def paired_difference(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -> Difference:
+def paired_difference(
+    a: Sequence[Array], b: Sequence[Array], level: float = 0.95, seed_variance: SeedVariance | None = None
+) -> Difference:
     """The mean difference a - b on the same problems and training seeds, with its interval.
 
     `a` and `b` hold one (problems, samples) array for each training seed, the seeds in the same order; the numbers of
-    samples may differ. The values of `crossed_interval` are the differences of the two means on problem p with seed s.
-    ValueError when the numbers of seeds or of problems differ, or there is only one problem.
+    samples may differ. The values of `crossed_interval` are the differences of the two means on problem p with seed s;
+    `few_problems.bounds` says where the interval is wider than there. `seed_variance` is that of a table
+    (`SeedVariances.between`); None takes it from these runs alone. ValueError when the numbers of seeds or of problems
+    differ, or there is only one problem.
     """
     _check_level(level)
-    total = crossed_interval(differences(a, b), level, lowest=-1.0, highest=1.0)
-    return Difference(
-        total.mean, total.low, total.high, total.num_problems, total.num_seeds, total.excludes_training_variance,
-        total.p_value, level,
-    )  # fmt: skip
+    values_SP = differences(a, b)
+    squares = mean_squares(values_SP)
+    if seed_variance is not None:
+        squares = squares.with_seed_variance(seed_variance)
+    *found, few = bounds(values_SP, squares, level)
+    mean, low, high, p_value = map(float, found)
+    num_seeds, num_problems = values_SP.shape
+    return Difference(mean, low, high, num_problems, num_seeds, num_seeds == 1, p_value, level, bool(few))
 
 
 def seed_interval(a: Sequence[Array], b: Sequence[Array], level: float = 0.95) -> Difference:
@@ -316,19 +326,3 @@ def _all_equal(values: FloatArray) -> bool:
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; give a number between 0 and 1, such as 0.95")
-
-
-def _share_unseen(num_problems: int, level: float) -> float:
-    """The share q of all problems of which `num_problems` show none with probability (1 - q)^P = 1 - level."""
-    return float(1 - (1 - level) ** (1 / num_problems))
-
-
-def _without_variance(
-    mean: float, num_problems: int, level: float, lowest: float, highest: float
-) -> tuple[float, float, float]:
-    """How far below and above a mean of equal values the truth may be, and the p-value of zero by the same bound."""
-    share = _share_unseen(num_problems, level)
-    room = max(mean - lowest, 0.0) if mean > 0 else max(highest - mean, 0.0)
-    # Zero leaves the interval when share * room < |mean|.
-    p_value = max(1 - abs(mean) / room, 0.0) ** num_problems if room > 0 and mean else float(not mean)
-    return share * max(mean - lowest, 0.0), share * max(highest - mean, 0.0), p_value

@@ -8,12 +8,14 @@ Simplified: one value per cell; the layout is complete (every seed on every prob
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
+
+from tuition.benchmarks.statistics.seed_variance import SeedVariance
 
 FloatArray = NDArray[np.float64]
 Floats = FloatArray | np.float64
@@ -25,7 +27,8 @@ FLOOR = 0.05  # level of the F test below which MS_seed is not believed: our cho
 class MeanSquares:
     """Mean squares of a two-way layout of seeds and problems; numbers, or arrays of one shape for many layouts.
 
-    With one seed `seed` and `residual` are 0 and `problem` is the variance over problems.
+    With one seed `seed` and `residual` are 0 and `problem` is the variance over problems. `seed_freedom` holds the
+    degrees of freedom of `seed`: None for those of this layout alone, S - 1.
     """
 
     seed: Floats
@@ -33,19 +36,28 @@ class MeanSquares:
     residual: Floats
     num_seeds: int
     num_problems: int
+    seed_freedom: Floats | None = None
+
+    def with_seed_variance(self, known: SeedVariance) -> "MeanSquares":
+        """The same with a seed variance that more runs than this layout's tell; of one seed it stays as it is."""
+        if self.num_seeds == 1:
+            return self
+        return replace(
+            self, seed=self.num_problems * np.asarray(known.variance), seed_freedom=np.asarray(known.freedom)
+        )
 
     def half_width(self, level: float) -> Floats:
         """Half of the interval's width at `level`: the mean whose `p_value` is 1 - level."""
         error, share = self._error()
-        quantiles = special.stdtrit(self._freedoms(), 0.5 + level / 2)
+        quantiles = [special.stdtrit(freedom, 0.5 + level / 2) for freedom in self._freedoms()]
         if self.num_seeds == 1:
             return np.float64(quantiles[0]) * error
         # The tail is convex: from the smaller quantile on, Newton's steps never pass the root.
         critical = optimize.newton(
             lambda t: self._weighted(_tail, t, share) - (1 - level) / 2,
-            quantiles.min() + np.zeros_like(share),
+            np.minimum(*quantiles) + np.zeros_like(share),
             lambda t: -self._weighted(_density, t, share),
-            tol=1e-9 * quantiles.max(),
+            tol=1e-9 * float(np.max(np.maximum(*quantiles))),
             maxiter=200,
         )
         return np.float64(critical) * error
@@ -55,34 +67,37 @@ class MeanSquares:
         error, share = self._error()
         return np.float64(2) * self._weighted(_tail, _ratio(mean, error), share)
 
-    def _freedoms(self) -> list[int]:
+    def _freedoms(self) -> list[Floats]:
         """Degrees of freedom of the problems' part of the variance and, from two seeds on, of the seeds' part."""
-        freedoms = [self.num_problems - 1, self.num_seeds - 1]
-        return freedoms if self.num_seeds > 1 else freedoms[:1]
+        problem = np.float64(self.num_problems - 1)
+        return [problem, self._seed_freedom()] if self.num_seeds > 1 else [problem]
+
+    def _seed_freedom(self) -> Floats:
+        return np.float64(self.num_seeds - 1) if self.seed_freedom is None else self.seed_freedom
 
     def _error(self) -> tuple[Floats, Floats]:
         """Standard error of the mean, and the share of the seeds' part in its square."""
         size = self.num_seeds * self.num_problems
         if self.num_seeds == 1:
             return np.sqrt(self.problem / size), np.float64(0)
-        seed_freedom, problem_freedom = self.num_seeds - 1, self.num_problems - 1
-        least = special.fdtri(seed_freedom, seed_freedom * problem_freedom, FLOOR)
+        residual_freedom = (self.num_seeds - 1) * (self.num_problems - 1)
+        least = special.fdtri(self._seed_freedom(), residual_freedom, FLOOR)
         seed = np.maximum(self.seed, least * self.residual)
         total = seed + np.maximum(self.problem - self.residual, 0)
         share = np.divide(seed, total, out=np.ones_like(total), where=total > 0)
         return np.sqrt(total / size), share
 
-    def _weighted(self, function: Callable[[Floats, int], Floats], t: Floats, share: Floats) -> Floats:
+    def _weighted(self, function: Callable[[Floats, Floats], Floats], t: Floats, share: Floats) -> Floats:
         """`function` of t for the problems' and the seeds' degrees of freedom, weighted by their shares of variance."""
         problem, *seed = (function(t, freedom) for freedom in self._freedoms())
         return (1 - share) * problem + share * seed[0] if seed else problem
 
 
-def _tail(t: Floats, freedom: int) -> Floats:
+def _tail(t: Floats, freedom: Floats) -> Floats:
     return np.float64(special.stdtr(freedom, -t))
 
 
-def _density(t: Floats, freedom: int) -> Floats:
+def _density(t: Floats, freedom: Floats) -> Floats:
     return np.float64((1 + t**2 / freedom) ** (-(freedom + 1) / 2) / (freedom**0.5 * special.beta(freedom / 2, 0.5)))
 
 
@@ -93,8 +108,11 @@ def _ratio(mean: Floats, error: Floats) -> Floats:
 
 
 def mean_squares(values_SP: NDArray[Any]) -> MeanSquares:
-    """Mean squares of values (..., seeds, problems), two or more of each; leading axes are many layouts."""
+    """Mean squares of values (..., seeds, problems), two or more problems; leading axes are many layouts."""
     num_seeds, num_problems = values_SP.shape[-2:]
+    if num_seeds == 1:
+        none = np.zeros(values_SP.shape[:-2])
+        return MeanSquares(none, values_SP.var(axis=(-2, -1), ddof=1), none, 1, num_problems)
     mean = values_SP.mean(axis=(-2, -1), keepdims=True)
     seeds = values_SP.mean(axis=-1, keepdims=True) - mean
     problems = values_SP.mean(axis=-2, keepdims=True) - mean

@@ -138,8 +138,8 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
     pairs = report["test"]["pairwise"]
     students = [name for name, row in rows.items() if row["kind"] != "teacher"]
     assert len(pairs) == len(students) * (len(students) - 1) / 2
-    assert [name for name, row in rows.items() if row["rank_first"] is None] == ["raw-teacher"]
-    assert all(pair["p_value"] <= pair["p_value_holm"] <= 1 for pair in pairs)
+    assert all(row["rank_first"] is None for row in rows.values()), "one seed has no rank"
+    assert all(pair["p_value_holm"] is None and 0 <= pair["p_value"] <= 1 for pair in pairs)
     assert all(pair["sign_flip"]["over"] == "problems" and pair["sign_flip"]["exact"] for pair in pairs)
     folder = tmp_path / "results" / "studies" / "small-seed0"
     assert (folder / "leaderboard.png").stat().st_size > 10_000

@@ -51,7 +51,7 @@ TESTED_COLUMNS = (
 )  # fmt: skip
 PAIR_COLUMNS = (
     "a", "b", "difference", "difference_low", "difference_high", "p_value", "p_value_holm", "p_value_sign_flip",
-    "num_problems", "num_seeds",
+    "num_problems", "num_seeds", "few_problems",
 )  # fmt: skip
 PRUNED = "pruned"
 MAX_SCENARIO_BYTES = 1 << 20
@@ -277,8 +277,10 @@ def _tested_row(ranked: RankedRow) -> dict[str, Any]:
 def _pair_row(pair: Pair) -> dict[str, Any]:
     return {
         "a": pair.a, "b": pair.b, **_bounds(pair.difference), "p_value": pair.difference.p_value,
-        "p_value_holm": pair.p_value_holm, "p_value_sign_flip": pair.sign_flip.p_value,
+        "p_value_holm": math.nan if pair.p_value_holm is None else pair.p_value_holm,
+        "p_value_sign_flip": pair.sign_flip.p_value,
         "num_problems": pair.difference.num_problems, "num_seeds": pair.difference.num_seeds,
+        "few_problems": pair.difference.few_problems,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from tuition.app.dashboard.advice import Choice
 from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, no_study
 from tuition.app.studies.study_report import SearchReport
+from tuition.benchmarks.boards.ranked_rows import heading
 
 
 def show(view: View) -> None:
@@ -35,9 +36,11 @@ def show(view: View) -> None:
 def _nothing_yet(study: StudyFrames) -> None:
     if study.rows:
         st.info("This study tested named routes without a search, so it recommends no split. Its entries:")
+        for line in (heading(study.rows) or "").splitlines():
+            st.caption(f"{line.capitalize()}.")
         frame = pd.DataFrame(
             {
-                "rank": ranked.rank,
+                **words.rank_cell(ranked, study.rows),
                 "entry": ranked.row.name,
                 "score": words.score(ranked.row.score),
                 "minus direct": "reference" if ranked.row.difference is None else words.points(ranked.row.difference),
@@ -71,7 +74,9 @@ def _recommended(study: StudyFrames, best: Choice) -> None:
         if best.row is not None and study.meta is not None:
             row = best.row.row
             st.metric(
-                f"Test score, rank {best.row.rank} of {sum(r.rank_first is not None for r in study.rows)}",
+                "Test score"
+                if best.row.rank_first is None
+                else f"Test score, rank {best.row.rank} of {sum(r.rank_first is not None for r in study.rows)}",
                 f"{words.value(100 * row.score.mean)} %",
             )
             st.caption(f"{words.score(row.score)}, on {words.code(study.meta.suite)}")

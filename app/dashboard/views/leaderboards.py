@@ -16,12 +16,16 @@ from tuition.benchmarks.boards.entries import EntryError, MeasuredEntry, Reporte
 from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
 from tuition.benchmarks.boards.exports.formats import FORMATS
-from tuition.benchmarks.boards.ranked_rows import TEACHER_NOTE, row_label
+from tuition.benchmarks.boards.ranked_rows import TEACHER_NOTE, heading, notes_on_differences, row_label
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.tables.race import SHARES, PlannersError, standings
 
 MIME = {"md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json"}
+SCORES_AND_COSTS = (
+    "Scores in percent; each error says what it is over. GPU-seconds: training cost of one run from scratch, ignoring "
+    "reuse; processor time on a CPU."
+)
 ENDINGS = {"latex": "tex", "bibtex": "bib"}
 
 
@@ -90,11 +94,11 @@ def _of_study(study: StudyFrames) -> None:
     if study.meta is None:
         return
     st.markdown(f"{words.code(study.meta.suite)}, decoding {words.code(study.meta.decoding)}")
-    if any(len(ranked.row.seeds) == 1 for ranked in study.rows):
-        st.caption(f"{words.ONE_RUN.capitalize()}.")
+    for line in (heading(study.rows) or "").splitlines():
+        st.caption(f"{line.capitalize()}.")
     frame = pd.DataFrame(
         {
-            "rank": ranked.rank,
+            **words.rank_cell(ranked, study.rows),
             "entry": ranked.row.name,
             "score": words.score(ranked.row.score),
             "difference": "reference" if ranked.row.difference is None else words.points(ranked.row.difference),
@@ -122,7 +126,8 @@ def _of_study(study: StudyFrames) -> None:
         _forest("leaderboard differences", rows, "difference to direct GRPO, points")
     if any(ranked.row.kind == "teacher" for ranked in study.rows):
         st.caption(TEACHER_NOTE)
-    st.caption(cell_text.CAPTION)
+    st.caption(" ".join(notes_on_differences(study.rows, study.meta)))
+    st.caption(SCORES_AND_COSTS)
 
 
 def _ends(difference: object) -> tuple[float, float, float]:
@@ -142,7 +147,7 @@ def _measured(measured: MeasuredTable, index: int) -> None:
         st.caption(latex.escape(note))
     frame = pd.DataFrame(
         {
-            "rank": row.rank,
+            **({"rank": row.rank} if measured.ranked else {}),
             "entry": row.entry.name,
             "score, %": cell_text.percent(row.entry.score.mean),
             "± errors": ", ".join(f"±{error} {over}" for error, over in cell_text.errors(row.entry.score)),
@@ -158,7 +163,11 @@ def _measured(measured: MeasuredTable, index: int) -> None:
     st.dataframe(frame, hide_index=True, width="stretch")
     table(f"measured {index}", frame)
     rows: list[tuple[object, ...]] = [
-        (f"{row.entry.name} (rank {row.rank})", *(100 * x for x in _ends(row.difference)), "measured")
+        (
+            row.entry.name if row.rank_first is None else f"{row.entry.name} (rank {row.rank})",
+            *(100 * x for x in _ends(row.difference)),
+            "measured",
+        )
         for row in measured.rows
         if row.difference is not None
     ]

@@ -7,9 +7,10 @@ from tuition.benchmarks.boards.standings import MeasuredTable
 from tuition.benchmarks.statistics.intervals import Difference
 
 CAPTION = (
-    "Scores in percent; each error says what it is over. Rank: ranks consistent with the pairwise paired differences "
-    "after Holm's correction over all pairs of the table; = marks ties. Intervals of differences are not corrected for "
-    "multiple comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU."
+    "Scores in percent; each error says what it is over. Rank, from three training seeds on: ranks consistent with the "
+    "pairwise paired differences after Holm's correction over all ranked pairs of the table; = marks ties. Each row's "
+    "seed variance is moderated by those of the other rows. Intervals of differences are not corrected for multiple "
+    "comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU."
 )
 REPORTED = "Reported by their sources and not recomputed; never ranked with measured entries."
 
@@ -29,7 +30,8 @@ def points(difference: Difference | None, reference: bool) -> str:
     """A difference in points with its interval."""
     if difference is None:
         return "reference" if reference else "not compared"
-    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    mark = "†" if difference.few_problems else ""
+    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]{mark}"
 
 
 def labels(entry: LeaderboardEntry) -> str:

@@ -110,7 +110,7 @@ def _plot(label: str, rows: Sequence[Standing], values: Sequence[Values], zero: 
 
     drawn = [
         PlotRow(
-            _cut(f"{row.rank}  {row.entry.name}"),
+            _cut(row.entry.name if row.rank_first is None else f"{row.rank}  {row.entry.name}"),
             ROW_HEIGHT * place,
             None if point is None else x(point),
             line(thin),

@@ -40,12 +40,14 @@ def _measured(table: MeasuredTable) -> str:
         difference = points(row.difference, row.reference).replace("-", "$-$").replace("+", "$+$")
         trained = "" if entry.labels_trained is None else f"{entry.labels_trained}"
         name = escape(entry.name) + (f" ({escape(entry.suite)}, {escape(entry.preset.name)})" if _mixed(table) else "")
-        cells = [row.rank.replace("-", "--"), name, f"{percent(entry.score.mean)} {error_text}", difference, trained]
+        cells = [row.rank.replace("-", "--")] if table.ranked else []
+        cells += [name, f"{percent(entry.score.mean)} {error_text}", difference, trained]
         lines.append(" & ".join([*cells, cost(entry), f"\\texttt{{{short(row.listed.id)}}}"]))
     notes = "".join(f" \\textbf{{{escape(note)}.}}" for note in table.notes)
     caption = f"Measured: {escape(table.title)}, {protocol(table)}. {escape(CAPTION)}{notes}"
-    heading = f"rank & entry & score & minus {escape(table.reference)} [{escape(level(table) or 'interval')}]"
-    return _table(caption, "llllrrl", f"{heading} & labels trained & GPU-s & id", lines)
+    rank, column = ("rank & ", "l") if table.ranked else ("", "")
+    heading = f"{rank}entry & score & minus {escape(table.reference)} [{escape(level(table) or 'interval')}]"
+    return _table(caption, f"{column}lllrrl", f"{heading} & labels trained & GPU-s & id", lines)
 
 
 def _mixed(table: MeasuredTable) -> bool:

@@ -46,7 +46,7 @@ def markdown(board: Board, shown: Standings) -> str:
 def _measured(table: MeasuredTable) -> list[str]:
     mixed = len(table.presets) > 1 or len({row.entry.suite for row in table.rows}) > 1
     columns = [
-        "rank",
+        *(["rank"] if table.ranked else []),
         "entry",
         "score ± s.e.",
         f"minus {escape(table.reference)}, points [{level(table) or 'interval'}]",
@@ -56,7 +56,8 @@ def _measured(table: MeasuredTable) -> list[str]:
     for row in table.rows:
         entry = row.entry
         error_text = ", ".join(f"±{error} {name}" for error, name in errors(entry.score))
-        cells = [row.rank, f"{escape(entry.name)} ({escape(subject(entry))})" if subject(entry) else escape(entry.name)]
+        cells = [row.rank] if table.ranked else []
+        cells += [f"{escape(entry.name)} ({escape(subject(entry))})" if subject(entry) else escape(entry.name)]
         cells += [f"{percent(entry.score.mean)} {error_text}", points(row.difference, row.reference), labels(entry)]
         cells += [cost(entry), seeds(entry)]
         cells += [escape(f"{entry.suite}, {entry.preset.name}")] if mixed else []

@@ -13,8 +13,9 @@ from tests.benchmarks.made_scores import made_blocks, sample_table, save_score
 from tuition.app.storage.exported_model import block_of_row
 from tuition.app.storage.store_upkeep import StoreError
 from tuition.benchmarks.artefacts import correct_PK
-from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, row_difference, to_json
+from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
 from tuition.benchmarks.statistics.intervals import score_over_seeds
+from tuition.benchmarks.statistics.multiplicity import difference_of
 from tuition.planner.allocation import Allocation
 from tuition.runners.store.block_store import BlockStore
 
@@ -37,13 +38,14 @@ def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher
     outcomes = {name: [correct_PK(table)[1] for table in several] for name, several in tables.items()}
     allocations = {name: "student_rl=8" if name == "direct" else "teacher=large teacher_rl=4 opd=2" for name in ROWS}
     allocations |= {name: described for name, (_, described) in base.items()}
+    pairwise = pairwise_differences(outcomes)
     rows = [
         Row(
             name=name,
             allocation=allocations[name],
             kind=base[name][0] if name in base else "baseline",
             score=score_over_seeds(runs),
-            difference=None if name == "direct" else row_difference(runs, outcomes["direct"]),
+            difference=None if name == "direct" else difference_of(pairwise, name, "direct"),
             selected_validation=None,
             labels_trained=0 if name in base else 64,
             gpu_seconds=0.0 if name in base else 20.25,
@@ -51,8 +53,8 @@ def make_study(folder: Path, base: dict[str, tuple[Literal["untrained", "teacher
         )
         for name, runs in outcomes.items()
     ]
-    meta = Meta("small-baselines", "toy@1", "sampled", labels_validation=64, labels_owned=128)
-    document = to_json(rank_rows(rows, pairwise_differences(outcomes)), meta)
+    meta = Meta("small-baselines", "toy@1", "sampled", 64, labels_owned=128, seed_variance="moderated")
+    document = to_json(rank_rows(rows, pairwise), meta)
     runs = {
         name: [
             {

@@ -18,6 +18,7 @@ from tuition.app.studies.evaluation import Entry, base_entries, evaluate
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.boards.ranked_rows import Meta, from_json, render, to_json
 from tuition.benchmarks.statistics.intervals import avg_at_k, paired_difference, score_interval, seed_interval
+from tuition.benchmarks.statistics.seed_variance import SeedVariances
 from tuition.runners.scenarios.scenario import Scenario
 
 ENTRIES = ("direct", "raw-bridge", "teacher-upstream")
@@ -85,9 +86,11 @@ def test_intervals_are_of_the_outcomes_and_named_by_what_they_are_over(scenario:
         assert (stated.low, stated.high) == (total.low, total.high)
         assert stated.excludes_training_variance == (len(seeds) == 1)
     assert len(test.pairwise) == 3
+    table = SeedVariances.of({name: [run.mean() for run in runs] for name, runs in outcomes.items()})
     for pair in test.pairwise:
         a, b = outcomes[pair.a], outcomes[pair.b]
-        assert pair.difference == paired_difference(a, b)
+        assert pair.difference == paired_difference(a, b, seed_variance=table.between(pair.a, pair.b))
+        assert (pair.p_value_holm is None) == (len(seeds) < 3), "no pair is told apart where no row is ranked"
         assert pair.these_problems == (None if len(seeds) == 1 else seed_interval(a, b))
 
 
@@ -116,7 +119,7 @@ def test_base_models_are_scored_once_and_compared_with_every_seed(scenario: Scen
         assert row.difference == paired_difference([outcomes_PK] * len(seeds), outcomes["direct"])
         assert not test.intervals[name].excludes_training_variance
         assert [(run.seed, run.blocks) for run in test.runs[name]] == [(None, ())]
-    assert rows["raw-teacher"].rank == "-" and rows["untrained-student"].rank_first is not None
+    assert rows["raw-teacher"].rank == "-" and (rows["untrained-student"].rank == "-") == (len(seeds) < 3)
     assert [(pair.a, pair.b) for pair in test.pairwise] == [("direct", "untrained-student")], "no pair has the teacher"
     meta, shown = Meta("s", "suite", "sampled", 8, 24), io.StringIO()
     Console(file=shown, width=100).print(render(ranked, meta))

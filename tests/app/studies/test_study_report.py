@@ -22,7 +22,7 @@ from tuition.app.studies.study_report import (
     write_report,
 )
 from tuition.benchmarks.artefacts import FileError, write_json
-from tuition.benchmarks.statistics.intervals import Difference
+from tuition.benchmarks.statistics.intervals import Difference, Interval
 from tuition.benchmarks.statistics.multiplicity import SignFlip
 
 EARLIER = Path(__file__).parents[2] / "earlier" / "results-e466b8e.tar.xz"
@@ -38,7 +38,11 @@ PAIR = Pair(
 REPORTS = [
     search_report(
         trials=(TrialReport(number=0, state="fail", score=None, error="full", log="a.log"),),
-        test=evaluation({"half": [{"blocks": ("a", "b")}]}, pairwise=(PAIR,), intervals={"half": DIFFERENCE}),
+        test=evaluation(
+            {"half": [{"blocks": ("a", "b")}]},
+            pairwise=(PAIR,),
+            intervals={"half": Interval(0.1, -0.2, math.nan, 4, 1, True, 0.5)},
+        ),
     ),
     BaselinesReport(**SHARED, leaderboard={"rows": []}, test=evaluation({})),
     ShuffledReport(
@@ -60,6 +64,13 @@ def earlier(study: str) -> dict[str, Any]:
         file = archive.extractfile(f"./results/studies/{study}/report.json")
         assert file is not None
         return dict(json.load(file))
+
+
+def of_then(document: Any) -> Any:
+    """Without what differences of then did not say."""
+    if isinstance(document, dict):
+        return {name: of_then(value) for name, value in document.items() if name != "few_problems"}
+    return [of_then(value) for value in document] if isinstance(document, list) else document
 
 
 def written(document: object, folder: Path) -> Path:
@@ -89,7 +100,7 @@ def test_a_search_of_format_1_is_read_and_nothing_of_it_is_lost(study: str, tmp_
     before = earlier(study)
     report = read_report(written(before, tmp_path))
     assert isinstance(report, SearchReport)
-    assert report.document() == {"format": FORMAT, "kind": "search", **before}
+    assert of_then(report.document()) == {"format": FORMAT, "kind": "search", **before}
 
 
 def test_baselines_of_format_1_are_read_and_named_by_their_test(tmp_path: Path) -> None:
@@ -98,7 +109,7 @@ def test_baselines_of_format_1_are_read_and_named_by_their_test(tmp_path: Path) 
     assert isinstance(report, BaselinesReport) and report.test is not None
     assert (report.study, report.scenario) == ("old-baselines", "earlier")
     assert (report.command, report.scenario_sha256) == (report.test.command, report.test.scenario.sha256)
-    assert report.document().items() >= before.items()
+    assert of_then(report.document()).items() >= before.items()
 
 
 def test_a_shuffled_comparison_of_format_1_is_read(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from scipy.stats import norm
 
 from tuition.benchmarks.boards.ranked_rows import (
+    NO_RANKS,
     ONE_RUN,
     Meta,
     RankedRow,
@@ -23,11 +24,14 @@ from tuition.benchmarks.boards.ranked_rows import (
     plot,
     rank_rows,
     render,
+    row_difference,
     to_json,
 )
-from tuition.benchmarks.statistics.intervals import Difference, Score, score_over_seeds
+from tuition.benchmarks.statistics.intervals import Difference, Score, paired_difference, score_over_seeds
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
+from tuition.benchmarks.statistics.seed_variance import SeedVariances
 
-META = Meta("my-study", "micro-test@1", "sampled", labels_validation=100, labels_owned=164)
+META = Meta("my-study", "micro-test@1", "sampled", 100, labels_owned=164, seed_variance="moderated")
 
 
 def difference(low: float, high: float, num_seeds: int = 3) -> Difference:
@@ -65,9 +69,9 @@ def board(num_seeds: int = 3) -> list[RankedRow]:
     return rank_rows(rows, pairwise)
 
 
-def text(rows: list[RankedRow], width: int = 100) -> str:
+def text(rows: list[RankedRow], width: int = 100, meta: Meta = META) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(render(rows, META))
+    console.print(render(rows, meta))
     return console.export_text()
 
 
@@ -91,7 +95,7 @@ def test_rows_that_are_all_apart_get_one_rank_each() -> None:
     assert [r.rank for r in rank_rows(rows, pairwise)] == ["1", "2", "3"]
 
 
-@given(st.integers(2, 5), st.integers(1, 3), st.integers(0, 1000))
+@given(st.integers(2, 5), st.integers(1, 4), st.integers(0, 1000))
 def test_rank_intervals_hold_the_place_in_the_order(num_rows: int, num_seeds: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     outcomes = {
@@ -100,11 +104,14 @@ def test_rank_intervals_hold_the_place_in_the_order(num_rows: int, num_seeds: in
     pairwise = pairwise_differences(outcomes)
     assert len(pairwise) == num_rows * (num_rows - 1) // 2
     rows = [
-        replace(row(name, 0, None), score=score_over_seeds(runs), difference=pairwise.get(("row 0", name)))
+        replace(row(name, 0, None, num_seeds), score=score_over_seeds(runs), difference=pairwise.get(("row 0", name)))
         for name, runs in outcomes.items()
     ]
     for place, ranked in enumerate(rank_rows(rows, pairwise), 1):
-        assert 1 <= ranked.rank_first <= place <= ranked.rank_last <= num_rows
+        if num_seeds < RANKED_SEEDS:
+            assert (ranked.rank_first, ranked.rank_last) == (None, None)
+        else:
+            assert 1 <= ranked.rank_first <= place <= ranked.rank_last <= num_rows
 
 
 def test_what_cannot_be_ranked_is_named() -> None:
@@ -136,11 +143,50 @@ def test_a_shuffled_row_says_so_beside_its_allocation() -> None:
     assert shown.count("shuffled") == 1 and "student_rl=8 (shuffled," in shown
 
 
-def test_one_training_run_is_the_heading_and_nothing_is_called_best() -> None:
-    shown = text(board(num_seeds=1))
-    assert ONE_RUN in shown.splitlines()[1]
-    assert "best" not in shown.lower()
-    assert "seeds\n" not in shown and "nan" not in shown
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_below_three_seeds_there_are_no_ranks_and_the_heading_says_why(num_seeds: int) -> None:
+    rows = board(num_seeds)
+    shown = text(rows)
+    assert [(ranked.row.name, ranked.rank) for ranked in rows] == [("search #12", "-"), ("half", "-"), ("direct", "-")]
+    assert shown.splitlines()[1].strip() == NO_RANKS
+    assert (ONE_RUN in shown) == (num_seeds == 1)
+    # The word stands in the heading alone: no column, no note.
+    assert shown.count("rank") == 1 and "best" not in shown.lower()
+    assert "nan" not in shown
+
+
+def test_ranks_of_an_earlier_version_are_left_out_below_three_seeds_and_its_intervals_are_named() -> None:
+    for num_seeds, ranks in ((2, ["-"] * 3), (3, ["1-2", "1-3", "2-3"])):
+        document = to_json(board(num_seeds), META)
+        del document["seed_variance"]
+        for entry, bounds in zip(document["rows"], ((1, 2), (1, 3), (2, 3)), strict=True):
+            entry["rank_first"], entry["rank_last"] = bounds
+            if entry["difference"]:
+                del entry["difference"]["few_problems"]
+        rows, meta = from_json(document)
+        assert [ranked.rank for ranked in rows] == ranks
+        assert meta.seed_variance == "own"
+        assert "Of an earlier version: each pair's own seed variance alone" in " ".join(text(rows, meta=meta).split())
+
+
+def test_an_interval_that_few_problems_widen_is_marked_and_small_suites_say_what_they_may_miss() -> None:
+    marked = replace(difference(-0.02, 0.28), few_problems=True)
+    rows = [row("direct", 0.24, None), row("half", 0.37, marked)]
+    shown = text(rank_rows(rows, {("half", "direct"): marked}))
+    assert "+28.0]†" in shown and "† wider than the variance says" in shown
+    assert "50 problems may hold none of those that make up 6% of all." in shown
+    assert "†" not in text(board())
+
+
+def test_a_table_moderates_the_seed_variances_of_its_rows() -> None:
+    rng = np.random.default_rng(0)
+    runs = {name: [rng.binomial(1, rate, (60, 4)) for _ in range(3)] for name, rate in (("a", 0.5), ("b", 0.6))}
+    runs["base"] = [rng.binomial(1, 0.4, (60, 4))]
+    found = pairwise_differences(runs)
+    assert found["a", "b"].mean == paired_difference(runs["a"], runs["b"]).mean
+    assert found["a", "b"].p_value != paired_difference(runs["a"], runs["b"]).p_value
+    table = SeedVariances.of({name: [run.mean() for run in several] for name, several in runs.items()})
+    assert found["a", "base"] == row_difference(runs["a"], runs["base"], table.between("a", "base"))
 
 
 def test_names_with_brackets_are_shown_as_they_are() -> None:
@@ -153,9 +199,9 @@ def test_json_has_no_nan_and_comes_back() -> None:
     document = to_json(board(num_seeds=1), META)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     first = document["rows"][0]
-    assert (first["name"], first["rank_first"], first["rank_last"]) == ("search #12", 1, 2)
+    assert (first["name"], first["rank_first"], first["rank_last"]) == ("search #12", None, None)
     assert first["score"]["se_seeds"] is None and first["score"]["mean"] == 0.388
-    assert document["heading"] == ONE_RUN and document["reference"] == "direct"
+    assert document["heading"] == f"{NO_RANKS}\n{ONE_RUN}" and document["reference"] == "direct"
     assert document["labels_owned"] == 164
     assert to_json(board(), META)["heading"] is None
 

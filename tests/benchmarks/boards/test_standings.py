@@ -14,10 +14,12 @@ from tuition.benchmarks.boards.board_folder import Board, Listed, add_entries, l
 from tuition.benchmarks.boards.entries import EntryError
 from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.boards.outcomes import Outcomes
-from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.boards.ranked_rows import NO_RANKS, ONE_RUN, unseen_note
 from tuition.benchmarks.boards.standings import compare, standings
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.statistics.intervals import paired_difference
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
+from tuition.benchmarks.statistics.seed_variance import SeedVariances
 
 GREEDY = {"name": "greedy", "temperature": 0.0}
 
@@ -37,16 +39,33 @@ def test_rows_are_ranked_by_what_paired_differences_leave_open(tmp_path: Path) -
     assert table.rows[0].entry.name == "top" and table.rows[-1].entry.name == "direct"
     assert [row.rank for row in table.rows] == ["1", "=2-3", "=2-3", "4"]
     assert table.reference == "direct" and [row.difference is None for row in table.rows] == [False] * 3 + [True]
-    assert table.notes == ()
+    assert table.ranked and table.notes[-1] == unseen_note(60)
     top, direct = table.rows[0].listed, table.rows[-1].listed
-    expected = paired_difference([run.correct_PK for run in top.outcomes], [run.correct_PK for run in direct.outcomes])
+    variances = SeedVariances.of(
+        {row.entry.name: [run.correct_PK.mean() for run in row.listed.outcomes] for row in table.rows}
+    )
+    expected = paired_difference(
+        [run.correct_PK for run in top.outcomes], [run.correct_PK for run in direct.outcomes],
+        seed_variance=variances.between("top", "direct"),
+    )  # fmt: skip
     assert table.rows[0].difference == expected
 
 
-def test_without_direct_the_first_row_is_the_reference_and_one_row_is_first(tmp_path: Path) -> None:
+def test_without_direct_the_first_row_is_the_reference_and_one_row_has_no_rank(tmp_path: Path) -> None:
     (table,) = standings(board_of(tmp_path, {"name": "only", "seeds": (4,)})).measured
-    assert (table.rows[0].rank, table.rows[0].reference, table.reference) == ("1", True, "only")
-    assert table.notes == (ONE_RUN,)
+    assert (table.rows[0].rank, table.rows[0].reference, table.reference) == ("-", True, "only")
+    assert not table.ranked and table.notes[:2] == (NO_RANKS, ONE_RUN)
+
+
+def test_rows_below_three_seeds_have_no_rank_beside_others(tmp_path: Path) -> None:
+    board = board_of(
+        tmp_path, {"name": "direct", "seeds": (1, 2, 3)}, {"name": "half", "seeds": (1, 2, 4)},
+        {"name": "quick", "seeds": (1, 2)},
+    )  # fmt: skip
+    (table,) = standings(board).measured
+    ranks = {row.entry.name: row.rank for row in table.rows}
+    assert ranks["quick"] == "-" and {ranks["direct"], ranks["half"]} == {"=1-2"}
+    assert f"{NO_RANKS} (1 of 3 rows)" in table.notes
 
 
 def test_a_table_says_how_many_of_its_rows_are_of_one_run(tmp_path: Path) -> None:
@@ -63,7 +82,7 @@ def test_presets_and_parts_never_share_a_table_unless_asked_and_then_it_says_so(
     tables = standings(board).measured
     assert sorted(len(table.rows) for table in tables) == [1] * 6
     notes = {table.rows[0].entry.name: table.notes for table in tables}
-    assert any("partial suite" in note for note in notes["part"]) and notes["whole"] == ()
+    assert any("partial suite" in note for note in notes["part"]) and notes["whole"] == (unseen_note(12),)
     mixed = {
         table.rows[0].entry.suite.partition("[")[0]: table for table in standings(board, mix_presets=True).measured
     }
@@ -85,14 +104,14 @@ def test_presets_of_one_name_and_other_fields_are_other_presets(tmp_path: Path) 
 def test_costs_on_different_devices_are_marked(tmp_path: Path) -> None:
     board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": "NVIDIA H100"})
     (table,) = standings(board).measured
-    assert table.notes == ("GPU-seconds were measured on different devices (NVIDIA H100; cpu x86_64)",)
+    assert "GPU-seconds were measured on different devices (NVIDIA H100; cpu x86_64)" in table.notes
 
 
 def test_a_processor_that_an_older_entry_does_not_name_is_no_other_device(tmp_path: Path) -> None:
     named = "cpu: AMD EPYC 9R14, family 25 model 17"
     board = board_of(tmp_path, {"name": "a"}, {"name": "b", "accelerator": named})
     (table,) = standings(board).measured
-    (note,) = table.notes
+    (note,) = [note for note in table.notes if "GPU-seconds" in note]
     assert note.startswith("GPU-seconds on cpu x86_64 are of entries that an earlier version made")
     assert note.endswith(f"it may be another than {named}")
 
@@ -115,8 +134,11 @@ def listed(name: str, seeds: list[int | None], prefix: str = "p", shift: float =
 def test_common_seeds_are_paired_with_each_other(tmp_path: Path) -> None:
     a, b = listed("a", [1, 2, 3]), listed("b", [3, 2, 7])
     by_seed = {run.seed: run.correct_PK for run in b.outcomes}
-    expected = paired_difference([a.outcomes[1].correct_PK, a.outcomes[2].correct_PK], [by_seed[2], by_seed[3]])
-    assert compare(a, b) == expected and expected.num_seeds == 2
+    # Seeds 2 and 3 with each other, then the run that each has left.
+    expected = paired_difference(
+        [a.outcomes[place].correct_PK for place in (1, 2, 0)], [by_seed[seed] for seed in (2, 3, 7)]
+    )
+    assert compare(a, b) == expected and expected.num_seeds == 3
 
 
 @pytest.mark.parametrize(("a", "b", "num_seeds"), [([1, 2], [5, 6, 7], 2), ([None], [None], 1)])
@@ -146,7 +168,7 @@ def test_reported_numbers_are_never_ranked(tmp_path: Path) -> None:
         compare(Listed("0" * 64, reported[0]), listed("a", [1]))
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(1, 3))
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(2, 4))
 def test_ranks_hold_the_place_and_ties_are_mutual(shifts: list[float], num_seeds: int) -> None:
     manifest = Manifest(
         name="x", title="X", version="1.0", changelog=(Change(version="1.0", date="2026-01-01", change="x"),)
@@ -154,7 +176,11 @@ def test_ranks_hold_the_place_and_ties_are_mutual(shifts: list[float], num_seeds
     board = Board(manifest, tuple(_measured(i, shift, num_seeds) for i, shift in enumerate(shifts)))
     (table,) = standings(board).measured
     for place, row in enumerate(table.rows, 1):
-        assert 1 <= row.rank_first <= place <= row.rank_last <= len(table.rows)
+        if num_seeds < RANKED_SEEDS or len(table.rows) == 1:
+            assert (row.rank_first, row.rank_last, row.tied) == (None, None, False)
+        else:
+            assert row.rank_first is not None and row.rank_last is not None
+            assert 1 <= row.rank_first <= place <= row.rank_last <= len(table.rows)
     tied = [(row.rank_first, row.rank_last) for row in table.rows if row.tied]
     assert all(tied.count(ranks) >= 2 for ranks in tied)
 
@@ -163,7 +189,7 @@ def test_one_interval_without_zero_among_six_pairs_is_still_a_tie() -> None:
     manifest = Manifest(
         name="x", title="X", version="1.0", changelog=(Change(version="1.0", date="2026-01-01", change="x"),)
     )
-    listed = [_measured(number, shift, 2) for number, shift in enumerate((0.25, 0.45, 0.5, 0.65))]
+    listed = [_measured(number, shift, 3) for number, shift in enumerate((0.35, 0.45, 0.5, 0.65))]
     (table,) = standings(Board(manifest, tuple(listed))).measured
     differences = [compare(a, b) for a, b in combinations(listed, 2)]
     assert len([d for d in differences if d is not None and (d.low > 0 or d.high < 0)]) == 1

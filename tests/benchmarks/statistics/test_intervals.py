@@ -158,9 +158,9 @@ def test_the_order_of_problems_and_seeds_does_not_matter(systems: tuple[list[Arr
 @given(two_systems(), st.sampled_from([0.25, 0.5, 2.0]))
 def test_the_difference_scales(systems: tuple[list[Array], list[Array]], factor: float) -> None:
     a, b = systems
-    assume(not all_equal(a, b))  # then the bound uses that outcomes are 0 or 1
+    assume(not all_equal(a, b))  # then the bound uses that outcomes are 0 or 1, as it does with few problems
     plain, scaled = paired_difference(a, b), paired_difference([factor * x for x in a], [factor * x for x in b])
-    assert numbers(scaled)[:3] == pytest.approx([factor * x for x in numbers(plain)[:3]], abs=1e-12)
+    assert scaled.mean == pytest.approx(factor * plain.mean, abs=1e-12)
     assert scaled.p_value == pytest.approx(plain.p_value, abs=1e-9)
 
 

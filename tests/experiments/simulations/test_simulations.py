@@ -1,6 +1,7 @@
 """Small versions of the simulations behind docs/statistics.md."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,8 +14,16 @@ from tests.experiments.simulations.error_bars import (
     largest_problem_error,
     same_difficulty_error,
 )
+from tests.experiments.simulations.false_tables import KINDS, STEP, draw, holm, p_values
+from tests.experiments.simulations.false_tables import simulate as table_simulation
+from tests.experiments.simulations.few_problems import REGIMES as SPARSE_REGIMES
+from tests.experiments.simulations.few_problems import Regime as SparseRegime
+from tests.experiments.simulations.few_problems import simulate as few_simulation
 from tests.experiments.simulations.score_coverage import known_scores
 from tests.experiments.simulations.score_coverage import simulate as score_simulation
+from tuition.benchmarks.statistics import multiplicity
+from tuition.benchmarks.statistics.intervals import paired_difference
+from tuition.benchmarks.statistics.seed_variance import MODERATED, OWN, SeedVariances
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
@@ -77,3 +86,41 @@ def test_intervals_of_scores_cover_near_0_as_well(score: float, num_seeds: int) 
 def test_known_scores_of_three_seeds_cover_unless_they_are_skewed() -> None:
     assert known_scores(0.5, 3, 20_000) == pytest.approx(0.95, abs=0.01)
     assert known_scores(0.05, 3, 20_000) < 0.87
+
+
+@pytest.mark.parametrize("regime", SPARSE_REGIMES[3:-1], ids=lambda regime: regime.name)
+def test_intervals_cover_where_gains_sit_in_few_problems(regime: SparseRegime) -> None:
+    # 93.5 % and more, and two and a half standard errors of 300 repetitions.
+    assert few_simulation(regime, 3, 30, 16, repetitions=300).share >= 0.9
+
+
+def test_t_intervals_alone_do_not() -> None:
+    (regime,) = [regime for regime in SPARSE_REGIMES if regime.name == "floor 0.2 %, 3 % newly solved"]
+    assert few_simulation(regime, 3, 30, 16, repetitions=200).plain < 0.75
+
+
+def test_the_simulated_tables_are_compared_as_real_ones() -> None:
+    values_RNSP = draw("lognormal", STEP * np.arange(4.0), 2, 3, 20, np.random.default_rng(0))
+    names = [str(row) for row in range(4)]
+    for values_NSP, own, moderated in zip(
+        values_RNSP, p_values(values_RNSP, OWN), p_values(values_RNSP, MODERATED), strict=True
+    ):
+        table = SeedVariances.of(
+            {name: values_SP.mean(axis=1) for name, values_SP in zip(names, values_NSP, strict=True)}
+        )
+        for place, (a, b) in enumerate(combinations(range(4), 2)):
+            runs = [[run[:, None] for run in values_NSP[row]] for row in (a, b)]
+            assert paired_difference(*runs).p_value == pytest.approx(own[place])
+            between = table.between(names[a], names[b])
+            assert paired_difference(*runs, seed_variance=between).p_value == pytest.approx(moderated[place])
+        assert holm(own[None])[0] == pytest.approx(multiplicity.holm(own.tolist()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_moderated_variances_find_more_and_claim_no_more(kind: str) -> None:
+    equal = table_simulation(kind, 6, 3, 0.0, repetitions=150, problems=60)
+    # 5 %, and two and a half standard errors of 150 tables.
+    assert equal[MODERATED].false <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / 150)
+    if kind in ("equal", "half quiet"):
+        ladder = table_simulation(kind, 6, 5, STEP, repetitions=30, problems=60)
+        assert ladder[MODERATED].found > ladder[OWN].found
