@@ -258,7 +258,10 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
 
 
 def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
-    """Test scores of planners' selected allocations, by budget. Columns: planner, budget, mean, low, high (%), kind."""
+    """Test scores of planners' selected allocations, by budget. Columns: planner, budget, mean, low, high (%), kind.
+
+    A planner's bar reaches from its lowest to its highest recording.
+    """
     figure, axes = _figure(3.0)
     lines = frame[frame["kind"] == "planner"]
     for index, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure

@@ -1,5 +1,6 @@
 """`tuition planners`: the planners of Tuition, ranked on a recorded table."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pandas as pd
 
 from tuition.app.processes.progress import Reporter
 from tuition.app.recordings.evidence_report import check_figure
+from tuition.benchmarks.artefacts import finite
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.benchmarks.tables.race import (
     COMPARED_WITH,
     SHARES,
@@ -65,12 +68,13 @@ def _json(standing: Standing) -> dict[str, Any]:
     difference = standing.difference
     return {
         "planner": standing.planner,
-        "ranks": [standing.first, standing.last],
+        "ranks": None if standing.first is None else [standing.first, standing.last],
         "test": standing.test,
-        "error_over_searches": standing.error,
+        "error_over_recordings": finite(standing.error),
         "difference": None if difference is None else [difference.mean, difference.low, difference.high],
         "trials_median": standing.trials,
         "searches": standing.searches,
+        "recordings": standing.recordings,
     }
 
 
@@ -81,12 +85,12 @@ def cells(standing: Standing) -> dict[str, str]:
     if difference is not None:
         # No difference is never printed as "-0.0".
         low, mean, high = (round(100 * x, 1) + 0.0 for x in (difference.low, difference.mean, difference.high))
-        same = difference.low == difference.high == 0
-        minus = "equal in every search" if same else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        minus = "equal in every search" if standing.equal else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    error = f" ± {100 * standing.error:.1f}" if math.isfinite(standing.error) else ""
     return {
-        "rank": str(first) if first == last else f"{first} to {last}",
+        **({} if first is None else {"rank": str(first) if first == last else f"{first} to {last}"}),
         "planner": standing.planner,
-        "test of its selection, %": f"{100 * standing.test:.1f} ± {100 * standing.error:.1f}",
+        "test of its selection, %": f"{100 * standing.test:.1f}{error}",
         f"minus {COMPARED_WITH}, points": minus,
         "trials": f"{standing.trials:.0f}",
         "searches": str(standing.searches),
@@ -94,13 +98,18 @@ def cells(standing: Standing) -> dict[str, str]:
 
 
 def caption(frame: pd.DataFrame) -> str:
-    """What the numbers are, in two sentences."""
+    """What the numbers are, in few sentences."""
     draws, judges = sorted(set(frame["draw_seed"])), frame["judge_seeds"].iloc[0].split()
+    ranks = (
+        "Ranks are consistent with the paired differences after Holm's correction over all pairs."
+        if len(draws) >= RANKED_SEEDS
+        else f"No ranks below {RANKED_SEEDS} draw seeds: planners stand by score."
+    )
     return (
         f"Test score, on {len(judges)} judge seed{'s' if len(judges) > 1 else ''}, of the allocation that a planner "
         f"selects: the best validation score found within its budget on one of {len(draws)} draw seeds. Standard "
-        "errors (±) and intervals (95 %) are over searches on this recording; ranks are consistent with the paired "
-        "differences after Holm's correction over all pairs. Another recording may rank them differently."
+        "errors (±) and intervals (95 %) are over the recordings of the draw seeds, each the mean over its searches. "
+        f"{ranks}"
     )
 
 
@@ -118,9 +127,9 @@ def markdown(frame: pd.DataFrame, scenario: str) -> str:
 
 
 def chart_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """What `charts.planners` draws: planner, budget (GPU-s), mean, low and high (%, 95 %), kind."""
+    """What `charts.planners` draws: planner, budget (GPU-s), mean, lowest and highest recording (%), kind."""
     rows = [
-        (s.planner, budget_of(frame, share), 100 * s.test, 100 * (s.test - 2 * s.error), 100 * (s.test + 2 * s.error))
+        (s.planner, budget_of(frame, share), 100 * s.test, 100 * s.lowest, 100 * s.highest)
         for share in SHARES
         for s in standings(frame, share)
     ]

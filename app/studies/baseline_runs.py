@@ -7,7 +7,7 @@ cost of the route that it is compared with. Results lie in `<results>/studies/<s
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tuition.app.processes.channel import logged
@@ -28,7 +28,14 @@ from tuition.app.studies.evaluation import (
 )
 from tuition.app.studies.search_plan import block_states
 from tuition.app.studies.search_run import scenario_baselines
-from tuition.app.studies.study_report import BaselinesReport, SearchReport, read_report, write_report
+from tuition.app.studies.study_report import (
+    BaselinesReport,
+    SearchReport,
+    looks_before,
+    read_report,
+    with_look,
+    write_report,
+)
 from tuition.benchmarks.artefacts import FileError, write_json
 from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFLED, BaselineError, choose_baselines
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
@@ -94,8 +101,9 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
             if any(entry.shuffled for entry in entries):
                 shuffled = runners.enter_context(request.run.open_runner(ordinary(scenario), reporter))
             ranked, meta, test = evaluate(runner, name, entries, seeds, reporter, shuffled)
+    looks = with_look(looks_before(folder.report), test)
     document = {
-        **to_json(ranked, meta),
+        **to_json(ranked, replace(meta, looks=len(looks))),
         **test.model_dump(mode="json", include={"intervals", "pairwise"}),
         "matched": _matched(scenario, entries),
         "direct_compute": match.model_dump(mode="json") if match else None,
@@ -103,7 +111,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
     }
     write_json(document, folder.leaderboard)
     made = {"study": name, "scenario": scenario.name, "scenario_sha256": scenario.sha256, "command": test.command}
-    report = BaselinesReport(**made, leaderboard=document, test=test)
+    report = BaselinesReport(**made, leaderboard=document, test=test, tests=looks)
     write_report(report, folder.report)
     plot(ranked, folder.figure)
     return report

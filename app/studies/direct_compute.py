@@ -1,9 +1,10 @@
 """`direct-compute`: direct GRPO with as much compute as another route, on the same labels.
 
 Direct GRPO is extended by replay blocks until its full GPU-seconds, measured and averaged over the seeds, reach those
-of the compared route; the validation suite then chooses how many of these blocks to keep, for all seeds together. The
-whole chain is charged, because all of it was trained to choose. What was found is written to the study's folder, so
-that a repeated command gives the same table although block costs differ from machine to machine.
+of the compared route; the validation suite then chooses how many of these blocks to keep, for all seeds together. These
+are the seeds that are tested, so the choice favours this baseline, and the sentence says so. The whole chain is
+charged, because all of it was trained to choose. What was found is written to the study's folder, so that a repeated
+command gives the same table although block costs differ from machine to machine.
 
 Simplified: scoring the validation suite is charged to no route, so it is not charged here either.
 """
@@ -89,8 +90,9 @@ class ComputeMatch(BaseModel):
             f"{DIRECT_COMPUTE}: {self.label_blocks} label blocks and {self.replay_blocks} replay blocks cost "
             f"{fmean(self.charged_gpu_seconds):.1f} GPU-s, {self.remainder_gpu_seconds:+.1f} compared with the "
             f"{self.target_gpu_seconds:.1f} of {self.compared}. The row reports the checkpoint after "
-            f"{self.chosen_replay} replay blocks ({self.chosen.gpu_seconds:.1f} GPU-s), selected by validation: scores "
-            f"after 0 to {self.replay_blocks} replay blocks are {scores} %."
+            f"{self.chosen_replay} replay blocks ({self.chosen.gpu_seconds:.1f} GPU-s), selected by validation on "
+            f"the seeds that are tested, which favours it: scores after 0 to {self.replay_blocks} replay blocks are "
+            f"{scores} %."
         )
 
 

@@ -30,8 +30,8 @@ from tuition.app.studies.evaluation import (
     train_in_workers,
 )
 from tuition.app.studies.search_report import make_report
-from tuition.app.studies.study_report import SearchReport, write_report
-from tuition.benchmarks.artefacts import correct_PK, finite, write_json
+from tuition.app.studies.study_report import SearchReport, looks_before, read_report, with_look, write_report
+from tuition.benchmarks.artefacts import FileError, correct_PK, finite, write_json
 from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
@@ -78,6 +78,8 @@ def run_search(request: SearchRequest) -> SearchResult:
     warnings = check_models(scenario)
     name = checked_study_name(request.study) if request.study else f"{scenario.name}-seed{request.seed}"
     folder = request.run.folder.study(name)
+    before = looks_before(folder.report)
+    refuse_test_seed(request, scenario, folder)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
@@ -93,18 +95,38 @@ def run_search(request: SearchRequest) -> SearchResult:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
+            report = report.model_copy(update={"tests": before})
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_report(report, folder.report)
             if seeds:
                 with logged(log, reporter):
                     ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
-                leaderboard = to_json(ranked, meta)
-                report = report.model_copy(update={"leaderboard": leaderboard, "test": test})
+                looks = with_look(before, test)
+                leaderboard = to_json(ranked, replace(meta, looks=len(looks)))
+                report = report.model_copy(update={"leaderboard": leaderboard, "test": test, "tests": looks})
                 write_json(leaderboard, folder.leaderboard)
                 plot(ranked, folder.figure)
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
         write_report(report, folder.report)
     return SearchResult(report, folder)
+
+
+def refuse_test_seed(request: SearchRequest, scenario: Scenario, folder: StudyFolder) -> None:
+    """StudyError for a new search on a training seed that another study of the scenario was tested on.
+
+    Its search would see how the runs of that test validate. A study that was begun before goes on.
+    """
+    if folder.database.exists() or folder.report.exists():
+        return
+    for other in request.run.folder.study_folders():
+        try:
+            report = read_report(other.report)
+        except (FileNotFoundError, FileError):
+            continue
+        if report.scenario == scenario.name and any(request.seed in look.seeds for look in report.looks):
+            raise StudyError(
+                f"--seed {request.seed}: study {other.name!r} was tested on this training seed; choose another one"
+            )
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:

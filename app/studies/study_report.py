@@ -5,8 +5,9 @@ versions wrote, names neither its format nor its kind; `read_report` makes it a 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -187,6 +188,26 @@ class Evaluation(Frozen):
     pairwise: tuple[Pair, ...]
 
 
+class StudyTest(Frozen):
+    """One look at the test suite: which runs were scored. The same runs again are no other look."""
+
+    seeds: tuple[int, ...]
+    rows: tuple[str, ...]
+    command: str
+    scores_sha256: str
+
+    @classmethod
+    def of(cls, test: Evaluation) -> "StudyTest":
+        """The look that an evaluation was."""
+        runs = [run for several in test.runs.values() for run in several]
+        return cls(
+            seeds=tuple(sorted({run.seed for run in runs if run.seed is not None})),
+            rows=tuple(sorted(test.runs)),
+            command=test.command,
+            scores_sha256=sha256(" ".join(sorted(run.score for run in runs)).encode()).hexdigest(),
+        )
+
+
 class StudyReport(Frozen):
     """What all kinds of reports share.
 
@@ -202,6 +223,13 @@ class StudyReport(Frozen):
     command: str | None
     leaderboard: dict[str, Any] | None = None
     test: Evaluation | None = None
+    tests: tuple[StudyTest, ...] = ()
+    """Every look at the test suite that this study had, the last one being `test`; reports of before do not say."""
+
+    @property
+    def looks(self) -> tuple[StudyTest, ...]:
+        """`tests`, with at least the one that is here."""
+        return self.tests or (() if self.test is None else (StudyTest.of(self.test),))
 
     def ranked(self) -> tuple[list[RankedRow], Meta] | None:
         """The tested rows and what they share; None before the test. FileError for rows that cannot be read."""
@@ -301,6 +329,20 @@ def _of_format_1(document: Mapping[str, Any]) -> dict[str, Any]:
         named = {"study": document["leaderboard"]["study"], "scenario": scenario["name"], "command": test["command"]}
         added = {"kind": BaselinesReport.kind, "scenario_sha256": scenario["sha256"], **named}
     return {**document, **added, "format": 1}
+
+
+def looks_before(path: Path) -> tuple[StudyTest, ...]:
+    """The looks at the test suite that a study had, by its report; none where it has no report that can be read."""
+    try:
+        return read_report(path).looks
+    except (FileNotFoundError, FileError):
+        return ()
+
+
+def with_look(before: Sequence[StudyTest], test: Evaluation) -> tuple[StudyTest, ...]:
+    """The looks before and this one, unless it scored the very runs of one of them."""
+    look = StudyTest.of(test)
+    return (*(other for other in before if other.scores_sha256 != look.scores_sha256), look)
 
 
 def ranked_rows(leaderboard: Mapping[str, Any]) -> tuple[list[RankedRow], Meta]:

@@ -92,7 +92,7 @@ class Meta:
     """What all rows share: the study, the suite with its version, the decoding, and the study's label counts.
 
     `seed_variance` says how differences came to it: "moderated" by the table's rows, or each pair's "own", as in
-    earlier versions.
+    earlier versions. `looks` counts the tests of the study so far, this one included.
     """
 
     study: str
@@ -101,6 +101,7 @@ class Meta:
     labels_validation: int
     labels_owned: int
     seed_variance: str = OWN
+    looks: int = 1
 
 
 Pairwise = Mapping[tuple[str, str], Difference]
@@ -303,6 +304,11 @@ def notes_on_differences(rows: Sequence[RankedRow], meta: Meta) -> list[str]:
     notes.append("Intervals of differences are not corrected for multiple comparisons.")
     if any(ranked.row.difference is not None and ranked.row.difference.few_problems for ranked in rows):
         notes.append(FEW_PROBLEMS)
+    if meta.looks > 1:
+        notes.append(
+            f"Test {meta.looks} of this study on the same problems: what is chosen after one test and tested again is "
+            "flattered by the next."
+        )
     problems = rows[0].row.score.num_problems
     if problems < SMALL_SUITE:
         notes.append(unseen_note(problems))

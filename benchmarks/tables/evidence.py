@@ -17,7 +17,7 @@ from typing import Any
 
 from tuition.benchmarks.artefacts import finite_fields
 from tuition.benchmarks.boards.forest_plot import tidy, write_figure
-from tuition.benchmarks.boards.ranked_rows import ONE_RUN
+from tuition.benchmarks.boards.ranked_rows import FEW_PROBLEMS, ONE_RUN
 from tuition.benchmarks.statistics.intervals import (
     Array,
     Difference,
@@ -231,7 +231,8 @@ def markdown(evidence: Evidence) -> str:
 
 
 def _points(difference: Difference) -> str:
-    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    mark = "†" if difference.few_problems else ""
+    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]{mark}"
 
 
 def _p(value: float) -> str:
@@ -246,6 +247,8 @@ def _legend(evidence: Evidence) -> list[str]:
         "- on these problems: the interval for other training seeds only (t over the seeds' paired means).",
         "- GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
     ]
+    if any(compared.difference.few_problems for compared in evidence.compared):
+        lines.append(f"- {FEW_PROBLEMS}")
     for compared in evidence.compared:
         if compared.difference.excludes_training_variance:
             lines.append(f"- {compared.comparison.a} - {compared.comparison.b}: {ONE_RUN}.")

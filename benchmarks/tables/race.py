@@ -5,7 +5,8 @@ routes first, then proposals) and without the named routes, and notes for every 
 it would hand over: the best validation score so far. `standings` ranks planners by the test scores of those
 allocations on the judge seeds.
 
-Simplified: intervals are over searches, on this recording; two draw seeds say little about other trainings.
+Simplified: searches on one draw seed share its recording, so a recording is one observation, however often it was
+searched; a planner has a rank from `RANKED_SEEDS` recordings on.
 """
 
 import io
@@ -26,7 +27,7 @@ from tuition.benchmarks.artefacts import file_sha256, write_bytes
 from tuition.benchmarks.baselines import DIRECT, EVALUATED_FIRST
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Difference, standard_error
-from tuition.benchmarks.statistics.multiplicity import rank_intervals
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, rank_intervals
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
@@ -53,16 +54,25 @@ class PlannersError(RecordedError):
 
 @dataclass(frozen=True)
 class Standing:
-    """A planner at a budget; `error` (standard) and `difference` (to `COMPARED_WITH`) are over searches."""
+    """A planner at a budget, by recordings (draw seeds), each the mean over its searches.
+
+    `error` (standard) and `difference` (to `COMPARED_WITH`) are over recordings, `lowest` and `highest` those of the
+    recordings; `equal`: no search differs from that of `COMPARED_WITH`. The ranks are None with fewer than
+    `RANKED_SEEDS` recordings.
+    """
 
     planner: str
-    first: int
-    last: int
+    first: int | None
+    last: int | None
     test: float
     error: float
+    lowest: float
+    highest: float
     difference: Difference | None
+    equal: bool
     trials: float
     searches: int
+    recordings: int
 
 
 @dataclass(frozen=True)
@@ -171,23 +181,32 @@ def _search(table: RecordedTable, draw: int, planner: str, seed: int, gpu_second
 
 
 def standings(frame: pd.DataFrame, share: float) -> list[Standing]:
-    """The planners at one budget, best first, with the ranks consistent with their paired differences."""
+    """The planners at one budget, best first, with the ranks consistent with their paired differences, if any."""
     at = frame[(frame["kind"] == "planner") & (frame["share"] == share)]
     tests = at.pivot_table(index=["draw_seed", "search"], columns="planner", values="test").dropna()
-    names = sorted(tests.columns, key=lambda name: (-tests[name].to_numpy().mean(), name))
+    recordings = tests.groupby(level="draw_seed").mean()
+    names = sorted(tests.columns, key=lambda name: (-recordings[name].to_numpy().mean(), name))
     pairs = {
-        (a, b): _paired(tests[a].to_numpy(), tests[b].to_numpy()) for i, a in enumerate(names) for b in names[i + 1 :]
+        (a, b): _paired(recordings[a].to_numpy(), recordings[b].to_numpy())
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
     }
-    ranks = rank_intervals(names, pairs)
+    ranks = rank_intervals(names, pairs) if len(recordings) >= RANKED_SEEDS else {}
     trials = {str(name): float(part["trials"].median()) for name, part in at.groupby("planner")}
     found = []
     for name in names:
-        difference = None
+        difference, equal = None, False
         if name != COMPARED_WITH and COMPARED_WITH in names:
-            difference = _paired(tests[name].to_numpy(), tests[COMPARED_WITH].to_numpy())
-        values = tests[name].to_numpy()
-        error = standard_error(values) if len(values) > 1 else float("nan")
-        found.append(Standing(name, *ranks[name], float(values.mean()), error, difference, trials[name], len(values)))
+            difference = _paired(recordings[name].to_numpy(), recordings[COMPARED_WITH].to_numpy())
+            equal = bool((tests[name] == tests[COMPARED_WITH]).all())
+        values = recordings[name].to_numpy()
+        first, last = ranks.get(name, (None, None))
+        found.append(
+            Standing(
+                name, first, last, float(values.mean()), standard_error(values), float(values.min()),
+                float(values.max()), difference, equal, trials[name], len(tests), len(values),
+            )
+        )  # fmt: skip
     return found
 
 
@@ -197,7 +216,7 @@ def references(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _paired(a: "np.ndarray[Any, Any]", b: "np.ndarray[Any, Any]") -> Difference:
-    """t interval of the mean of a - b over searches; of one search none, and [0, 0] where all are equal."""
+    """t interval of the mean of a - b over recordings; of one recording none, and [0, 0] where all are equal."""
     values = np.asarray(a - b, float)
     mean = float(values.mean())
     if not values.any():

@@ -85,8 +85,8 @@ def _planners(view: View) -> None:
     table("planners", table_of)
     left, _ = st.columns(2)
     with left:
-        chart("planners by budget", "Test score of each planner's selected allocation, by budget.", charts.planners,
-              race_report.chart_frame(frame))  # fmt: skip
+        chart("planners by budget", "Test score of each planner's selected allocation, by budget; bars: recordings.",
+              charts.planners, race_report.chart_frame(frame))  # fmt: skip
     st.caption(f"For another recorded table, run {words.code('tuition planners --table TABLE')}.")
 
 

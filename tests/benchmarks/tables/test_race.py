@@ -85,31 +85,49 @@ def test_the_same_seeds_give_the_same_rows(path: Path, measured: pd.DataFrame) -
     pd.testing.assert_frame_equal(measure(path, read_table(path), searches=6), measured)
 
 
-def test_standings_are_means_over_searches_paired_with_random(measured: pd.DataFrame) -> None:
+def test_standings_take_the_recording_as_the_unit_and_pair_with_random(measured: pd.DataFrame) -> None:
     share = SHARES[-1]
     found = standings(measured, share)
     assert sorted(s.planner for s in found) == sorted(PLANNERS)
     at = measured[(measured["kind"] == "planner") & (measured["share"] == share)]
     for standing in found:
-        values = at.loc[at["planner"] == standing.planner, "test"].to_numpy()
-        assert standing.test == pytest.approx(values.mean()) and standing.searches == len(values) == 12
+        own = at[at["planner"] == standing.planner]
+        values = own.groupby("draw_seed")["test"].mean().to_numpy()
+        assert standing.test == pytest.approx(values.mean())
+        assert (standing.searches, standing.recordings) == (len(own), len(values)) == (12, 2)
         assert standing.error == pytest.approx(standard_error(values))
-        assert 1 <= standing.first <= standing.last <= len(PLANNERS)
+        assert (standing.lowest, standing.highest) == (values.min(), values.max())
+        assert standing.first is standing.last is None, "two recordings do not rank planners"
         if standing.difference is not None:
             random = at.loc[at["planner"] == "random", "test"].mean()
             assert standing.difference.mean == pytest.approx(standing.test - random)
     assert found[0].test >= found[-1].test
 
 
+def four_recordings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Its searches as if each three were of a recording of their own."""
+    return frame.assign(draw_seed=frame["draw_seed"] * 2 + frame["search"] % 2)
+
+
+def test_more_searches_of_two_recordings_are_no_more_observations(measured: pd.DataFrame) -> None:
+    again = pd.concat([measured, measured.assign(search=measured["search"] + 100)])
+    for once, twice in zip(standings(measured, SHARES[-1]), standings(again, SHARES[-1]), strict=True):
+        assert once.planner == twice.planner and once.error == pytest.approx(twice.error)
+        if once.difference is not None and twice.difference is not None:
+            assert once.difference.low == pytest.approx(twice.difference.low)
+
+
 def test_planners_that_never_differ_share_their_ranks(measured: pd.DataFrame) -> None:
-    equal = measured.assign(test=0.5)
-    assert {(s.first, s.last) for s in standings(equal, SHARES[0])} == {(1, len(PLANNERS))}
+    found = standings(four_recordings(measured.assign(test=0.5)), SHARES[0])
+    assert {(s.first, s.last) for s in found} == {(1, len(PLANNERS))}
+    assert [s.equal for s in found if s.difference is not None] == [True] * (len(PLANNERS) - 1)
 
 
 def test_planners_that_always_differ_are_told_apart(measured: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     better = measured["planner"].str.endswith(COLD) * 0.3 + rng.uniform(0.2, 0.21, len(measured))
-    ranks = {s.planner: (s.first, s.last) for s in standings(measured.assign(test=better), SHARES[0])}
+    found = standings(four_recordings(measured.assign(test=better)), SHARES[0])
+    ranks = {s.planner: (s.first, s.last) for s in found}
     assert {ranks[name] for name in PLANNERS if name.endswith(COLD)} == {(1, 2)}
 
 

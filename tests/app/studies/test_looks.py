@@ -1,0 +1,63 @@
+"""Looks at the test suite: counted, shown, and no search on a seed that another study was tested on."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.app.studies.made_report import evaluation, search_report
+from tests.benchmarks.boards.test_ranked_rows import META, board, text
+from tuition.app.studies.search_run import refuse_test_seed
+from tuition.app.studies.study_report import looks_before, read_report, with_look, write_report
+from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.storage import StudyError
+
+
+def made(*scores: str, seed: int = 1000) -> Any:
+    return evaluation({name: [{"score": name, "seed": seed}] for name in scores})
+
+
+def test_the_same_runs_again_are_no_other_look_and_other_runs_are() -> None:
+    first = with_look((), made("a", "b"))
+    assert [(look.seeds, look.rows) for look in first] == [((1000,), ("a", "b"))]
+    assert with_look(first, made("b", "a")) == first
+    second = with_look(first, made("a", "c"))
+    assert [look.rows for look in second] == [("a", "b"), ("a", "c")]
+    # Going back to the first is no third look, and the last is the one that is shown.
+    assert [look.rows for look in with_look(second, made("a", "b"))] == [("a", "c"), ("a", "b")]
+
+
+def test_a_report_keeps_the_looks_and_one_of_before_has_the_one_that_it_shows(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert looks_before(path) == ()
+    looks = with_look(with_look((), made("a")), made("b"))
+    write_report(search_report(test=made("b"), tests=looks), path)
+    assert looks_before(path) == looks
+    write_report(search_report(test=made("b")), path)
+    assert [look.rows for look in read_report(path).looks] == [("b",)]
+
+
+def test_a_table_says_which_test_of_the_study_it_is() -> None:
+    assert "Test 3 of this study on the same problems" in text(board(), meta=replace(META, looks=3))
+    assert "of this study on the same problems" not in text(board())
+
+
+def test_a_search_refuses_a_seed_that_another_study_was_tested_on(tmp_path: Path) -> None:
+    folder, scenario = ResultsFolder(tmp_path), SimpleNamespace(name="made")
+
+    def request(seed: int) -> Any:
+        return SimpleNamespace(seed=seed, run=SimpleNamespace(folder=folder))
+
+    other, mine = folder.study("other"), folder.study("mine")
+    other.path.mkdir(parents=True)
+    write_report(search_report(test=made("a", seed=2000)), other.report)
+    with pytest.raises(StudyError, match="--seed 2000: study 'other' was tested on this training seed"):
+        refuse_test_seed(request(2000), scenario, mine)  # type: ignore[arg-type]
+    refuse_test_seed(request(0), scenario, mine)  # type: ignore[arg-type]
+    refuse_test_seed(request(2000), SimpleNamespace(name="elsewhere"), mine)  # type: ignore[arg-type]
+    # One that was begun before goes on.
+    mine.path.mkdir()
+    mine.database.touch()
+    refuse_test_seed(request(2000), scenario, mine)  # type: ignore[arg-type]
