@@ -1,10 +1,12 @@
 """`tuition power`: what a comparison of a given size would see, or how large it must be.
 
-The variance components come from a study that was tested on two or more seeds, from its stored sample tables, or are
-given. Nothing is trained and nothing is written.
+The variance components come from a study that was tested on two or more seeds, from a leaderboard or from a recorded
+table, or are given. Nothing is trained and nothing is written.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,15 @@ from tuition.app.processes.terminal import terminal
 from tuition.app.studies.study_leaderboard import ReportError, tested_studies
 from tuition.app.studies.study_report import read_report
 from tuition.benchmarks.artefacts import FileError, RecordError, correct_PK
+from tuition.benchmarks.baselines import DIRECT
+from tuition.benchmarks.boards.board_folder import load_board
+from tuition.benchmarks.boards.entries import MeasuredEntry
 from tuition.benchmarks.boards.ranked_rows import on_same_seeds
+from tuition.benchmarks.measured_boards import find_board
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore
 from tuition.benchmarks.statistics.intervals import Array
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.benchmarks.statistics.power import (
     Components,
     Experiment,
@@ -25,9 +32,15 @@ from tuition.benchmarks.statistics.power import (
     detectable,
     estimate_components,
     smallest,
+    typical_components,
 )
 from tuition.benchmarks.statistics.power import power as power_of
+from tuition.benchmarks.tables.recorded_table import read_table
+from tuition.benchmarks.tables.shipped import find_table
+from tuition.planner.allocation import Allocation
 
+# Root mean squares over the allocations' pairs in `micro@1` and `micro-b@1`: 2.8 and 3.5 points (--table).
+SEED_SD = 3.0
 SEEDS_SHOWN = (1, 2, 3, 5, 10)  # the table beside the answer
 
 
@@ -41,6 +54,8 @@ class PowerRequest:
     seeds: int | None
     power: float
     level: float
+    rows: int | None = None
+    """Of the table whose pairs are asked for; None for one comparison that stands alone."""
 
 
 def assumed_components(seed_sd: float, problem_sd: float, interaction_sd: float, accuracy: float) -> Components:
@@ -72,7 +87,9 @@ def run_power(request: PowerRequest, components: Components, source: str) -> dic
     others = []
     if asked in ("power", "difference"):
         for seeds in SEEDS_SHOWN:
-            experiment = Experiment(answer.experiment.problems, answer.experiment.samples, seeds)
+            if request.rows is not None and seeds < RANKED_SEEDS:
+                continue
+            experiment = replace(answer.experiment, seeds=seeds)
             others.append(_plain(power_of(answer.difference, experiment, components, request.level)))
     return {
         "asked": asked,
@@ -90,7 +107,8 @@ def _answer(asked: str, request: PowerRequest, components: Components) -> Power:
     experiment = Experiment(
         2 if request.problems is None else request.problems,
         1 if request.samples is None else request.samples,
-        2 if request.seeds is None else request.seeds,
+        (2 if request.rows is None else RANKED_SEEDS) if request.seeds is None else request.seeds,
+        request.rows,
     )
     if request.difference_points is None:
         return detectable(experiment, components, request.power, request.level)
@@ -106,8 +124,49 @@ def _plain(answer: Power) -> dict[str, Any]:
     return {**asdict(answer.experiment), **fields}
 
 
-def measured_components(results: Path, study: str, a: str, b: str) -> Components:
-    """The components of entry a - entry b of a tested study. ReportError or PowerError with what is missing."""
+@dataclass(frozen=True)
+class Measured:
+    """Variances that were measured, and on what: a sentence."""
+
+    components: Components
+    source: str
+
+
+def find_components(
+    sources: Mapping[str, str | None],
+    a: str | None,
+    b: str | None,
+    results: Path,
+    assumed: tuple[float, float, float, float],
+) -> Measured:
+    """The variances of the one source that is given ("from", "board" or "table"), else the assumed ones.
+
+    `assumed` are the standard deviations over seeds, problems and of one problem over seeds, in points, and the
+    accuracy in percent. PowerError for several sources, or an entry without a source.
+    """
+    given = {name: what for name, what in sources.items() if what is not None}
+    if len(given) > 1:
+        raise PowerError(f"{' and '.join('--' + name for name in given)}: give one source of variances")
+    if not given:
+        if a is not None or b is not None:
+            raise PowerError("--a and --b name entries of --from, --board or --table: give one of these")
+        source = "assumed: set --seed-sd and the others, or measure with --from, --board or --table"
+        if assumed[0] == SEED_SD:
+            source = f"seeds as in micro@1 and micro-b@1, others {source}"
+        return Measured(assumed_components(*assumed), source)
+    ((source, what),) = given.items()
+    if a is None and b is not None:
+        raise PowerError(f"--b {b}: name the entry that it is compared with by --a")
+    b = DIRECT if a is not None and b is None else b
+    if source == "board":
+        found = components_of_board(what, a, b)
+    else:
+        found = components_of_table(what, a, b) if source == "table" else components_of_study(results, what, a, b)
+    return replace(found, source=f"measured: {found.source}")
+
+
+def components_of_study(results: Path, study: str, a: str | None, b: str | None) -> Measured:
+    """Of entry a - entry b of a tested study, or of its typical pair. ReportError or PowerError say what is missing."""
     if study not in tested_studies(results):
         known = ", ".join(tested_studies(results)) or "none"
         raise ReportError(f"no tested study {study!r} in {results} (tested studies: {known})")
@@ -120,13 +179,67 @@ def measured_components(results: Path, study: str, a: str, b: str) -> Components
         raise ReportError(
             f"{path} lacks tested runs ({error}): rerun the study's command, which trains nothing"
         ) from None
-    scores = {name: [run.score for run in several] for name, several in test.runs.items()}
-    for name in (a, b):
+    scores = {name: {run.seed: run.score for run in several} for name, several in test.runs.items()}
+    for name in filter(None, (a, b)):
         if name not in scores:
             raise ReportError(f"study {study!r} has no entry {name!r}; it has {', '.join(map(repr, scores))}")
-    tables = _score_tables(results, {*scores[a], *scores[b]})
-    both = on_same_seeds([tables[key] for key in scores[a]], [tables[key] for key in scores[b]])
-    return estimate_components(*both)
+    named = [*scores] if a is None or b is None else [a, b]
+    tables = _score_tables(results, {key for name in named for key in scores[name].values()})
+    rows = {name: {seed: tables[key] for seed, key in scores[name].items()} for name in named}
+    return _measured(rows, a, b, f"study {study}")
+
+
+def components_of_board(board: str, a: str | None, b: str | None) -> Measured:
+    """Of two entries of a leaderboard by name, or of its typical pair of entries that share suite and decoding.
+
+    EntryError for no leaderboard, ReportError or PowerError with what is missing.
+    """
+    listed = [one for one in load_board(find_board(board)).entries if one.outcomes]
+    groups: dict[tuple[object, ...], dict[str, dict[int | None, Array]]] = {}
+    for one in listed:
+        assert isinstance(one.entry, MeasuredEntry)
+        alike = (one.entry.suite, one.entry.preset.text(), one.outcomes[0].problem_ids)
+        groups.setdefault(alike, {})[one.entry.name] = {run.seed: run.correct_PK for run in one.outcomes}
+    wanted = {name for name in (a, b) if name is not None}
+    found = [rows for rows in groups.values() if wanted <= rows.keys()]
+    if not found:
+        known = ", ".join(repr(one.entry.name) for one in listed) or "none"
+        raise ReportError(
+            f"leaderboard {board!r} has no {' and '.join(map(repr, sorted(wanted)))} in one table; it has {known}"
+        )
+    return _measured(max(found, key=len), a, b, f"leaderboard {board}")
+
+
+def components_of_table(table: str, a: str | None, b: str | None) -> Measured:
+    """Of two allocations of a recorded table, by name or as text, or of its typical pair; on the test suite.
+
+    RecordedError for no table or another allocation, PowerError with what is missing.
+    """
+    recorded = read_table(find_table(table))
+    names = recorded.header.names
+    chosen = [*recorded.allocations] if a is None or b is None else [Allocation.parse(names.get(x, x)) for x in (a, b)]
+    texts = [str(allocation) for allocation in chosen] if a is None or b is None else [a, b]
+    rows = {
+        text: {seed: recorded.correct_PK(allocation, seed, "test") for seed in recorded.seeds(allocation=allocation)}
+        for text, allocation in zip(texts, chosen, strict=True)
+    }
+    return _measured(rows, a, b, f"recorded table {table}")
+
+
+def _measured(rows: Mapping[str, Mapping[Any, Array]], a: str | None, b: str | None, where: str) -> Measured:
+    """From outcomes by name and training seed; a base model, whose seed is None, stands for each seed of the other."""
+    if a is not None and b is not None:
+        shared = sorted(seed for seed in rows[a].keys() & rows[b].keys() if seed is not None)
+        # Without shared seeds in their order: runs of other seeds are independent draws, a base model is any seed's.
+        pair = [[runs[seed] for seed in shared] if shared else [*runs.values()] for runs in (rows[a], rows[b])]
+        return Measured(estimate_components(*on_same_seeds(*pair)), f"{a} - {b} of {where}")
+    trained = {name: runs for name, runs in rows.items() if len(runs) > 1}
+    common = set.intersection(*(set(runs) for runs in trained.values())) if trained else set()
+    if len(common) < 2:
+        raise PowerError(f"the rows of {where} share fewer than 2 training seeds: name two of them with --a and --b")
+    seeds = sorted(seed for seed in common if seed is not None)
+    components = typical_components([[runs[seed] for seed in seeds] for runs in trained.values()])
+    return Measured(components, f"root mean square over pairs of {len(trained)} rows of {where}")
 
 
 def _score_tables(results: Path, keys: set[str]) -> dict[str, Array]:
@@ -156,6 +269,8 @@ def show_power(document: dict[str, Any]) -> None:
     answer, parts = document["answer"], document["components"]
     sizes = f"{answer['problems']:,} problems, {answer['samples']} samples, {answer['seeds']} seeds"
     points, level = 100 * answer["difference"], 100 * document["level"]
+    if answer["rows"] is not None:
+        sizes += f", in a table of {answer['rows']} rows"
     console.print(
         f"A difference of {points:.2f} points, {sizes}: power {answer['power']:.2f} at {level:g} %."
         + ("" if document["asked"] == "power" else f" Solved for: {document['asked']}.")
@@ -165,6 +280,11 @@ def show_power(document: dict[str, Any]) -> None:
         + ", ".join(f"{name.removesuffix('_sd')} {100 * value:.2f}" for name, value in parts.items())
         + f" ({document['components_from']})."
     )
+    if answer["rows"] is not None:
+        console.print(
+            f"After Holm's correction over {comb(answer['rows'], 2)} pairs, at its strictest, with seed variances "
+            "moderated by the table's rows."
+        )
     if answer["seeds"] == 1:
         console.print("One training run: excludes training variance; see the false alarms.")
     if document["by_seeds"]:

@@ -1,7 +1,8 @@
 """Power: how many problems, samples and seeds it takes to see a difference of two allocations.
 
-What: `estimate_components` takes apart the variance of a measured difference; `power` is the chance that
-`paired_difference` of an experiment of a given size leaves out zero; `smallest` and `detectable` solve for one size.
+What: `estimate_components` takes apart the variance of a measured difference, `typical_components` that of the pairs
+of many; `power` is the chance that `paired_difference` of an experiment of a given size leaves out zero, or that a pair
+of a whole table survives Holm's correction; `smallest` and `detectable` solve for one size.
 
 Simplified: seeds, problems and noise are normal, and the difference is the same on average everywhere. With few
 problems and scores near 0 or 1 real outcomes are not normal; plan with room to spare.
@@ -9,7 +10,8 @@ problems and scores near 0 or 1 real outcomes are not normal; plan with room to 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -17,10 +19,13 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from tuition.benchmarks.statistics.intervals import Array, differences
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
+from tuition.benchmarks.statistics.seed_variance import SeedVariance, moderate, of_difference
 from tuition.benchmarks.statistics.variance import MeanSquares, mean_squares
 
 Size = Literal["problems", "samples", "seeds"]
 
+MAX_PAIRS = 500  # of `typical_components`: 150 rows have 11,175
 LOG2_DRAWS = 12  # 4,096 quasi-random draws of the mean squares: power to about 0.002
 LARGEST: dict[Size, int] = {"problems": 100_000, "samples": 4096, "seeds": 200}
 SMALLEST: dict[Size, int] = {"problems": 2, "samples": 1, "seeds": 2}
@@ -52,13 +57,23 @@ class Components:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The size of a comparison: problems, samples per problem of each allocation, training seeds of each."""
+    """The size of a comparison: problems, samples per problem of each allocation, training seeds of each.
+
+    `rows`: of the table that it is a pair of, whose rows moderate each other's seed variance and whose pairs are
+    corrected for their number; None for a comparison that stands alone.
+    """
 
     problems: int
     samples: int
     seeds: int
+    rows: int | None = None
 
     def __post_init__(self) -> None:
+        if self.rows is not None and (self.rows < 2 or self.seeds < RANKED_SEEDS):
+            raise PowerError(
+                f"a table of {self.rows} rows with {self.seeds} seeds ranks none; give 2 or more rows, and "
+                f"{RANKED_SEEDS} or more seeds"
+            )
         for name, least in (("problems", 2), ("samples", 1), ("seeds", 1)):
             value = getattr(self, name)
             if value < least:
@@ -115,13 +130,29 @@ def estimate_components(a: Sequence[Array], b: Sequence[Array]) -> Components:
     )
 
 
+def typical_components(rows: Sequence[Sequence[Array]]) -> Components:
+    """Components of the pairs of rows, each on the same seeds and problems: root mean squares over the pairs.
+
+    Of more than MAX_PAIRS pairs, so many drawn with a fixed seed. PowerError as `estimate_components`, and for one row.
+    """
+    pairs = np.array([*combinations(range(len(rows)), 2)])
+    if not len(pairs):
+        raise PowerError(f"{len(rows)} rows have no pair; give 2 or more")
+    if len(pairs) > MAX_PAIRS:
+        pairs = np.random.default_rng(0).choice(pairs, MAX_PAIRS, replace=False)
+    found = [astuple(estimate_components(rows[a], rows[b])) for a, b in pairs]
+    return Components(*map(float, np.sqrt(np.square(found).mean(axis=0))))
+
+
 def power(difference: float, experiment: Experiment, components: Components, level: float = 0.95) -> Power:
     """The chance that `paired_difference` at `level` leaves out zero when the true difference is `difference`.
 
     The mean is normal with variance seed_sd^2 / S + problem_sd^2 / P + (interaction_sd^2 + sample_sd^2 / K) / (S P) and
     independent of the mean squares, which are chi-square times their expectations (Searle, Casella and McCulloch 1992,
     chapter 4). So power = E[Phi((d - h) / sd) + Phi((-d - h) / sd)] over quasi-random draws of the half width h by the
-    very method of `paired_difference`. Deterministic. PowerError for a difference outside -1..1 or a
+    very method of `paired_difference`. Of a pair of a table with M pairs, h is at the level 1 - (1 - level) / M, the
+    first and strictest step of Holm's correction, with the seed variance that `SeedVariances` gives it where all rows
+    have the same: the pair is found at least so often. Deterministic. PowerError for a difference outside -1..1 or a
     level outside 0..1.
     """
     if not 0 < level < 1:
@@ -151,7 +182,7 @@ def standard_error(experiment: Experiment, components: Components) -> float:
 
 
 def _half_widths(experiment: Experiment, components: Components, level: float) -> np.ndarray:
-    num_seeds, num_problems = experiment.seeds, experiment.problems
+    num_seeds, num_problems, rows = experiment.seeds, experiment.problems, experiment.rows
     residual = components.interaction_sd**2 + components.sample_sd**2 / experiment.samples
     uniform_D3 = stats.qmc.Sobol(3, scramble=True, seed=0).random_base2(LOG2_DRAWS)
     problem = num_seeds * components.problem_sd**2 + residual
@@ -167,7 +198,19 @@ def _half_widths(experiment: Experiment, components: Components, level: float) -
             num_seeds,
             num_problems,
         )
+    if rows is not None:
+        squares = squares.with_seed_variance(_of_a_table(seed / num_problems, rows, num_seeds - 1, len(uniform_D3)))
+        level = 1 - (1 - level) / math.comb(rows, 2)
     return np.asarray(squares.half_width(level))
+
+
+def _of_a_table(variance: float, rows: int, freedom: int, draws: int) -> SeedVariance:
+    """Moderated variances of the difference of a table's first two rows, each row's own being half of `variance`."""
+    rng = np.random.default_rng(0)
+    own_DN = variance / 2 * rng.chisquare(freedom, (draws, rows)) / freedom
+    moderated_DN = moderate(own_DN, np.full(rows, float(freedom)))
+    pair = ((moderated_DN[:, 0], float(freedom)), (moderated_DN[:, 1], float(freedom)))
+    return of_difference(*pair, table_freedom=float(rows * freedom))
 
 
 def _chi_square(uniform_D: np.ndarray, freedom: int) -> np.ndarray:
@@ -208,15 +251,16 @@ def smallest(
 ) -> Power:
     """The least problems, samples or seeds (the other two as in `experiment`) with power `wanted`.
 
-    Seeds start at two: with one, an interval leaves out training variance. PowerError when even LARGEST does not
-    reach it, with the power that it has: what limits it is then one of the other two.
+    Seeds start at two, those of a table at RANKED_SEEDS: with one, an interval leaves out training variance. PowerError
+    when even LARGEST does not reach it, with the power that it has: what limits it is then one of the other two.
     """
     _check_wanted(wanted, level)
 
     def at(number: int) -> Power:
         return power(difference, replace(experiment, **{size: number}), components, level)
 
-    low, high = SMALLEST[size] - 1, LARGEST[size]
+    least = RANKED_SEEDS if size == "seeds" and experiment.rows is not None else SMALLEST[size]
+    low, high = least - 1, LARGEST[size]
     best = at(high)
     if best.power < wanted:
         raise PowerError(

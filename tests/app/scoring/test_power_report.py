@@ -34,7 +34,7 @@ def test_the_number_left_out_is_solved_for(tuition: Command) -> None:
 
 
 def options(sizes: dict[str, str]) -> list[str]:
-    return [part for name, value in sizes.items() for part in (f"--{name}", value)]
+    return [part for name, value in {"seed-sd": "1", **sizes}.items() for part in (f"--{name}", value)]
 
 
 def test_the_table_names_what_one_seed_leaves_out(tuition: Command) -> None:
@@ -54,6 +54,18 @@ def test_the_table_names_what_one_seed_leaves_out(tuition: Command) -> None:
         (["--problems", "30", "--samples", "1", "--seeds", "3", "--level", "95"], "level is 95"),
         (["--problems", "30", "--samples", "1", "--seeds", "3", "--seed-sd", "nan"], "seed_sd is nan"),
         (["--problems", "30", "--samples", "1", "--seeds", "3", "--from", "../x"], "no tested study '../x'"),
+        (
+            ["--problems", "30", "--samples", "1", "--seeds", "2", "--rows", "6"],
+            "a table of 6 rows with 2 seeds ranks none",
+        ),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--board", "x"], "'x' is neither a folder nor"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--table", "x"], "'x' is neither a file nor"),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--a", "half"], "give one of these"),
+        (
+            ["--problems", "30", "--samples", "1", "--seeds", "3", "--board", "micro@1", "--a", "nobody"],
+            "has no 'direct' and 'nobody' in one table",
+        ),
+        (["--problems", "30", "--samples", "1", "--seeds", "3", "--board", "a", "--table", "b"], "give one source"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(tuition: Command, arguments: list[str], message: str) -> None:
@@ -127,10 +139,39 @@ QUESTION = ["power", "--from", "s", "--problems", "20", "--samples", "4", "--see
 
 
 def test_components_come_from_a_tested_study(tested_study: Path, tuition: Command) -> None:
-    document = json.loads(tuition(*QUESTION, "--a", "half", "--json").stdout)
+    document = json.loads(tuition(*QUESTION, "--a", "half", "--json").stdout)  # minus direct
     assert document["components_from"] == "measured: half - direct of study s"
     expected = json.loads(tested_study.with_name("expected.json").read_text())
     assert document["components"] == pytest.approx(expected) and expected["sample_sd"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "source"),
+    [
+        (["--from", "s"], "root mean square over pairs of 2 rows of study s"),
+        (["--board", "micro@1", "--a", "half"], "half - direct of leaderboard micro@1"),
+        (["--table", "micro@1", "--a", "half"], "half - direct of recorded table micro@1"),
+        (["--board", "micro@1"], "root mean square over pairs of 11 rows of leaderboard micro@1"),
+    ],
+)
+def test_variances_come_from_what_is_named(
+    tested_study: Path, tuition: Command, arguments: list[str], source: str
+) -> None:
+    document = json.loads(
+        tuition("power", "--problems", "20", "--samples", "4", "--seeds", "3", *arguments, "--json").stdout
+    )
+    assert document["components_from"] == f"measured: {source}"
+    assert 0 < document["components"]["sample_sd"] < 1
+
+
+def test_a_whole_table_takes_more_seeds_and_starts_at_three(tuition: Command) -> None:
+    question = ["power", "--difference", "6", "--problems", "400", "--samples", "8", "--json"]
+    alone, table = (json.loads(tuition(*question, *rows).stdout) for rows in ([], ["--rows", "11"]))
+    assert alone["components_from"].startswith("seeds as in micro@1 and micro-b@1")
+    assert alone["answer"]["rows"] is None and table["answer"]["rows"] == 11
+    assert table["answer"]["seeds"] > alone["answer"]["seeds"] and table["answer"]["power"] >= 0.8
+    shown = tuition(*question[:-1], "--seeds", "5", "--rows", "11").stdout
+    assert "in a table of 11 rows" in shown and "correction over 55 pairs" in shown
 
 
 def test_an_entry_that_is_not_there_is_named(tested_study: Path, tuition: Command) -> None:

@@ -1,5 +1,7 @@
 """Power: against simulation by the real test, against textbook power, and solved for each size."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,10 @@ from tuition.benchmarks.statistics.power import (
     power,
     smallest,
     standard_error,
+    typical_components,
 )
+from tuition.benchmarks.statistics.seed_variance import moderate, of_difference
+from tuition.benchmarks.statistics.variance import MeanSquares
 
 PLAIN = Components(seed_sd=0.01, problem_sd=0.1, interaction_sd=0.1, sample_sd=0.5)
 
@@ -125,3 +130,32 @@ def test_wrong_input_is_named() -> None:
         power(2, Experiment(30, 16, 3), PLAIN)
     with pytest.raises(PowerError, match=r"power is 80"):
         detectable(Experiment(30, 16, 3), PLAIN, wanted=80)
+
+
+def test_a_pair_of_a_table_is_found_as_often_as_in_drawn_tables() -> None:
+    rng = np.random.default_rng(0)
+    rows, seeds, problems, tables, gain = 6, 4, 500, 2000, 0.1
+    components = Components(seed_sd=0.04, problem_sd=0.0, interaction_sd=0.0, sample_sd=0.2)
+    cell = components.sample_sd / math.sqrt(2 * problems)
+    means_TNS = rng.normal(0, math.hypot(components.seed_sd / math.sqrt(2), cell), (tables, rows, seeds))
+    freedom = float(seeds - 1)
+    variances = moderate(means_TNS.var(axis=2, ddof=1), np.full(rows, freedom))
+    known = of_difference((variances[:, 0], freedom), (variances[:, 1], freedom), rows * freedom)
+    residual = np.full(tables, components.sample_sd**2)
+    squares = MeanSquares(residual, residual, residual, seeds, problems).with_seed_variance(known)
+    difference = gain + means_TNS[:, 0].mean(axis=1) - means_TNS[:, 1].mean(axis=1)
+    found = (squares.p_value(difference) < 0.05 / math.comb(rows, 2)).mean()
+    assert power(gain, Experiment(problems, 1, seeds, rows), components).power == pytest.approx(found, abs=0.03)
+    assert 0.2 < found < 0.9
+    with pytest.raises(PowerError, match="a table of 6 rows with 2 seeds ranks none"):
+        Experiment(problems, 1, 2, rows)
+
+
+def test_typical_components_are_the_root_mean_square_over_pairs() -> None:
+    rng = np.random.default_rng(1)
+    rows = [[rng.binomial(1, rate, (40, 4)) for _ in range(3)] for rate in (0.3, 0.5, 0.7)]
+    pairs = [estimate_components(rows[a], rows[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    found = typical_components(rows)
+    assert found.sample_sd == pytest.approx(math.sqrt(np.mean([pair.sample_sd**2 for pair in pairs])))
+    with pytest.raises(PowerError, match="1 rows have no pair"):
+        typical_components(rows[:1])
