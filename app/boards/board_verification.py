@@ -16,9 +16,17 @@ from typing import Any
 from tuition.app.processes.terminal import terminal
 from tuition.app.studies.evaluation import Entry, ordinary
 from tuition.benchmarks.boards.board_folder import read_manifest
-from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, RepeatableEntry
-from tuition.benchmarks.boards.regrading import Answers
-from tuition.benchmarks.boards.verification import NOT_RESAMPLED, Checks, Status, Verified, verify_board
+from tuition.benchmarks.boards.entries import (
+    NOT_RESAMPLED,
+    PARTIAL,
+    SHORT_ID,
+    EntryError,
+    MeasuredEntry,
+    RepeatableEntry,
+)
+from tuition.benchmarks.boards.verification.regrading import Answers
+from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
+from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.measured_boards import changed_from_shipped, find_board, shipped_boards, ships_so
@@ -86,6 +94,21 @@ class Graders(ExitStack):
 def all_checks(request: VerifyRequest, graders: Graders) -> Checks:
     """What verification needs from outside of the folder."""
     return Checks(AnswerSources(request).answers, graders.of, Chains(request.scenarios).keys)
+
+
+def check_submission(request: VerifyRequest, base: Path) -> dict[str, Any]:
+    """A leaderboard folder that somebody changed, held against the one that it was changed from, as JSON values.
+
+    Of entries that were there before, nothing is graded again: their files are the same, byte for byte.
+    """
+    folder = Path(str(request.what))
+    manifest, before = read_manifest(folder), read_manifest(base)
+    refused = list(submission_mismatches(folder, base))
+    with Graders() as graders:
+        found = verify_board(folder, all_checks(request, graders), frozenset(new_ids(before, manifest)))
+    found.mismatches.extend(refused)
+    document = {"leaderboard": manifest.name, "folder": str(folder), **verified_document(found), "as_it_ships": False}
+    return {"leaderboards": [document], "base_head": before.head, "new": list(new_ids(before, manifest))}
 
 
 def exit_code(document: Mapping[str, Any]) -> int:

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption, ScenarioOption
+from tuition.app.commands.options import (
+    DEFAULT_RESULTS,
+    DataOption,
+    JsonOption,
+    QuietOption,
+    ResultsOption,
+    ScenarioOption,
+)
 
 leaderboard_app = typer.Typer(
     help="Leaderboards whose measured numbers can all be recomputed.", no_args_is_help=True, rich_markup_mode=None
@@ -188,6 +195,63 @@ def leaderboard_verify(
     document = verify(request)
     print_json(document) if json else show_verified(document)
     raise typer.Exit(exit_code(document))
+
+
+@leaderboard_app.command(
+    "check-submission", epilog="Example: tuition leaderboard check-submission board --base main/board"
+)
+def leaderboard_check_submission(
+    folder: Annotated[Path, typer.Argument(help="The leaderboard folder with the new entries.")],
+    base: Annotated[Path, typer.Option(help="The folder as it was before, from the branch that is merged into.")],
+    data_dir: DataOption = None,
+    problems: Annotated[
+        list[Path] | None, typer.Option(help="JSONL file with the answers of suites of one's own; may be repeated.")
+    ] = None,
+    scenario: ScenarioFilesOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+) -> None:
+    """Check a pull request's leaderboard: only new entries, all of which verify and can be sampled again.
+
+    Exit codes as of `tuition leaderboard verify`: accept a submission at 0 only.
+    """
+    from tuition.app.boards.board_verification import VerifyRequest, check_submission, exit_code, show_verified
+    from tuition.app.processes.terminal import print_json
+
+    request = VerifyRequest(str(folder), None, tuple(problems or ()), data_dir, results, tuple(scenario or ()))
+    document = check_submission(request, base)
+    print_json(document) if json else show_verified(document)
+    raise typer.Exit(exit_code(document))
+
+
+@leaderboard_app.command("resample", epilog="Example: tuition leaderboard resample e323028bef61 --problems 20")
+def leaderboard_resample(
+    entry: Annotated[str, typer.Argument(help="A measured entry: its id, the start of it, or its name.")],
+    board: Annotated[
+        str | None, typer.Option(help="A leaderboard folder or a shipped leaderboard. Default: all shipped ones.")
+    ] = None,
+    problems: Annotated[int, typer.Option(min=1, help="Number of problems, chosen by chance.")] = 20,
+    seed: Annotated[int | None, typer.Option(min=0, help="Repeat the problems and draws of an earlier call.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", "-s", help="Scenario with the entry's suite. Default: the entry's.")
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the allocation where its weights are not in the store.")
+    ] = False,
+    results: ResultsOption = DEFAULT_RESULTS,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw an entry's samples again on a few problems, and compare: this shows invented completions.
+
+    Exit code 0: they agree. 1: they differ. 3: weights are not at hand.
+    """
+    from tuition.app.boards.resampling import ResampleRequest, resample, show_resampled
+    from tuition.app.processes.terminal import print_json
+
+    document = resample(ResampleRequest(entry, board, problems, seed, scenario, train, results, quiet))
+    print_json(document) if json else show_resampled(document)
+    raise typer.Exit({"agrees": 0, "differs": 1}.get(document["status"], 3))
 
 
 @leaderboard_app.command(

@@ -31,6 +31,7 @@ from tuition.planner.cost import Price
 
 MAX_ENTRY_BYTES = 1 << 20
 SHORT_ID = 12  # hex digits; enough for any leaderboard that a person reads
+NOT_RESAMPLED = "not resampled"  # what files cannot show, said of every measured entry
 PARTIAL = "[:"  # "math500@1[:20]": the first 20 problems only, which is another suite than the whole
 
 

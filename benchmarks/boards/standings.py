@@ -10,7 +10,7 @@ decides; a checkpoint without a training seed is paired with each of them. Ranks
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from tuition.benchmarks.boards.board_folder import Board, Listed
@@ -107,8 +107,12 @@ def standings(board: Board, mix_presets: bool = False) -> Standings:
         if isinstance(entry, MeasuredEntry):
             whole = entry.suite.partition(PARTIAL)[0]
             apart = (entry.suite, entry.problem_ids_sha256, entry.preset.name, entry.preset.text())
-            groups.setdefault((whole,) if mix_presets else apart, []).append((listed, entry))
+            kind = (whole,) if mix_presets else apart
+            groups.setdefault((entry.grader, *kind), []).append((listed, entry))
     measured = [_table(group) for group in groups.values()]
+    if len(policies := {grader for grader, *_ in groups}) > 1:  # verdicts of two policies are never compared
+        of = f"graded by another policy than other tables here ({', '.join(sorted(policies))})"
+        measured = [replace(table, notes=(f"{table.rows[0].entry.grader}: {of}", *table.notes)) for table in measured]
     return Standings(tuple(sorted(measured, key=lambda table: table.title)), _reported(board))
 
 

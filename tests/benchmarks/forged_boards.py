@@ -1,4 +1,7 @@
-"""What a forger does to a leaderboard folder: entries changed under their own new ids, the whole chain made to fit."""
+"""What a forger does to a leaderboard folder: entries changed under their own new ids, the whole chain made to fit.
+
+`make_honest` makes one to forge.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,11 +10,20 @@ from typing import Any
 
 import pandas as pd
 
+from tests.benchmarks.made_scores import FIELDS, PRESET, micro_entry
 from tuition.benchmarks.artefacts import checked_table, correct_PK, file_sha256, write_samples
-from tuition.benchmarks.boards.board_folder import MANIFEST, read_entry, read_manifest, write_manifest
+from tuition.benchmarks.boards.board_folder import (
+    MANIFEST,
+    add_entries,
+    make_board,
+    read_entry,
+    read_manifest,
+    write_manifest,
+)
 from tuition.benchmarks.boards.entries import (
     LeaderboardEntry,
     MeasuredEntry,
+    Preset,
     entry_id,
     entry_json,
     ids_sha256,
@@ -20,9 +32,32 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.boards.outcomes import read_statement
-from tuition.benchmarks.boards.protocol import Protocol
+from tuition.benchmarks.boards.protocol import DeclaredScenario, Protocol
+from tuition.benchmarks.grading.policies import GRADER_VERSION
 
 Document = dict[str, Any]
+
+SUITE = "micro-test@1/12"
+SCENARIO = DeclaredScenario(**FIELDS["scenario"], labels=64, labels_per_block=8, labels_validation=64)
+PROTOCOL = Protocol(
+    suite=SUITE, preset=Preset(name="sampled", fields={n: v for n, v in PRESET.items() if n != "name"}), num_samples=4,
+    sampling_seed=17, grader=GRADER_VERSION, training_seeds=(1, 2, 3), scenario=SCENARIO,
+)  # fmt: skip
+ROWS: dict[str, dict[str, Any]] = {
+    "direct": {"accuracy": 0.3, "allocation": "student_rl=8", "labels_trained": 64},
+    "half": {"accuracy": 0.5, "allocation": "teacher=large teacher_rl=4 opd=2 student_rl=4", "labels_trained": 64},
+    "teacher-upstream": {"accuracy": 0.7, "allocation": "teacher=large teacher_rl=4 opd=2"},
+    "raw-bridge": {"accuracy": 0.2, "allocation": "teacher=large opd=2", "labels_trained": 0},
+}
+
+
+def make_honest(root: Path) -> Path:
+    """A leaderboard of today, with a protocol, made by what makes real ones; `root` gets its scores."""
+    make_board(root / "board", "Honest board", (PROTOCOL,))
+    rows = [micro_entry(root, name, **row) for name, row in ROWS.items()]
+    add_entries(root / "board", rows[:3])
+    add_entries(root / "board", rows[3:])
+    return root / "board"
 
 
 def named(board: Path, name: str) -> tuple[str, Document]:

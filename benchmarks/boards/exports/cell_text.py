@@ -1,6 +1,6 @@
 """Cells that the tables of a board share: numbers with their units, and what a row tells beside its score."""
 
-from tuition.benchmarks.boards.entries import SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
+from tuition.benchmarks.boards.entries import NOT_RESAMPLED, SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.ranked_rows import SHUFFLED
 from tuition.benchmarks.boards.standings import MeasuredTable
@@ -10,7 +10,8 @@ CAPTION = (
     "Scores in percent; each error says what it is over. Rank, from three training seeds on: ranks consistent with the "
     "pairwise paired differences after Holm's correction over all ranked pairs of the table; = marks ties. Each row's "
     "seed variance is moderated by those of the other rows. Intervals of differences are not corrected for multiple "
-    "comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU."
+    "comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU. "
+    f"Completions are as submitted, {NOT_RESAMPLED}: `tuition leaderboard resample ENTRY` draws them again."
 )
 REPORTED = "Reported by their sources and not recomputed; never ranked with measured entries."
 

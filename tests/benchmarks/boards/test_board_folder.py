@@ -15,7 +15,7 @@ from tuition.benchmarks.boards.entries import EntryError, entry_id
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.outcomes import Outcomes
-from tuition.benchmarks.boards.verification import verify_board
+from tuition.benchmarks.boards.verification.whole_board import verify_board
 from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
 
 

@@ -16,50 +16,27 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.benchmarks.forged_boards import Document, change_samples, named, relist, rescore, rewrite
-from tests.benchmarks.made_scores import FIELDS, PRESET, micro_entry
+from tests.benchmarks.forged_boards import SUITE, Document, change_samples, make_honest, named, relist, rescore, rewrite
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.boards.board_folder import (
     MANIFEST,
-    add_entries,
-    make_board,
     read_entry,
     read_manifest,
 )
-from tuition.benchmarks.boards.entries import EntryError, Preset, RepeatableEntry
-from tuition.benchmarks.boards.protocol import DeclaredScenario, Protocol
-from tuition.benchmarks.boards.regrading import Answers
-from tuition.benchmarks.boards.verification import Checks, Status, Verified, verify_board
+from tuition.benchmarks.boards.entries import EntryError, RepeatableEntry
+from tuition.benchmarks.boards.verification.regrading import Answers
+from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
-from tuition.benchmarks.grading.policies import GRADER_VERSION, policy_of
+from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.measured_boards import changed_from_shipped, shipped_boards
 from tuition.benchmarks.suites.catalog import generated
 
 Forger = Callable[[Path], None]
 
-SUITE = "micro-test@1/12"
-SCENARIO = DeclaredScenario(**FIELDS["scenario"], labels=64, labels_per_block=8, labels_validation=64)
-PROTOCOL = Protocol(
-    suite=SUITE, preset=Preset(name="sampled", fields={n: v for n, v in PRESET.items() if n != "name"}), num_samples=4,
-    sampling_seed=17, grader=GRADER_VERSION, training_seeds=(1, 2, 3), scenario=SCENARIO,
-)  # fmt: skip
-ROWS: dict[str, dict[str, Any]] = {
-    "direct": {"accuracy": 0.3, "allocation": "student_rl=8", "labels_trained": 64},
-    "half": {"accuracy": 0.5, "allocation": "teacher=large teacher_rl=4 opd=2 student_rl=4", "labels_trained": 64},
-    "teacher-upstream": {"accuracy": 0.7, "allocation": "teacher=large teacher_rl=4 opd=2"},
-    "raw-bridge": {"accuracy": 0.2, "allocation": "teacher=large opd=2", "labels_trained": 0},
-}
-
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A leaderboard of today, with a protocol, made by what makes real ones."""
-    root = tmp_path_factory.mktemp("honest")
-    make_board(root / "board", "Honest board", (PROTOCOL,))
-    rows = [micro_entry(root, name, **row) for name, row in ROWS.items()]
-    add_entries(root / "board", rows[:3])
-    add_entries(root / "board", rows[3:])
-    return root / "board"
+    return make_honest(tmp_path_factory.mktemp("honest"))
 
 
 @pytest.fixture(scope="module")

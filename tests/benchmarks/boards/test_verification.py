@@ -20,8 +20,8 @@ from tuition.benchmarks.boards.entries import (
     measured_score,
 )
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
-from tuition.benchmarks.boards.regrading import Answers, AnswersError
-from tuition.benchmarks.boards.verification import Checks, Status, Verified, verify_board
+from tuition.benchmarks.boards.verification.regrading import Answers, AnswersError
+from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import GRADER_VERSION, policy_of
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
@@ -301,7 +301,7 @@ def test_of_a_file_of_many_late_answers_only_so_many_are_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("MAX_LATE", 0), ("CHUNK", 1)):
-        monkeypatch.setattr(f"tuition.benchmarks.boards.regrading.{name}", value)
+        monkeypatch.setattr(f"tuition.benchmarks.boards.verification.regrading.{name}", value)
     found = regraded(late_board(tmp_path, "correct", TOWER), micro_answers())
     assert len(found.undecided) == 48 and "on too many answers" in found.undecided[-1].reason
 

@@ -31,7 +31,7 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch
-from tuition.benchmarks.boards.regrading import (
+from tuition.benchmarks.boards.verification.regrading import (
     Answers,
     AnswersError,
     Regraded,
@@ -41,9 +41,6 @@ from tuition.benchmarks.boards.regrading import (
 )
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import PolicyError
-
-NOT_RESAMPLED = "not resampled"
-"""What files cannot show, said of every measured entry."""
 
 
 class Status(StrEnum):
