@@ -19,7 +19,7 @@ from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import FEW_PROBLEMS, NO_RANKS, ONE_RUN, SMALL_SUITE, unseen_note
 from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
-from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, distinguished_pairs, ranks_left_open
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, distinguished_pairs, holm, ranks_left_open
 from tuition.benchmarks.statistics.seed_variance import SeedVariance, SeedVariances
 
 REFERENCE = "direct"  # direct GRPO, where it is in the table
@@ -55,13 +55,27 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class ComparedPair:
+    """The difference of two entries by id, a - b. `p_value_holm` is None where one of the two has no rank."""
+
+    a: str
+    b: str
+    difference: Difference
+    p_value_holm: float | None
+
+
+@dataclass(frozen=True)
 class MeasuredTable:
-    """Entries that are ranked together. `notes` are what must be read with it: one training run, partial, mixed."""
+    """Entries that are ranked together. `notes` are what must be read with it: one training run, partial, mixed.
+
+    `pairs` are all that share two problems or more.
+    """
 
     suite: str
     presets: tuple[str, ...]
     rows: tuple[Standing, ...]
     notes: tuple[str, ...]
+    pairs: tuple[ComparedPair, ...]
 
     @property
     def title(self) -> str:
@@ -125,7 +139,10 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
         if (difference := compare(a, b, _between(variances, a, b))) is not None
     }
     ids = _ranked_ids(group)
-    apart = distinguished_pairs(ids, {pair: known.get(pair, OPEN) for pair in combinations(ids, 2)})
+    between_ranked = {pair: known.get(pair, OPEN) for pair in combinations(ids, 2)}
+    apart = distinguished_pairs(ids, between_ranked)
+    adjusted = dict(zip(between_ranked, holm([one.p_value for one in between_ranked.values()]), strict=True))
+    pairs = tuple(ComparedPair(*pair, difference, adjusted.get(pair)) for pair, difference in known.items())
     ranks = ranks_left_open(ids, apart)
 
     def tied(a: str, b: str) -> bool:
@@ -151,7 +168,8 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     ]  # fmt: skip
     suites = sorted({entry.suite for _, entry in group})
     presets = tuple(sorted({entry.preset.name for _, entry in group}))
-    return MeasuredTable(" and ".join(suites), presets, tuple(rows), _notes([entry for _, entry in group], rows))
+    notes = _notes([entry for _, entry in group], rows)
+    return MeasuredTable(" and ".join(suites), presets, tuple(rows), notes, pairs)
 
 
 def _ranked_ids(group: Sequence[tuple[Listed, MeasuredEntry]]) -> list[str]:

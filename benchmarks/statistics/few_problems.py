@@ -5,7 +5,7 @@ solved before, 30 problems hold one or two of them, or none: the variance is the
 `bounds` keeps the t interval of `statistics.crossed_interval` wherever it reaches further, and its p-value always.
 
 Simplified: what a recipe gains on many problems and loses on few that were not drawn is seen by no method; with 30
-problems and ten seeds the interval then holds the truth in 84 of 100 cases (docs/statistics.md).
+problems and ten seeds the interval then holds the truth in 82 of 100 cases (docs/statistics.md).
 """
 
 from typing import Any

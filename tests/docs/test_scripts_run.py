@@ -37,6 +37,8 @@ TINY: dict[str, list[str]] = {
         "--repetitions", "2", "--seeds", "1", "2", "--problems", "30", "--ratios", "0", "1",
     ],
     "tests.experiments.simulations.error_bars": [],
+    "tests.experiments.simulations.false_tables": ["--repetitions", "2"],
+    "tests.experiments.simulations.few_problems": ["--repetitions", "2"],
     "tests.experiments.simulations.score_coverage": ["--repetitions", "4"],
     "tests.experiments.speed.bookkeeping": ["--trials", "5", "10", "--measured", "2"],
     "tests.experiments.speed.dashboard": ["{results}", "--repeats", "1"],

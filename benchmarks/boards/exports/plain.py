@@ -11,7 +11,7 @@ from typing import Any
 
 from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.entries import MeasuredEntry
-from tuition.benchmarks.boards.standings import MeasuredTable, Standing, Standings
+from tuition.benchmarks.boards.standings import ComparedPair, MeasuredTable, Standing, Standings
 
 COLUMNS = (
     "kind", "id", "name", "suite", "preset", "preset_fields", "rank_first", "rank_last", "tied", "mean", "se_problems",
@@ -34,11 +34,17 @@ def document(board: Board, shown: Standings) -> dict[str, Any]:
                 "notes": list(table.notes),
                 "reference": table.reference,
                 "rows": [_standing(row) for row in table.rows],
+                "pairs": [_pair(pair, {row.listed.id: row.entry.name for row in table.rows}) for pair in table.pairs],
             }
             for table in shown.measured
         ],
         "reported": [{"id": listed.id, "entry": listed.entry.model_dump(mode="json")} for listed in reported],
     }
+
+
+def _pair(pair: ComparedPair, names: dict[str, str]) -> dict[str, Any]:
+    ends = {"a": names[pair.a], "b": names[pair.b], "id_a": pair.a, "id_b": pair.b}
+    return {**ends, **asdict(pair.difference), "p_value_holm": pair.p_value_holm}
 
 
 def _standing(row: Standing) -> dict[str, Any]:

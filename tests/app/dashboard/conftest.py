@@ -1,7 +1,6 @@
 """A small results folder through the real writers: nothing is trained, but the records, scores and studies are real."""
 
 import hashlib
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -182,10 +181,8 @@ Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def show(monkeypatch: pytest.MonkeyPatch) -> Open:
+def show() -> Open:
     """Show a page over a results folder, as a URL with these parameters does."""
-    # Streamlit puts its script there, and a process that a later test starts would run it.
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def script(page: str, results: str) -> None:
         from pathlib import Path

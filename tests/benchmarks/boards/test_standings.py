@@ -66,6 +66,8 @@ def test_rows_below_three_seeds_have_no_rank_beside_others(tmp_path: Path) -> No
     ranks = {row.entry.name: row.rank for row in table.rows}
     assert ranks["quick"] == "-" and {ranks["direct"], ranks["half"]} == {"=1-2"}
     assert f"{NO_RANKS} (1 of 3 rows)" in table.notes
+    corrected = {pair.p_value_holm is None for pair in table.pairs}
+    assert len(table.pairs) == 3 and corrected == {True, False}, "pairs of a row without a rank are not corrected"
 
 
 def test_a_table_says_how_many_of_its_rows_are_of_one_run(tmp_path: Path) -> None:
