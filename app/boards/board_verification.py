@@ -93,7 +93,8 @@ class Graders(ExitStack):
 
 def all_checks(request: VerifyRequest, graders: Graders) -> Checks:
     """What verification needs from outside of the folder."""
-    return Checks(AnswerSources(request).answers, graders.of, Chains(request.scenarios).keys)
+    chains = Chains(request.scenarios)
+    return Checks(AnswerSources(request).answers, graders.of, chains.keys, chains.student)
 
 
 def check_submission(request: VerifyRequest, base: Path) -> dict[str, Any]:
@@ -153,6 +154,11 @@ class Chains:
         named = (entry.scenario.name,) if entry.scenario.name in built_in_scenarios() else ()
         found = (self._load(name) for name in (*self._given, *named))
         return next((one for one in found if one is not None and one.sha256 == entry.scenario.sha256), None)
+
+    def student(self, entry: RepeatableEntry) -> str | None:
+        """The content hash of the student before any training."""
+        scenario = self.scenario(entry)
+        return None if scenario is None else scenario.recipe.student
 
     def keys(self, entry: RepeatableEntry, seed: int) -> tuple[str, ...] | None:
         """The keys of the blocks of one training seed; none at all for an allocation that the scenario refuses."""
@@ -280,7 +286,7 @@ def _summary(found: Mapping[str, Any]) -> list[str]:
         Status.incomplete: "No mismatches; what is lacking could not be checked.",
         Status.holds: "All that files can show holds.",
     }[Status(found["status"])]
-    if found["as_it_ships"]:
+    if found["as_it_ships"] and not found["mismatches"]:
         verdict += " Its entries are those that ship."
     return [
         f"{found['leaderboard']}, version {found['version']}: recomputed {found['measured']} measured entries, "

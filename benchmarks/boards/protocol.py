@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from tuition.benchmarks.boards.entries import Count, MeasuredEntry, Preset, ScenarioRef, Strict, VersionedSuite
 from tuition.benchmarks.boards.texts import Text
+from tuition.planner.allocation import BASE
 
 
 class DeclaredScenario(ScenarioRef):
@@ -22,11 +23,6 @@ class DeclaredScenario(ScenarioRef):
     labels: Annotated[int, Field(ge=1, le=10**9)]
     labels_per_block: Annotated[int, Field(ge=1, le=10**9)]
     labels_validation: Count
-
-    @property
-    def reference(self) -> ScenarioRef:
-        """As entries name it."""
-        return ScenarioRef(name=self.name, sha256=self.sha256)
 
 
 class Protocol(Strict):
@@ -57,9 +53,11 @@ class Protocol(Strict):
             "grader": (entry.grader, self.grader),
         }
         if entry.allocation is not None:
-            declared = None if self.scenario is None else self.scenario.reference
-            pairs["scenario"] = (entry.scenario, declared)
-        if entry.allocation is not None and entry.seeds:
+            stated, declared = (
+                None if one is None else f"{one.name} {one.sha256}" for one in (entry.scenario, self.scenario)
+            )
+            pairs["scenario"] = (stated, declared)
+        if entry.allocation not in (None, BASE):  # a base model is one checkpoint
             pairs["training seeds"] = (sorted(entry.seeds), sorted(self.training_seeds))
         yield from (
             (f"{name} (the leaderboard's protocol)", *pair) for name, pair in pairs.items() if pair[0] != pair[1]

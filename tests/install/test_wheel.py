@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.runners.conftest import small_scenario_file
+from tests.runners.conftest import tiny_scenario_file
 
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 
@@ -149,7 +149,7 @@ def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -
     assert list(installed.folder.iterdir()) == []
 
     # Short blocks, but the wheel's own checkpoints.
-    scenario: dict[str, Any] = small_scenario_file()
+    scenario: dict[str, Any] = tiny_scenario_file(name="small")
     text = yaml.safe_dump(scenario).replace(str(BUILT_IN), str(built_in))
     assert str(ROOT) not in text
     (installed.folder / "small.yaml").write_text(text)

@@ -45,7 +45,7 @@ def _manifest(base: Manifest, manifest: Manifest) -> Iterator[Mismatch]:
     for name in ("name", "title", "url", "suites", "presets", "protocols"):
         before, after = getattr(base, name), getattr(manifest, name)
         if before != after:
-            yield Mismatch(manifest.head, f"{MANIFEST}, {name}", after, before)
+            yield Mismatch(manifest.head, f"{MANIFEST}, {name}", str(after), str(before))
     count = len(base.changelog)
     if manifest.chained.changelog[:count] != base.chained.changelog:
         yield Mismatch(manifest.head, "changelog", "changes of before were rewritten", f"begins with head {base.head}")

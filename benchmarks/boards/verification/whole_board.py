@@ -41,6 +41,7 @@ from tuition.benchmarks.boards.verification.regrading import (
 )
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import PolicyError
+from tuition.planner.allocation import BASE
 
 
 class Status(StrEnum):
@@ -90,11 +91,13 @@ class Checks:
         grader: the grader of a policy by its version, as entries name it; PolicyError for one that is not at hand.
         chain: keys of an entry's blocks for one training seed, computed from its scenario; None where that is not at
             hand.
+        student: the weights' hash of the untrained student of an entry's scenario; None likewise.
     """
 
     answers: Callable[[MeasuredEntry], Answers | str]
     grader: Callable[[str], Grader]
     chain: Callable[[RepeatableEntry, int], tuple[str, ...] | None]
+    student: Callable[[RepeatableEntry], str | None]
 
 
 def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str] | None = None) -> Verified:
@@ -165,8 +168,16 @@ class _Board:
         self._lacking[what] = self._lacking.get(what, 0) + 1
 
     def _keys(self, id: str, entry: RepeatableEntry) -> Iterator[Mismatch]:
-        """The keys of the blocks, computed again from scenario, allocation and seed."""
-        if entry.allocation is None or not entry.seeds or self.checks is None:
+        """The keys of the blocks, computed again from scenario, allocation and seed; of a base model, its weights."""
+        if entry.allocation is None or self.checks is None:
+            return
+        if entry.allocation == BASE:
+            student = self.checks.student(entry)
+            if student is None:
+                self._lack("the scenario is not at hand: weights of its student were not compared")
+            elif student != entry.samples[0].weights_sha256:
+                right = f"{student}, the scenario's student"
+                yield Mismatch(id, "samples[0].weights_sha256", entry.samples[0].weights_sha256, right)
             return
         for place, run in enumerate(entry.samples):
             wanted = self.checks.chain(entry, run.training_seed) if run.training_seed is not None else None

@@ -306,3 +306,24 @@ def test_reported_entries_come_from_files_too_but_measured_ones_do_not(
     assert other.returncode == 0 and kinds["reported"].stem in other.stdout
     refused = tuition("leaderboard", "add", "other", "--entry", str(kinds["measured"]))
     assert refused.returncode == 2 and "needs its samples" in refused.stderr
+
+
+def test_no_entry_holds_the_password_of_a_database(results: Path, tmp_path: Path, tuition: Command) -> None:
+    path = results / "studies" / "small-baselines" / "report.json"
+    report = json.loads(path.read_text())
+    report["command"] = "tuition search --storage postgresql://me:hunter2@db:5432/x?password=hunter2 --trials 3"
+    path.write_text(json.dumps(report))
+    add(tuition, "--study", "small-baselines")
+    (table,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"]
+    command = table["rows"][0]["entry"]["command"]
+    assert command.startswith("tuition search --storage postgresql://me@db:5432/x?password left out")
+    assert not [file for file in (tmp_path / "board").rglob("*") if file.is_file() and b"hunter2" in file.read_bytes()]
+
+
+def test_weights_and_contamination_are_stated_as_given(results: Path, tuition: Command) -> None:
+    given = ["--weights", "https://example.org/{row}/{seed}", "--contamination", "Trained after the test was made."]
+    add(tuition, "--study", "small-baselines", "--row", "half", *given)
+    (row,) = json.loads(tuition("leaderboard", "show", "board", "--json").stdout)["measured"][0]["rows"]
+    addresses = [run["weights_address"] for run in row["entry"]["samples"]]
+    assert addresses == ["https://example.org/half/1000", "https://example.org/half/2000"]
+    assert row["entry"]["contamination"] == "Trained after the test was made."

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from tests.app.conftest import Command
+from tests.benchmarks.forged_boards import make_honest, named, relist
 from tuition.benchmarks.boards.board_folder import read_manifest
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 
@@ -30,3 +31,14 @@ def test_a_new_leaderboard_declares_how_entries_are_made(tmp_path: Path, tuition
 def test_a_protocol_needs_a_scenario_that_loads(tuition: Command) -> None:
     result = tuition("leaderboard", "new", "boards/mine", "--scenario", "absent.yaml")
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+
+
+def test_what_breaks_a_protocol_is_told_as_json(tmp_path: Path, tuition: Command) -> None:
+    board = make_honest(tmp_path)
+    id, document = named(board, "half")
+    relist(board, id, {**document, "scenario": {"name": "other", "sha256": "6" * 64}})
+    result = tuition("leaderboard", "verify", "board", "--no-regrade", "--json")
+    (found,) = json.loads(result.stdout)["leaderboards"]
+    (mismatch,) = found["mismatches"]
+    assert mismatch["field"] == "scenario (the leaderboard's protocol)" and result.returncode == 1
+    assert (mismatch["stated"], mismatch["recomputed"]) == (f"other {'6' * 64}", f"small {'5' * 64}")

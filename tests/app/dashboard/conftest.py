@@ -1,6 +1,7 @@
 """A small results folder through the real writers: nothing is trained, but the records, scores and studies are real."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -181,8 +182,10 @@ Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def show() -> Open:
+def show(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Show a page over a results folder, as a URL with these parameters does."""
+    # Streamlit puts its script there, and a process that a later test starts would run it.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def script(page: str, results: str) -> None:
         from pathlib import Path

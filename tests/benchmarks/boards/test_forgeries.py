@@ -73,7 +73,7 @@ def verified(board: Path, honest: Path, grader: Grader) -> Verified:
         assert policy_of(version) is grader.policy
         return grader
 
-    checks = Checks(lambda e: answers(e.suite), of, lambda e, seed: chains.get((e.name, seed)))
+    checks = Checks(lambda e: answers(e.suite), of, lambda e, seed: chains.get((e.name, seed)), lambda e: "5" * 64)
     changed = frozenset(read_manifest(board).ids) - frozenset(read_manifest(honest).ids)
     found = verify_board(board, checks, changed)
     found.mismatches.extend(changed_from_shipped(board, read_manifest(board)))
@@ -262,6 +262,25 @@ def another_decoding(board: Path) -> None:
     forged(board, "direct", change)
 
 
+def without_a_seed(board: Path) -> None:
+    def change(document: Document) -> None:
+        document["samples"] = [{**document["samples"][0], "training_seed": None}]
+
+    forged(board, "half", change)
+
+
+def trained_as_base(board: Path) -> None:
+    """A trained checkpoint as the untrained student, which costs nothing."""
+
+    def change(document: Document) -> None:
+        document["samples"] = [{**document["samples"][0], "training_seed": None}]
+        if "blocks" in document["samples"][0]:
+            document["samples"][0]["blocks"] = []
+        document.update(allocation="base", labels_trained=0, gpu_seconds=0.0, name="free")
+
+    forged(board, "teacher-upstream", change)
+
+
 def made_up_keys(board: Path) -> None:
     def change(document: Document) -> None:
         for run in document["samples"]:
@@ -287,6 +306,8 @@ TODAY: dict[str, tuple[Forger, str]] = {
     "one run for three seeds": (one_run_thrice, "the file of samples[0] of entry"),
     "one run written twice": (one_run_written_twice, "completions (training seed"),
     "the worst seed dropped": (without_the_worst_seed, "training seeds (the leaderboard's protocol): stated [1, 3]"),
+    "a run without a seed": (without_a_seed, "training seeds (the leaderboard's protocol): stated []"),
+    "a trained model as base": (trained_as_base, "the scenario's student"),
     "a lucky seed added": (with_a_lucky_seed, "training seeds (the leaderboard's protocol)"),
     "fewer labels": (of_fields("teacher-upstream", **COUNTS), "labels_trained: stated 8, recomputed 32"),
     "lower cost": (of_fields("teacher-upstream", gpu_seconds=0.5), "gpu_seconds: stated 0.5, recomputed 12.5"),
@@ -365,6 +386,7 @@ SHIPPED = {
     "made-up problems of a suite": "num_problems (suite math500@1)",
     "one run for three seeds": "the file of samples[0] of entry",
     "the worst seed dropped": "differs in score, samples from what ships",
+    "a trained model as base": "changelog: stated without this entry of micro@1",
     "a rival dropped": "changelog: stated without this entry of micro@1, recomputed lists it",
     "a second direct": "recomputed 'direct' is student_rl=1, in blocks",
     "direct with accents": "too like 'direct'",
