@@ -64,9 +64,10 @@ def subject(entry: LeaderboardEntry) -> str:
 
 
 def protocol(table: MeasuredTable) -> str:
-    """How often and on what the rows were scored."""
+    """How often and on what the rows were scored, and by which policy, which all of them share."""
     shapes = sorted({(row.entry.num_samples, row.entry.num_problems) for row in table.rows})
-    return "; ".join(f"avg@{samples} over {problems} problems" for samples, problems in shapes)
+    scored = "; ".join(f"avg@{samples} over {problems} problems" for samples, problems in shapes)
+    return f"{scored}, graded by {table.rows[0].entry.grader}"
 
 
 def level(table: MeasuredTable) -> str:

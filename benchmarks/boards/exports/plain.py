@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tuition.benchmarks.boards.board_folder import Board
-from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.boards.entries import MeasuredEntry, RepeatableEntry
 from tuition.benchmarks.boards.standings import ComparedPair, MeasuredTable, Standing, Standings
 
 COLUMNS = (
@@ -18,7 +18,7 @@ COLUMNS = (
     "se_samples", "se_seeds", "difference", "difference_low", "difference_high", "difference_to", "reported_error",
     "reported_error_meaning", "num_problems", "num_samples", "training_seeds", "labels_trained", "labels_validation",
     "labels_owned", "gpu_seconds", "accelerator", "model", "allocation", "shuffled", "scenario", "command",
-    "code_version", "citation", "url", "table", "notes",
+    "code_version", "grader", "contamination", "citation", "url", "table", "notes",
 )  # fmt: skip
 
 
@@ -107,7 +107,8 @@ def _measured_row(table: MeasuredTable, row: Standing) -> dict[str, Any]:
         "labels_owned": entry.labels_owned, "gpu_seconds": entry.gpu_seconds, "model": entry.model,
         "allocation": entry.allocation, "shuffled": entry.shuffled, "accelerator": entry.accelerator,
         "scenario": entry.scenario.name if entry.scenario else None, "command": entry.command,
-        "code_version": entry.code_version,
+        "code_version": entry.code_version, "grader": entry.grader,
+        "contamination": entry.contamination if isinstance(entry, RepeatableEntry) else None,
         "notes": "; ".join(table.notes),
     }  # fmt: skip
     if difference is not None:
