@@ -1,7 +1,7 @@
 # What a person types in a fresh clone: `make demo` or `make test`. Both set up .venv first, once.
 
 # What `make demo` runs.
-DEMO = tuition search --scenario micro --trials 6 --workers 2
+DEMO = tuition search --scenario micro --trials 6 --workers 2 --test-seeds 3
 
 # The first Python >= 3.11 found; requirements.lock was made with 3.11. Choose another by `make setup PYTHON=...`.
 PYTHON ?= $(shell for python in python3.11 python3; do \
