@@ -45,6 +45,10 @@ class Answers:
     verified: bool = True
 
 
+MIN_REPEATED = 32
+"""So many completions that all are the same are a copy; a choice."""
+
+
 @dataclass(frozen=True)
 class Regraded:
     """A sample file whose completions were graded again: how many, by which policy, and what they are as one hash."""
@@ -187,10 +191,14 @@ def _impossible(
 
 
 def completions_repeated(graded: Sequence[Regraded]) -> Iterator[tuple[Regraded, Regraded]]:
-    """Pairs of different files with the same completions throughout, but for those in which all are correct."""
+    """Pairs of different files with the same completions throughout, which two checkpoints hardly give.
+
+    They may if all are correct (a suite that both know by heart), or if there are few: checkpoints that are nearly the
+    same, sampled with the same seeds.
+    """
     first: dict[str, Regraded] = {}
     for one in graded:
-        if one.all_correct:  # a suite that two checkpoints know by heart
+        if one.all_correct or one.num_samples < MIN_REPEATED:
             continue
         other = first.setdefault(one.completions_sha256, one)
         if other.sha256 != one.sha256:
