@@ -13,6 +13,7 @@ from tuition.app.studies.single_run import SingleRun
 from tuition.app.studies.study_report import SearchReport, ShuffledReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.runners.route_runner import MUCH_CUT
 
 
@@ -47,10 +48,11 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         )
         return
     console.print(render(*tested))
+    unranked = all(ranked.rank_first is None for ranked in tested[0])
+    more_seeds = f"; --test-seeds {RANKED_SEEDS} gives ranks, and errors with training variance" if unranked else ""
     console.print(f"Figure: {folder.figure}   Report: {folder.report}")
     console.print(
-        "Next: rerun the same command with more --trials to continue; --test-seeds 3 adds training variance to the "
-        "errors;\n`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
+        f"Next: rerun the same command with more --trials to continue{more_seeds};\n`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
         markup=False,
     )
 
@@ -229,5 +231,10 @@ def show_shuffled(report: ShuffledReport) -> None:
         table.add_column(column)
     for model, row in report.blocked_minus_shuffled.items():
         mean, low, high = (100 * number for number in (row.difference.mean, row.difference.low, row.difference.high))
-        table.add_row(model, percent(row.blocked), percent(row.shuffled), f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+        table.add_row(
+            model,
+            percent(row.blocked),
+            percent(row.shuffled),
+            f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]{'†' if row.difference.few_problems else ''}",
+        )
     terminal().print(table)
