@@ -36,7 +36,9 @@ def search(
     test_seeds: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of seeds on which finalists and baselines are retrained and tested; 0: no test."
+            min=0,
+            help="Number of seeds on which finalists and baselines are retrained and tested: 3 or more for ranks, "
+            "0 for no test.",
         ),
     ] = 1,
     sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe or random.")] = "tpe",

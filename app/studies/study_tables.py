@@ -52,7 +52,8 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
     more_seeds = f"; --test-seeds {RANKED_SEEDS} gives ranks, and errors with training variance" if unranked else ""
     console.print(f"Figure: {folder.figure}   Report: {folder.report}")
     console.print(
-        f"Next: rerun the same command with more --trials to continue{more_seeds};\n`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
+        f"Next: rerun the same command with more --trials to continue{more_seeds};\n"
+        "`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
         markup=False,
     )
 
