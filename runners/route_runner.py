@@ -115,7 +115,7 @@ class RouteRunner:
         self.ledger = Ledger(ledger or self.results.ledger)
         """The results folder's own, unless another was named."""
         self.pool = LabelPool(scenario.labels, [*scenario.validation, *scenario.test], self.ledger)
-        self.grader = Grader()
+        self.grader = Grader(policy=scenario.policy.name)
         self.scorer = Scorer(self.results, self.grader)
         self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
@@ -284,6 +284,7 @@ def score_task(
         else transformers_identity(hardware.dtype, hardware.generation_batch),
         batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
         taken_before=not vllm and bool(taken_before(scenario.base_folder(base))),
+        grader=scenario.policy.version,
     )
 
 

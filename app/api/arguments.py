@@ -29,11 +29,11 @@ def at_least(least: int, **arguments: object) -> None:
             raise ArgumentError(f"{name}={value!r}; give a whole number of at least {least}")
 
 
-def one_of(allowed: tuple[str, ...], **arguments: object) -> None:
+def one_of(allowed: tuple[str | None, ...], **arguments: object) -> None:
     """ArgumentError for what is not among the allowed values."""
     for name, value in arguments.items():
         if value not in allowed:
-            raise ArgumentError(f"{name}={value!r}; choose from {', '.join(allowed)}")
+            raise ArgumentError(f"{name}={value!r}; choose from {', '.join(map(str, allowed))}")
 
 
 def list_of_names(name: str, value: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from tuition.app.api.arguments import RESULTS, ArgumentError, as_command, at_least, one_of
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY, POLICIES
 
 # Types alone: torch, pandas and Optuna wait until a function needs them.
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def score(
     seed: int = 0,
     results: str | Path = RESULTS,
     scenario: str | None = None,
+    policy: str | None = None,
     batch_size: int | None = None,
     max_new_tokens: int | None = None,
     chat: bool | None = None,
@@ -61,6 +63,7 @@ def score(
     at_least(1, concurrency=concurrency)
     at_least(0, seed=seed)
     one_of(DTYPES, dtype=dtype)
+    one_of((None, *POLICIES), policy=policy)
     with as_command(results):
         from tuition.app.scoring.bench_scores import run_bench
         from tuition.app.scoring.bench_tasks import BenchRequest, EngineName
@@ -80,6 +83,7 @@ def score(
             seed=seed,
             results=Path(results),
             scenario=scenario,
+            policy=policy,
             batch_size=batch_size,
             max_new_tokens=max_new_tokens,
             chat=chat,
@@ -90,11 +94,15 @@ def score(
 
 
 @overload
-def grade(gold: str, completion: str, *, workers: int | None = None, timeout: float = 5.0) -> Grade: ...
+def grade(
+    gold: str, completion: str, *, workers: int | None = None, timeout: float = 5.0, policy: str = DEFAULT_POLICY
+) -> Grade: ...
 
 
 @overload
-def grade(gold: Texts, completion: Texts, *, workers: int | None = None, timeout: float = 5.0) -> list[Grade]: ...
+def grade(
+    gold: Texts, completion: Texts, *, workers: int | None = None, timeout: float = 5.0, policy: str = DEFAULT_POLICY
+) -> list[Grade]: ...
 
 
 def grade(
@@ -103,11 +111,13 @@ def grade(
     *,
     workers: int | None = None,
     timeout: float = 5.0,
+    policy: str = DEFAULT_POLICY,
 ) -> Grade | list[Grade]:
     r"""Say whether a completion's final answer is the checked one; for lists, whether each is, in order.
 
     `timeout` is in seconds for each answer; `workers` is the number of processes, by default one for one answer and
-    the cores (at most 8) for many.
+    the cores (at most 8) for many. `policy` says what is right: "tuition-2", "math-verify", "last-box" and "tuition-1",
+    which is what graded before.
 
     >>> import tuition
     >>> grade = tuition.grade("1/2", r"Half of it, so \boxed{0.5}.")
@@ -121,18 +131,19 @@ def grade(
         ArgumentError: for what is no text, or one text beside a list.
     """
     at_least(1, workers=workers)
+    one_of(tuple(POLICIES), policy=policy)
     from tuition.app.scoring.graded_outputs import default_workers
     from tuition.benchmarks.grading.grader import Grader
 
     if isinstance(gold, str) and isinstance(completion, str):
-        with Grader(timeout, workers or 1) as grader:
+        with Grader(timeout, workers or 1, policy) as grader:
             return grader.grade(gold, completion)
     if isinstance(gold, str) or isinstance(completion, str):
         raise ArgumentError("gold and completion: give two strings, or two lists of strings")
     for name, texts in (("gold", gold), ("completion", completion)):
         if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
             raise ArgumentError(f"{name}={texts!r:.80}; give a string, or a list of strings")
-    with Grader(timeout, workers or default_workers()) as grader:
+    with Grader(timeout, workers or default_workers(), policy) as grader:
         return grader.grade_many(gold, completion)
 
 

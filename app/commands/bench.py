@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, ResultsOption
+from tuition.app.commands.options import DEFAULT_RESULTS, DataOption, JsonOption, PolicyOption, ResultsOption
 
 
 class EngineChoice(StrEnum):
@@ -64,6 +64,7 @@ def bench(
             help="Scenario for base:… models, adapters' bases and batch sizes. Default: that of a generated suite.",
         ),
     ] = None,
+    policy: PolicyOption = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences generated and saved together.")] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Override the preset's limit; the score says so.")
@@ -97,6 +98,7 @@ def bench(
         seed=seed,
         results=results,
         scenario=scenario,
+        policy=policy,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
         chat=chat,

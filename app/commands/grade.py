@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tuition.app.commands.options import PolicyOption
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY
+
 
 def grade(
     file: Annotated[
@@ -18,6 +21,7 @@ def grade(
         int | None, typer.Option("--workers", "-w", min=1, help="Worker processes; default: one per core, at most 8.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Time limit per answer, in seconds.")] = 5.0,
+    policy: PolicyOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -38,5 +42,5 @@ def grade(
 
     if json and out is None:
         raise typer.BadParameter("--json needs --out: without it, standard output carries the graded lines")
-    summary = grade_file(file, out, workers or default_workers(), timeout, quiet)
+    summary = grade_file(file, out, workers or default_workers(), timeout, quiet, policy or DEFAULT_POLICY)
     print_json(summary) if json else show_summary(summary)

@@ -5,6 +5,17 @@ from typing import Annotated
 
 import typer
 
+from tuition.benchmarks.grading.policies import POLICIES, PolicyError, find_policy
+
+
+def _known_policy(name: str | None) -> str | None:
+    """The name itself; typer's error for one that is unknown."""
+    try:
+        return None if name is None else find_policy(name).name
+    except PolicyError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 ScenarioOption = Annotated[str, typer.Option("--scenario", "-s", help="A built-in scenario or a YAML file.")]
 ResultsOption = Annotated[
     Path, typer.Option("--results", "-r", help="Results folder: blocks, scores, ledger and studies.")
@@ -33,6 +44,14 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate the cost
 WorkersOption = Annotated[
     int,
     typer.Option("--workers", "-w", min=1, help="Worker processes, with one thread or device each."),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=_known_policy,
+        metavar=f"[{'|'.join(POLICIES)}]",
+        help="Which rules grade (docs/grading.md). Default: the scenario's, else tuition-2.",
+    ),
 ]
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …). Default: fetch from the Hub.")

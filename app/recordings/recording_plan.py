@@ -20,6 +20,7 @@ from tuition.app.studies.direct_compute import extended, foreseen_replay, replay
 from tuition.app.studies.search_plan import block_states, peak_disk
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.baselines import UPSTREAM
+from tuition.benchmarks.grading.policies import PolicyError, refuse_mixed
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import RecordingFolder
 from tuition.benchmarks.suites.loading import SuiteKind
@@ -102,6 +103,12 @@ def existing_table(path: Path, scenario: Scenario) -> RecordedTable | None:
     if not path.exists():
         return None
     table = read_table(path)
+    try:
+        refuse_mixed([table.header.grader, scenario.policy.version])
+    except PolicyError as error:
+        raise RecordedError(
+            f"{path} and the scenario: {error} (`grading` in the scenario's file), or choose another --out"
+        ) from None
     if table.header.scenario_sha256 != scenario.sha256:
         raise RecordedError(
             f"{path} holds {table.header.scenario}, but the scenario is {scenario_label(scenario)}: choose another "

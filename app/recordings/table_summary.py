@@ -44,6 +44,7 @@ def describe_table(path: Path) -> dict[str, Any]:
         "scenario_sha256": header.scenario_sha256,
         "validation": f"{header.validation.name}, {header.validation.samples} samples",
         "test": f"{header.test.name}, {header.test.samples} samples",
+        "grader": header.grader,
         "rows": len(table.runs),
         "routes": len(table.allocations),
         "seeds": [

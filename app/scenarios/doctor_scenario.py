@@ -7,12 +7,15 @@ fetched: where models or data are only on the Hub, sizes come from the scenario'
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tuition.app.processes.cost_words import basis_text, total_text
 from tuition.app.studies.search_plan import plan_search
+
+if TYPE_CHECKING:
+    from tuition.runners.scenarios.scenario import Scenario
 
 TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tuition search`
 
@@ -27,6 +30,7 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     scenario = load_to_plan(name)
     found = findings(scenario)
     problems, warnings = ([one.text for one in found if one.problem is stops] for stops in (True, False))
+    warnings += hard_answers(scenario)
     if problems:
         facts = {"scenario": f"{scenario.name}: sizes, hours and disk are predicted once its problems are solved"}
         return {"facts": facts, "memory": {}, "problems": problems, "warnings": warnings}
@@ -64,6 +68,17 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
             )
     memory_by_stage = {stage: asdict(row) for stage, row in plan.memory.items()}
     return {"facts": facts, "memory": memory_by_stage, "problems": problems, "warnings": warnings}
+
+
+def hard_answers(scenario: "Scenario") -> list[str]:
+    """What the scenario's answers are that completions can hardly match; nothing where they are on the Hub."""
+    from tuition.benchmarks.grading.hard_golds import hard_golds, in_sentences
+    from tuition.runners.scenarios.outline import Outline
+
+    if isinstance(scenario, Outline):
+        return []
+    problems = [*scenario.labels, *scenario.validation, *scenario.test]
+    return in_sentences(hard_golds([one.answer for one in problems]), [one.id for one in problems])
 
 
 def device_memory(device: str) -> tuple[str, int | None]:

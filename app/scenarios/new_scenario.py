@@ -6,7 +6,6 @@ Simplified: of a model only the tokenizer and the configuration are read, so not
 """
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,7 @@ import yaml
 from tuition.app.commands.options import DEFAULT_RESULTS
 from tuition.app.scenarios.scenario_text import LABEL_BLOCKS, NewScenario, scenario_text
 from tuition.app.scoring.suite_listing import find_contamination
-from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.hard_golds import UNREADABLE, hard_golds, in_sentences
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import SUFFIX
@@ -56,7 +55,8 @@ def make_scenario(request: NewScenario) -> dict[str, Any]:
     if request.out.suffix not in (".yaml", ".yml") or not request.out.parent.is_dir():
         raise NewScenarioError(f"{request.out}: choose a file name that ends in .yaml, in an existing folder")
     problems = ProblemSource(jsonl=str(request.problems.resolve())).load(Path())
-    repeated, ungradable = find_repeats(problems), find_ungradable(problems)
+    hard = hard_golds([problem.answer for problem in problems])
+    repeated, ungradable = find_repeats(problems), [problems[one.place].id for one in hard if one.kind == UNREADABLE]
     without = sorted({*repeated, *ungradable})
     num_good = len(problems) - len(without)
     if num_good < FEWEST_PROBLEMS:
@@ -72,6 +72,8 @@ def make_scenario(request: NewScenario) -> dict[str, Any]:
         found["notes"].append(
             f"{len(ungradable)} answers cannot be read by the grader and were left out{_named(ungradable)}"
         )
+    ids = [problem.id for problem in problems]
+    found["notes"] += in_sentences([one for one in hard if ids[one.place] not in without], ids)
     good = [problem for problem in problems if problem.id not in without]
     student, teacher = _reader("student", request.student), _reader("teacher", request.teacher)
     template = _template(student, teacher, found)
@@ -103,14 +105,6 @@ def find_repeats(problems: Sequence[Problem]) -> list[str]:
         first.setdefault("".join(problem.problem.lower().split()), problem.id)
     kept = set(first.values())
     return [problem.id for problem in problems if problem.id not in kept]
-
-
-def find_ungradable(problems: Sequence[Problem]) -> list[str]:
-    """Ids of problems whose answer the grader does not even take for itself, so that no completion could be right."""
-    answers = [problem.answer for problem in problems]
-    with closing(Grader()) as grader:
-        grades = grader.grade_many(answers, [f"\\boxed{{{answer.strip('$')}}}" for answer in answers])
-    return [problem.id for problem, grade in zip(problems, grades, strict=True) if not grade.correct]
 
 
 def _reader(role: str, name: str) -> Reader:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY
 from tuition.benchmarks.scoring.decoding import SUFFIX
 from tuition.planner.stages import STAGES
 
@@ -54,6 +55,7 @@ def scenario_text(
         validation_from=num_labels,
         num_test=num_test,
         test_from=num_labels + num_validation,
+        grading=DEFAULT_POLICY,
         suffix=_quoted(SUFFIX),
         chat="false" if template is None else "true",
         template=json.dumps(template or {}),
@@ -123,6 +125,9 @@ test: {{problems: {{<<: *mine, skip: {test_from}, count: {num_test}}}, samples: 
 
 # A prompt is the problem plus this suffix, sent as a user's message if `chat_template`. `template` holds variables of
 # the chat template.
+# Which rules say whether an answer is right (docs/grading.md). Other rules have other keys: blocks and scores are not
+# shared.
+grading: {grading}
 prompt_suffix: {suffix}
 chat_template: {chat}
 template: {template}

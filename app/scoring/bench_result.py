@@ -8,7 +8,8 @@ from typing import Any, Self
 import pandas as pd
 
 from tuition.benchmarks.artefacts import answers_PK, correct_PK, finite, finite_fields
-from tuition.benchmarks.grading.grader import Verdict
+from tuition.benchmarks.grading.equal_answers import merge_equal
+from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import SuiteScore
 from tuition.benchmarks.statistics.intervals import Interval, Score, avg_at_k, bootstrap, score_interval
@@ -65,6 +66,8 @@ class SuiteResult:
     gpu_seconds: float | None
     """Of sampling; None where an earlier version did not measure it."""
     engine: str
+    grader: str
+    """The version of the policy that graded."""
     samples_drawn_now: int
     """0 where the score was stored already."""
     key: str
@@ -74,10 +77,11 @@ class SuiteResult:
     """One row a sample; columns: `tuition.benchmarks.artefacts.SAMPLE_COLUMNS`."""
 
     @classmethod
-    def of(cls, found: SuiteScore, suite: LoadedSuite, folder: Path) -> Self:
-        """The result of a stored score."""
+    def of(cls, found: SuiteScore, suite: LoadedSuite, folder: Path, grader: Grader) -> Self:
+        """The result of a stored score. `grader` says which answers are one, for maj@k; it has the score's policy."""
         record, table = found.record, found.table
-        (_, outcomes_PK), answers = correct_PK(table), answers_PK(table)
+        _, outcomes_PK = correct_PK(table)
+        answers = merge_equal(answers_PK(table), outcomes_PK.astype(bool).tolist(), grader)
         counts = table["verdict"].value_counts()
         return cls(
             suite=record.score_key.suite,
@@ -100,6 +104,7 @@ class SuiteResult:
             seconds=record.seconds,
             gpu_seconds=record.gpu_seconds,
             engine=record.score_key.engine,
+            grader=record.score_key.grader,
             samples_drawn_now=found.drawn,
             key=record.key,
             folder=folder,
@@ -130,6 +135,7 @@ class SuiteResult:
             "seconds": self.seconds,
             "gpu_seconds": self.gpu_seconds,
             "engine": self.engine,
+            "grader": self.grader,
             "samples_drawn_now": self.samples_drawn_now,
             "key": self.key,
             "folder": str(self.folder),

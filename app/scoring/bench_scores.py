@@ -12,6 +12,7 @@ from tuition.app.processes.progress import CountView, Reporter
 from tuition.app.scoring.bench_result import BenchResult, SuiteResult
 from tuition.app.scoring.bench_tasks import BenchRequest, open_engine, plan_bench
 from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.engines.requests import Engine
 from tuition.benchmarks.scoring.scorer import OpenEngine, Progress, Scorer
@@ -25,11 +26,19 @@ def run_bench(request: BenchRequest) -> BenchResult:
     with (
         Reporter(request.quiet) as reporter,
         Interrupts(reporter.say) as interrupts,
-        Grader() as grader,
         ExitStack() as stack,
     ):
-        scorer = Scorer(ResultsFolder(request.results), grader, wait_seconds=0, check=interrupts.check)
-        scores = [scorer.find(plan.task.key) or scorer.find(plan.former_key()) for plan in planned]
+
+        @cache
+        def scorer_by(version: str) -> Scorer:
+            grader = stack.enter_context(Grader(policy=policy_of(version).name))
+            return Scorer(ResultsFolder(request.results), grader, wait_seconds=0, check=interrupts.check)
+
+        scorers = [scorer_by(plan.task.grader) for plan in planned]
+        scores = [
+            scorer.find(plan.task.key) or scorer.find(plan.former_key())
+            for scorer, plan in zip(scorers, planned, strict=True)
+        ]
 
         @cache
         def engine_on(device: str) -> Engine[Any]:
@@ -38,11 +47,11 @@ def run_bench(request: BenchRequest) -> BenchResult:
         for plan, score in zip(planned, scores, strict=True):
             if score is None:
                 engine_on(plan.device).check(plan.task.prompts, plan.task.preset)
-        for plan, score in zip(planned, scores, strict=True):
+        for scorer, plan, score in zip(scorers, planned, scores, strict=True):
             if score is None:
                 engine = engine_on(plan.device)
                 score = scorer.score(plan.task, _left_open(engine), _progress(reporter, plan.task.suite))
-            results.append(SuiteResult.of(score, plan.task.suite, scorer.store.path(score.record.key)))
+            results.append(SuiteResult.of(score, plan.task.suite, scorer.store.path(score.record.key), scorer.grader))
     return BenchResult(planned[0].task.model, files.weights_sha256 if files else None, tuple(results))
 
 

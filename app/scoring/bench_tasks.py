@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tuition.app.scoring.model_files import BenchedModel, find_model
-from tuition.benchmarks.grading.policies import GRADER_VERSION
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY, find_policy
 from tuition.benchmarks.scoring.decoding import PRESETS, Preset
 from tuition.benchmarks.scoring.engines.requests import Engine
 from tuition.benchmarks.scoring.engines.server import ServerEngine, server_identity
@@ -50,6 +50,8 @@ class BenchRequest:
     seed: int = 0
     results: Path = Path("results")
     scenario: str | None = None
+    policy: str | None = None
+    """Of grading. Default: the scenario's."""
     batch_size: int | None = None
     max_new_tokens: int | None = None
     chat: bool | None = None
@@ -135,6 +137,7 @@ def _planned(
         engine=engine,
         batch_size=batch_size,
         taken_before=files is not None and request.engine == "transformers" and files.taken_before,
+        grader=find_policy(request.policy or (scenario.file.grading if scenario else DEFAULT_POLICY)).version,
     )
     device = scenario.device if scenario else own_device()
     return Planned(task, device, partial(former_key, request, files, task, suite))
@@ -183,7 +186,7 @@ def former_key(request: BenchRequest, files: BenchedModel | None, task: Task, su
         num_samples=task.num_samples,
         sampling_seed=request.seed,
         engine=engine,
-        grader=GRADER_VERSION,
+        grader=task.grader,
     )
 
 

@@ -9,6 +9,7 @@ Simplified: a killed run starts over; nothing of it is kept. A `.partial-` file 
 
 import gzip
 import json
+import math
 import os
 import sys
 import time
@@ -18,17 +19,21 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from tuition.app.processes.progress import Reporter
 from tuition.benchmarks.grading.grader import Grade, Grader, Verdict, as_formula
-from tuition.benchmarks.grading.policies import GRADER_VERSION
+from tuition.benchmarks.grading.hard_golds import hard_golds, in_sentences
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY
 
 MAX_LINE_BYTES = 16 << 20
 ROWS_AHEAD = 4096
 """Rows that may wait for a slow one: more than the other workers grade within a limit of a few seconds."""
 BYTES_AHEAD = 64 << 20
+GOLDS_LOOKED_AT = 1_000
+"""Different golds, from the first on, that are looked at for whether they can be matched."""
 DEFAULT_WORKERS_LIMIT = 8
 ADDED_FIELDS = ("verdict", "extracted", "seconds")
 _SHOWN_CHARACTERS = 60
@@ -61,7 +66,7 @@ def default_workers() -> int:
 def parse_row(line: bytes) -> Row:
     """The row of one line. GradeInputError says what is wrong with it and how to fix it."""
     try:
-        fields = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        fields = json.loads(line.decode("utf-8"), parse_float=_finite)
     except UnicodeDecodeError as error:
         raise GradeInputError(f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
     except RecursionError as error:
@@ -72,16 +77,13 @@ def parse_row(line: bytes) -> Row:
         raise GradeInputError(f'{_show(fields)} is not an object; write {{"gold": ..., "completion": ...}}')
     texts = [name for name in ("prediction", "completion") if name in fields]
     if "gold" not in fields:
-        raise GradeInputError('no "gold"; give the checked answer as a string')
+        raise GradeInputError('no "gold"; give the checked answer as a string or a number')
     if len(texts) != 1:
         have = 'both "prediction" and "completion"' if texts else 'neither "prediction" nor "completion"'
         raise GradeInputError(
             f'{have}; give one: the extracted answer as "prediction", a full response as "completion"'
         )
-    for name in ("gold", texts[0]):
-        if not isinstance(fields[name], str):
-            raise GradeInputError(f'"{name}" is {_show(fields[name])}; give a string ("" for a missing answer)')
-    gold, text = fields["gold"], fields[texts[0]]
+    gold, text = _text(fields, "gold"), _text(fields, texts[0])
     if not gold.strip():
         raise GradeInputError('"gold" is empty; a problem needs a checked answer')
     if texts[0] == "prediction" and text.strip():
@@ -89,8 +91,14 @@ def parse_row(line: bytes) -> Row:
     return Row(fields, gold, text, len(line))
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
+def _text(fields: dict[str, Any], name: str) -> str:
+    """A field as text; a number is one as it is written, without an exponent."""
+    value = fields[name]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return format(Decimal(repr(value)), "f")
+    raise GradeInputError(f'"{name}" is {_show(value)}; give a string or a number ("" for a missing answer)')
 
 
 def _finite(text: str) -> float:
@@ -178,7 +186,12 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
 
 
 def grade_file(
-    file: str, out: Path | None, workers: int, timeout_seconds: float, quiet: bool = False
+    file: str,
+    out: Path | None,
+    workers: int,
+    timeout_seconds: float,
+    quiet: bool = False,
+    policy: str = DEFAULT_POLICY,
 ) -> dict[str, Any]:
     """Grade a JSONL file to `out` or standard output; returns the summary.
 
@@ -197,18 +210,21 @@ def grade_file(
     started = time.monotonic()
     counts: Counter[Verdict] = Counter()
     replaced: set[str] = set()
+    golds: dict[str, str] = {}
     try:
         with (
-            Grader(timeout_seconds, workers) as grader,
+            Grader(timeout_seconds, workers, policy) as grader,
             open_lines(file) as lines,
             open_output(out) as output,
             Reporter(quiet) as reporter,
         ):
             progress = reporter.count("grading", "answers", total)
             for row, grade in grade_rows(read_rows(lines, name), grader):
+                if len(golds) < GOLDS_LOOKED_AT:
+                    golds.setdefault(row.gold, f"answer {counts.total() + 1}")
                 replaced.update(row.fields.keys() & ADDED_FIELDS)
                 added = {"verdict": grade.verdict, "extracted": grade.extracted, "seconds": round(grade.seconds, 6)}
-                output.write(json.dumps(row.fields | added, allow_nan=False) + "\n")
+                output.write(json.dumps(row.fields | added) + "\n")
                 counts[grade.verdict] += 1
                 progress.update(counts.total())
     except KeyboardInterrupt as error:
@@ -227,10 +243,11 @@ def grade_file(
         "answers": counts.total(),
         "verdicts": {str(verdict): counts[verdict] for verdict in Verdict},
         "wall_seconds": round(time.monotonic() - started, 3),
-        "grader": GRADER_VERSION,
+        "grader": grader.policy.version,
         "workers": workers,
         "timeout_seconds": timeout_seconds,
         "fields_replaced": sorted(replaced),
+        "hard_golds": in_sentences(hard_golds(list(golds)), list(golds.values())),
         "out": None if out is None else str(out),
     }
 
@@ -243,6 +260,8 @@ def show_summary(summary: dict[str, Any]) -> None:
         f"{summary['workers']} workers, limit {summary['timeout_seconds']:g} s per answer)",
         file=sys.stderr,
     )
+    for sentence in summary["hard_golds"]:
+        print(f"note: {sentence}", file=sys.stderr)
     if summary["fields_replaced"]:
         names = ", ".join(summary["fields_replaced"])
         print(f"fields of the input that were overwritten: {names}", file=sys.stderr)

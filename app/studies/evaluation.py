@@ -226,6 +226,7 @@ def evaluate(
         labels_validation=len(scenario.validation),
         labels_owned=runner.ledger.owned(study) + len(scenario.validation),
         seed_variance=MODERATED,
+        grader=scenario.policy.version,
     )
     evaluation = Evaluation(
         blocks=_evaluated_blocks(tested, reporter.trained_keys),

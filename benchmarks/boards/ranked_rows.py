@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuition.benchmarks.artefacts import finite
 from tuition.benchmarks.boards.forest_plot import tidy, write_figure
+from tuition.benchmarks.grading.policies import FIRST_POLICY
 from tuition.benchmarks.statistics.few_problems import share_unseen
 from tuition.benchmarks.statistics.intervals import Array, Difference, Score, paired_difference
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, rank_intervals
@@ -92,7 +93,8 @@ class Meta:
     """What all rows share: the study, the suite with its version, the decoding, and the study's label counts.
 
     `seed_variance` says how differences came to it: "moderated" by the table's rows, or each pair's "own", as in
-    earlier versions. `looks` counts the tests of the study so far, this one included.
+    earlier versions. `looks` counts the tests of the study so far, this one included. `grader` is the version of the
+    policy that graded; earlier versions did not write it down.
     """
 
     study: str
@@ -102,6 +104,7 @@ class Meta:
     labels_owned: int
     seed_variance: str = OWN
     looks: int = 1
+    grader: str = FIRST_POLICY
 
 
 Pairwise = Mapping[tuple[str, str], Difference]
@@ -281,6 +284,7 @@ def _caption(rows: Sequence[RankedRow], meta: Meta) -> str:
     return "\n".join(
         [
             f"avg@{score.num_samples} over {score.num_problems} problems; training seeds {', '.join(map(str, seeds))}.",
+            f"graded by {meta.grader}.",
             *notes_on_differences(rows, meta),
             *([TEACHER_NOTE] if any(ranked.row.kind == "teacher" for ranked in rows) else []),
             "selected: the validation score by which the entry was selected.",

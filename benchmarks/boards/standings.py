@@ -17,6 +17,7 @@ from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import FEW_PROBLEMS, NO_RANKS, ONE_RUN, SMALL_SUITE, unseen_note
+from tuition.benchmarks.grading.policies import PolicyError, refuse_mixed
 from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, distinguished_pairs, holm, ranks_left_open
@@ -215,6 +216,7 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
             "training seeds differ: rows are paired by the seeds they share, the others in the order of their seeds; "
             "a single checkpoint is paired with every run of the other row"
         )
+    notes.append(f"graded by {entries[0].grader}")
     notes += _devices({entry.accelerator for entry in entries if entry.accelerator is not None})
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows that share fewer than two problems are not compared, which widens their ranks")
@@ -248,6 +250,11 @@ def compare(a: Listed, b: Listed, seed_variance: SeedVariance | None = None) -> 
     """
     if not a.outcomes or not b.outcomes:
         raise EntryError(f"{a.short} and {b.short} cannot be compared: a reported entry has no samples")
+    graders = [listed.entry.grader for listed in (a, b) if isinstance(listed.entry, MeasuredEntry)]
+    try:
+        refuse_mixed(graders)
+    except PolicyError as error:
+        raise EntryError(f"{a.short} and {b.short} cannot be compared: {error}") from None
     return compare_runs(a.outcomes, b.outcomes, seed_variance)
 
 

@@ -18,7 +18,6 @@ _JOINED = re.compile(
     r"(?:\s|[$,;.]|\\[,;:! )(\[\]]|\\text\s*\{[^{}]*\}|\\q?quad|and\b|or\b|[a-zA-Z](?:_\{?\w\}?)?\s*=)*"
 )
 _PERCENT = re.compile(r"\s*\$?\s*\\?%")
-_THOUGHT = re.compile(r".*</think>", re.DOTALL)
 _OPEN_THOUGHT = re.compile(r"<think>.*", re.DOTALL)
 _CODE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.DOTALL)
 _VERBATIM = re.compile(r"\\verb\*?([^a-zA-Z\s]).*?\1|\\begin\{verbatim\}.*?(?:\\end\{verbatim\}|\Z)", re.DOTALL)
@@ -44,6 +43,7 @@ _DISOWNED = re.compile(
 )
 _FORMULAS = re.compile(_FORMULA, re.DOTALL)
 
+LONGEST_STATED = 5_000
 LONGEST_PLAIN = 40
 """Characters of an answer that stands in a sentence without delimiters."""
 
@@ -80,7 +80,7 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
 
 
 def _without_thoughts(text: str, rules: Rules) -> str:
-    rest = _OPEN_THOUGHT.sub("", _THOUGHT.sub("", text))
+    rest = _OPEN_THOUGHT.sub("", text.rpartition("</think>")[2])
     return rest if rules("thinking", rest != text) else text
 
 
@@ -118,7 +118,8 @@ def closing(text: str, begin: int) -> int | None:
 
 
 def _stated(text: str) -> Found | None:
-    """What is last stated as the answer."""
+    """What is last stated as the answer, near the end."""
+    text = text[-LONGEST_STATED:]
     marks = list(_MARK.finditer(text))
     for mark in reversed(marks):
         if re.search(r"\w", text[mark.end() :]):

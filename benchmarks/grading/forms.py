@@ -11,6 +11,8 @@ import re
 from tuition.benchmarks.grading.answers import closing
 from tuition.benchmarks.grading.rules import Rules
 
+LONGEST = 2_000
+"""Characters of a text that is brought to one form; longer ones are no answers that people write."""
 _CHARACTERS = {
     "°": "^\\circ ", "º": "^\\circ ", "π": "\\pi ", "×": "\\times ", "·": "\\cdot ", "÷": "\\div ",
     "\u2212": "-", "\u2013": "-", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
@@ -50,6 +52,8 @@ _COLUMN = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\en
 
 def tidy(text: str, rules: Rules) -> str:
     """A gold or an answer without delimiters, its numbers and characters in one form."""
+    if len(text) > LONGEST:
+        return text
     text = bare(text.strip(), rules)
     text = _changed("characters", text, _with_commands(text), rules)
     text = _changed("upright", text, _UPRIGHT.sub(r"\1", text), rules)

@@ -6,6 +6,7 @@ accepts: other rules are another policy, and every policy that was ever recorded
 """
 
 import importlib.metadata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MATH_VERIFY = f"math-verify-{importlib.metadata.version('math-verify')}"
@@ -34,7 +35,9 @@ POLICIES = {
         Policy(LAST_BOX, LAST_BOX, "the last box, compared as normalised text, as in the paper"),
     )
 }
-DEFAULT_POLICY = "tuition-1"
+FIRST_POLICY = "tuition-1"
+"""What graded everything that was recorded without a policy's name."""
+DEFAULT_POLICY = CORRECTED
 GRADER_VERSION = POLICIES[DEFAULT_POLICY].version
 """The version of the policy that grades where nobody chose another."""
 
@@ -60,6 +63,15 @@ def policy_of(version: str) -> Policy:
             f"graded by {version!r:.80}, and here {name} is {POLICIES[name].version}: install that version"
         )
     raise PolicyError(f"graded by {version!r:.80}, an unknown policy: known are {', '.join(known_versions())}")
+
+
+def refuse_mixed(graders: Iterable[str]) -> None:
+    """PolicyError where two versions graded, for their verdicts are not comparable; it names both."""
+    different = sorted(set(graders))
+    if len(different) > 1:
+        raise PolicyError(
+            f"graded by {' and by '.join(different)}: verdicts of two policies are not compared; grade all by one"
+        )
 
 
 def known_versions() -> list[str]:

@@ -26,6 +26,7 @@ from typing import Any
 from tuition.benchmarks.grading import last_box
 from tuition.benchmarks.grading.answers import find_answer
 from tuition.benchmarks.grading.compare import is_gold, is_gold_in
+from tuition.benchmarks.grading.forms import bare
 from tuition.benchmarks.grading.policies import CORRECTED, LAST_BOX
 from tuition.benchmarks.grading.rules import Rules
 
@@ -71,7 +72,7 @@ def grade_with_corrections(gold: str, completion: str, rules: Rules) -> tuple[bo
         return False, None
     try:
         if found.formula:
-            return is_gold(gold, found.text, rules), found.text
+            return is_gold(gold, found.text, rules), bare(found.text, Rules())
         return is_gold_in(gold, found.text, rules)
     except (
         Exception

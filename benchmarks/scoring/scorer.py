@@ -65,6 +65,7 @@ class Task:
         seed: as a person gives it.
         engine: what decides a draw besides weights and decoding: an engine's identity.
         batch_size: sequences drawn and kept together.
+        grader: the version of the policy that grades.
         taken_before: whether earlier versions took more of the model's generation configuration than its end tokens
             (`tuition.benchmarks.scoring.effective_decoding`); their score of it is another.
     """
@@ -79,6 +80,7 @@ class Task:
     engine: str
     batch_size: int
     taken_before: bool = False
+    grader: str = GRADER_VERSION
 
     def __post_init__(self) -> None:
         for name in ("num_samples", "batch_size"):
@@ -100,7 +102,7 @@ class Task:
             num_samples=self.num_samples,
             sampling_seed=derive_seed("score", self.kind, self.seed),
             engine=self.engine,
-            grader=GRADER_VERSION,
+            grader=self.grader,
         )
 
 
@@ -148,6 +150,8 @@ class Scorer:
 
         ScoreBusyError when another process is still at it after the time that it is waited for.
         """
+        if task.grader != self.grader.policy.version:
+            raise ValueError(f"{task.grader} is to grade, and the grader has {self.grader.policy.version}")
         key = task.key
         keep_statements(self.results.statements, key.suite, task.suite.problems)
         if (done := self.find(key)) is not None:

@@ -2,7 +2,8 @@
 
 What: one value for each problem, (problems,), for `statistics.crossed_interval` and the like; and the score of one run.
 
-Simplified: maj@k counts extracted answers that are equal as strings. The error over samples of a score is the
+Simplified: maj@k counts answers that are equal as strings; `tuition.benchmarks.grading.equal_answers` makes those equal
+that a policy takes for one. The error over samples of a score is the
 jackknife's, for pass@k only: for maj@k it would take a count of all subsets for each sample that is left out.
 """
 

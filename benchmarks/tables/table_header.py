@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tuition.benchmarks.grading.policies import FIRST_POLICY
 from tuition.planner.route import Label, Recipe
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import STAGES
@@ -81,6 +82,11 @@ class Header(Frozen):
     test: RecordedSuite
     decoding: dict[str, Any]
     untrained: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def grader(self) -> str:
+        """The version of the policy that graded rewards and scores."""
+        return next((str(s["grader"]) for s in self.recipe.stages.values() if "grader" in s), FIRST_POLICY)
 
     @property
     def idle_first_steps(self) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from tuition.benchmarks.artefacts import file_sha256, write_text
-from tuition.benchmarks.grading.policies import GRADER_VERSION
+from tuition.benchmarks.grading.policies import Policy, find_policy
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
@@ -133,6 +133,11 @@ class Scenario:
         return self.file.student if model == "student" else self.file.teachers[model]
 
     @property
+    def policy(self) -> Policy:
+        """What decides whether an answer is right."""
+        return find_policy(self.file.grading)
+
+    @property
     def default_teacher(self) -> str:
         """The teacher of named routes and baselines."""
         return self.file.default_teacher
@@ -181,7 +186,7 @@ class Scenario:
         if settings.lr_warmup_steps > 0:
             covered |= WARM_UP
         if stage.buys_labels:
-            covered["grader"] = GRADER_VERSION
+            covered["grader"] = self.policy.version
         # Completions that transformers draws together share one stream of random numbers.
         filtered = isinstance(settings, RLSettings) and settings.filter is not None
         if not stage.generates or (filtered and self.engine == "transformers"):

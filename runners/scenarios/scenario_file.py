@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY, find_policy
 from tuition.benchmarks.one_line import one_line
 from tuition.runners.scenarios.settings import StageSettings, TeacherServer, Vllm
 from tuition.runners.scenarios.sources import (
@@ -77,6 +78,9 @@ class ScenarioFile(Frozen):
     prompts: ProblemSource
     validation: SuiteSource
     test: SuiteSource
+    grading: Annotated[str, AfterValidator(lambda name: find_policy(name).name)] = Field(
+        DEFAULT_POLICY, description="the policy that says whether an answer is right (docs/grading.md)"
+    )
     prompt_suffix: str = ""
     chat_template: bool = False
     template: dict[str, bool | str] = Field(default={}, description="variables of the chat template: enable_thinking")

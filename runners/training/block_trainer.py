@@ -273,6 +273,7 @@ class BlockTrainer:
             dtype=hardware.dtype,
             engine=self.scenario.engine,
             vllm=hardware.vllm,
+            grading=self.scenario.policy.name,
             template=self.scenario.file.template,
             offload_teacher=hardware.offload_teacher,
             processes=hardware.processes,

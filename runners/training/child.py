@@ -68,7 +68,7 @@ def train(folder: Path) -> None:
     scratch = folder / f"scratch-{state.process_index}"
     scratch.mkdir()
 
-    grader, events = Grader(), EventLog(folder / EVENTS)
+    grader, events = Grader(policy=order.grading), EventLog(folder / EVENTS)
     try:
         result = train_block(order, rows, scratch, grader, events.write if state.is_main_process else ignore)
     finally:

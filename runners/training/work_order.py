@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY
 from tuition.planner.route import Block
 from tuition.planner.stages import STAGE
 from tuition.runners.scenarios.settings import AnySettings, LoRASettings, Vllm
@@ -54,6 +55,8 @@ class WorkOrder(BaseModel):
     dtype: str
     engine: str
     vllm: Vllm = Vllm()
+    grading: str = DEFAULT_POLICY
+    """The policy of the rewards."""
     template: dict[str, bool | str] = {}
     """Variables of the chat template."""
     offload_teacher: bool = False

@@ -1,8 +1,8 @@
 """What commit e466b8e wrote still opens, resumes and verifies: store, studies, ledger, leaderboard, recorded table.
 
 `results-e466b8e.tar.xz` was written by that commit (`make.sh`), on a tiny scenario that lies in it as well. Since then
-revisions of stages have risen, and the first step of a warm-up trains, which is told; all else is tested as it was then
-(`revisions_of_then`).
+revisions of stages have risen, the first step of a warm-up trains and another policy grades, which is told; all else is
+tested as it was then (`revisions_of_then`).
 """
 
 import json
@@ -44,8 +44,10 @@ def earlier(extracted: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def revisions_of_then(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every stage at the revision, and with the warm-up, by which the archive's blocks were trained."""
+def revisions_of_then(monkeypatch: pytest.MonkeyPatch, earlier: Path) -> Iterator[None]:
+    """Every stage at the revision, with the warm-up and by the grading policy, by which the archive was made."""
+    with (earlier.parent / "scenario.yaml").open("a") as file:
+        file.write("\ngrading: tuition-1\n")
     monkeypatch.setattr("tuition.runners.scenarios.scenario.WARM_UP", {})
     now = [stage.revision for stage in STAGES]
     for stage in STAGES:
@@ -192,7 +194,7 @@ def test_scores_of_bench_are_found(tuition: Command, earlier: Path, model: str) 
     bench = document(
         tuition(
             "bench", "--model", model, *SCENARIO, "--suite", "micro", "--limit", "4", "--samples", "2",
-            "--max-new-tokens", "8", "--json",
+            "--max-new-tokens", "8", "--policy", "tuition-1", "--json",
         )
     )  # fmt: skip
     assert [score["samples_drawn_now"] for score in bench["scores"]] == [0]

@@ -17,6 +17,7 @@ import pytest
 
 from tests.app.conftest import Command
 from tuition.app.scoring.graded_outputs import MAX_LINE_BYTES, GradeInputError, parse_row, read_rows
+from tuition.benchmarks.grading.policies import POLICIES
 
 ROOT = Path(__file__).parents[3]
 TOWER = "\\boxed{9^{9^{9^{9}}}}"
@@ -25,7 +26,7 @@ ROWS: list[dict[str, Any]] = [
     {"id": 2, "gold": "\\frac{1}{2}", "prediction": "0.5"},
     {"id": 3, "gold": "5", "completion": "I do not know."},
     {"id": 4, "gold": "5", "prediction": ""},
-    {"id": 5, "gold": "5", "completion": "\ud800 so it is 6"},
+    {"id": 5, "gold": "5", "completion": "\ud800 so the answer is 6"},
 ]
 VERDICTS = ["correct", "correct", "no_answer", "no_answer", "wrong"]
 
@@ -46,7 +47,7 @@ def test_one_line_each_in_order_with_all_fields_and_a_summary(tmp_path: Path, tu
     assert result.returncode == 0, result.stderr
     graded = lines(result.stdout)
     assert [row["verdict"] for row in graded] == VERDICTS
-    assert [row["extracted"] for row in graded] == ["70", "\\frac{1}{2}", None, None, "6"]
+    assert [row["extracted"] for row in graded] == ["70", "0.5", None, None, "6"]
     assert all(row["seconds"] >= 0 for row in graded)
     added = ("verdict", "extracted", "seconds")
     assert [{k: v for k, v in row.items() if k not in added} for row in graded] == ROWS
@@ -87,14 +88,14 @@ def test_fields_of_the_input_that_are_replaced_are_named(tmp_path: Path, tuition
     ("line", "message"),
     [
         (b"{", "not JSON"),
-        (b'{"gold": "1", "completion": "1", "score": NaN}', "NaN is not a JSON value"),
         (b'{"gold": "1", "completion": "1", "score": 1e999}', "out of range"),
         (b'{"gold": "1", "completion": "1", "n": ' + b"1" * 5000 + b"}", "not JSON"),
         (b"[1, 2]", "[1, 2] is not an object"),
         (b'{"completion": "1"}', 'no "gold"'),
         (b'{"gold": "1"}', 'neither "prediction" nor "completion"'),
         (b'{"gold": "1", "prediction": "1", "completion": "1"}', 'both "prediction" and "completion"'),
-        (b'{"gold": 1, "completion": "1"}', '"gold" is 1; give a string'),
+        (b'{"gold": NaN, "completion": "1"}', '"gold" is NaN; give a string or a number'),
+        (b'{"gold": true, "completion": "1"}', '"gold" is true; give a string or a number'),
         (b'{"gold": "1", "completion": null}', '"completion" is null; give a string'),
         (b'{"gold": "1", "completion": ["' + b"a" * 200 + b'"]}', 'aaa...; give a string'),
         (b'{"gold": " ", "completion": "1"}', '"gold" is empty'),
@@ -134,6 +135,30 @@ def test_a_prediction_is_a_formula_and_a_completion_is_as_it_is() -> None:
     assert parse_row(b'{"gold": "1", "prediction": "x+1"}').text == "$x+1$"
     assert parse_row(b'{"gold": "1", "prediction": "$x+1$"}').text == "$x+1$"
     assert parse_row(b'{"gold": "1", "completion": "x+1"}').text == "x+1"
+
+
+def test_numbers_are_golds_and_what_is_passed_through_may_be_no_number(tmp_path: Path, tuition: Command) -> None:
+    assert [parse_row(b'{"gold": %s, "prediction": 2}' % gold).gold for gold in (b"1", b"0.5", b"1e-7")] == [
+        "1", "0.5", "0.0000001",
+    ]  # fmt: skip
+    (tmp_path / "in.jsonl").write_text('{"gold": 7, "completion": "\\\\boxed{7}", "score": NaN}\n')
+    (row,) = lines(tuition("grade", "in.jsonl").stdout)
+    assert row["verdict"] == "correct" and row["gold"] == 7 and row["score"] != row["score"]
+
+
+def test_golds_that_are_hard_to_match_are_listed(tmp_path: Path, tuition: Command) -> None:
+    write(tmp_path / "in.jsonl", [{"gold": gold, "completion": "\\boxed{42}"} for gold in ("42", "42 dollars")])
+    said = "1 answer is hard to match (unit): answer 2: '42 dollars' accepts '42', with any unit or none"
+    assert f"note: {said}" in tuition("grade", "in.jsonl").stderr
+
+
+def test_the_policy_is_chosen_and_said(tmp_path: Path, tuition: Command) -> None:
+    write(tmp_path / "in.jsonl", [{"gold": "24", "completion": "\\boxed{13+11}"}])
+    for policy, verdict in (("tuition-2", "wrong"), ("math-verify", "correct"), ("last-box", "wrong")):
+        result = tuition("grade", "in.jsonl", "--policy", policy)
+        assert lines(result.stdout)[0]["verdict"] == verdict and POLICIES[policy].version in result.stderr
+    refused = tuition("grade", "in.jsonl", "--policy", "best")
+    assert refused.returncode == 2 and "choose one of tuition-1, tuition-2, math-verify, last-box" in refused.stderr
 
 
 @pytest.mark.parametrize("damage", ["cut", "not packed"])
@@ -184,7 +209,8 @@ def start(folder: Path, *arguments: str, **pipes: Any) -> subprocess.Popen[bytes
 @pytest.mark.slow
 def test_an_interrupt_leaves_nothing_and_ends_the_workers(tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", [{"gold": "5", "completion": TOWER}])
-    process = start(tmp_path, "in.jsonl", "--out", "out.jsonl", "--timeout", "600", stdout=subprocess.DEVNULL)
+    arguments = ("in.jsonl", "--out", "out.jsonl", "--timeout", "600", "--policy", "math-verify")
+    process = start(tmp_path, *arguments, stdout=subprocess.DEVNULL)
     children: list[psutil.Process] = []
     while not (children and any(child.cpu_times().user > 2.5 for child in children)):
         time.sleep(0.05)

@@ -219,7 +219,11 @@ def right_ones_late(table: pd.DataFrame) -> pd.DataFrame:
 
 def late_ones_right(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.index[~table["correct"]][:1]
-    table.loc[rows, ["completion", "verdict", "correct"]] = [r"\boxed{9^{9^{9^{9}}}}", "correct", True]
+    table.loc[rows, ["completion", "verdict", "correct"]] = [
+        "\\boxed{" + "(" * 400 + "1" + ")" * 400 + "}",
+        "correct",
+        True,
+    ]
     return table
 
 

@@ -267,7 +267,8 @@ def test_an_unknown_policy_fails_and_names_those_that_are_known(tmp_path: Path) 
     assert "unknown policy" in mismatch.recomputed or "install that version" in mismatch.recomputed
 
 
-TOWER = "\\boxed{9^{9^{9^{9}}}}"
+LATE = "\\boxed{" + "(" * 400 + "1" + ")" * 400 + "}"
+"""No grader is done with it in time."""
 
 
 def late_board(tmp_path: Path, verdict: str, completion: str) -> Path:
@@ -284,7 +285,7 @@ def late_board(tmp_path: Path, verdict: str, completion: str) -> Path:
 
 @pytest.mark.slow
 def test_a_verdict_on_which_the_grader_runs_out_of_time_twice_is_undecided(tmp_path: Path) -> None:
-    found = regraded(late_board(tmp_path, "correct", TOWER), micro_answers())
+    found = regraded(late_board(tmp_path, "correct", LATE), micro_answers())
     (undecided,) = found.undecided
     assert found.mismatches == [] and found.status is Status.undecided
     assert undecided.field == "samples[0], problem micro-test-0000, sample 0, verdict"
@@ -292,7 +293,7 @@ def test_a_verdict_on_which_the_grader_runs_out_of_time_twice_is_undecided(tmp_p
 
 
 def test_a_timeout_that_is_stated_holds_only_where_the_grader_runs_out_of_time(tmp_path: Path) -> None:
-    assert regraded(late_board(tmp_path / "late", "timeout", TOWER), micro_answers()).undecided == []
+    assert regraded(late_board(tmp_path / "late", "timeout", LATE), micro_answers()).undecided == []
     found = regraded(late_board(tmp_path / "said", "timeout", "\\boxed{1}"), micro_answers())
     assert [(one.stated, one.recomputed) for one in found.mismatches] == [("timeout", "wrong")]
 
@@ -302,7 +303,7 @@ def test_of_a_file_of_many_late_answers_only_so_many_are_waited_for(
 ) -> None:
     for name, value in (("MAX_LATE", 0), ("CHUNK", 1)):
         monkeypatch.setattr(f"tuition.benchmarks.boards.verification.regrading.{name}", value)
-    found = regraded(late_board(tmp_path, "correct", TOWER), micro_answers())
+    found = regraded(late_board(tmp_path, "correct", LATE), micro_answers())
     assert len(found.undecided) == 48 and "on too many answers" in found.undecided[-1].reason
 
 

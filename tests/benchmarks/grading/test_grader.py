@@ -1,5 +1,6 @@
 """Grading: the verdicts, the fast path against math-verify, limits, threads, forks, and the worker's end."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -17,17 +18,20 @@ from hypothesis import strategies as st
 from math_verify import parse, verify
 
 from tuition.benchmarks.grading.crew import MAX_BATCH
-from tuition.benchmarks.grading.grader import MAX_CHARACTERS, Grader, GraderClosed, Verdict, as_formula
+from tuition.benchmarks.grading.grader import MAX_CHARACTERS, GraderClosed, Verdict, as_formula
+from tuition.benchmarks.grading.grader import Grader as AnyGrader
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.grading.worker import MEMORY_BYTES
 
 pytestmark = pytest.mark.slow  # together; each starts workers
+Grader = functools.partial(AnyGrader, policy="math-verify")
+"""Its shortcuts are held to math-verify itself here; tuition-2 has its own tests."""
 ROOT = Path(__file__).resolve().parents[3]
 TOWER = "so it is \\boxed{9^{9^{9^{9}}}}"
 
 
 @pytest.fixture(scope="module")
-def grader() -> Iterator[Grader]:
+def grader() -> Iterator[AnyGrader]:
     with Grader(timeout_seconds=20) as one:
         yield one
 
@@ -70,7 +74,7 @@ def verdict_of_math_verify(gold: str, completion: str) -> tuple[Verdict, str | N
     ],
 )
 def test_verdict_and_extracted_answer(
-    grader: Grader, gold: str, completion: str, verdict: Verdict, extracted: str | None
+    grader: AnyGrader, gold: str, completion: str, verdict: Verdict, extracted: str | None
 ) -> None:
     grade = grader.grade(gold, completion)
     assert (grade.verdict, grade.extracted) == (verdict, extracted)
@@ -92,7 +96,7 @@ filler = st.lists(pieces, max_size=8).map("".join)
 @example("", 999999999999999, "", False, 999999999999998)
 @example("", 0, "", True, 0)
 def test_a_boxed_integer_gets_math_verifys_verdict(
-    grader: Grader, before: str, answer: int, after: str, right: bool, other: int
+    grader: AnyGrader, before: str, answer: int, after: str, right: bool, other: int
 ) -> None:
     gold, completion = str(answer if right else other), f"{before}\\boxed{{{answer}}}{after}"
     grade = grader.grade(gold, completion)
@@ -106,7 +110,7 @@ def test_a_boxed_integer_gets_math_verifys_verdict(
 @example(-7, False, 7, "")
 @example(100000000000000, True, 0, "")
 def test_a_lone_integer_gets_math_verifys_verdict(
-    grader: Grader, answer: int, right: bool, other: int, dollar: str
+    grader: AnyGrader, answer: int, right: bool, other: int, dollar: str
 ) -> None:
     gold, completion = str(answer if right else other), f"{dollar}{answer}{dollar}"
     grade = grader.grade(gold, completion)
@@ -123,7 +127,7 @@ TEMPLATES = ["${}$", "so \\(y = 7\\) and \\[\\boxed{{{}}}\\]", "The final answer
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FORMULAS), st.sampled_from(FORMULAS), st.sampled_from(TEMPLATES))
 def test_what_was_parsed_or_compared_before_gets_math_verifys_verdict(
-    grader: Grader, gold: str, answer: str, template: str
+    grader: AnyGrader, gold: str, answer: str, template: str
 ) -> None:
     # One worker meets few golds and answers again and again, in ever new texts.
     completion = template.format(answer)
@@ -133,7 +137,7 @@ def test_what_was_parsed_or_compared_before_gets_math_verifys_verdict(
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30) | filler)
-def test_text_without_a_box_gets_math_verifys_verdict(grader: Grader, completion: str) -> None:
+def test_text_without_a_box_gets_math_verifys_verdict(grader: AnyGrader, completion: str) -> None:
     grade = grader.grade("12", completion)
     assert (grade.verdict, grade.extracted) == verdict_of_math_verify("12", completion)
 
@@ -148,7 +152,7 @@ def test_plain_integers_and_empty_answers_need_no_worker() -> None:
     assert workers() == before
 
 
-def test_grade_many_keeps_the_order(grader: Grader) -> None:
+def test_grade_many_keeps_the_order(grader: AnyGrader) -> None:
     completions = [f"\\boxed{{{n}}}" if n % 2 else f"$\\frac{{{2 * n}}}{{2}}$" for n in range(10)]
     grades = grader.grade_many([str(n) for n in range(10)], completions)
     assert [grade.verdict for grade in grades] == [Verdict.correct] * 10
@@ -187,7 +191,7 @@ def test_long_completions_on_both_sides_of_the_pipes_do_not_lock_up() -> None:
     assert all(len(grade.extracted or "") >= 90_000 for grade in grades)
 
 
-def test_several_workers_agree_with_one(grader: Grader) -> None:
+def test_several_workers_agree_with_one(grader: AnyGrader) -> None:
     golds = [gold for gold in FORMULAS[:8] for _ in range(8)]
     completions = [f"${answer}$" for _ in range(8) for answer in FORMULAS[4:12]]
     with Grader(timeout_seconds=60, workers=3) as three:
@@ -253,13 +257,13 @@ def test_a_worker_that_dies_idle_costs_no_answer() -> None:
         assert one.grade("6", "2+4=6").correct
 
 
-def test_only_the_tail_of_a_very_long_completion_is_graded(grader: Grader) -> None:
+def test_only_the_tail_of_a_very_long_completion_is_graded(grader: AnyGrader) -> None:
     padding = "a " * MAX_CHARACTERS
     assert grader.grade("5", "\\boxed{5}" + padding).verdict is Verdict.no_answer
     assert grader.grade("5", padding + "\\boxed{5}").verdict is Verdict.correct
 
 
-def test_many_threads_share_one_grader(grader: Grader) -> None:
+def test_many_threads_share_one_grader(grader: AnyGrader) -> None:
     with ThreadPoolExecutor(8) as pool:
         grades = list(pool.map(lambda n: grader.grade(str(n), f"so {n}*1={n + n % 2}"), range(40)))
     assert [grade.correct for grade in grades] == [n % 2 == 0 for n in range(40)]
@@ -296,7 +300,7 @@ def test_no_worker_outlives_a_killed_parent() -> None:
     script = """
         import os, psutil, signal, time
         from tuition.benchmarks.grading.grader import Grader
-        grader = Grader(timeout_seconds=3, workers=2)
+        grader = Grader(timeout_seconds=3, workers=2, policy="math-verify")
         slow = grader.submit("5", "so it is \\\\boxed{9^{9^{9^{9}}}}")
         while len(psutil.Process().children()) < 2:
             grader.grade("5", f"1+4=5 {time.monotonic()}")
@@ -326,12 +330,12 @@ def test_the_kernel_limits_the_memory_of_a_worker() -> None:
 
 
 @pytest.mark.parametrize("gold", ["", "  "])
-def test_an_empty_gold_answer_is_an_error(grader: Grader, gold: str) -> None:
+def test_an_empty_gold_answer_is_an_error(grader: AnyGrader, gold: str) -> None:
     with pytest.raises(ValueError, match="checked answer"):
         grader.grade(gold, "\\boxed{5}")
 
 
-def test_lists_of_different_lengths_are_an_error(grader: Grader) -> None:
+def test_lists_of_different_lengths_are_an_error(grader: AnyGrader) -> None:
     with pytest.raises(ValueError, match="2 gold answers for 1 completions"):
         grader.grade_many(["1", "2"], ["1"])
 

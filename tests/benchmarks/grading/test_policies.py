@@ -12,6 +12,7 @@ from tuition.benchmarks.grading.policies import (
     PolicyError,
     find_policy,
     policy_of,
+    refuse_mixed,
 )
 
 
@@ -39,6 +40,12 @@ def test_another_version_is_refused_with_the_known_ones(version: str, words: str
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(PolicyError, match="unknown grading policy 'best': choose one of tuition-1"):
         Grader(policy="best")
+
+
+def test_verdicts_of_two_policies_are_refused_with_both_names() -> None:
+    refuse_mixed([GRADER_VERSION, GRADER_VERSION])
+    with pytest.raises(PolicyError, match=r"graded by tuition-1 and by tuition-2\+math-verify"):
+        refuse_mixed([GRADER_VERSION, "tuition-1"])
 
 
 @pytest.mark.parametrize(
