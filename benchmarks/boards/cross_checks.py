@@ -50,7 +50,9 @@ def name_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) ->
     direct = Allocation(student_rl=max(blocks, 1))
     if allocation != direct or entry.shuffled:
         said = "a model without an allocation" if entry.allocation is None else entry.allocation
-        yield Mismatch(id, "name", f"{entry.name} for {said}", f"{REFERENCE!r} is {direct}, in blocks")
+        yield Mismatch(
+            id, "name", f"{entry.name} for {said}", f"{REFERENCE!r} is {direct if scenario else 'student_rl alone'}"
+        )
 
 
 def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
