@@ -25,6 +25,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.costs.fit": [],
     "tests.experiments.dashboard_pictures": ["{results}", "--only", "tree", "--out", "{folder}"],
     "tests.experiments.gpu.check": [],
+    "tests.experiments.grading_rules": ["--data", "{data}", "--rows", "3"],
     "tests.experiments.scarcity.label_curves": [
         "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],
@@ -40,6 +41,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.simulations.false_tables": ["--repetitions", "2"],
     "tests.experiments.simulations.few_problems": ["--repetitions", "2"],
     "tests.experiments.simulations.score_coverage": ["--repetitions", "4"],
+    "tests.experiments.sll_parses": ["--data", "{data}", "--rows", "3"],
     "tests.experiments.speed.bookkeeping": ["--trials", "5", "10", "--measured", "2"],
     "tests.experiments.speed.dashboard": ["{results}", "--repeats", "1"],
     "tests.experiments.speed.grading_throughput": ["--data", "{data}", "--only", "Rho", "--workers", "1"],
@@ -63,7 +65,7 @@ SAYS = {"tests.experiments.gpu.check": "gpu-check skipped: PyTorch sees no GPU h
 MADE_UP = "tests.experiments.speed.synthetic_results"
 """It makes {results}."""
 
-TESTS = {"tests.benchmarks.grading.test_agreement", "tests.benchmarks.grading.test_hostile"}
+TESTS = {"tests.benchmarks.grading.test_hostile"}
 """Tests that also print a table when they are called as scripts."""
 
 

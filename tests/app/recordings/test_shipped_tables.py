@@ -24,8 +24,8 @@ GRADED_BEFORE = {
     "micro": "a8654c3b27b1f3946db372c6571c4f3212d7da01caf56e5b2b7b637f15858a6c",
     "micro-b": "945b4d6cfe5b1cf0f7caddce519b8b0a1e9847b501a302a8f53cc27906cd20ef",
 }
-# The tables were recorded before revisions of stages rose, a warm-up's first step trained and another policy graded; but
-# for that, they are of the same benches.
+# The tables were recorded before revisions of stages rose, a warm-up's first step trained and another policy graded;
+# but for that, they are of the same benches.
 RECORDED = {
     "micro": "de7f722a219f044e0e00880b96ae8e4d82d1277d4f8e1ec1fcee09f12eba645e",
     "micro-b": "c77e5bd18ae44558b4b4db5bf9944fd85e94fdb2f8e7620aaf0723ac25344dd1",
