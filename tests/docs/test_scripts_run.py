@@ -104,10 +104,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     rows = {
-        "samples_qwen_math100_k8": {"gold": "2", "samples": [{"response": r"It is \boxed{2}."}]},
-        "grader_cases_model_outputs": {"gold": "2", "kind": "extracted", "prediction": "3"},
-        "samples_rho1_greedy": {"gold": "1/2", "pred": r"\frac{1}{2}"},
-    }
+        "samples_qwen_math100_k8": {
+            "id": "q", "gold": "2", "samples": [{"response": r"It is \boxed{2}.", "correct": True}],
+        },
+        "grader_cases_model_outputs": {
+            "id": "m", "gold": "2", "kind": "extracted", "prediction": "3", "correct": False, "arguable": False,
+        },
+        "samples_rho1_greedy": {
+            "model": "m", "problem_id": "p", "gold": "1/2", "pred": r"\frac{1}{2}", "correct": True,
+        },
+    }  # fmt: skip
     for name, row in rows.items():
         (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))
     return tmp_path
