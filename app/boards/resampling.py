@@ -159,7 +159,7 @@ class _Redraw:
         asked = tuple(problem for problem in suite.problems if problem.id in self.ids)
         weights, base = runner.trainer.weights_sha256(reference), runner.trainer.base_name(reference)
         task = score_task(runner.scenario, "test", seed, ScoredModel(label=entry.name), weights, base)
-        task = replace(task, suite=replace(suite, problems=asked), num_samples=entry.num_samples)
+        task = replace(task, suite=replace(suite, problems=asked), num_samples=entry.num_samples, grader=entry.grader)
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
             scorer = Scorer(ResultsFolder(Path(scratch)), self.grader)
             table = scorer.score(task, lambda: runner.trainer.opened(reference), lambda *_: None).table

@@ -10,7 +10,7 @@ Simplified: rows of different suites or decodings are in different tables, and m
 from collections.abc import Iterator, Sequence
 
 from tuition.benchmarks.boards.accounts import account_mismatches, price_mismatches
-from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EarlierEntry, MeasuredEntry, RepeatableEntry
+from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, MeasuredEntry, RepeatableEntry
 from tuition.benchmarks.boards.outcomes import Mismatch
 from tuition.benchmarks.boards.protocol import Protocol
 from tuition.benchmarks.boards.texts import alike, one_name
@@ -94,15 +94,33 @@ def _names(entries: Sequence[Listed]) -> Iterator[Mismatch]:
 
 
 def _files(entries: Sequence[Listed]) -> Iterator[Mismatch]:
-    """A file of two runs. Entries of format 2 may share one checkpoint, as routes do that have learnt nothing."""
-    first: dict[str, tuple[str, str | None]] = {}
+    """A file of two runs, unless they state one checkpoint: `shared_checkpoints` names those."""
+    first: dict[str, tuple[str, str, str | None]] = {}
     for id, entry in entries:
         for place, file in enumerate(entry.samples):
             here = f"samples[{place}] of entry {id[:SHORT_ID]} ({entry.name})"
-            there, weights = first.setdefault(file.sha256, (here, file.weights_sha256))
-            one_checkpoint = weights is not None and weights == file.weights_sha256
-            if there != here and not (one_checkpoint and isinstance(entry, EarlierEntry)):
+            other, there, weights = first.setdefault(file.sha256, (id, here, file.weights_sha256))
+            one_checkpoint = other != id and weights is not None and weights == file.weights_sha256
+            if there != here and not one_checkpoint:
                 yield Mismatch(id, f"samples[{place}].sha256", file.sha256, f"the file of {there}")
+
+
+def shared_checkpoints(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator[tuple[str, str, str]]:
+    """(id, field, reason) of runs that state the checkpoint of another entry's run.
+
+    Two routes may end in one checkpoint, as those do that have learnt nothing; only training again shows it.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for id, entry in entries:
+        for place, run in enumerate(entry.samples):
+            if run.weights_sha256 is None:
+                continue
+            other, name = first.setdefault(run.weights_sha256, (id, entry.name))
+            if other != id:
+                reason = (
+                    f"of entry {other[:SHORT_ID]} ({name}) too: only training again shows that both routes end in it"
+                )
+                yield id, f"samples[{place}].weights_sha256", reason
 
 
 def _weights(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator[Mismatch]:

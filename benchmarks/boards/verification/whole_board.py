@@ -21,7 +21,7 @@ from tuition.benchmarks.boards.board_folder import (
     says_what_it_is,
     subfolder,
 )
-from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
+from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches, shared_checkpoints
 from tuition.benchmarks.boards.entries import (
     SHORT_ID,
     EntryError,
@@ -237,6 +237,9 @@ class _Board:
             place = f"completions (training seed {other.training_seed})"
             same = f"those of entry {one.id[:SHORT_ID]} ({self._names[one.id]}), training seed {one.training_seed}"
             found.append(Mismatch(other.id, place, "draws of its own", same))
+        repeatable = [(id, entry) for id, entry in self.measured if isinstance(entry, RepeatableEntry)]
+        for id, place, reason in shared_checkpoints(repeatable):
+            self._open(id, place, reason)
         known = {(mismatch.id, mismatch.field) for mismatch in self.found.mismatches}
         self.found.mismatches.extend(
             replace(mismatch, name=self._names.get(mismatch.id))

@@ -53,14 +53,14 @@ def test_a_result_is_listed_once_however_it_is_told(board: Path, tmp_path: Path)
     assert [entry.labels_owned for entry in loaded] == [160] and verify_board(board).notes == []
 
 
-def test_the_same_checkpoints_are_not_listed_for_another_allocation(board: Path, tmp_path: Path) -> None:
+def test_the_same_checkpoints_under_another_name_and_allocation_are_undecided(board: Path, tmp_path: Path) -> None:
     with pytest.raises(EntryError, match=r"half: name: stated half, recomputed taken by entry .*; nothing was added"):
         add_entries(board, [made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")])
-    renamed = made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")[0].model_copy(
-        update={"name": "half of it"}
-    )
-    with pytest.raises(EntryError, match=r"half of it: samples\[0\]\.sha256: .* the file of samples\[0\] of"):
-        add_entries(board, [(renamed, made_entry(tmp_path, "half", NAMES["half"])[1])])
+    same, paths = made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")
+    add_entries(board, [(same.model_copy(update={"name": "half of it"}), paths)])
+    # Two routes may end in one checkpoint, and files cannot tell whether these do.
+    found = verify_board(board)
+    assert found.mismatches == [] and "only training again shows" in found.undecided[-1].reason
 
 
 def _add_one(folder: Path, results: Path, number: int) -> None:
