@@ -41,6 +41,7 @@ DRAWN: Mapping[str, Sequence[Any]] = {
     "decoding.top_p": [1.0, 0.9],
     "decoding.top_k": [0, 5],
     "decoding.max_new_tokens": [8, 12],
+    "grading": ["tuition-2", "tuition-1", "last-box"],
     "prompt_suffix": ["", "="],
     "template": [{}, {"variable": True}],
     "search.teacher": [None, "medium"],

@@ -11,6 +11,15 @@ from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
 
 FINALS = {
+    ("R1", 0): "ee23678645057af64c0da00f0afe1b46b94b7e1299cda60657a417213976ab67",
+    ("R2", 0): "025abbf9acde0776a89bee5d9789c7a6044cb425458e1d6ac3518a1336118afc",
+    ("R5-half", 1000): "44f425d8b1b13a5ef645befed1d4738550fc2575eea49c86768022395e594ad0",
+    ("R6", 0): "4f38bb4dca6626249b6593227c7a2742303feb2c874276dcd7ba0037fe1a7298",
+    ("R7", 0): "11c467f9c6664dfbc0721d8c93d3301edbf3a9e50110d0754855f0dd80f3a6e5",
+    ("R8", 0): "3c0f094c0412444217babbf4ff480759717d5221b35a140781304175ee2a2126",
+    ("raw", 0): "a4348d3627e69bc96e8ce361b724524d3d189758a031e8186228049058bfbcec",
+}
+GRADED_BEFORE = {
     ("R1", 0): "e2796d8f9f96d2cc0757e6066d37c903dadb5126fab1c0c7f399e5381ff2ca6f",
     ("R2", 0): "0eeb66b6f74fce5e8b55367417f080b87da3903e5dd06da006d87c3df3895f05",
     ("R5-half", 1000): "560ba2feaad618180d61f3133258c7e4dfee5eaaaf49b00e1d8f602ad806c59b",
@@ -19,6 +28,7 @@ FINALS = {
     ("R8", 0): "bee06804391ef071b638c2c41c95b3e93461b9311836a2065aaa0259e22b0909",
     ("raw", 0): "a4348d3627e69bc96e8ce361b724524d3d189758a031e8186228049058bfbcec",
 }
+"""With `grading: tuition-1`, by which everything was graded until 2026-11-30."""
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +36,17 @@ def micro() -> Scenario:
     return Scenario.load("micro")
 
 
+def final(scenario: Scenario, name: str, seed: int) -> str:
+    search, teacher = scenario.file.search, scenario.default_teacher
+    named = named_allocations(teacher, scenario.num_label_blocks, search.bridge_warmup, search.bridge_opd)
+    return compile_route(named[name], scenario.recipe, seed).final
+
+
 @pytest.mark.parametrize(("name", "seed"), FINALS)
 def test_a_route_has_the_keys_that_it_had(name: str, seed: int, micro: Scenario) -> None:
-    search = micro.file.search
-    named = named_allocations(micro.default_teacher, micro.num_label_blocks, search.bridge_warmup, search.bridge_opd)
-    assert compile_route(named[name], micro.recipe, seed).final == FINALS[name, seed]
+    assert final(micro, name, seed) == FINALS[name, seed]
+
+
+def test_by_the_policy_of_before_all_routes_have_the_keys_of_before(micro: Scenario) -> None:
+    before = Scenario(micro.file.model_copy(update={"grading": "tuition-1"}), micro.folder)
+    assert {(name, seed): final(before, name, seed) for name, seed in GRADED_BEFORE} == GRADED_BEFORE
