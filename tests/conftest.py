@@ -27,9 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
             item.add_marker("slow")
-    items.sort(
-        key=lambda item: item.path.name != "test_types.py"
-    )  # the longest first: at the end all would wait for it
+    # The longest first: at the end one process would wait for the other.
+    items.sort(key=lambda item: (item.path.name != "test_types.py", item.get_closest_marker("slow") is None))
 
 
 def pytest_collection_finish() -> None:

@@ -1,9 +1,9 @@
 r"""Which part of a completion is its answer, by the policy `tuition-2`.
 
 What: the last box (`\boxed`, `\fbox`, `\framebox`) decides. Boxes that only commas, `and`, `or`, dollars or spaces set
-apart are one list. Without a box, a text that is one formula or number is the answer, and else what is last stated as
-one: after `####`, `A:`, "answer", "solution", or in a last sentence that begins with "so", "thus", "therefore" or
-"hence".
+apart are one list. Without a box, a text that is one formula, a number or arithmetic worked out (`2 + 8 = 10.`) is the
+answer, and else what is last stated as one: after `####`, `A:`, "answer", "solution", or in a last sentence that begins
+with "so", "thus", "therefore" or "hence".
 
 Simplified: whether the statement is the model's own, or doubted later on, is not understood.
 """
@@ -25,6 +25,7 @@ _PHANTOM = re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}")
 _COMMENT = re.compile(r"(?<!\\)%[ \t]*\\(?:boxed|fbox|framebox)[^\n]*")
 _FORMULA = r"(?:\$\$?(?:\\.|[^$\\])+\$\$?|\\\[(?:(?!\\\]).)+\\\]|\\\((?:(?!\\\)).)+\\\))"
 _ALONE = re.compile(rf"\s*(?:{_FORMULA}|\$[^$]*\\\$|[$€£]?-?[\d.,/ ]*\d)\s*\\?%?\s*\.?\s*", re.DOTALL)
+_WORKED_OUT = re.compile(r"[\d(][\d .,()+*/\u00d7\u00b7\u00f7^-]*(?:=[\d .,()+*/\u00d7\u00b7\u00f7^-]+)+")
 _SEVERAL = re.compile(rf"\s*{_FORMULA}(?:\s*(?:,|and|or|,\s*and|,\s*or)\s*{_FORMULA})+\s*\.?\s*", re.DOTALL)
 _PROSE = re.compile(
     r"(?<![\\a-zA-Z{])[a-zA-Z']{2,}\s+[a-zA-Z']{2,}\s|[\u0600-\u06ff\u3040-\u9fff]{2}|\b(?:answer|réponse)\b",
@@ -73,6 +74,8 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
         if not _PROSE.search(re.sub(r"\\text\s*\{[^{}]*\}", "", text)):
             return Found(text.strip(), formula=True)
         return _stated(text.strip().strip("$")) or Found(text, formula=False)
+    if _WORKED_OUT.fullmatch(text.strip()):
+        return Found(text.strip().rstrip("."), formula=True)
     stated = Found(text, formula=False) if _SEVERAL.fullmatch(text) else _stated(text)
     if stated is None and not rules("unstated"):
         return Found(text, formula=False)
