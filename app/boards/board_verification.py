@@ -155,7 +155,7 @@ class Chains:
         found = (self._load(name) for name in (*self._given, *named))
         return next((one for one in found if one is not None and one.sha256 == entry.scenario.sha256), None)
 
-    def student(self, entry: RepeatableEntry) -> str | None:
+    def student(self, entry: MeasuredEntry) -> str | None:
         """The content hash of the student before any training."""
         scenario = self.scenario(entry)
         return None if scenario is None else scenario.recipe.student

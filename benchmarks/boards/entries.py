@@ -26,7 +26,7 @@ from pydantic import (
 from tuition.benchmarks.boards.texts import Hash, LongText, Name, Text, Url, no_secret, no_surrogates
 from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Array, Score, score_over_seeds
-from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.allocation import BASE, Allocation, AllocationError
 from tuition.planner.cost import Price
 
 MAX_ENTRY_BYTES = 1 << 20
@@ -222,8 +222,15 @@ class MeasuredEntry(_Entry):
 
     @property
     def untrained(self) -> bool:
-        """Whether it is a base model: nothing was spent on it, so there is no training variance to leave out."""
-        return self.labels_trained == 0 and self.gpu_seconds == 0
+        """Whether it is the base model of a scenario: nothing was trained, so no training variance is left out.
+
+        What states no allocation may be the best of many runs, whatever costs it states: it is a single checkpoint.
+        """
+        return (
+            self.allocation == BASE
+            and self.scenario is not None
+            and (len(self.samples), self.seeds, self.labels_trained, self.gpu_seconds) == (1, (), 0, 0)
+        )
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -174,7 +174,7 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
 
 
 def _ranked_ids(group: Sequence[tuple[Listed, MeasuredEntry]]) -> list[str]:
-    """Entries that have a rank, in order: of `RANKED_SEEDS` training seeds, and beside them what was never trained."""
+    """Entries that have a rank, in order: of `RANKED_SEEDS` training seeds, and beside them base models."""
     trained = {listed.id for listed, entry in group if len(entry.seeds) >= RANKED_SEEDS}
     ids = [listed.id for listed, entry in group if listed.id in trained or entry.untrained]
     return ids if trained and len(ids) > 1 else []

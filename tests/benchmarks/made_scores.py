@@ -15,7 +15,7 @@ from tuition.benchmarks.grading.policies import GRADER_VERSION
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import BASE, Allocation
 
 # Rows of the example leaderboard, with their accuracy.
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}
@@ -118,7 +118,7 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
 
 
 def made_entry(
-    results: Path, name: str, accuracy: float = 0.5, seeds: Sequence[int] = (1, 2, 3), **changes: Any
+    results: Path, name: str, accuracy: float = 0.5, seeds: Sequence[int | None] = (1, 2, 3), **changes: Any
 ) -> tuple[MeasuredEntry, list[Path]]:
     """A measured entry and its sample files.
 
@@ -131,7 +131,7 @@ def made_entry(
     fields = {**FIELDS, "name": name, **({"allocation": "student_rl=8"} if name == "direct" else {}), **changes}
     runs: list[ScoredRun] = []
     for seed in seeds:
-        table = sample_table(accuracy, seed + 1000 * sum(name.encode()), **shape)
+        table = sample_table(accuracy, (seed or 0) + 1000 * sum(name.encode()), **shape)
         if problems is not None:
             table = answered(table, problems)
         weights = f"{name} {seed} {sorted(of_key.items())}"
@@ -146,7 +146,7 @@ def made_blocks(fields: Mapping[str, Any], weights: str, teacher: str = "") -> t
 
     Those of a teacher are the same for every route with this `teacher`.
     """
-    if fields.get("allocation") is None:
+    if fields.get("allocation") in (None, BASE):
         return ()
     stages = stages_of(Allocation.parse(fields["allocation"]), fields.get("shuffled", False))
     own = f"{fields['allocation']} {weights}"

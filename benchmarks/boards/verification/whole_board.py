@@ -97,7 +97,7 @@ class Checks:
     answers: Callable[[MeasuredEntry], Answers | str]
     grader: Callable[[str], Grader]
     chain: Callable[[RepeatableEntry, int], tuple[str, ...] | None]
-    student: Callable[[RepeatableEntry], str | None]
+    student: Callable[[MeasuredEntry], str | None]
 
 
 def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str] | None = None) -> Verified:
@@ -153,9 +153,11 @@ class _Board:
             )
         elif protocol is None:
             self._lack("no protocol: training seeds, decoding, samples and label counts were not declared beforehand")
-        if isinstance(entry, RepeatableEntry):
+        if entry.allocation == BASE:
+            found += self._base(id, entry)
+        elif isinstance(entry, RepeatableEntry):
             found += self._keys(id, entry)
-        else:
+        if not isinstance(entry, RepeatableEntry):
             self._lack(
                 f"format {entry.schema_version}: costs cannot be taken apart, blocks and contamination are not stated"
             )
@@ -167,17 +169,25 @@ class _Board:
     def _lack(self, what: str) -> None:
         self._lacking[what] = self._lacking.get(what, 0) + 1
 
-    def _keys(self, id: str, entry: RepeatableEntry) -> Iterator[Mismatch]:
-        """The keys of the blocks, computed again from scenario, allocation and seed; of a base model, its weights."""
-        if entry.allocation is None or self.checks is None:
+    def _base(self, id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
+        """What a base model must be: one checkpoint without a training seed, with the weights of its scenario."""
+        if len(entry.samples) > 1 or entry.seeds:
+            stated = f"{len(entry.samples)} runs of training seeds {list(entry.seeds)}"
+            yield Mismatch(id, "samples", stated, "one checkpoint without a training seed: base was not trained")
+        if self.checks is None:
             return
-        if entry.allocation == BASE:
-            student = self.checks.student(entry)
-            if student is None:
-                self._lack("the scenario is not at hand: weights of its student were not compared")
-            elif student != entry.samples[0].weights_sha256:
+        student = self.checks.student(entry)
+        if student is None:
+            self._lack("the scenario is not at hand: weights of its student were not compared")
+            return
+        for place, run in enumerate(entry.samples):
+            if student != run.weights_sha256:
                 right = f"{student}, the scenario's student"
-                yield Mismatch(id, "samples[0].weights_sha256", entry.samples[0].weights_sha256, right)
+                yield Mismatch(id, f"samples[{place}].weights_sha256", run.weights_sha256, right)
+
+    def _keys(self, id: str, entry: RepeatableEntry) -> Iterator[Mismatch]:
+        """The keys of the blocks, computed again from scenario, allocation and seed."""
+        if entry.allocation is None or self.checks is None:
             return
         for place, run in enumerate(entry.samples):
             wanted = self.checks.chain(entry, run.training_seed) if run.training_seed is not None else None

@@ -285,6 +285,18 @@ def trained_as_base(board: Path) -> None:
     forged(board, "teacher-upstream", change)
 
 
+def trained_thrice_as_base(board: Path) -> None:
+    """Three trained checkpoints as a base model of three seeds."""
+
+    def change(document: Document) -> None:
+        for run in document["samples"]:
+            if "blocks" in run:
+                run["blocks"] = []
+        document.update(allocation="base", labels_trained=0, gpu_seconds=0.0, name="free")
+
+    forged(board, "teacher-upstream", change)
+
+
 def made_up_keys(board: Path) -> None:
     def change(document: Document) -> None:
         for run in document["samples"]:
@@ -312,6 +324,7 @@ TODAY: dict[str, tuple[Forger, str]] = {
     "the worst seed dropped": (without_the_worst_seed, "training seeds (the leaderboard's protocol): stated [1, 3]"),
     "a run without a seed": (without_a_seed, "training seeds (the leaderboard's protocol): stated []"),
     "a trained model as base": (trained_as_base, "the scenario's student"),
+    "trained models as base": (trained_thrice_as_base, "base was not trained"),
     "a lucky seed added": (with_a_lucky_seed, "training seeds (the leaderboard's protocol)"),
     "fewer labels": (of_fields("teacher-upstream", **COUNTS), "labels_trained: stated 8, recomputed 32"),
     "lower cost": (of_fields("teacher-upstream", gpu_seconds=0.5), "gpu_seconds: stated 0.5, recomputed 12.5"),
@@ -390,6 +403,7 @@ SHIPPED = {
     "made-up problems of a suite": "num_problems (suite math500@1)",
     "one run for three seeds": "the file of samples[0] of entry",
     "the worst seed dropped": "differs in score, samples from what ships",
+    "trained models as base": "base was not trained",
     "a trained model as base": "changelog: stated without this entry of micro@1",
     "a rival dropped": "changelog: stated without this entry of micro@1, recomputed lists it",
     "a second direct": "recomputed 'direct' is student_rl alone",

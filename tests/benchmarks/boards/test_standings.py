@@ -70,6 +70,21 @@ def test_rows_below_three_seeds_have_no_rank_beside_others(tmp_path: Path) -> No
     assert len(table.pairs) == 3 and corrected == {True, False}, "pairs of a row without a rank are not corrected"
 
 
+def test_only_the_base_model_of_a_stated_scenario_is_ranked_without_training_seeds(tmp_path: Path) -> None:
+    """A checkpoint that states no costs may be the best of many runs."""
+    free = {"seeds": (None,), "labels_trained": 0, "labels_validation": 0, "labels_owned": 0, "gpu_seconds": 0.0}
+    picked = {"model": "mine", "allocation": None, "scenario": None}
+    board = board_of(
+        tmp_path, {"name": "direct"}, {"name": "half"}, {"name": "base", "allocation": "base", **free},
+        {"name": "picked", **free, **picked},
+    )  # fmt: skip
+    (table,) = standings(board).measured
+    entries = {row.entry.name: row.entry for row in table.rows}
+    assert {row.entry.name for row in table.rows if row.rank == "-"} == {"picked"}
+    assert (entries["base"].untrained, entries["picked"].untrained) == (True, False)
+    assert f"{NO_RANKS} (1 of 4 rows)" in table.notes
+
+
 def test_a_table_says_how_many_of_its_rows_are_of_one_run(tmp_path: Path) -> None:
     board = board_of(tmp_path, {"name": "direct", "seeds": (1, 2)}, {"name": "half", "seeds": (1,)})
     assert f"{ONE_RUN}, in 1 of 2 rows" in standings(board).measured[0].notes
