@@ -4,7 +4,7 @@ What: `account_mismatches` names every count that does not follow; `price_mismat
 that of the same work elsewhere on the leaderboard.
 
 Simplified: what a block cost was measured once, on somebody's machine. So a price is held against prices of the same
-stage and model on the same device, and a lie within FAR times of them is not seen.
+stage and model on the same device, and a lie within FAR times of them, or within START_UP, is not seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,10 @@ from tuition.planner.stages import STAGE, STAGES, STUDENT_RL
 
 FAR = 5.0
 """A price is far from others when it is so many times as small or as large. Our choice: a busy machine makes twice."""
+START_UP = 30.0
+"""GPU-seconds by which a price must differ, too: the first block of a process pays for its start (imports, compilation,
+first use of the device: some 10 s), which is many times what a fast block costs. Three times that is our
+choice."""
 ENOUGH = 3  # other prices, without which nothing is said
 ROUNDING = 0.01  # GPU-seconds
 
@@ -80,7 +84,10 @@ def _labels(
 
 
 def price_mismatches(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator[Mismatch]:
-    """Blocks whose price is far from the median of the same work, on the same device, in other entries."""
+    """Blocks whose price is far from the median of the same work, on the same device, in other entries.
+
+    Far is both FAR times and START_UP.
+    """
     prices: dict[tuple[str | None, ...], list[tuple[str, str, float]]] = {}
     for id, entry in entries:
         if entry.allocation is None or entry.scenario is None:
@@ -97,6 +104,8 @@ def price_mismatches(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator
     for (_, device, of_stage, *_), found in prices.items():
         for id, field, seconds in found:
             others = [price for other, _, price in found if other != id]
-            if len(others) >= ENOUGH and not median(others) / FAR <= seconds <= median(others) * FAR:
-                usual = f"{median(others):.3g} for {of_stage} in other entries on {device}"
+            if len(others) < ENOUGH or abs(seconds - (middle := median(others))) <= START_UP:
+                continue
+            if not middle / FAR <= seconds <= middle * FAR:
+                usual = f"{middle:.3g} for {of_stage} in other entries on {device}"
                 yield Mismatch(id, field, seconds, usual)

@@ -208,18 +208,38 @@ def add_entries(
     """Add entries with their sample files, and raise the leaderboard's minor version once if any of them is new.
 
     Makes the folder where there is none. Every measured entry is recomputed from the copy of its samples before it is
-    listed: EntryError, and nothing is listed, if a number differs. Idempotent; two writers wait for each other. Killed
-    at any moment the leaderboard is as it was before, and the same call again completes it.
+    listed: EntryError, and nothing is listed or left, if a number differs. Idempotent; two writers wait for each other.
+    Killed at any moment the leaderboard is as it was before, and the same call again completes it.
 
     The same result (checkpoints, samples, allocation) is listed once: told again by another command or code version it
     is known, with another name, label count or cost it replaces the earlier entry, whose file stays.
     """
     with _writing(folder):
-        return _add_locked(folder, additions, title)
+        old = read_manifest(folder) if os.path.lexists(folder / MANIFEST) else None
+        with _taken_back(folder, old) as written:
+            return _add_locked(folder, additions, title, old, written)
 
 
-def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None) -> Added:
-    old = read_manifest(folder) if os.path.lexists(folder / MANIFEST) else None
+@contextmanager
+def _taken_back(folder: Path, old: Manifest | None) -> Iterator[list[Path]]:
+    """A list for the files that are written new: on an error they are removed, unless they were listed before it."""
+    written: list[Path] = []
+    try:
+        yield written
+    except (Exception, KeyboardInterrupt):
+        if (read_manifest(folder) if os.path.lexists(folder / MANIFEST) else None) == old:
+            for path in written:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _add_locked(
+    folder: Path,
+    additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]],
+    title: str | None,
+    old: Manifest | None,
+    written: list[Path],
+) -> Added:
     if old is not None and title is not None and title != old.title:
         raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
     for left in folder.glob(f".partial-{MANIFEST}*"):
@@ -240,7 +260,7 @@ def _add_locked(folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequen
         if id and there.model_dump(exclude=MADE_BY) == entry.model_dump(exclude=MADE_BY):
             ids[id] = there.name
             continue
-        new_id = _put(folder, entry, paths, old)
+        new_id = _put(folder, entry, paths, old, written)
         ids[new_id] = entry.name
         measured += [(new_id, entry)] if isinstance(entry, MeasuredEntry) else []
         if id:
@@ -267,17 +287,26 @@ def _result(entry: MeasuredEntry) -> tuple[object, ...]:
     return entry.samples, entry.suite, entry.preset.name, entry.preset.text(), entry.model, *route
 
 
-def _put(folder: Path, entry: LeaderboardEntry, paths: Sequence[Path], manifest: Manifest | None) -> str:
+def _put(
+    folder: Path, entry: LeaderboardEntry, paths: Sequence[Path], manifest: Manifest | None, written: list[Path]
+) -> str:
+    """Write an entry and its sample files; its id. `written` gets those that were not there."""
     id = entry_id(entry)
+
+    def new(path: Path) -> Path:
+        if not os.path.lexists(path):
+            written.append(path)
+        return path
+
     if isinstance(entry, MeasuredEntry):
         for mismatch in entry_mismatches(id, entry, manifest.protocol(entry.suite) if manifest else None):
             raise EntryError(f"{entry.name}: {mismatch.sentence}; nothing was added")
         for file, path in zip(entry.samples, paths, strict=True):
-            _copy_samples(path, folder / "samples" / f"{file.sha256}.parquet")
+            _copy_samples(path, new(folder / "samples" / f"{file.sha256}.parquet"))
         mismatches, _ = compare_entry(folder, id, entry)
         if mismatches:
             raise EntryError(f"{entry.name}: {mismatches[0].sentence}; nothing was added")
-    write_text(folder / "entries" / f"{id}.json", entry_json(entry))
+    write_text(new(folder / "entries" / f"{id}.json"), entry_json(entry))
     return id
 
 

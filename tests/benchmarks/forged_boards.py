@@ -43,6 +43,7 @@ PROTOCOL = Protocol(
     suite=SUITE, preset=Preset(name="sampled", fields={n: v for n, v in PRESET.items() if n != "name"}), num_samples=4,
     sampling_seed=17, grader=GRADER_VERSION, training_seeds=(1, 2, 3), scenario=SCENARIO,
 )  # fmt: skip
+COST = 1250.0  # so much that a process's start does not explain a price of a fraction
 ROWS: dict[str, dict[str, Any]] = {
     "direct": {"accuracy": 0.3, "allocation": "student_rl=8", "labels_trained": 64},
     "half": {"accuracy": 0.5, "allocation": "teacher=large teacher_rl=4 opd=2 student_rl=4", "labels_trained": 64},
@@ -54,7 +55,7 @@ ROWS: dict[str, dict[str, Any]] = {
 def make_honest(root: Path) -> Path:
     """A leaderboard of today, with a protocol, made by what makes real ones; `root` gets its scores."""
     make_board(root / "board", "Honest board", (PROTOCOL,))
-    rows = [micro_entry(root, name, **row) for name, row in ROWS.items()]
+    rows = [micro_entry(root, name, **{"gpu_seconds": COST, **row}) for name, row in ROWS.items()]
     add_entries(root / "board", rows[:3])
     add_entries(root / "board", rows[3:])
     return root / "board"

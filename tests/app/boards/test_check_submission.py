@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from tests.app.conftest import Command
-from tests.benchmarks.forged_boards import make_honest, named
+from tests.benchmarks.forged_boards import COST, make_honest, named
 from tests.benchmarks.made_scores import micro_entry
 from tuition.benchmarks.boards.board_folder import add_entries
 
@@ -13,7 +13,7 @@ from tuition.benchmarks.boards.board_folder import add_entries
 def test_only_what_is_new_is_graded_again_and_what_is_not_is_refused(tmp_path: Path, tuition: Command) -> None:
     base = make_honest(tmp_path / "base")
     board = Path(shutil.copytree(base, tmp_path / "board"))
-    new = {"allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2", "labels_trained": 32}
+    new = {"allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2", "labels_trained": 32, "gpu_seconds": COST}
     add_entries(board, [micro_entry(tmp_path, "quarter", 0.6, **new)])
 
     # The made-up scenario is not at hand, so keys are lacking; nothing else is.

@@ -82,6 +82,10 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert read_manifest(folder).version == "1.2"
 
 
+class Killed(BaseException):
+    """What nothing can react to."""
+
+
 @pytest.mark.parametrize("killed_at", ["entries", "manifest"])
 def test_a_killed_add_lists_nothing_and_is_completed_by_the_same_call(
     board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
@@ -92,11 +96,11 @@ def test_a_killed_add_lists_nothing_and_is_completed_by_the_same_call(
     def dies(path: Path, text: str) -> None:
         if (path.name == MANIFEST) == (killed_at == "manifest"):
             (path.parent / ".partial-left").write_text("half of it")
-            raise KeyboardInterrupt
+            raise Killed
         real(path, text)
 
     monkeypatch.setattr(board_folder, "write_text", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         add_entries(board, [addition])
     monkeypatch.undo()
     assert verify_board(board).measured == 3 and verify_board(board).mismatches == []
@@ -109,11 +113,11 @@ def test_a_first_add_that_was_killed_is_completed_by_the_same_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(path: Path, text: str) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     addition = made_entry(tmp_path, "first")
     monkeypatch.setattr(board_folder, "write_text", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         add_entries(tmp_path / "new", [addition])
     monkeypatch.undo()
     assert add_entries(tmp_path / "new", [addition]).version == "1.0"
@@ -198,6 +202,31 @@ def test_an_addition_whose_numbers_do_not_recompute_is_refused(board: Path, tmp_
     with pytest.raises(EntryError, match="sha256"):
         add_entries(board, [(entry.model_copy(update={"samples": other.samples}), paths)])
     assert read_manifest(board).version == "1.1"
+
+
+def test_what_was_not_added_leaves_no_file(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def files(folder: Path) -> set[str]:
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {".lock"}
+
+    before = files(board)
+    good, (same, same_paths) = made_entry(tmp_path, "good"), made_entry(tmp_path, "other")
+    wrong = same.model_copy(update={"score": same.score.model_copy(update={"mean": 0.99})})
+    taken = same.model_copy(update={"name": "direct"})
+    for second in (wrong, taken):
+        for folder in (board, tmp_path / "new") if second is wrong else (board,):
+            with pytest.raises(EntryError, match="nothing was added"):
+                add_entries(folder, [good, (second, same_paths)])
+    assert files(board) == before and files(tmp_path / "new") == set()
+
+    def full(folder: Path, manifest: Manifest) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(board_folder, "write_manifest", full)
+    with pytest.raises(OSError, match="no space"):
+        add_entries(board, [good])
+    assert files(board) == before
+    monkeypatch.undo()
+    assert add_entries(board, [good]).version == "1.2" and len(files(board)) == len(before) + 4
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.forged_boards import Document, make_honest, named, relist, rewrite
+from tests.benchmarks.forged_boards import COST, Document, make_honest, named, relist, rewrite
 from tests.benchmarks.made_scores import micro_entry
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_manifest
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.reported import reported_entries
 
-NEW = {"allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2", "labels_trained": 32}
+NEW = {"allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2", "labels_trained": 32, "gpu_seconds": COST}
 
 
 @pytest.fixture(scope="module")
