@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tuition.app.boards.new_board import counts_of
 from tuition.app.processes.terminal import terminal
 from tuition.app.studies.evaluation import Entry, ordinary
 from tuition.benchmarks.boards.board_folder import read_manifest
@@ -23,7 +24,9 @@ from tuition.benchmarks.boards.entries import (
     EntryError,
     MeasuredEntry,
     RepeatableEntry,
+    ScenarioRef,
 )
+from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.benchmarks.boards.verification.regrading import Answers
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
@@ -94,7 +97,7 @@ class Graders(ExitStack):
 def all_checks(request: VerifyRequest, graders: Graders) -> Checks:
     """What verification needs from outside of the folder."""
     chains = Chains(request.scenarios)
-    return Checks(AnswerSources(request).answers, graders.of, chains.keys, chains.student)
+    return Checks(AnswerSources(request).answers, graders.of, chains.keys, chains.student, chains.counts)
 
 
 def check_submission(request: VerifyRequest, base: Path) -> dict[str, Any]:
@@ -147,22 +150,27 @@ class Chains:
         except ScenarioError:
             return None
 
-    def scenario(self, entry: MeasuredEntry) -> Scenario | None:
-        """The scenario of an entry, by content; None where it is not at hand."""
-        if entry.scenario is None:
+    def scenario(self, stated: ScenarioRef | None) -> Scenario | None:
+        """The scenario that is stated, by content; None where it is not at hand."""
+        if stated is None:
             return None
-        named = (entry.scenario.name,) if entry.scenario.name in built_in_scenarios() else ()
+        named = (stated.name,) if stated.name in built_in_scenarios() else ()
         found = (self._load(name) for name in (*self._given, *named))
-        return next((one for one in found if one is not None and one.sha256 == entry.scenario.sha256), None)
+        return next((one for one in found if one is not None and one.sha256 == stated.sha256), None)
+
+    def counts(self, stated: ScenarioRef) -> DeclaredScenario | None:
+        """The label counts of the scenario that is stated."""
+        scenario = self.scenario(stated)
+        return None if scenario is None else counts_of(scenario)
 
     def student(self, entry: MeasuredEntry) -> str | None:
         """The content hash of the student before any training."""
-        scenario = self.scenario(entry)
+        scenario = self.scenario(entry.scenario)
         return None if scenario is None else scenario.recipe.student
 
     def keys(self, entry: RepeatableEntry, seed: int) -> tuple[str, ...] | None:
         """The keys of the blocks of one training seed; none at all for an allocation that the scenario refuses."""
-        scenario = self.scenario(entry)
+        scenario = self.scenario(entry.scenario)
         if scenario is None or entry.allocation is None:
             return None
         row = Entry(entry.name, Allocation.parse(entry.allocation), shuffled=entry.shuffled)

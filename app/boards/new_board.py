@@ -38,11 +38,16 @@ def protocol_of(scenario: Scenario, training_seeds: tuple[int, ...]) -> Protocol
         sampling_seed=key.sampling_seed,
         grader=key.grader,
         training_seeds=training_seeds,
-        scenario=DeclaredScenario(
-            name=scenario.name,
-            sha256=scenario.sha256,
-            labels=len(scenario.labels),
-            labels_per_block=scenario.file.labels_per_block,
-            labels_validation=len(scenario.validation),
-        ),
+        scenario=counts_of(scenario),
+    )
+
+
+def counts_of(scenario: Scenario) -> DeclaredScenario:
+    """What a protocol declares of a scenario."""
+    return DeclaredScenario(
+        name=scenario.name,
+        sha256=scenario.sha256,
+        labels=len(scenario.labels),
+        labels_per_block=scenario.file.labels_per_block,
+        labels_validation=len(scenario.validation),
     )

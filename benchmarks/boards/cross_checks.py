@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from tuition.benchmarks.boards.accounts import account_mismatches, price_mismatches
 from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, MeasuredEntry, RepeatableEntry
 from tuition.benchmarks.boards.outcomes import Mismatch
-from tuition.benchmarks.boards.protocol import Protocol
+from tuition.benchmarks.boards.protocol import DeclaredScenario, Protocol
 from tuition.benchmarks.boards.texts import alike, one_name
 from tuition.benchmarks.suites.catalog import GENERATED, SUITES, generated
 from tuition.benchmarks.suites.micro import SUITE_VERSION
@@ -22,14 +22,19 @@ REFERENCE = "direct"
 Listed = tuple[str, MeasuredEntry]
 
 
-def entry_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) -> Iterator[Mismatch]:
-    """What an entry says otherwise than its leaderboard's protocol, the catalogue, its allocation and its blocks."""
+def entry_mismatches(
+    id: str, entry: MeasuredEntry, protocol: Protocol | None, counts: DeclaredScenario | None = None
+) -> Iterator[Mismatch]:
+    """What an entry says otherwise than its leaderboard's protocol, the catalogue, its allocation and its blocks.
+
+    `counts` are those of the entry's scenario where it is at hand; else what the protocol declares is taken.
+    """
     yield from name_mismatches(id, entry, protocol)
     yield from catalogue_mismatches(id, entry)
     if protocol is not None:
         yield from (Mismatch(id, *broken) for broken in protocol.broken_by(entry))
     if isinstance(entry, RepeatableEntry):
-        yield from account_mismatches(id, entry, protocol.scenario if protocol else None)
+        yield from account_mismatches(id, entry, counts or (protocol.scenario if protocol else None))
 
 
 def name_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) -> Iterator[Mismatch]:

@@ -27,10 +27,12 @@ from tuition.benchmarks.boards.entries import (
     EntryError,
     MeasuredEntry,
     RepeatableEntry,
+    ScenarioRef,
     ids_sha256,
 )
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch
+from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.benchmarks.boards.verification.regrading import (
     Answers,
     AnswersError,
@@ -92,12 +94,14 @@ class Checks:
         chain: keys of an entry's blocks for one training seed, computed from its scenario; None where that is not at
             hand.
         student: the weights' hash of the untrained student of an entry's scenario; None likewise.
+        counts: the label counts of a scenario; None likewise.
     """
 
     answers: Callable[[MeasuredEntry], Answers | str]
     grader: Callable[[str], Grader]
     chain: Callable[[RepeatableEntry, int], tuple[str, ...] | None]
     student: Callable[[MeasuredEntry], str | None]
+    counts: Callable[[ScenarioRef], DeclaredScenario | None]
 
 
 def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str] | None = None) -> Verified:
@@ -113,6 +117,7 @@ def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str
     for id, entry in board.measured:
         if only is None or id in only:
             board.check(id, entry)
+    board.declared()
     board.cross()
     return board.found
 
@@ -146,7 +151,7 @@ class _Board:
         except EntryError as error:
             found = [Mismatch(id, "samples", "files of this leaderboard", str(error))]
         protocol = self.manifest.protocol(entry.suite)
-        found += entry_mismatches(id, entry, protocol)
+        found += entry_mismatches(id, entry, protocol, self._counts(entry.scenario))
         if protocol is None and self.manifest.protocols:
             found.append(
                 Mismatch(id, "suite (the leaderboard's protocols)", entry.suite, self.manifest.protocol_suites)
@@ -165,6 +170,21 @@ class _Board:
             self._lack("sample files do not say which score they are")
         found += self._regraded(id, entry, {mismatch.field for mismatch in found})
         self.found.mismatches.extend(replace(mismatch, name=entry.name) for mismatch in found)
+
+    def declared(self) -> None:
+        """The label counts of protocols, held against their scenarios."""
+        for protocol in self.manifest.protocols:
+            stated, counts = protocol.scenario, self._counts(protocol.scenario)
+            if stated is None or counts is None:
+                continue
+            for name in ("labels", "labels_per_block", "labels_validation"):
+                told, right = getattr(stated, name), getattr(counts, name)
+                if told != right:
+                    place = f"{name} (the protocol of {protocol.suite})"
+                    self.found.mismatches.append(Mismatch(self.manifest.head, place, told, right))
+
+    def _counts(self, scenario: ScenarioRef | None) -> DeclaredScenario | None:
+        return None if scenario is None or self.checks is None else self.checks.counts(scenario)
 
     def _lack(self, what: str) -> None:
         self._lacking[what] = self._lacking.get(what, 0) + 1

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.app.conftest import Command
-from tests.benchmarks.forged_boards import make_honest, named, relist
+from tests.benchmarks.forged_boards import make_honest, named, relist, rewrite
 from tuition.benchmarks.boards.board_folder import read_manifest
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 
@@ -42,3 +42,13 @@ def test_what_breaks_a_protocol_is_told_as_json(tmp_path: Path, tuition: Command
     (mismatch,) = found["mismatches"]
     assert mismatch["field"] == "scenario (the leaderboard's protocol)" and result.returncode == 1
     assert (mismatch["stated"], mismatch["recomputed"]) == (f"other {'6' * 64}", f"small {'5' * 64}")
+
+
+def test_other_label_counts_than_the_scenario_has_are_refused(tmp_path: Path, tuition: Command) -> None:
+    assert tuition("leaderboard", "new", "mine").returncode == 0
+    rewrite(tmp_path / "mine", lambda manifest: manifest["protocols"][0]["scenario"].update(labels=480))
+    result = tuition("leaderboard", "verify", "mine")
+    assert (
+        result.returncode == 1
+        and "labels (the protocol of micro-test@1/384): stated 480, recomputed 48" in result.stdout
+    )

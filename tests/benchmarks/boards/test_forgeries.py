@@ -18,6 +18,7 @@ import pytest
 
 from tests.benchmarks.forged_boards import (
     COST,
+    SCENARIO,
     SUITE,
     Document,
     change_samples,
@@ -33,7 +34,8 @@ from tuition.benchmarks.boards.board_folder import (
     read_entry,
     read_manifest,
 )
-from tuition.benchmarks.boards.entries import EntryError, RepeatableEntry
+from tuition.benchmarks.boards.entries import EntryError, RepeatableEntry, ScenarioRef
+from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.benchmarks.boards.verification.regrading import Answers
 from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
@@ -83,7 +85,12 @@ def verified(board: Path, honest: Path, grader: Grader) -> Verified:
         assert policy_of(version) is grader.policy
         return grader
 
-    checks = Checks(lambda e: answers(e.suite), of, lambda e, seed: chains.get((e.name, seed)), lambda e: "5" * 64)
+    def counts(stated: ScenarioRef) -> DeclaredScenario | None:
+        return SCENARIO if stated.sha256 == SCENARIO.sha256 else None
+
+    checks = Checks(
+        lambda e: answers(e.suite), of, lambda e, seed: chains.get((e.name, seed)), lambda e: "5" * 64, counts
+    )
     changed = frozenset(read_manifest(board).ids) - frozenset(read_manifest(honest).ids)
     found = verify_board(board, checks, changed)
     found.mismatches.extend(changed_from_shipped(board, read_manifest(board)))
@@ -195,6 +202,18 @@ def fewer_seeds_declared(board: Path) -> None:
     manifest = json.loads((board / MANIFEST).read_text())
     manifest["protocols"][0]["training_seeds"] = [1, 3]
     (board / MANIFEST).write_text(json.dumps(manifest))
+
+
+def other_counts_declared(board: Path) -> None:
+    """A protocol of half the labels a block, and entries that fit it."""
+
+    def change(manifest: Document) -> None:
+        manifest["protocols"][0]["scenario"]["labels_per_block"] = 4
+
+    rewrite(board, change)
+    for name in ("direct", "half", "teacher-upstream"):
+        id, document = named(board, name)
+        relist(board, id, {**document, "labels_trained": document["labels_trained"] // 2})
 
 
 def files_swapped(board: Path) -> None:
@@ -348,6 +367,9 @@ TODAY: dict[str, tuple[Forger, str]] = {
     "a rival dropped": (rival_dropped, "the chain of the changelog breaks at version 1.2"),
     "an older change rewritten": (history_rewritten, "the chain of the changelog breaks at version 1.1"),
     "fewer seeds declared": (fewer_seeds_declared, "the chain of the changelog breaks at version 1.0"),
+    "a protocol of other label counts": (
+        other_counts_declared, "labels_per_block (the protocol of micro-test@1/12): stated 4, recomputed 8"
+    ),
     "a second direct": (of_fields("raw-bridge", name="direct"), "recomputed 'direct' is student_rl=8"),
     "direct with accents": (of_fields("raw-bridge", name="dírect"), "too like 'direct'"),
     "an invisible letter": (of_fields("raw-bridge", name="direct\u3164"), "invisible letter U+3164"),
@@ -440,7 +462,7 @@ SHIPPED = {
 # Of format 2: what has neither blocks nor a chain or protocol cannot be forged in them.
 NOT_OF_FORMAT_2 = {
     "cheaper blocks", "another allocation with its block", "made-up keys", "an older change rewritten",
-    "fewer seeds declared",
+    "fewer seeds declared", "a protocol of other label counts",
 }  # fmt: skip
 
 
