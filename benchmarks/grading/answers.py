@@ -31,10 +31,10 @@ _PROSE = re.compile(
     r"(?<![\\a-zA-Z{])[a-zA-Z']{2,}\s+[a-zA-Z']{2,}\s|[\u0600-\u06ff\u3040-\u9fff]{2}|\b(?:answer|réponse)\b",
     re.IGNORECASE,
 )
-_MARK = re.compile(r"####|^\s*A:|\banswers?\b|\bsolutions?\b|答案", re.IGNORECASE | re.MULTILINE)
+_MARK = re.compile(r"####|^\s*A:|\bans(?:wers?)?\b|\bsolutions?\b|答案", re.IGNORECASE | re.MULTILINE)
 _FINAL = re.compile(r"\bfinal answer\b[^.\n$]{0,40}\bis\b\s*:?\s*[\d$\\-]", re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:####|A:|answers?|solutions?|答案)\s*(?:(?:is|are|be|of|:|=|\uff1a)\s*)*(\S.*)", re.IGNORECASE | re.DOTALL
+    r"(?:####|A:|ans(?:wers?)?|solutions?|答案)\s*(?:(?:is|are|be|of|:|=|\uff1a)\s*)*(\S.*)", re.IGNORECASE | re.DOTALL
 )
 _CONCLUSION = re.compile(r"(?:^|(?<=[.!?\n]))\s*(?:so|thus|therefore|hence)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[^\d\s])[.!?](?=\s|\Z)|[.!?](?=\s+[A-Z]|\s*\Z)|\n")
@@ -43,6 +43,15 @@ _DISOWNED = re.compile(
     r"\b(?:not|cannot|never|can't|don't|couldn't)\s+(?:\w+\s+)?(?:(?:the|an|any|its|your|my)\s+)?\Z", re.IGNORECASE
 )
 _FORMULAS = re.compile(_FORMULA, re.DOTALL)
+
+# Bold type, but not a power (2**3).
+_BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(])|(?<!\w)__|__(?!\w)")
+_BOLD_LINE = re.compile(r"(?:\A|\n)[ \t]*\*\*([^*\n]{1,40})\*\*[ \t]*\.?\s*\Z")
+_TAGGED = re.compile(r"<answer>\s*([^<>]{1,40}?)\s*</answer>\s*\Z")
+_WORDS = re.compile(r"(\(?[a-zA-Z][a-zA-Z '-]*\)?)\.?\s*")
+_COUNTED = re.compile(r"(-?[$€£]?-?\d[\d.,/]*(?: [a-zA-Z]+){1,4})\.?\s*")
+# "Answer:" above its line. What follows may also be displayed.
+_ABOVE = re.compile(r"(\b(?:answers?|solutions?)\b(?:[ \t]+(?:is|are))?[ \t]*:?)[ \t]*\n\s*(?=\S)", re.IGNORECASE)
 
 LONGEST_STATED = 5_000
 LONGEST_PLAIN = 40
@@ -69,6 +78,10 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
     if boxes:
         later = _FINAL.search(text, boxes[-1].end())
         return _boxed(text, boxes, rules) if later is None else _sentence(text[later.start() :])
+    last = _TAGGED.search(text) or _BOLD_LINE.search(text)
+    if last and not _MARK.search(last[1]):
+        return Found(_as_words(last[1].strip()), formula=True)
+    text = _ABOVE.sub(r"\1 ", _BOLD.sub("", text))
     if _ALONE.fullmatch(text):
         # An extracted answer may be a sentence between dollars.
         if not _PROSE.search(re.sub(r"\\text\s*\{[^{}]*\}", "", text)):
@@ -149,6 +162,16 @@ def _sentence(rest: str, whole: bool = False) -> Found | None:
         percent = _PERCENT.match(sentence, formulas[0].end())
         return Found(f"{formulas[0][0]}{percent[0] if percent else ''}", formula=True)
     said = _SAID.match(sentence)
+    if said and len(said[1]) <= LONGEST_PLAIN and _WORDS.fullmatch(said[1]):
+        return Found(_as_words(said[1].strip()), formula=True)
+    if said and len(said[1]) <= LONGEST_PLAIN and (counted := _COUNTED.fullmatch(said[1])):
+        return Found(counted[1], formula=True)
     if said and not formulas and len(said[1]) <= LONGEST_PLAIN and not re.search(r"[a-zA-Z]{2}", said[1]):
         return Found(said[1].strip(), formula=True)
     return Found(sentence, formula=False)
+
+
+def _as_words(text: str) -> str:
+    """An answer of words in the form that LaTeX gives them; any other as it is."""
+    words = _WORDS.fullmatch(text)
+    return f"\\text{{{words[1]}}}" if words else text

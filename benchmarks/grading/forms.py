@@ -43,6 +43,10 @@ _NUMBER = r"(?:\\?\$\s*)?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+|\\[dt]?frac\{[^{}]*\}\{[^
 _LABEL = r"\\(?:text|mathrm|mbox|textrm|textbf|operatorname)\s*\{[^{}]*\}(?:\^\{?-?\d+\}?|/)*"
 _WORDS = r"(?<=[\s~])(?!percent|pct)[A-Za-z][a-z]{2,}(?:[\s-]+[A-Za-z][a-z]+)*"
 _MEASURED = re.compile(rf"({_NUMBER})(?:\\[ ,;!]|[\s~])*(?:(?:{_LABEL}\s*)+|{_WORDS})\.?")
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALED = re.compile(
+    rf"(?<=[\d}}])(?:\\[ ,;!]|[\s~])*(\\(?:text|mathrm|mbox)\s*\{{\s*)?({'|'.join(_SCALES)})\b\s*", re.IGNORECASE
+)
 _LETTER_UNIT = re.compile(r"[\d}]\s*[a-zA-Z](?![a-zA-Z])")
 _BUILDER = re.compile(r"\\?\{\s*([a-zA-Z])\s*(?:\\mid|\\vert|\||:|\\colon)\s*([^{}]*)\\?\}")
 _MEMBER = re.compile(r"[a-zA-Z]\s*\\in\s*(?=[(\[\\{])")
@@ -60,6 +64,7 @@ def tidy(text: str, rules: Rules) -> str:
     text = _changed("imaginary", text, _NEGATIVE_ROOT.sub(_imaginary, text), rules)
     text = _changed("thousands", text, _joined_thousands(text), rules)
     text = _changed("mixed-number", text, _improper(text), rules)
+    text = _changed("scale", text, _SCALED.sub(_times_its_power, text), rules)
     text = _changed("units", text, _without_units(text), rules)
     return _changed("set-builder", text, _MEMBER.sub("", _said_of_members(text), count=1), rules)
 
@@ -127,6 +132,10 @@ def _improper(text: str) -> str:
         return f"{sign}\\frac{{{int(whole) * int(below) + int(above)}}}{{{int(below)}}}"
 
     return _MIXED_FRACTION.sub(one_fraction, _MIXED.sub(one_fraction, text))
+
+
+def _times_its_power(scaled: re.Match[str]) -> str:
+    return f"\\times 10^{{{_SCALES[scaled[2].lower()]}}}{scaled[1] or ' '}"
 
 
 def _without_units(text: str) -> str:

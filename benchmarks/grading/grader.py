@@ -45,6 +45,8 @@ _OTHER_ANSWER = re.compile(r"[$\[]|(?i:final answer)")
 _NOT_SHOWN = re.compile(r"</?think>|```|~~~|%")
 # Without one of these none of math-verify's patterns can match (\d is any Unicode digit, as in its patterns).
 _ANYTHING = re.compile(r"[\\$\[\d]")
+# ... nor does the corrected policy find a word that is stated as the answer.
+_STATED_WORD = re.compile(r"\*\*|(?i:\b(?:ans(?:wers?)?|solutions?)\b|^\s*A:)", re.MULTILINE)
 
 
 class Grader:
@@ -134,7 +136,8 @@ class Grader:
         if not gold.strip():
             raise ValueError(f"the gold answer is {gold!r}; a problem needs a checked answer")
         completion = completion[-MAX_CHARACTERS:]
-        if not _ANYTHING.search(completion):
+        words_count = self.policy.name == CORRECTED and _STATED_WORD.search(completion)
+        if not (words_count or _ANYTHING.search(completion)):
             return Grade(Verdict.no_answer, None, time.perf_counter() - started), b""
         extracted = None if self._reads_otherwise(completion) else _plain_integer(completion)
         if extracted is not None and _PLAIN_INTEGER.fullmatch(gold):

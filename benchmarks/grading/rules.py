@@ -22,6 +22,7 @@ RULES = {
     "thousands": r"1 000, 1\,000 and (1,000) are 1000",
     "mixed-number": "4 4/9 is 40/9",
     "json-list": "a gold such as ['1', '2'] is the list 1, 2",
+    "scale": "hundred, thousand, million, billion and trillion behind a number multiply it",
     "units": "words behind a number are its unit and are dropped; a single letter is a variable",
     "set-builder": r"\{x | 2 < x < 3\} and x \in (2,3) are what they say of x",
     "function-variable": "f(x) = x is f(z) = z",
