@@ -105,6 +105,13 @@ def _options(
     pass
 
 
+def _print_error(message: str) -> None:
+    from tuition.benchmarks.one_line import printable
+
+    # Names of files may be strangers': line breaks of the messages' own are none of them.
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: wrong input ends in one line and exit code 2, failures in one line and 1."""
     from typer.exceptions import TyperException
@@ -115,7 +122,7 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except TyperException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+        _print_error(error.format_message())
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted; rerun the same command to resume", file=sys.stderr)
@@ -125,7 +132,7 @@ def main() -> None:
         ours = type(error).__module__.partition(".")[0] == "tuition"
         if not ours and not isinstance(error, OSError):
             raise
-        print(f"error: {error if ours else _disk_trouble(error)}", file=sys.stderr)
+        _print_error(str(error) if ours else _disk_trouble(error))
         sys.exit(2 if ours and isinstance(error, ValueError) else 1)
 
 

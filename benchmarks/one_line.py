@@ -5,9 +5,18 @@ from collections.abc import Collection
 from pydantic import ValidationError
 
 
+def printable(text: object) -> str:
+    """A text whose letters all show, as `repr` writes them: strangers' file names must not steer a terminal or a log.
+
+    Line breaks, escapes, invisible and undecodable letters become `\\n`, `\\x1b`, `\\u200b`, `\\udcff`. A second time
+    changes nothing.
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
 def one_line(text: object, most: int = 400) -> str:
-    """Any text or error on one line, cut after `most` letters."""
-    return " ".join(str(text).split())[:most]
+    """Any text or error on one line, all its letters printable, cut after `most` letters."""
+    return printable(" ".join(str(text).split()))[:most]
 
 
 def first_complaint(error: ValidationError, tags: Collection[str] = ()) -> str:

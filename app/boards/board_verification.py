@@ -33,7 +33,7 @@ from tuition.benchmarks.boards.verification.whole_board import Checks, Status, V
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.measured_boards import changed_from_shipped, find_board, shipped_boards, ships_so
-from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.one_line import one_line, printable
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.catalog import SUITES, generated, load_by_name
 from tuition.benchmarks.suites.loading import LoadedSuite, SuiteError, read_lock
@@ -261,7 +261,7 @@ def show_verified(document: Mapping[str, Any]) -> None:
     console = terminal()
     for found in document["leaderboards"]:
         for line in [*finding_lines(found), *_summary(found)]:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), markup=False, soft_wrap=True)
 
 
 def finding_lines(found: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.measured_boards import find_board, shipped_boards
+from tuition.benchmarks.one_line import printable
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import Scorer
@@ -206,7 +207,7 @@ def show_resampled(document: Mapping[str, Any]) -> None:
         seed = "" if run["training_seed"] is None else f" (training seed {run['training_seed']})"
         drawn = "" if run["drawn"] is None else f", drawn {100 * run['drawn']:.1f} %, p = {run['p_value']:.3g}"
         line = f"{document['name']}{seed}: stated {100 * run['stated']:.1f} %{drawn}. Weights: {run['weights']}."
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(printable(line), markup=False, soft_wrap=True)
     verdict = {
         "agrees": "What was drawn agrees with what is stated.",
         "differs": "What was drawn differs from what is stated.",

@@ -97,6 +97,7 @@ def leaderboard_new(
     """
     from tuition.app.boards.new_board import new_board
     from tuition.app.processes.terminal import print_json
+    from tuition.benchmarks.one_line import printable
 
     document = new_board(folder, scenario, seeds, seed, title)
     if json:
@@ -105,8 +106,8 @@ def leaderboard_new(
     (protocol,) = document["protocols"]
     trained = ", ".join(map(str, protocol["training_seeds"]))
     typer.echo(
-        f"{folder}: {protocol['suite']}, {protocol['num_samples']} samples a problem ({protocol['preset']['name']}), "
-        f"graded by {protocol['grader']}; training seeds {trained}.\nHead of the changelog: {document['head']}"
+        f"{printable(folder)}: {protocol['suite']}, {protocol['num_samples']} samples a problem "
+        f"({protocol['preset']['name']}), graded by {protocol['grader']}; training seeds {trained}.\nHead of the changelog: {document['head']}"
     )
 
 
@@ -139,6 +140,7 @@ def leaderboard_add(
     """Add entries. Measured ones are recomputed from their samples first; adding twice changes nothing."""
     from tuition.app.boards.additions import Sources, add
     from tuition.app.processes.terminal import print_json
+    from tuition.benchmarks.one_line import printable
 
     sources = Sources(
         study or (), row or (), score or (), reported or (), entry or (), weights=weights, contamination=contamination
@@ -151,7 +153,9 @@ def leaderboard_add(
         typer.echo(f"added {id}")
     known = f", {len(document['known'])} already there" if document["known"] else ""
     replaced = f", {len(document['replaced'])} replaced" if document["replaced"] else ""
-    typer.echo(f"{folder}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}.")
+    typer.echo(
+        f"{printable(folder)}: version {document['version']}, {len(document['added'])} entries added{known}{replaced}."
+    )
 
 
 @leaderboard_app.command("verify", epilog="Example: tuition leaderboard verify boards/micro")
@@ -268,10 +272,11 @@ def leaderboard_export(
     from tuition.benchmarks.boards.board_folder import load_board
     from tuition.benchmarks.boards.exports.formats import export
     from tuition.benchmarks.measured_boards import find_board
+    from tuition.benchmarks.one_line import printable
 
     text = export(load_board(find_board(what)), format.value, mix_presets)
     if out is None:
         typer.echo(text, nl=False)
         return
     write_text(out, text)
-    typer.echo(f"wrote {out} ({len(text.encode()):,} bytes)", err=True)
+    typer.echo(f"wrote {printable(out)} ({len(text.encode()):,} bytes)", err=True)

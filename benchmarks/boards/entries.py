@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from tuition.benchmarks.boards.texts import Hash, LongText, Name, Text, Url, no_secret, no_surrogates
-from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.one_line import first_complaint, one_line, printable
 from tuition.benchmarks.statistics.intervals import Array, Score, score_over_seeds
 from tuition.planner.allocation import BASE, Allocation, AllocationError
 from tuition.planner.cost import Price
@@ -36,7 +36,13 @@ PARTIAL = "[:"  # "math500@1[:20]": the first 20 problems only, which is another
 
 
 class EntryError(ValueError):
-    """An entry or a leaderboard that is refused; one line with the offending value and the reason."""
+    """An entry or a leaderboard that is refused; one line with the offending value and the reason.
+
+    Names of files in it come from strangers, so the whole message is made printable here.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(message))
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.one_line import first_complaint, one_line, printable
 
 
 class Part(BaseModel):
@@ -42,3 +43,10 @@ def test_any_text_is_cut_and_on_one_line() -> None:
 def test_the_first_complaint_names_field_and_value(document: dict[str, Any], first: str) -> None:
     line = first_complaint(refused(document))
     assert line.startswith(first) and len(line) <= 400 and "\n" not in line
+
+
+def test_what_does_not_show_is_escaped_once() -> None:
+    text = "a\nb\033[2J\u200b\udcff 中 é"
+    assert printable(text) == printable(printable(text)) == r"a\nb\x1b[2J\u200b\udcff 中 é"
+    assert one_line(text) == r"a b\x1b[2J\u200b\udcff 中 é"
+    assert str(EntryError(f"{text} is missing")) == rf"{printable(text)} is missing"

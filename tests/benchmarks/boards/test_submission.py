@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,11 @@ from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_m
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.reported import reported_entries
 
-NEW = {"allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2", "labels_trained": 32, "gpu_seconds": COST}
+NEW: dict[str, Any] = {
+    "allocation": "teacher=large teacher_rl=2 opd=2 student_rl=2",
+    "labels_trained": 32,
+    "gpu_seconds": COST,
+}
 
 
 @pytest.fixture(scope="module")
