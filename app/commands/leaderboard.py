@@ -107,7 +107,8 @@ def leaderboard_new(
     trained = ", ".join(map(str, protocol["training_seeds"]))
     typer.echo(
         f"{printable(folder)}: {protocol['suite']}, {protocol['num_samples']} samples a problem "
-        f"({protocol['preset']['name']}), graded by {protocol['grader']}; training seeds {trained}.\nHead of the changelog: {document['head']}"
+        f"({protocol['preset']['name']}), graded by {protocol['grader']};"
+        f" training seeds {trained}.\nHead of the changelog: {document['head']}"
     )
 
 
