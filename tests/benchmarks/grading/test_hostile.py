@@ -4,6 +4,7 @@ Run: `python -m tests.benchmarks.grading.test_hostile` grades each alone with a 
 `docs/grading.md`.
 """
 
+import argparse
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -120,9 +121,14 @@ def test_scraps_are_no_answer() -> None:
 
 
 def main() -> None:
-    limit = 2.0
+    parser = argparse.ArgumentParser(description="Verdicts and seconds of hostile answers and golds.")
+    parser.add_argument("--limit", type=float, default=2.0, help="seconds an answer")
+    parser.add_argument("--rows", type=int, help="only the first so many")
+    options = parser.parse_args()
+    limit = options.limit
     rows = [("answer", name, "5", text) for name, text in HOSTILE.items()]
     rows += [("gold", name, gold, ANSWER) for name, gold in HOSTILE_GOLDS.items()]
+    rows = rows[: options.rows]
     cells = {(kind, name): [kind, name] for kind, name, _, _ in rows}
     for policy in ("tuition-2", "math-verify"):
         counts: Counter[str] = Counter()
