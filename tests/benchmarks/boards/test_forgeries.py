@@ -43,6 +43,8 @@ from tuition.benchmarks.grading.policies import policy_of
 from tuition.benchmarks.measured_boards import changed_from_shipped, shipped_boards
 from tuition.benchmarks.suites.catalog import generated
 
+pytestmark = pytest.mark.slow  # together
+
 Forger = Callable[[Path], None]
 
 

@@ -26,6 +26,8 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import GRADER_VERSION, policy_of
 from tuition.benchmarks.suites.micro import SUITE_VERSION, make_problems
 
+pytestmark = pytest.mark.slow  # together
+
 
 def flip(path: Path, verdict_too: bool = True) -> None:
     table = pd.read_parquet(path)

@@ -11,6 +11,8 @@ from math_verify import parse, verify
 from tests.experiments.grading_rules import DATA, Row, load
 from tuition.benchmarks.grading.grader import Grader, as_formula
 
+pytestmark = pytest.mark.slow  # together
+
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:

@@ -25,6 +25,8 @@ from tuition.benchmarks.statistics import multiplicity
 from tuition.benchmarks.statistics.intervals import paired_difference
 from tuition.benchmarks.statistics.seed_variance import MODERATED, OWN, SeedVariances
 
+pytestmark = pytest.mark.slow  # together
+
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
 @pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
