@@ -73,7 +73,8 @@ def resample(request: ResampleRequest) -> dict[str, Any]:
     scenario = Scenario.load(request.scenario or _scenario_name(entry))
     _check_alike(entry, scenario)
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-    ids = sorted(random.Random(f"{found.id} {seed}").sample(found.outcomes[0].problem_ids, _count(request, entry)))
+    count = min(request.problems, entry.num_problems)
+    ids = sorted(random.Random(f"{found.id} {seed}").sample(found.outcomes[0].problem_ids, count))
     with (
         Reporter(request.quiet) as reporter,
         closing(RouteRunner(scenario, request.results, reporter.hear)) as runner,
@@ -125,10 +126,6 @@ def _check_alike(entry: MeasuredEntry, scenario: Scenario) -> None:
     stated = {"name": entry.preset.name, **entry.preset.fields}
     if stated != key:
         raise EntryError(f"{entry.name}: it was drawn by {stated}, and scenario {scenario.name} draws by {key}")
-
-
-def _count(request: ResampleRequest, entry: MeasuredEntry) -> int:
-    return min(request.problems, entry.num_problems)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ _UNSEEN = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 # user:password@host of an address, and settings or tokens that are secrets by their form.
-_SECRETS = (
-    re.compile(r"://[^/\s@]*:[^/\s]*@"),
-    re.compile(r"(?i)\b(?:pg)?(?:password|passwd|pwd)=[^\s&]"),
-    re.compile(r"\bhf_[A-Za-z0-9]{30,}"),
-)
+_SECRETS = {
+    re.compile(r"(://[^/\s@:]*):[^/\s]*@"): r"\1@",
+    re.compile(r"(?i)\b((?:pg)?(?:password|passwd|pwd))=(?:[^\s&'\"]+|[^\s&]+)"): r"\1 left out",
+    re.compile(r"\bhf_[A-Za-z0-9]{30,}"): "token left out",
+}
+"""What stands in a text instead, by pattern."""
 # Scripts that one language writes together.
 _JAPANESE = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC"}
 
@@ -33,10 +34,10 @@ def holds_secret(text: str) -> bool:
 
 
 def without_secrets(command: str) -> str:
-    """A command whose passwords are stars: what an entry may say of the command that made it."""
-    starred = re.sub(r"(://[^/\s@:]*):[^/\s]*@", r"\1@", command)
-    starred = re.sub(r"(?i)\b((?:pg)?(?:password|passwd|pwd))=[^\s&'\"]+", r"\1 left out", starred)
-    return re.sub(r"\bhf_[A-Za-z0-9]{30,}", "token left out", starred)
+    """A command without its passwords and tokens: what an entry may say of the command that made it."""
+    for pattern, instead in _SECRETS.items():
+        command = pattern.sub(instead, command)
+    return command
 
 
 def no_secret(text: str) -> str:

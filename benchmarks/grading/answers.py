@@ -162,12 +162,11 @@ def _sentence(rest: str, whole: bool = False) -> Found | None:
         percent = _PERCENT.match(sentence, formulas[0].end())
         return Found(f"{formulas[0][0]}{percent[0] if percent else ''}", formula=True)
     said = _SAID.match(sentence)
-    if said and len(said[1]) <= LONGEST_PLAIN and _WORDS.fullmatch(said[1]):
-        return Found(_as_words(said[1].strip()), formula=True)
-    if said and len(said[1]) <= LONGEST_PLAIN and (counted := _COUNTED.fullmatch(said[1])):
-        return Found(counted[1], formula=True)
-    if said and not formulas and len(said[1]) <= LONGEST_PLAIN and not re.search(r"[a-zA-Z]{2}", said[1]):
-        return Found(said[1].strip(), formula=True)
+    if said and not formulas and len(said[1]) <= LONGEST_PLAIN:
+        if counted := _COUNTED.fullmatch(said[1]):
+            return Found(counted[1], formula=True)
+        if _WORDS.fullmatch(said[1]) or not re.search(r"[a-zA-Z]{2}", said[1]):
+            return Found(_as_words(said[1].strip()), formula=True)
     return Found(sentence, formula=False)
 
 

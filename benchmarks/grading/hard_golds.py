@@ -36,9 +36,13 @@ class HardGold:
 def hard_golds(golds: Sequence[str]) -> list[HardGold]:
     """The golds that can hardly be matched, in order."""
     looked_at = [place for place, gold in enumerate(golds) if not _PLAIN.fullmatch(gold.strip())]
-    kinds = {place: _kind(golds[place]) for place in looked_at}
+    kinds: dict[int, str | None] = {}
+    read: list[str] = []
+    for place in looked_at:
+        rules = Rules()
+        read.append(forms.tidy(forms.from_json_list(golds[place], rules), rules))
+        kinds[place] = _kind(read[-1], rules)
     with Grader() as grader:
-        read = [_read(golds[place]) for place in looked_at]
         own = grader.grade_many([golds[place] for place in looked_at], [f"\\boxed{{{text}}}" for text in read])
         # In brackets it is another text of the same value: only what is parsed is equal to it.
         expressions = [n for n, text in enumerate(read) if kinds[looked_at[n]] is None and not _NO_VALUE.search(text)]
@@ -48,9 +52,9 @@ def hard_golds(golds: Sequence[str]) -> list[HardGold]:
     kinds |= {looked_at[n]: "text" for n, grade in zip(expressions, parsed, strict=True) if not grade.correct}
     kinds |= {place: UNREADABLE for place, grade in zip(looked_at, own, strict=True) if not grade.correct}
     return [
-        HardGold(place, golds[place], kind, _accepts(kind, _read(golds[place])))
-        for place, kind in kinds.items()
-        if kind
+        HardGold(place, golds[place], kind, _accepts(kind, text))
+        for place, text in zip(looked_at, read, strict=True)
+        if (kind := kinds[place])
     ]
 
 
@@ -64,14 +68,8 @@ def _accepts(kind: str, read: str) -> str:
     }[kind]
 
 
-def _read(gold: str) -> str:
-    rules = Rules()
-    return forms.tidy(forms.from_json_list(gold, rules), rules)
-
-
-def _kind(gold: str) -> str | None:
-    rules = Rules()
-    read = forms.tidy(forms.from_json_list(gold, rules), rules)
+def _kind(read: str, rules: Rules) -> str | None:
+    """Why a gold is hard to match, from how it is read and by which rules; None for no reason."""
     for rule, kind in (("mixed-number", "mixed number"), ("json-list", "list"), ("units", "unit")):
         if rule in rules.used:
             return kind

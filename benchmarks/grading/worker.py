@@ -74,9 +74,7 @@ def grade_with_corrections(gold: str, completion: str, rules: Rules) -> tuple[bo
         if found.formula:
             return is_gold(gold, found.text, rules), bare(found.text, Rules())
         return is_gold_in(gold, found.text, rules)
-    except (
-        Exception
-    ):  # what sympy raises on the texts of strangers cannot be listed; math-verify calls it wrong as well
+    except Exception:  # what sympy raises on strangers' texts cannot be listed; math-verify calls it wrong as well
         return False, found.text
 
 

@@ -60,15 +60,14 @@ def changed_from_shipped(folder: Path, manifest: Manifest) -> list[Mismatch]:
     if manifest.name not in HEADS or is_shipped(manifest):
         return []
     place = FOLDER / manifest.name
-    shipped = read_manifest(place)
+    shipped = {id: read_entry(place, id) for id in read_manifest(place).ids}
     now, found = [id for change in manifest.changelog for id in change.added], []
-    for id in shipped.ids:
+    for id, entry in shipped.items():
         if id not in now:
-            entry = read_entry(place, id)
             found.append(Mismatch(id, "changelog", f"without this entry of {manifest.name}", "lists it", entry.name))
-    ours = {entry.name: entry for entry in (read_entry(place, id) for id in shipped.ids)}
+    ours = {entry.name: entry for entry in shipped.values()}
     for id in now:
-        if id in shipped.ids:
+        if id in shipped:
             continue
         try:
             entry = read_entry(folder, id)
