@@ -106,12 +106,13 @@ def read_leaderboard(leaderboard: str | Path, *, mix_presets: bool = False) -> p
 
     The columns of `tuition leaderboard export --format csv`; scores and differences are fractions.
         kind ("measured", "reported"), id, name, suite, preset, preset_fields, model, allocation, shuffled, scenario.
-        rank_first, rank_last, tied: the interval of ranks among the measured entries of one suite and preset; nan
+        rank_first, rank_last: the interval of ranks among the measured entries of one suite and preset; nan
             below three training seeds.
         mean, se_problems, se_samples, se_seeds: the score. reported_error, reported_error_meaning: a source's own.
         difference, difference_low, difference_high, difference_to: paired, to the entry named last.
         num_problems, num_samples, training_seeds (a tuple), labels_trained, labels_validation, labels_owned: counts.
-        gpu_seconds: of one run from scratch, on the accelerator named.
+        gpu_seconds: of one run from scratch, on the accelerator named. price_unchecked: why nothing could be held
+            against them.
         command, code_version, citation, url, table, notes: where it comes from, and what must be read with it.
 
     >>> import tuition

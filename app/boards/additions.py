@@ -53,7 +53,7 @@ class Sources:
     weights: str | None = None
     """Where the weights of the measured rows can be had; `{row}` and `{seed}` in it stand for those of each run."""
     contamination: str | None = None
-    """What is known of test problems in what the models were trained on; None: what the scenario's check has found."""
+    """What is known of test problems in what the models were trained on, beside what the scenario's check found."""
 
 
 def add(folder: Path, results: Path, sources: Sources, title: str | None = None) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def study_additions(results: Path, study: str, sources: Sources) -> list[Additio
         "accelerator": test.accelerator,
         "labels_validation": meta.labels_validation,
         "labels_owned": meta.labels_owned,
-        "contamination": sources.contamination or found_overlaps(ResultsFolder(results).named_study(study)),
+        "contamination": _contamination(ResultsFolder(results).named_study(study), sources.contamination),
     }
     additions: list[Addition] = []
     costs = BlockAccounts(ResultsFolder(results))
@@ -151,13 +151,18 @@ def _address(sources: Sources, row: str, seed: int | None) -> str | None:
     return sources.weights.replace("{row}", row).replace("{seed}", str(seed))
 
 
-def found_overlaps(study: StudyFolder) -> str:
-    """What the check of a study's scenario has found of test problems in what its runs are trained on."""
+def _contamination(study: StudyFolder, more: str | None) -> str:
+    """What the check of a study's scenario has found, which `verify` computes again, and what else is known."""
     try:
-        overlaps = Scenario.load(str(study.scenario)).overlaps
+        found = overlaps_found(Scenario.load(str(study.scenario)))
     except (ScenarioError, OSError) as error:
-        return f"Not checked: the scenario cannot be loaded ({one_line(error, 200)})."
-    found = "; ".join(str(overlap) for overlap in overlaps if overlap.suite == "test")
+        found = f"Not checked: the scenario cannot be loaded ({one_line(error, 200)})."
+    return found if more is None else f"{found} {more}"
+
+
+def overlaps_found(scenario: Scenario) -> str:
+    """What the check of a scenario has found of test problems in what its runs are trained on."""
+    found = "; ".join(str(overlap) for overlap in scenario.overlaps if overlap.suite == "test")
     return f"Test problems in what was trained on: {found}. What the base models had seen before was not checked."
 
 

@@ -60,7 +60,7 @@ def _measured_table(table: MeasuredTable) -> Table:
             *([row.rank] if table.ranked else []), name, f"{cell_text.percent(entry.score.mean):>5} {errors}",
             Text(cell_text.points(row.difference, row.reference).replace(" [", "\n[")),
             cell_text.labels(entry).replace(", ", "\n"),
-            cell_text.cost(entry), cell_text.seeds(entry).replace(", ", "\n"),
+            cell_text.cost(row), cell_text.seeds(entry).replace(", ", "\n"),
         )  # fmt: skip
     return shown
 

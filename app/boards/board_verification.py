@@ -9,14 +9,17 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from tuition.app.boards.additions import overlaps_found
 from tuition.app.boards.new_board import counts_of
 from tuition.app.processes.terminal import terminal
 from tuition.app.studies.evaluation import Entry, ordinary
+from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.boards.board_folder import read_manifest
+from tuition.benchmarks.boards.cross_checks import KnownScenario
 from tuition.benchmarks.boards.entries import (
     NOT_RESAMPLED,
     PARTIAL,
@@ -26,7 +29,6 @@ from tuition.benchmarks.boards.entries import (
     RepeatableEntry,
     ScenarioRef,
 )
-from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.benchmarks.boards.verification.regrading import Answers
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
@@ -96,8 +98,8 @@ class Graders(ExitStack):
 
 def all_checks(request: VerifyRequest, graders: Graders) -> Checks:
     """What verification needs from outside of the folder."""
-    chains = Chains(request.scenarios)
-    return Checks(AnswerSources(request).answers, graders.of, chains.keys, chains.student, chains.counts)
+    scenarios = Scenarios(request.scenarios)
+    return Checks(AnswerSources(request).answers, graders.of, scenarios.known)
 
 
 def check_submission(request: VerifyRequest, base: Path) -> dict[str, Any]:
@@ -137,8 +139,8 @@ def verified_document(found: Verified) -> dict[str, Any]:
     return {"status": str(found.status), **asdict(found)}
 
 
-class Chains:
-    """Keys of the blocks of entries, from scenarios that are built in or given by file."""
+class Scenarios:
+    """What scenarios that are built in or given by file say of their entries."""
 
     def __init__(self, given: tuple[str, ...]) -> None:
         self._given = given
@@ -158,27 +160,29 @@ class Chains:
         found = (self._load(name) for name in (*self._given, *named))
         return next((one for one in found if one is not None and one.sha256 == stated.sha256), None)
 
-    def counts(self, stated: ScenarioRef) -> DeclaredScenario | None:
-        """The label counts of the scenario that is stated."""
+    @cache  # noqa: B019 (as above)
+    def known(self, stated: ScenarioRef) -> KnownScenario | None:
+        """What the scenario that is stated says of its entries."""
         scenario = self.scenario(stated)
-        return None if scenario is None else counts_of(scenario)
-
-    def student(self, entry: MeasuredEntry) -> str | None:
-        """The content hash of the student before any training."""
-        scenario = self.scenario(entry.scenario)
-        return None if scenario is None else scenario.recipe.student
-
-    def keys(self, entry: RepeatableEntry, seed: int) -> tuple[str, ...] | None:
-        """The keys of the blocks of one training seed; none at all for an allocation that the scenario refuses."""
-        scenario = self.scenario(entry.scenario)
-        if scenario is None or entry.allocation is None:
+        if scenario is None:
             return None
-        row = Entry(entry.name, Allocation.parse(entry.allocation), shuffled=entry.shuffled)
-        recipe = (ordinary(scenario) if entry.shuffled else scenario).recipe
-        try:
-            return tuple(block.key for block in row.route(recipe, seed).blocks)
-        except AllocationError:
-            return ()
+        return KnownScenario(
+            counts=counts_of(scenario),
+            student=scenario.recipe.student,
+            baselines=scenario_baselines(scenario) if scenario.num_label_blocks > 1 else {},
+            contamination=overlaps_found(scenario),
+            keys=partial(_keys, scenario),
+        )
+
+
+def _keys(scenario: Scenario, entry: RepeatableEntry, seed: int) -> tuple[str, ...]:
+    """The keys of an entry's blocks for one training seed; none for an allocation that the scenario refuses."""
+    row = Entry(entry.name, Allocation.parse(str(entry.allocation)), shuffled=entry.shuffled)
+    recipe = (ordinary(scenario) if entry.shuffled else scenario).recipe
+    try:
+        return tuple(block.key for block in row.route(recipe, seed).blocks)
+    except AllocationError:
+        return ()
 
 
 @dataclass
@@ -193,14 +197,14 @@ class AnswerSources:
 
     def answers(self, entry: MeasuredEntry) -> Answers | str:
         """The answers, or why they are not at hand."""
-        whole, partial, limit = entry.suite.partition(PARTIAL)
+        whole, part, limit = entry.suite.partition(PARTIAL)
         if (own := self._given(whole)) is not None:
             return own
         suite = self._suite(whole)
         if isinstance(suite, str):
             return suite
         # The first problems only, where the entry's suite says so.
-        problems = suite.problems[: int(limit.removesuffix("]"))] if partial else suite.problems
+        problems = suite.problems[: int(limit.removesuffix("]"))] if part else suite.problems
         return Answers({problem.id: problem.answer for problem in problems}, problems, suite.verified)
 
     def _given(self, whole: str) -> Answers | None:
@@ -277,6 +281,7 @@ def finding_lines(found: Mapping[str, Any]) -> list[str]:
     undecided = [f"undecided: {about(one)} {one['field']}: {one['reason']}" for one in found["undecided"]]
     lines = [*_cut(wrong, "mismatches"), *_cut(undecided, "undecided")]
     lines += [f"lacking: {lack}" for lack in found["lacks"]]
+    lines += _cut([f"not checked: {what}" for what in found["unchecked"]], "not checked")
     return lines + _cut([f"note: {note}" for note in found["notes"]], "notes")
 
 

@@ -12,14 +12,16 @@ from tuition.runners.route_runner import score_task
 from tuition.runners.scenarios.scenario import Scenario
 
 
-def new_board(folder: Path, scenario: str, num_seeds: int, seed: int, title: str | None) -> dict[str, Any]:
+def new_board(
+    folder: Path, scenario: str, num_seeds: int, seed: int, title: str | None, url: str | None = None
+) -> dict[str, Any]:
     """Make a leaderboard for a scenario's test suite; what it declares, as JSON values.
 
     `num_seeds` and `seed` are those of `tuition baselines` or `tuition search`: the training seeds follow from them.
     EntryError where the folder is a leaderboard already or holds other files.
     """
     protocol = protocol_of(Scenario.load(scenario), seeds_for_test(seed, num_seeds))
-    manifest = make_board(folder, title, (protocol,))
+    manifest = make_board(folder, title, (protocol,), url)
     return {
         "leaderboard": manifest.name,
         "folder": str(folder),

@@ -34,6 +34,7 @@ from tuition.benchmarks.suites.catalog import GENERATED
 from tuition.planner.allocation import Allocation
 from tuition.runners.route_runner import RouteRunner, score_task
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.scenario_file import built_in_scenarios
 
 LEVEL = 0.001
 """An entry differs where chance gives such a difference in less than one of 1,000 honest entries. Our choice."""
@@ -70,7 +71,7 @@ def resample(request: ResampleRequest) -> dict[str, Any]:
     """
     found = _find(request)
     entry = found.entry
-    scenario = Scenario.load(request.scenario or _scenario_name(entry))
+    scenario = _scenario(request.scenario, entry)
     _check_alike(entry, scenario)
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     count = min(request.problems, entry.num_problems)
@@ -110,22 +111,31 @@ def _find(request: ResampleRequest) -> _Found:
     return _Found(id, entry, outcomes)
 
 
-def _scenario_name(entry: MeasuredEntry) -> str:
+def _scenario(given: str | None, entry: MeasuredEntry) -> Scenario:
+    """The scenario that is given, or the built-in one that the entry names. EntryError where there is none."""
+    if given is not None:
+        return Scenario.load(given)
     if entry.scenario is not None:
-        return entry.scenario.name
-    if home := GENERATED.fullmatch(entry.suite.partition("@")[0]):
-        return home[1]
-    raise EntryError(f"{entry.name}: give the scenario that has its suite {entry.suite} and its model, by --scenario")
+        name, what = entry.scenario.name, f"its scenario {entry.scenario.name!r:.80} is not built in"
+    else:
+        home = GENERATED.fullmatch(entry.suite.partition("@")[0])
+        name, what = home[1] if home else "", f"no built-in scenario has its suite {entry.suite}"
+    if name not in built_in_scenarios():
+        raise EntryError(f"{entry.name}: {what}: give the scenario's file by --scenario FILE")
+    return Scenario.load(name)
 
 
 def _check_alike(entry: MeasuredEntry, scenario: Scenario) -> None:
     """EntryError where the scenario's test is on other problems than the entry, or drawn otherwise."""
     suite, key = scenario.suite_name("test"), scenario.preset("test").key_fields()
+    fix = "give the entry's scenario by --scenario FILE"
     if entry.suite.partition(PARTIAL)[0] != suite:
-        raise EntryError(f"{entry.name}: its suite is {entry.suite}, that of scenario {scenario.name} is {suite}")
+        raise EntryError(
+            f"{entry.name}: its suite is {entry.suite}, that of scenario {scenario.name} is {suite}: {fix}"
+        )
     stated = {"name": entry.preset.name, **entry.preset.fields}
     if stated != key:
-        raise EntryError(f"{entry.name}: it was drawn by {stated}, and scenario {scenario.name} draws by {key}")
+        raise EntryError(f"{entry.name}: it was drawn by {stated}, and scenario {scenario.name} draws by {key}: {fix}")
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def leaderboard_new(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Training seeds that every entry must have.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The --seed of the studies whose rows will be added.")] = 0,
     title: Annotated[str | None, typer.Option(help="Title of the leaderboard.")] = None,
+    url: Annotated[str | None, typer.Option(help="Where the leaderboard will be published.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a leaderboard that declares, before its first entry, how every entry is trained, drawn and graded.
@@ -99,7 +100,7 @@ def leaderboard_new(
     from tuition.app.processes.terminal import print_json
     from tuition.benchmarks.one_line import printable
 
-    document = new_board(folder, scenario, seeds, seed, title)
+    document = new_board(folder, scenario, seeds, seed, title, url)
     if json:
         print_json(document)
         return
@@ -132,7 +133,7 @@ def leaderboard_add(
     contamination: Annotated[
         str | None,
         typer.Option(
-            help="What is known of test problems in the training data. Default: what the scenario's check found."
+            help="What else is known of test problems in the training data, beside what the scenario's check found."
         ),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from tuition.benchmarks.artefacts import write_text
+from tuition.benchmarks.boards.changelog_checks import changelog_mismatches
 from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
 from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
@@ -37,7 +38,7 @@ from tuition.benchmarks.boards.entries import (
     parse_entry,
     parse_json,
 )
-from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.boards.manifest import Change, Declared, Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch, Outcomes, compare_with_samples, read_statement
 from tuition.benchmarks.boards.protocol import Protocol
 from tuition.benchmarks.one_line import first_complaint, one_line
@@ -161,26 +162,37 @@ def says_what_it_is(folder: Path, sha256: str) -> bool:
 
 
 def load_board(folder: Path) -> Board:
-    """Read a leaderboard. EntryError for anything broken, and for a measured number that its samples do not give."""
+    """Read a leaderboard. EntryError for anything broken, and for what is wrong without grading anything."""
     manifest = read_manifest(folder)
     listed = []
     for id in manifest.ids:
         entry = read_entry(folder, id)
         mismatches, outcomes = compare_entry(folder, id, entry)
-        if mismatches:
-            fix = f"`tuition leaderboard verify {folder}` lists all"
-            raise EntryError(f"entry {id[:SHORT_ID]} ({entry.name}): {mismatches[0].sentence}; {fix}")
+        if isinstance(entry, MeasuredEntry):
+            mismatches += entry_mismatches(id, entry, manifest.protocol(entry.suite))
+        _refuse(folder, mismatches, entry)
         listed.append(Listed(id, entry, outcomes))
+    names = {one.id: one.entry for one in listed}
+    measured = [(one.id, one.entry) for one in listed if isinstance(one.entry, MeasuredEntry)]
+    for mismatch in (*changelog_mismatches(manifest), *cross_mismatches(measured)):
+        _refuse(folder, [mismatch], names.get(mismatch.id))
     return Board(manifest, tuple(listed))
 
 
-def make_board(folder: Path, title: str | None, protocols: tuple[Protocol, ...]) -> Manifest:
+def _refuse(folder: Path, mismatches: Sequence[Mismatch], entry: LeaderboardEntry | None) -> None:
+    for mismatch in mismatches:
+        whose = "" if entry is None else f"entry {mismatch.id[:SHORT_ID]} ({entry.name}): "
+        raise EntryError(f"{whose}{mismatch.sentence}; `tuition leaderboard verify {folder}` lists all")
+
+
+def make_board(folder: Path, title: str | None, protocols: tuple[Protocol, ...], url: str | None = None) -> Manifest:
     """Make a leaderboard without entries. EntryError where there is one already, or other files."""
     with _writing(folder):
         if is_board(folder):
             raise EntryError(f"{folder} is a leaderboard already: its protocol cannot change; choose a new folder")
         today = time.strftime("%Y-%m-%d", time.gmtime())
-        manifest = new_manifest(folder, title, Change(version="1.0", date=today, change="Protocol declared"), protocols)
+        change = Change(version="1.0", date=today, change="Protocol declared")
+        manifest = new_manifest(folder, title, change, protocols, url)
         write_manifest(folder, manifest)
         return manifest
 
@@ -205,14 +217,14 @@ def _writing(folder: Path) -> Iterator[None]:
 def add_entries(
     folder: Path, additions: Iterable[tuple[LeaderboardEntry, Sequence[Path]]], title: str | None = None
 ) -> Added:
-    """Add entries with their sample files, and raise the leaderboard's minor version once if any of them is new.
+    """Add entries with their sample files, and raise the leaderboard's version once if any of them is new.
 
     Makes the folder where there is none. Every measured entry is recomputed from the copy of its samples before it is
     listed: EntryError, and nothing is listed or left, if a number differs. Idempotent; two writers wait for each other.
     Killed at any moment the leaderboard is as it was before, and the same call again completes it.
 
     The same result (checkpoints, samples, allocation) is listed once: told again by another command or code version it
-    is known, with another name, label count or cost it replaces the earlier entry, whose file stays.
+    is known, with another name, label count or cost it replaces the earlier entry, whose file stays, in a new MAJOR.
     """
     with _writing(folder):
         old = read_manifest(folder) if os.path.lexists(folder / MANIFEST) else None
@@ -241,7 +253,8 @@ def _add_locked(
     written: list[Path],
 ) -> Added:
     if old is not None and title is not None and title != old.title:
-        raise EntryError(f"{folder} has the title {old.title!r}: leave --title out, or change it in {MANIFEST}")
+        fix = f"leave --title out, or append a change that declares another to {MANIFEST}"
+        raise EntryError(f"{folder} has the title {old.title!r}: {fix}")
     for left in folder.glob(f".partial-{MANIFEST}*"):
         left.unlink()
     for name in ("entries", "samples"):
@@ -321,15 +334,18 @@ def _raised(
     if old is None:
         return new_manifest(folder, title, Change(version="1.0", date=today, change=text, added=tuple(new)))
     major, minor = old.changelog[-1].number
-    version = f"{major}.{minor + 1}"
+    version = f"{major + 1}.0" if replaced else f"{major}.{minor + 1}"
+    today = max(today, old.changelog[-1].date)  # dates do not go back, where the clock of another writer was ahead
     return old.changed(Change(version=version, date=today, change=text, added=tuple(new), removed=replaced))
 
 
-def new_manifest(folder: Path, title: str | None, change: Change, protocols: tuple[Protocol, ...] = ()) -> Manifest:
+def new_manifest(
+    folder: Path, title: str | None, change: Change, protocols: tuple[Protocol, ...] = (), url: str | None = None
+) -> Manifest:
     """The manifest of a new leaderboard, which is named by its folder. EntryError for a title that cannot be one."""
     name = re.sub(r"[^A-Za-z0-9._@-]+", "-", folder.resolve().name).lstrip("._@-")[:64] or "leaderboard"
     try:
-        return Manifest.new(name, title or name, change, protocols)
+        return Manifest.new(name, Declared(title=title or name, url=url), change, protocols)
     except ValidationError as error:
         raise EntryError(f"the new leaderboard: {first_complaint(error)}") from None
 

@@ -1,63 +1,81 @@
 """What an entry must say by its leaderboard, and what entries must not have in common.
 
 What: `entry_mismatches` is about an entry by itself, without its samples. `cross_mismatches` finds names that a reader
-takes for one, a second `direct`, a sample file of two runs, blocks of one key with several weights, and prices far from
-those of the same work.
+takes for one, one result under two names, a sample file of two runs, blocks of one key with several weights, and prices
+far from those of the same work.
 
-Simplified: rows of different suites or decodings are in different tables, and may have one name.
+Simplified: rows of different suites or decodings are in different tables, and may have one name or checkpoint.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from tuition.benchmarks.boards.accounts import account_mismatches, price_mismatches
-from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, MeasuredEntry, RepeatableEntry
+from tuition.benchmarks.boards.accounts import account_mismatches, price_mismatches, stages_of
+from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, MeasuredEntry, RepeatableEntry, TrainingRun
 from tuition.benchmarks.boards.outcomes import Mismatch
 from tuition.benchmarks.boards.protocol import DeclaredScenario, Protocol
-from tuition.benchmarks.boards.texts import alike, one_name
+from tuition.benchmarks.boards.row_names import Baselines, name_mismatches, twin_names
 from tuition.benchmarks.suites.catalog import GENERATED, SUITES, generated
 from tuition.benchmarks.suites.micro import SUITE_VERSION
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import BASE, Allocation
+from tuition.planner.stages import STAGE
 
-REFERENCE = "direct"
 Listed = tuple[str, MeasuredEntry]
+Student = Callable[[MeasuredEntry], str | None]
+"""The weights' hash of the untrained student of an entry's scenario; None where it is not known."""
+
+
+def _unknown(_: MeasuredEntry) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class KnownScenario:
+    """What a scenario that is at hand says of its entries.
+
+    Attributes:
+        counts: of its labels.
+        student: the weights' hash of its untrained student.
+        baselines: its baselines that are plain chains of blocks.
+        contamination: what its check has found of test problems in what its runs are trained on.
+        keys: of an entry's blocks for one training seed.
+    """
+
+    counts: DeclaredScenario
+    student: str
+    baselines: Baselines
+    contamination: str
+    keys: Callable[[RepeatableEntry, int], tuple[str, ...]]
 
 
 def entry_mismatches(
-    id: str, entry: MeasuredEntry, protocol: Protocol | None, counts: DeclaredScenario | None = None
+    id: str, entry: MeasuredEntry, protocol: Protocol | None, known: KnownScenario | None = None
 ) -> Iterator[Mismatch]:
     """What an entry says otherwise than its leaderboard's protocol, the catalogue, its allocation and its blocks.
 
-    `counts` are those of the entry's scenario where it is at hand; else what the protocol declares is taken.
+    `known` is of the entry's scenario where it is at hand; else what the protocol declares is taken.
     """
-    yield from name_mismatches(id, entry, protocol)
+    declared = known.counts if known is not None else protocol.scenario if protocol is not None else None
+    label_blocks = None if declared is None else declared.labels // declared.labels_per_block
+    yield from name_mismatches(id, entry, label_blocks, None if known is None else known.baselines)
     yield from catalogue_mismatches(id, entry)
+    yield from _libraries(id, entry)
     if protocol is not None:
         yield from (Mismatch(id, *broken) for broken in protocol.broken_by(entry))
-    if isinstance(entry, RepeatableEntry):
-        yield from account_mismatches(id, entry, counts or (protocol.scenario if protocol else None))
+    if not isinstance(entry, RepeatableEntry):
+        return
+    yield from account_mismatches(id, entry, declared)
+    if known is not None and not entry.contamination.startswith(known.contamination):
+        yield Mismatch(id, "contamination", entry.contamination, f"begins {known.contamination!r}")
 
 
-def name_mismatches(id: str, entry: MeasuredEntry, protocol: Protocol | None) -> Iterator[Mismatch]:
-    """What is wrong with an entry's name by itself; the reference's must be what it says, direct GRPO."""
-    try:
-        one_name(entry.name)
-    except ValueError as error:  # entries of today are refused when they are read
-        yield Mismatch(id, "name", entry.name, str(error))
-        return
-    if alike(entry.name) != alike(REFERENCE):
-        return
-    if entry.name != REFERENCE:
-        yield Mismatch(id, "name", entry.name, f"too like {REFERENCE!r}, the reference's name")
-        return
-    allocation = Allocation.parse(entry.allocation) if entry.allocation is not None else Allocation()
-    scenario = None if protocol is None else protocol.scenario
-    blocks = allocation.student_rl if scenario is None else scenario.labels // scenario.labels_per_block
-    direct = Allocation(student_rl=max(blocks, 1))
-    if allocation != direct or entry.shuffled:
-        said = "a model without an allocation" if entry.allocation is None else entry.allocation
-        yield Mismatch(
-            id, "name", f"{entry.name} for {said}", f"{REFERENCE!r} is {direct if scenario else 'student_rl alone'}"
-        )
+def _libraries(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
+    """Versions of libraries that the engine's identity states otherwise."""
+    for name, version in re.findall(r"\b([A-Za-z][A-Za-z0-9_-]*) (\d[^\s,]*)", entry.engine):
+        if (stated := entry.versions.get(name)) is not None and stated != version:
+            yield Mismatch(id, f"versions.{name}", stated, f"{version} of the engine, {entry.engine}")
 
 
 def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
@@ -78,24 +96,14 @@ def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
         yield Mismatch(id, f"num_problems (suite {entry.suite})", entry.num_problems, num_problems)
 
 
-def cross_mismatches(entries: Sequence[Listed]) -> Iterator[Mismatch]:
+def cross_mismatches(entries: Sequence[Listed], student: Student = _unknown) -> Iterator[Mismatch]:
     """Everything that entries contradict each other in; each is named at the later one."""
-    yield from _names(entries)
+    yield from twin_names(entries)
     yield from _files(entries)
+    yield from _listed_twice(entries, student)
     repeatable = [(id, entry) for id, entry in entries if isinstance(entry, RepeatableEntry)]
     yield from _weights(repeatable)
     yield from price_mismatches(repeatable)
-
-
-def _names(entries: Sequence[Listed]) -> Iterator[Mismatch]:
-    first: dict[tuple[str, ...], Listed] = {}
-    for id, entry in entries:
-        table = (entry.suite, entry.preset.name, entry.preset.text(), alike(entry.name))
-        other_id, other = first.setdefault(table, (id, entry))
-        if other_id != id:
-            yield Mismatch(
-                id, "name", entry.name, f"taken by entry {other_id[:SHORT_ID]} ({other.name}) of the same table"
-            )
 
 
 def _files(entries: Sequence[Listed]) -> Iterator[Mismatch]:
@@ -110,22 +118,85 @@ def _files(entries: Sequence[Listed]) -> Iterator[Mismatch]:
                 yield Mismatch(id, f"samples[{place}].sha256", file.sha256, f"the file of {there}")
 
 
-def shared_checkpoints(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator[tuple[str, str, str]]:
-    """(id, field, reason) of runs that state the checkpoint of another entry's run.
+class _Run(NamedTuple):
+    """A training run of an entry, with the hash of its weights."""
 
-    Two routes may end in one checkpoint, as those do that have learnt nothing; only training again shows it.
-    """
-    first: dict[str, tuple[str, str]] = {}
+    id: str
+    entry: MeasuredEntry
+    place: int
+    weights: str
+
+    @property
+    def field(self) -> str:
+        """Where the weights are stated."""
+        return f"samples[{self.place}].weights_sha256"
+
+    @property
+    def route(self) -> tuple[object, ...] | None:
+        """What made the weights; None where nothing says so."""
+        entry = self.entry
+        return None if entry.allocation is None else (entry.allocation, entry.shuffled, entry.scenario)
+
+    def origins(self, student: str | None) -> set[str] | None:
+        """Where the weights may come from: keys of blocks, or `base` for the untrained student; None: not stated.
+
+        Blocks at the end that have learnt nothing leave the weights of the one before.
+        """
+        if self.entry.allocation == BASE:
+            return {BASE}
+        run = self.entry.samples[self.place]
+        if not isinstance(run, TrainingRun) or not run.blocks:
+            return None
+        stages = stages_of(Allocation.parse(str(self.entry.allocation)), self.entry.shuffled)
+        origin = None
+        for stage, block in zip(reversed(stages), reversed(run.blocks), strict=False):
+            if STAGE[stage].model != "student":
+                break  # the student was as it came
+            if block.weights_sha256 is None:
+                return None
+            if block.weights_sha256 != self.weights:
+                return {str(origin)}
+            origin = block.key
+        return {str(origin)} | ({BASE} if student in (None, self.weights) else set())
+
+
+def _checkpoints_twice(entries: Sequence[Listed]) -> Iterator[tuple[_Run, _Run]]:
+    """Pairs of runs in one table that state one checkpoint, the earlier entry's first."""
+    first: dict[tuple[str, ...], _Run] = {}
     for id, entry in entries:
-        for place, run in enumerate(entry.samples):
-            if run.weights_sha256 is None:
-                continue
-            other, name = first.setdefault(run.weights_sha256, (id, entry.name))
-            if other != id:
-                reason = (
-                    f"of entry {other[:SHORT_ID]} ({name}) too: only training again shows that both routes end in it"
-                )
-                yield id, f"samples[{place}].weights_sha256", reason
+        for place, file in enumerate(entry.samples):
+            if file.weights_sha256 is not None:
+                run = _Run(id, entry, place, file.weights_sha256)
+                one = first.setdefault((*entry.table, run.weights), run)
+                if one.id != id:
+                    yield one, run
+
+
+def _listed_twice(entries: Sequence[Listed], student: Student) -> Iterator[Mismatch]:
+    """One result under two names: a checkpoint of two entries, whose routes cannot both end in it."""
+    for one, other in _checkpoints_twice(entries):
+        if not _may_share(one, other, student(other.entry)):
+            there = f"weights of its own: entry {one.id[:SHORT_ID]} ({one.entry.name}) has them, listed once"
+            yield Mismatch(other.id, other.field, other.weights, there)
+
+
+def _may_share(one: _Run, other: _Run, student: str | None) -> bool:
+    """Whether two routes may end in one checkpoint: where they share a block, or the student, and learn nothing more.
+
+    So it is, as far as is stated, where the weights of blocks are not.
+    """
+    if one.route is None or other.route is None or one.route == other.route:
+        return False
+    origins = one.origins(student), other.origins(student)
+    return None in origins or bool((origins[0] or set()) & (origins[1] or set()))
+
+
+def shared_checkpoints(entries: Sequence[Listed], student: Student = _unknown) -> Iterator[tuple[str, str, str]]:
+    """(id, field, reason) of runs that state the checkpoint of another entry's run, and may have it."""
+    for one, other in _checkpoints_twice(entries):
+        if _may_share(one, other, student(other.entry)):
+            there = f"of entry {one.id[:SHORT_ID]} ({one.entry.name}) too"
+            yield other.id, other.field, f"{there}: only training again shows that both routes end in it"
 
 
 def _weights(entries: Sequence[tuple[str, RepeatableEntry]]) -> Iterator[Mismatch]:

@@ -244,6 +244,11 @@ class MeasuredEntry(_Entry):
         return tuple(file.training_seed for file in self.samples if file.training_seed is not None)
 
     @property
+    def table(self) -> tuple[str, str, str]:
+        """What decides in which table it stands: suite and decoding."""
+        return self.suite, self.preset.name, self.preset.text()
+
+    @property
     def partial(self) -> bool:
         """Whether it was scored on a part of the suite only."""
         return PARTIAL in self.suite

@@ -195,17 +195,19 @@ def compare_with_samples(
     mismatches: list[Mismatch] = []
     runs: list[Outcomes] = []
     for number, (stated, opener) in enumerate(zip(entry.samples, openers, strict=True)):
-        place = f"samples[{number}]"
+        place, found = f"samples[{number}]", stated.sha256
         try:
             with opener() as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-                if found != stated.sha256:
-                    mismatches.append(Mismatch(id, f"{place}.sha256", stated.sha256, found))
                 file.seek(0)
                 runs.append(read_outcomes(file, stated.training_seed, Bounds.of(entry)))
                 mismatches += _of_another(id, entry, number, read_statement(file))
-        except EntryError as error:
-            mismatches.append(Mismatch(id, place, stated.sha256, str(error)))
+        except EntryError as error:  # one line, also where the hash is another
+            another = "" if found == stated.sha256 else f"{found}: "
+            mismatches.append(Mismatch(id, place, stated.sha256, f"{another}{error}"))
+            continue
+        if found != stated.sha256:
+            mismatches.append(Mismatch(id, f"{place}.sha256", stated.sha256, found))
     if len(runs) < len(entry.samples):
         return mismatches, ()
     for number, run in enumerate(runs):

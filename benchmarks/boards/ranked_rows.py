@@ -69,6 +69,13 @@ class Row:
     shuffled: bool = False
 
 
+def rank_text(first: int | None, last: int | None) -> str:
+    """An interval of ranks, the same in every table: "2", "2-4" where some are not distinguished, "-" without."""
+    if first is None:
+        return "-"
+    return str(first) if first == last else f"{first}-{last}"
+
+
 @dataclass(frozen=True)
 class RankedRow:
     """A row and the interval of ranks consistent with the pairwise differences (1 is first).
@@ -82,10 +89,8 @@ class RankedRow:
 
     @property
     def rank(self) -> str:
-        """The interval as text: "2" or "2-4", "-" without."""
-        if self.rank_first is None:
-            return "-"
-        return str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
+        """The interval as text."""
+        return rank_text(self.rank_first, self.rank_last)
 
 
 @dataclass(frozen=True)

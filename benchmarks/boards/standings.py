@@ -9,21 +9,30 @@ decides; a checkpoint without a training seed is paired with each of them. Ranks
 (Holm), the intervals of differences are not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from tuition.benchmarks.baselines import DIRECT
+from tuition.benchmarks.boards.accounts import unchecked_prices
 from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
 from tuition.benchmarks.boards.outcomes import Outcomes
-from tuition.benchmarks.boards.ranked_rows import FEW_PROBLEMS, NO_RANKS, ONE_RUN, SMALL_SUITE, unseen_note
+from tuition.benchmarks.boards.ranked_rows import (
+    FEW_PROBLEMS,
+    NO_RANKS,
+    ONE_RUN,
+    SMALL_SUITE,
+    rank_text,
+    unseen_note,
+)
 from tuition.benchmarks.grading.policies import PolicyError, refuse_mixed
 from tuition.benchmarks.provenance import PROCESSOR, names_no_processor
 from tuition.benchmarks.statistics.intervals import Array, Difference, paired_difference
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, distinguished_pairs, holm, ranks_left_open
 from tuition.benchmarks.statistics.seed_variance import SeedVariance, SeedVariances
 
-REFERENCE = "direct"  # direct GRPO, where it is in the table
+REFERENCE = DIRECT  # direct GRPO, where it is in the table
 
 # The difference of two entries that have no problems in common: it may be anything.
 OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training_variance=True, p_value=1.0)
@@ -31,9 +40,10 @@ OPEN = Difference(0.0, -1.0, 1.0, num_problems=0, num_seeds=0, excludes_training
 
 @dataclass(frozen=True)
 class Standing:
-    """A row of a table. `tied`: another row shares the rank interval, and the two are not distinguished.
+    """A row of a table.
 
-    The ranks are None of an entry with fewer than `RANKED_SEEDS` training seeds.
+    The ranks are None of an entry with fewer than `RANKED_SEEDS` training seeds. `price_unchecked`: why nothing on the
+    leaderboard could be held against its price; None where something was.
     `difference` is this row less the reference row: None on the reference itself, and where the two cannot be compared
     (fewer than two common problems).
     """
@@ -42,17 +52,14 @@ class Standing:
     entry: MeasuredEntry
     rank_first: int | None
     rank_last: int | None
-    tied: bool
     difference: Difference | None
     reference: bool
+    price_unchecked: str | None = None
 
     @property
     def rank(self) -> str:
-        """The interval as text: "2", "2-4", and "=2-4" for a tie; "-" without."""
-        if self.rank_first is None:
-            return "-"
-        ranks = str(self.rank_first) if self.rank_first == self.rank_last else f"{self.rank_first}-{self.rank_last}"
-        return f"={ranks}" if self.tied else ranks
+        """The interval as text."""
+        return rank_text(self.rank_first, self.rank_last)
 
 
 @dataclass(frozen=True)
@@ -124,14 +131,15 @@ def standings(board: Board, mix_presets: bool = False) -> Standings:
             apart = (entry.suite, entry.problem_ids_sha256, entry.preset.name, entry.preset.text())
             kind = (whole,) if mix_presets else apart
             groups.setdefault((entry.grader, *kind), []).append((listed, entry))
-    measured = [_table(group) for group in groups.values()]
+    prices = unchecked_prices([(one.id, one.entry) for one in board.entries if isinstance(one.entry, MeasuredEntry)])
+    measured = [_table(group, prices) for group in groups.values()]
     if len(policies := {grader for grader, *_ in groups}) > 1:  # verdicts of two policies are never compared
         of = f"graded by another policy than other tables here ({', '.join(sorted(policies))})"
         measured = [replace(table, notes=(f"{table.rows[0].entry.grader}: {of}", *table.notes)) for table in measured]
     return Standings(tuple(sorted(measured, key=lambda table: table.title)), _reported(board))
 
 
-def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
+def _table(group: Sequence[tuple[Listed, MeasuredEntry]], prices: Mapping[str, str]) -> MeasuredTable:
     group = sorted(group, key=lambda pair: (-pair[1].score.mean, pair[1].name, pair[0].id))
     variances = _seed_variances([listed for listed, _ in group])
     known = {
@@ -146,9 +154,6 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
     pairs = tuple(ComparedPair(*pair, difference, adjusted.get(pair)) for pair, difference in known.items())
     ranks = ranks_left_open(ids, apart)
 
-    def tied(a: str, b: str) -> bool:
-        return a != b and ranks[a] == ranks[b] and not {(a, b), (b, a)} & apart
-
     direct = [listed.id for listed, entry in group if entry.name == REFERENCE]
     reference = direct[0] if len(direct) == 1 else group[0][0].id
 
@@ -161,9 +166,9 @@ def _table(group: Sequence[tuple[Listed, MeasuredEntry]]) -> MeasuredTable:
             listed, entry,
             rank_first=ranks.get(listed.id, unranked)[0],
             rank_last=ranks.get(listed.id, unranked)[1],
-            tied=listed.id in ranks and any(tied(listed.id, other) for other in ids),
             difference=None if listed.id == reference else against(listed.id, reference),
             reference=listed.id == reference,
+            price_unchecked=prices.get(listed.id),
         )
         for listed, entry in group
     ]  # fmt: skip
@@ -218,6 +223,11 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
         )
     notes.append(f"graded by {entries[0].grader}")
     notes += _devices({entry.accelerator for entry in entries if entry.accelerator is not None})
+    unchecked: dict[str, list[str]] = {}
+    for row in rows:
+        if row.price_unchecked is not None:
+            unchecked.setdefault(row.price_unchecked, []).append(row.entry.name)
+    notes += [f"‡ price not checked: {why} ({', '.join(names)})" for why, names in unchecked.items()]
     if any(row.difference is None and not row.reference for row in rows):
         notes.append("rows that share fewer than two problems are not compared, which widens their ranks")
     if any(row.difference is not None and row.difference.few_problems for row in rows):

@@ -48,8 +48,19 @@ def is_shipped(manifest: Manifest) -> bool:
 
 
 def ships_so(manifest: Manifest) -> bool:
-    """Whether a leaderboard lists exactly what ships under its name."""
-    return manifest.head == HEADS.get(manifest.name, ("", ""))[1]
+    """Whether a leaderboard is exactly what ships under its name."""
+    if manifest.head != HEADS.get(manifest.name, ("", ""))[1]:
+        return False
+    return manifest.declared == read_manifest(FOLDER / manifest.name).declared
+
+
+def _declared_otherwise(manifest: Manifest) -> list[Mismatch]:
+    """What a copy says otherwise of title, address, suites and presets, where its own chain does not hold these."""
+    if manifest.last_declared is not None:
+        return []
+    ours = read_manifest(FOLDER / manifest.name).declared
+    pairs = {name: (value, getattr(ours, name)) for name, value in manifest.declared}
+    return [Mismatch(manifest.head, name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
 
 
 def changed_from_shipped(folder: Path, manifest: Manifest) -> list[Mismatch]:
@@ -57,8 +68,10 @@ def changed_from_shipped(folder: Path, manifest: Manifest) -> list[Mismatch]:
 
     EntryError when the one that ships cannot be read.
     """
-    if manifest.name not in HEADS or is_shipped(manifest):
+    if manifest.name not in HEADS:
         return []
+    if is_shipped(manifest):
+        return _declared_otherwise(manifest)
     place = FOLDER / manifest.name
     shipped = {id: read_entry(place, id) for id in read_manifest(place).ids}
     now, found = [id for change in manifest.changelog for id in change.added], []

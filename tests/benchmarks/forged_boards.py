@@ -30,12 +30,13 @@ from tuition.benchmarks.boards.entries import (
     measured_score,
     validate_entry,
 )
-from tuition.benchmarks.boards.manifest import Change, Manifest
+from tuition.benchmarks.boards.manifest import Change, Declared, Manifest
 from tuition.benchmarks.boards.outcomes import read_statement
 from tuition.benchmarks.boards.protocol import DeclaredScenario, Protocol
 from tuition.benchmarks.grading.policies import GRADER_VERSION
 
 Document = dict[str, Any]
+Forger = Callable[[Path], None]
 
 SUITE = "micro-test@1/12"
 SCENARIO = DeclaredScenario(**FIELDS["scenario"], labels=64, labels_per_block=8, labels_validation=64)
@@ -47,7 +48,7 @@ COST = 1250.0  # so much that a process's start does not explain a price of a fr
 ROWS: dict[str, dict[str, Any]] = {
     "direct": {"accuracy": 0.3, "allocation": "student_rl=8", "labels_trained": 64},
     "half": {"accuracy": 0.5, "allocation": "teacher=large teacher_rl=4 opd=2 student_rl=4", "labels_trained": 64},
-    "teacher-upstream": {"accuracy": 0.7, "allocation": "teacher=large teacher_rl=4 opd=2"},
+    "teacher-upstream": {"accuracy": 0.7, "allocation": "teacher=large teacher_rl=8 opd=2", "labels_trained": 64},
     "raw-bridge": {"accuracy": 0.2, "allocation": "teacher=large opd=2", "labels_trained": 0},
 }
 
@@ -89,7 +90,7 @@ def rewrite(board: Path, change: Callable[[Document], Document | None]) -> None:
         manifest = Manifest.model_validate_json(json.dumps(document))
     else:
         protocols = tuple(Protocol.model_validate_json(json.dumps(one)) for one in document["protocols"])
-        manifest = Manifest.new(document["name"], document["title"], changes[0], protocols)
+        manifest = Manifest.new(document["name"], Declared(title=document["title"]), changes[0], protocols)
         for one in changes[1:]:
             manifest = manifest.changed(one)
     write_manifest(board, manifest)
@@ -126,3 +127,34 @@ def first(board: Path) -> tuple[str, MeasuredEntry]:
     entry = read_entry(board, id)
     assert isinstance(entry, MeasuredEntry)
     return id, entry
+
+
+def all_correct(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(verdict="correct", correct=True)
+
+
+def forged(board: Path, name: str, change: Callable[[Document], None]) -> None:
+    """Change an entry's document, its scores made to fit its samples."""
+    id, document = named(board, name)
+    change(document)
+    rescore(board, document)
+    relist(board, id, document)
+
+
+def of_samples(change: Callable[[pd.DataFrame], pd.DataFrame], row: str = "direct", /, **fields: Any) -> Forger:
+    """A forger who changes every sample file of a row, and some fields of its entry."""
+
+    def forge(board: Path) -> None:
+        def changed(document: Document) -> None:
+            for place in range(len(document["samples"])):
+                change_samples(board, document, place, change)
+            document.update(fields)
+
+        forged(board, row, changed)
+
+    return forge
+
+
+def of_fields(row: str, /, **fields: Any) -> Forger:
+    """A forger who changes fields of an entry."""
+    return lambda board: forged(board, row, lambda document: document.update(fields))

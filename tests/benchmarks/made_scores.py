@@ -19,6 +19,12 @@ from tuition.planner.allocation import BASE, Allocation
 
 # Rows of the example leaderboard, with their accuracy.
 NAMES = {"direct": 0.3, "half": 0.45, "teacher-upstream": 0.7}
+ROUTES = {
+    "direct": "student_rl=8",
+    "half": "teacher=large teacher_rl=4 opd=2 student_rl=4",
+    "raw-bridge": "teacher=large opd=2",
+}
+"""Of names that are a baseline's."""
 PRESET = {"name": "sampled", "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 40, "prompt_suffix": "\n<think>"}
 FIELDS: dict[str, Any] = {
     "allocation": "teacher=large teacher_rl=4 opd=2", "scenario": {"name": "small", "sha256": "5" * 64},
@@ -109,7 +115,7 @@ def save_score(results: Path, table: pd.DataFrame, weights: str, **changes: Any)
         decoding=changes.get("decoding", PRESET),
         num_samples=int(table["sample"].max()) + 1,
         sampling_seed=17,
-        engine="transformers 5, torch 2",
+        engine="transformers 5, torch 2.11",
         grader=changes.get("grader", "tuition-1"),
     )
     making = Making.model_validate({"versions": {"torch": "2.11"}, **changes.get("record", {})})
@@ -128,7 +134,7 @@ def made_entry(
     problems = changes.pop("problems", None)
     shape = {n: changes.pop(n) for n in ("num_problems", "num_samples") if n in changes}
     of_key = {n: changes.pop(n) for n in ("suite", "decoding", "grader") if n in changes}
-    fields = {**FIELDS, "name": name, **({"allocation": "student_rl=8"} if name == "direct" else {}), **changes}
+    fields = {**FIELDS, "name": name, **({"allocation": ROUTES[name]} if name in ROUTES else {}), **changes}
     runs: list[ScoredRun] = []
     for seed in seeds:
         table = sample_table(accuracy, (seed or 0) + 1000 * sum(name.encode()), **shape)

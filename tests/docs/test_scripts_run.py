@@ -27,6 +27,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.dashboard_pictures": ["{results}", "--only", "tree", "--out", "{folder}"],
     "tests.experiments.gpu.check": [],
     "tests.experiments.grading_rules": ["--data", "{data}", "--rows", "3"],
+    "tests.experiments.leaderboard_picture": ["--out", "{folder}/leaderboard.png"],
     "tests.experiments.scarcity.label_curves": [
         "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],

@@ -153,7 +153,7 @@ def _measured(measured: MeasuredTable, index: int) -> None:
             "± errors": ", ".join(f"±{error} {over}" for error, over in cell_text.errors(row.entry.score)),
             f"minus {measured.reference}": cell_text.points(row.difference, row.reference),
             "labels": cell_text.labels(row.entry),
-            "GPU-s, full": cell_text.cost(row.entry),
+            "GPU-s, full": cell_text.cost(row),
             "seeds": cell_text.seeds(row.entry),
             "id": row.listed.short,
             "verification": "recomputed from its samples",

@@ -3,13 +3,13 @@
 from tuition.benchmarks.boards.entries import NOT_RESAMPLED, SHORT_ID, LeaderboardEntry, MeasuredEntry, MeasuredScore
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.ranked_rows import SHUFFLED
-from tuition.benchmarks.boards.standings import MeasuredTable
+from tuition.benchmarks.boards.standings import MeasuredTable, Standing
 from tuition.benchmarks.statistics.intervals import Difference
 
 CAPTION = (
     "Scores in percent; each error says what it is over. Rank, from three training seeds on: ranks consistent with the "
-    "pairwise paired differences after Holm's correction over all ranked pairs of the table; = marks ties. Each row's "
-    "seed variance is moderated by those of the other rows. Intervals of differences are not corrected for multiple "
+    "pairwise paired differences after Holm's correction over all ranked pairs of the table. Each row's seed "
+    "variance is moderated by those of the other rows. Intervals of differences are not corrected for multiple "
     "comparisons. GPU-seconds: training cost of one run from scratch, ignoring reuse; processor time on a CPU. "
     f"Completions are as submitted, {NOT_RESAMPLED}: `tuition leaderboard resample ENTRY` draws them again."
 )
@@ -46,9 +46,10 @@ def labels(entry: LeaderboardEntry) -> str:
     return ", ".join(known) or "not stated"
 
 
-def cost(entry: LeaderboardEntry) -> str:
-    """Full GPU-seconds of one training run."""
-    return "not stated" if entry.gpu_seconds is None else f"{entry.gpu_seconds:,.0f}"
+def cost(row: Standing) -> str:
+    """Full GPU-seconds of one training run, marked where nothing could be held against them."""
+    seconds = row.entry.gpu_seconds
+    return "not stated" if seconds is None else f"{seconds:,.0f}{' ‡' if row.price_unchecked else ''}"
 
 
 def seeds(entry: MeasuredEntry) -> str:

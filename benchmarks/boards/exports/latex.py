@@ -42,7 +42,7 @@ def _measured(table: MeasuredTable) -> str:
         name = escape(entry.name) + (f" ({escape(entry.suite)}, {escape(entry.preset.name)})" if _mixed(table) else "")
         cells = [row.rank.replace("-", "--")] if table.ranked else []
         cells += [name, f"{percent(entry.score.mean)} {error_text}", difference, trained]
-        lines.append(" & ".join([*cells, cost(entry), f"\\texttt{{{short(row.listed.id)}}}"]))
+        lines.append(" & ".join([*cells, cost(row), f"\\texttt{{{short(row.listed.id)}}}"]))
     notes = "".join(f" \\textbf{{{escape(note)}.}}" for note in table.notes)
     caption = f"Measured: {escape(table.title)}, {protocol(table)}. {escape(CAPTION)}{notes}"
     rank, column = ("rank & ", "l") if table.ranked else ("", "")

@@ -59,7 +59,7 @@ def _measured(table: MeasuredTable) -> list[str]:
         cells = [row.rank] if table.ranked else []
         cells += [f"{escape(entry.name)} ({escape(subject(entry))})" if subject(entry) else escape(entry.name)]
         cells += [f"{percent(entry.score.mean)} {error_text}", points(row.difference, row.reference), labels(entry)]
-        cells += [cost(entry), seeds(entry)]
+        cells += [cost(row), seeds(entry)]
         cells += [escape(f"{entry.suite}, {entry.preset.name}")] if mixed else []
         lines.append(f"| {' | '.join([*cells, f'`{short(row.listed.id)}`'])} |")
     notes = [f"**{escape(note)}**" for note in table.notes]

@@ -14,11 +14,11 @@ from tuition.benchmarks.boards.entries import MeasuredEntry, RepeatableEntry
 from tuition.benchmarks.boards.standings import ComparedPair, MeasuredTable, Standing, Standings
 
 COLUMNS = (
-    "kind", "id", "name", "suite", "preset", "preset_fields", "rank_first", "rank_last", "tied", "mean", "se_problems",
+    "kind", "id", "name", "suite", "preset", "preset_fields", "rank_first", "rank_last", "mean", "se_problems",
     "se_samples", "se_seeds", "difference", "difference_low", "difference_high", "difference_to", "reported_error",
     "reported_error_meaning", "num_problems", "num_samples", "training_seeds", "labels_trained", "labels_validation",
-    "labels_owned", "gpu_seconds", "accelerator", "model", "allocation", "shuffled", "scenario", "command",
-    "code_version", "grader", "contamination", "citation", "url", "table", "notes",
+    "labels_owned", "gpu_seconds", "price_unchecked", "accelerator", "model", "allocation", "shuffled", "scenario",
+    "command", "code_version", "grader", "contamination", "citation", "url", "table", "notes",
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _standing(row: Standing) -> dict[str, Any]:
         "id": row.listed.id,
         "rank_first": row.rank_first,
         "rank_last": row.rank_last,
-        "tied": row.tied,
+        "price_unchecked": row.price_unchecked,
         "difference": None if row.difference is None else asdict(row.difference),
         "entry": row.entry.model_dump(mode="json"),
     }
@@ -101,7 +101,7 @@ def _measured_row(table: MeasuredTable, row: Standing) -> dict[str, Any]:
     cells: dict[str, Any] = {
         "kind": "measured", "id": row.listed.id, "name": entry.name, "suite": entry.suite, "preset": entry.preset.name,
         "preset_fields": entry.preset.text(), "rank_first": row.rank_first, "rank_last": row.rank_last,
-        "tied": row.tied, **entry.score.model_dump(), "num_problems": entry.num_problems,
+        "price_unchecked": row.price_unchecked, **entry.score.model_dump(), "num_problems": entry.num_problems,
         "num_samples": entry.num_samples, "training_seeds": entry.seeds,
         "labels_trained": entry.labels_trained, "labels_validation": entry.labels_validation,
         "labels_owned": entry.labels_owned, "gpu_seconds": entry.gpu_seconds, "model": entry.model,

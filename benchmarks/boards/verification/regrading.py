@@ -5,6 +5,7 @@ counts of tokens are possible. Any difference is a mismatch. Where the grader ru
 alone; what is then still open is `Undecided`.
 
 Simplified: how many tokens a completion has, only its model's tokenizer knows: the count is held against the limit.
+Whether one that reaches the limit was cut there, or ended just so, cannot be seen either.
 """
 
 import hashlib
@@ -173,14 +174,18 @@ def _graded(
 def _impossible(
     rows: _Rows, entry: MeasuredEntry, problems: Sequence[Problem] | None
 ) -> Iterator[tuple[int, str, Any, Any]]:
-    """(row, column, stated, right) of what cannot be: tokens beyond the limit, and what the suite says otherwise."""
+    """(row, column, stated, right) of what cannot be: tokens beyond the limit, a cut before it, other levels."""
     limit = entry.preset.fields.get("max_new_tokens")
+    # Other engines also stop where the model's context is full, whose length no file says.
+    whole_context = entry.engine.startswith("transformers ")
     by_id = {problem.id: problem for problem in problems or ()}
     for row, id in enumerate(rows.ids):
         if rows.tokens[row] < 0 or (rows.completions[row] and not rows.tokens[row]):
             yield row, "num_tokens", rows.tokens[row], "1 or more"
         elif isinstance(limit, int) and rows.tokens[row] > limit:
             yield row, "num_tokens", rows.tokens[row], f"at most {limit}"
+        elif isinstance(limit, int) and rows.truncated[row] and rows.tokens[row] < limit and whole_context:
+            yield row, "truncated", True, f"false: it ended after {rows.tokens[row]} of {limit} tokens"
         if (problem := by_id.get(id)) is not None:
             for name, told, right in (
                 ("level", rows.levels[row], problem.level),

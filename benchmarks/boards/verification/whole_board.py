@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from tuition.benchmarks.boards.accounts import unchecked_prices
 from tuition.benchmarks.boards.board_folder import (
     MAX_SAMPLES_BYTES,
     compare_entry,
@@ -21,7 +22,13 @@ from tuition.benchmarks.boards.board_folder import (
     says_what_it_is,
     subfolder,
 )
-from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches, shared_checkpoints
+from tuition.benchmarks.boards.changelog_checks import changelog_mismatches
+from tuition.benchmarks.boards.cross_checks import (
+    KnownScenario,
+    cross_mismatches,
+    entry_mismatches,
+    shared_checkpoints,
+)
 from tuition.benchmarks.boards.entries import (
     SHORT_ID,
     EntryError,
@@ -32,7 +39,6 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch
-from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.benchmarks.boards.verification.regrading import (
     Answers,
     AnswersError,
@@ -44,6 +50,14 @@ from tuition.benchmarks.boards.verification.regrading import (
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import PolicyError
 from tuition.planner.allocation import BASE
+
+NOT_CHECKED = (
+    "that completions came from the stated weights, which `tuition leaderboard resample` shows",
+    "that these were trained on no more labels and no longer than stated, or elsewhere first",
+    "command, code version, libraries that the engine does not name, and the text of `model`",
+    "the day on which an entry was made",
+)
+"""What no file can show, of any leaderboard."""
 
 
 class Status(StrEnum):
@@ -63,7 +77,8 @@ class Status(StrEnum):
 class Verified:
     """What `verify_board` found. `notes` name what is no fault: files that no listed entry needs.
 
-    `lacks` are what entries or the leaderboard do not say. `head` is the last hash of the changelog's chain.
+    `lacks` are what entries or the leaderboard do not say, `unchecked` what nothing at hand could show. `head` is the
+    last hash of the changelog's chain.
     """
 
     version: str
@@ -73,6 +88,7 @@ class Verified:
     mismatches: list[Mismatch] = field(default_factory=list)
     undecided: list[Undecided] = field(default_factory=list)
     lacks: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     regraded: list[Regraded] = field(default_factory=list)
 
@@ -91,17 +107,12 @@ class Checks:
     Attributes:
         answers: of an entry's problems; a text says why they are not at hand.
         grader: the grader of a policy by its version, as entries name it; PolicyError for one that is not at hand.
-        chain: keys of an entry's blocks for one training seed, computed from its scenario; None where that is not at
-            hand.
-        student: the weights' hash of the untrained student of an entry's scenario; None likewise.
-        counts: the label counts of a scenario; None likewise.
+        scenario: what a scenario says of its entries; None where it is not at hand.
     """
 
     answers: Callable[[MeasuredEntry], Answers | str]
     grader: Callable[[str], Grader]
-    chain: Callable[[RepeatableEntry, int], tuple[str, ...] | None]
-    student: Callable[[MeasuredEntry], str | None]
-    counts: Callable[[ScenarioRef], DeclaredScenario | None]
+    scenario: Callable[[ScenarioRef], KnownScenario | None]
 
 
 def verify_board(folder: Path, checks: Checks | None = None, only: frozenset[str] | None = None) -> Verified:
@@ -151,7 +162,7 @@ class _Board:
         except EntryError as error:
             found = [Mismatch(id, "samples", "files of this leaderboard", str(error))]
         protocol = self.manifest.protocol(entry.suite)
-        found += entry_mismatches(id, entry, protocol, self._counts(entry.scenario))
+        found += entry_mismatches(id, entry, protocol, self._known(entry.scenario))
         if protocol is None and self.manifest.protocols:
             found.append(
                 Mismatch(id, "suite (the leaderboard's protocols)", entry.suite, self.manifest.protocol_suites)
@@ -172,19 +183,28 @@ class _Board:
         self.found.mismatches.extend(replace(mismatch, name=entry.name) for mismatch in found)
 
     def declared(self) -> None:
-        """The label counts of protocols, held against their scenarios."""
+        """The changelog by its rules, and the label counts of protocols, held against their scenarios."""
+        self.found.mismatches.extend(changelog_mismatches(self.manifest))
+        if self.manifest.last_declared != self.manifest.declared:
+            self.found.lacks.append(
+                f"format {self.manifest.schema_version}: title, address, suites and presets are not in the chain"
+            )
         for protocol in self.manifest.protocols:
-            stated, counts = protocol.scenario, self._counts(protocol.scenario)
-            if stated is None or counts is None:
+            stated, known = protocol.scenario, self._known(protocol.scenario)
+            if stated is None or known is None:
                 continue
             for name in ("labels", "labels_per_block", "labels_validation"):
-                told, right = getattr(stated, name), getattr(counts, name)
+                told, right = getattr(stated, name), getattr(known.counts, name)
                 if told != right:
                     place = f"{name} (the protocol of {protocol.suite})"
                     self.found.mismatches.append(Mismatch(self.manifest.head, place, told, right))
 
-    def _counts(self, scenario: ScenarioRef | None) -> DeclaredScenario | None:
-        return None if scenario is None or self.checks is None else self.checks.counts(scenario)
+    def _known(self, scenario: ScenarioRef | None) -> KnownScenario | None:
+        return None if scenario is None or self.checks is None else self.checks.scenario(scenario)
+
+    def _student(self, entry: MeasuredEntry) -> str | None:
+        known = self._known(entry.scenario)
+        return None if known is None else known.student
 
     def _lack(self, what: str) -> None:
         self._lacking[what] = self._lacking.get(what, 0) + 1
@@ -196,7 +216,7 @@ class _Board:
             yield Mismatch(id, "samples", stated, "one checkpoint without a training seed: base was not trained")
         if self.checks is None:
             return
-        student = self.checks.student(entry)
+        student = self._student(entry)
         if student is None:
             self._lack("the scenario is not at hand: weights of its student were not compared")
             return
@@ -210,12 +230,12 @@ class _Board:
         if entry.allocation is None or self.checks is None:
             return
         for place, run in enumerate(entry.samples):
-            wanted = self.checks.chain(entry, run.training_seed) if run.training_seed is not None else None
-            if wanted is None:
+            known, seed = self._known(entry.scenario), run.training_seed
+            if known is None or seed is None:
                 scenario = "" if entry.scenario is None else f" ({entry.scenario.name})"
                 self._lack(f"the scenario is not at hand{scenario}: keys of blocks were not computed again")
                 return
-            for number, (block, key) in enumerate(zip(run.blocks, wanted, strict=False)):
+            for number, (block, key) in enumerate(zip(run.blocks, known.keys(entry, seed), strict=False)):
                 if block.key != key:
                     yield Mismatch(id, f"samples[{place}].blocks[{number}].key", block.key, key)
                     break
@@ -262,13 +282,12 @@ class _Board:
 
     def cross(self) -> None:
         """What entries have in common, and files that no entry needs."""
-        found = list(cross_mismatches(self.measured))
+        found = list(cross_mismatches(self.measured, self._student))
         for one, other in completions_repeated(self.found.regraded):
             place = f"completions (training seed {other.training_seed})"
             same = f"those of entry {one.id[:SHORT_ID]} ({self._names[one.id]}), training seed {one.training_seed}"
             found.append(Mismatch(other.id, place, "draws of its own", same))
-        repeatable = [(id, entry) for id, entry in self.measured if isinstance(entry, RepeatableEntry)]
-        for id, place, reason in shared_checkpoints(repeatable):
+        for id, place, reason in shared_checkpoints(self.measured, self._student):
             self._open(id, place, reason)
         known = {(mismatch.id, mismatch.field) for mismatch in self.found.mismatches}
         self.found.mismatches.extend(
@@ -280,6 +299,9 @@ class _Board:
             f"{count} {'entry' if count == 1 else 'entries'}: {what}" for what, count in self._lacking.items()
         )
         self.found.notes.extend(self._unneeded())
+        for id, reason in unchecked_prices(self.measured).items():
+            self.found.unchecked.append(f"price of {id[:SHORT_ID]} ({self._names[id]}): {reason}")
+        self.found.unchecked.extend(NOT_CHECKED)
 
     def _unneeded(self) -> Iterator[str]:
         ever = {f"{id}.json" for change in self.manifest.changelog for id in change.added}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.app.conftest import Command
-from tests.benchmarks.forged_boards import change_samples, named, relist, rescore
+from tests.benchmarks.forged_boards import change_samples, make_honest, named, relist, rescore
 from tuition.benchmarks.measured_boards import shipped_boards
 from tuition.benchmarks.statistics.redrawn import redrawn_p_value
 
@@ -45,12 +45,21 @@ def test_weights_that_are_not_at_hand_are_undecided_and_it_is_said_why(tuition: 
     ("arguments", "message"),
     [
         (["absent"], "0 measured entries of what ships are 'absent'"),
-        (["direct", "--scenario", "micro-b"], "its suite is micro-test@1/384, that of scenario micro-b is"),
+        (["direct", "--scenario", "micro-b"], "give the entry's scenario by --scenario FILE"),
     ],
 )
 def test_an_entry_that_cannot_be_drawn_is_one_line(arguments: list[str], message: str, tuition: Command) -> None:
     result = tuition("leaderboard", "resample", *arguments)
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_a_scenario_that_is_not_built_in_is_asked_for(tmp_path: Path, tuition: Command) -> None:
+    make_honest(tmp_path)
+    result = tuition("leaderboard", "resample", "half", "--board", "./board")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: half: its scenario 'small' is not built in: give the scenario's file by --scenario FILE\n"
+    )
 
 
 def test_the_exact_test_holds_its_level_and_finds_what_was_raised() -> None:

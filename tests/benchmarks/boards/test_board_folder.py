@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.benchmarks.made_scores import NAMES, made_entry, sample_table, save_score
+from tests.benchmarks.made_scores import NAMES, ROUTES, made_entry, sample_table, save_score
 from tuition.benchmarks.boards import board_folder
 from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
 from tuition.benchmarks.boards.entries import EntryError, entry_id
-from tuition.benchmarks.boards.manifest import Manifest
+from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.verification.whole_board import verify_board
@@ -47,18 +47,30 @@ def test_a_result_is_listed_once_however_it_is_told(board: Path, tmp_path: Path)
     assert (again.new, len(again.known), again.replaced, again.version) == ((), 1, (), "1.1")
     more_labels = made_entry(tmp_path, "half", NAMES["half"], labels_owned=160)
     replaced = add_entries(board, [more_labels])
-    assert (len(replaced.new), replaced.known, replaced.replaced, replaced.version) == (1, (), again.known, "1.2")
+    assert (len(replaced.new), replaced.known, replaced.replaced, replaced.version) == (1, (), again.known, "2.0")
     assert read_manifest(board).changelog[-1].removed == again.known
     loaded = [listed.entry for listed in load_board(board).entries if listed.entry.name == "half"]
     assert [entry.labels_owned for entry in loaded] == [160] and verify_board(board).notes == []
 
 
-def test_the_same_checkpoints_under_another_name_and_allocation_are_undecided(board: Path, tmp_path: Path) -> None:
+def test_one_result_under_two_names_is_refused(board: Path, tmp_path: Path) -> None:
     with pytest.raises(EntryError, match=r"half: name: stated half, recomputed taken by entry .*; nothing was added"):
-        add_entries(board, [made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")])
-    same, paths = made_entry(tmp_path, "half", NAMES["half"], allocation="student_rl=8")
-    add_entries(board, [(same.model_copy(update={"name": "half of it"}), paths)])
-    # Two routes may end in one checkpoint, and files cannot tell whether these do.
+        add_entries(board, [made_entry(tmp_path, "half", 0.9)])
+    for allocation in (ROUTES["half"], ROUTES["direct"]):
+        same, paths = made_entry(tmp_path, "half", NAMES["half"], allocation=allocation)
+        with pytest.raises(EntryError, match=r"weights of its own: entry \S+ \(half\) has them, listed once"):
+            add_entries(board, [(same.model_copy(update={"name": "mine", "labels_owned": 99}), paths)])
+
+
+def test_routes_whose_last_blocks_learnt_nothing_may_share_a_checkpoint(board: Path, tmp_path: Path) -> None:
+    entry, paths = made_entry(tmp_path, "half", NAMES["half"])
+    runs = tuple(
+        run.model_copy(update={"blocks": (*run.blocks, run.blocks[-1].model_copy(update={"key": f"{place:064x}"}))})
+        for place, run in enumerate(entry.samples)
+    )
+    spent = entry.gpu_seconds * 11 / 10 if entry.gpu_seconds else None
+    longer = {"name": "longer", "allocation": f"{ROUTES['half']} replay=1", "gpu_seconds": spent, "samples": runs}
+    add_entries(board, [(entry.model_copy(update=longer), paths)])
     found = verify_board(board)
     assert found.mismatches == [] and "only training again shows" in found.undecided[-1].reason
 
@@ -149,7 +161,8 @@ def test_a_lock_that_is_a_link_is_refused(board: Path, tmp_path: Path) -> None:
     [
         ({"name": "../up"}, "name is '../up'"), ({"version": "9.9"}, "version is '9.9'"),
         ({"changelog": []}, "changelog"), ({"extra": 1}, "unknown field 'extra'"), ({"title": "<b>"}, "printable"),
-        ({"url": "javascript:x"}, "url is"), ({"schema_version": 3}, "schema_version"),
+        ({"title": "My"}, "title not as in"),
+        ({"url": "javascript:x"}, "url is"), ({"schema_version": 4}, "schema_version"),
         ({"schema_version": 1}, "format 1 has neither protocols nor a chain"), 
         ({"name": "other"}, "chain of the changelog breaks at version 1.0"),
         ({"changelog": [{"version": "1.0", "date": "2026-01-01", "change": "x", "added": ["../../x"]}]}, "added"),
@@ -169,7 +182,12 @@ def test_the_changelog_tells_the_entries_of_every_version(board: Path) -> None:
     manifest = read_manifest(board)
     gone = manifest.ids[1]
     document = json.loads((board / MANIFEST).read_text())
-    withdrawn = {"version": "2.0", "date": "2027-01-01", "change": "Half withdrawn: wrong seeds", "removed": [gone]}
+    withdrawn = {
+        "version": "2.0",
+        "date": manifest.changelog[-1].date,
+        "change": "Half withdrawn: wrong seeds",
+        "removed": [gone],
+    }
     document |= {"version": "2.0", "changelog": [*document["changelog"], withdrawn]}
     (board / MANIFEST).write_text(json.dumps(document))
     with pytest.raises(EntryError, match=r"breaks at version 2\.0: its `previous` is missing.*has the hash") as error:
@@ -183,14 +201,16 @@ def test_the_changelog_tells_the_entries_of_every_version(board: Path) -> None:
 
 
 def test_suites_and_presets_of_a_leaderboard_are_kept(board: Path, tmp_path: Path) -> None:
-    document = json.loads((board / MANIFEST).read_text())
-    (board / MANIFEST).write_text(json.dumps({**document, "suites": ["toy@1"], "presets": ["sampled"]}))
+    manifest = read_manifest(board)
+    closed = manifest.model_copy(update={"suites": ("toy@1",), "presets": ("sampled",)})
+    date = manifest.changelog[-1].date
+    board_folder.write_manifest(board, closed.changed(Change(version="2.0", date=date, change="Closed")))
     with pytest.raises(EntryError, match="suite toy@2 is not one of toy@1"):
         add_entries(board, [made_entry(tmp_path, "x", suite="toy@2")])
     greedy = {"name": "greedy", "temperature": 0.0}
     with pytest.raises(EntryError, match="preset 'greedy' is not one of sampled"):
         add_entries(board, [made_entry(tmp_path, "x", decoding=greedy)])
-    assert add_entries(board, [made_entry(tmp_path, "x", suite="toy@1[:5]")]).version == "1.2"
+    assert add_entries(board, [made_entry(tmp_path, "x", suite="toy@1[:5]")]).version == "2.1"
 
 
 def test_an_addition_whose_numbers_do_not_recompute_is_refused(board: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.benchmarks.forged_boards import COST, Document, make_honest, named, relist, rewrite
 from tests.benchmarks.made_scores import micro_entry
-from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_manifest
+from tuition.benchmarks.boards.board_folder import add_entries, read_manifest, write_manifest
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.reported import reported_entries
 
@@ -48,14 +48,11 @@ def test_new_entries_are_accepted(board: Path, base: Path) -> None:
     assert id == named(board, "quarter")[0]
 
 
-def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(board: Path) -> None:
-        rewrite(board, lambda manifest: None)
-        text = (board / MANIFEST).read_text()
-        assert old in text
-        (board / MANIFEST).write_text(text.replace(old, new))
-
-    return change
+def title_changed(board: Path) -> None:
+    """As it may be: with the change that adds the entry."""
+    *before, last = read_manifest(board).changelog
+    manifest = read_manifest(board).model_copy(update={"title": "My board", "changelog": tuple(before)})
+    write_manifest(board, manifest.changed(last))
 
 
 def rival_removed(board: Path) -> None:
@@ -116,7 +113,7 @@ def reported_added(board: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "nothing new": (lambda board: None, "nothing was added"),
-    "another title": (edit("title", '"Honest board"', '"My board"'), "leaderboard.json, title: stated My board"),
+    "another title": (title_changed, "leaderboard.json, title: stated My board"),
     "a rival removed": (rival_removed, "only adds"),
     "a rival rewritten": (rival_rewritten, "changes of before were rewritten"),
     "a file changed": (file_changed, ".parquet: stated changed, recomputed as it was before"),

@@ -88,6 +88,14 @@ def test_counts_and_ids_are_checked(board: Path, changes: dict[str, object], fie
     assert right in found[field]
 
 
+def test_a_file_that_was_cut_off_is_one_mismatch(board: Path) -> None:
+    _, entry = first(board)
+    path = board / "samples" / f"{entry.samples[0].sha256}.parquet"
+    path.write_bytes(path.read_bytes()[:500])
+    (found,) = verify_board(board).mismatches
+    assert found.field == "samples[0]" and f"{file_sha256(path)}: it is not a sample table" in found.recomputed
+
+
 def test_a_verdict_that_contradicts_correct_is_named(board: Path) -> None:
     _, entry = first(board)
     flip(board / "samples" / f"{entry.samples[1].sha256}.parquet", verdict_too=False)
@@ -222,7 +230,7 @@ def regraded(board: Path, answers: Answers | str) -> Verified:
             assert policy_of(version) is grader.policy
             return grader
 
-        return verify_board(board, Checks(lambda _: answers, of, lambda *_: None, lambda _: None, lambda _: None))
+        return verify_board(board, Checks(lambda _: answers, of, lambda _: None))
 
 
 def micro_answers(count: int = 12) -> Answers:
@@ -280,7 +288,7 @@ def late_board(tmp_path: Path, verdict: str, completion: str) -> Path:
     suite = f"micro-test@{SUITE_VERSION}/12"
     key = save_score(tmp_path, table, "w", suite=suite, grader=GRADER_VERSION)
     runs = [ScoredRun(1, key, made_blocks(FIELDS, "w"))]
-    entry, paths, _ = entry_of_scores(tmp_path / "scores", runs, {**FIELDS, "name": "half"})
+    entry, paths, _ = entry_of_scores(tmp_path / "scores", runs, {**FIELDS, "name": "late"})
     add_entries(tmp_path / "board", [(entry, paths)])
     return tmp_path / "board"
 
