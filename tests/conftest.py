@@ -17,6 +17,9 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
+# What is imported and collected stays: a tenth of that time would go into looking for garbage among it.
+gc.disable()
+
 # Whoever asks for one of these trains, opens a browser, draws pages, builds the wheel, or unpacks earlier results.
 SLOW_FIXTURES = {"runner", "browser", "trained", "stopped_and_completed", "show", "wheel", "earlier"}
 
@@ -31,7 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path.name != "test_types.py", item.get_closest_marker("slow") is None))
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the garbage collector need not look through it again and again."""
+@pytest.hookimpl(tryfirst=True)  # before the tests
+def pytest_runtestloop() -> None:
+    """From here on there is garbage, but none in what was imported and collected."""
     gc.collect()
     gc.freeze()
+    gc.enable()
