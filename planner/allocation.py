@@ -17,7 +17,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tuition.planner.error_lines import all_complaints
-from tuition.planner.stages import LABEL_STAGES, STUDENT_RL, TEACHER_STAGES, TRANSFER_STAGES, Stage, listed
+from tuition.planner.stages import (
+    LABEL_STAGES,
+    STUDENT_RL,
+    STUDENT_STAGES,
+    TEACHER_STAGES,
+    TRANSFER_STAGES,
+    Stage,
+    listed,
+)
 
 MAX_BLOCKS = 10_000  # our choice: a slip of the keyboard must not compile a route that fills the memory
 
@@ -137,7 +145,7 @@ class Allocation(BaseModel):
     @property
     def id(self) -> str:
         """First 10 hexadecimal digits of the SHA-256 of the canonical text: a short name for tables and files."""
-        return hashlib.sha256(str(self).encode()).hexdigest()[:10]
+        return short_id(str(self))
 
     def blocks(self, stage: Stage) -> int:
         """Blocks of a stage; those of replay are counted apart."""
@@ -169,6 +177,20 @@ class Allocation(BaseModel):
         """Label blocks that the student buys (s)."""
         return self.label_blocks - self.teacher_label_blocks
 
+    def checkpoints(self) -> list[Checkpoint]:
+        """What its route passes, block by block: its teacher's checkpoints, then the student's; the last is its own."""
+        passed: list[Checkpoint] = []
+        teacher = TeacherCheckpoint.of(self)
+        if teacher is not None:
+            passed += [teacher.model_copy(update={"blocks": number}) for number in range(1, teacher.blocks + 1)]
+        prepared = {stage.name for stage in TEACHER_STAGES} | {"teacher", "prompts"}
+        counts = {name: value if name in prepared else 0 for name, value in self.model_dump().items()}
+        for name in [*(stage.name for stage in STUDENT_STAGES), "replay"]:
+            for number in range(1, getattr(self, name) + 1):
+                counts[name] = number
+                passed.append(Allocation(**counts))
+        return passed
+
     def check_budget(self, num_label_blocks: int) -> None:
         """Refuse an allocation that buys more than the scenario's `num_label_blocks`.
 
@@ -180,6 +202,59 @@ class Allocation(BaseModel):
                 f"{self} asks for {self.label_blocks} label blocks ({self.teacher_label_blocks} teacher + "
                 f"{self.student_label_blocks} student) but the scenario has {num_label_blocks}; lower one of the two"
             )
+
+
+class TeacherCheckpoint(BaseModel):
+    """A teacher after some blocks of one of its stages: what routes pass on the way, and no student to deploy.
+
+    Written as an allocation that stops there: `teacher=big teacher_rl=3`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher: str
+    stage: str
+    blocks: int = Field(strict=True, ge=1, le=MAX_BLOCKS)
+
+    @classmethod
+    def of(cls, allocation: Allocation) -> TeacherCheckpoint | None:
+        """The teacher that an allocation's transfer starts from; None for a raw one, and for none."""
+        stage = allocation.teacher_stage
+        if allocation.teacher is None or stage is None:
+            return None
+        return cls(teacher=allocation.teacher, stage=stage.name, blocks=allocation.blocks(stage))
+
+    def __str__(self) -> str:
+        return f"teacher={self.teacher} {self.stage}={self.blocks}"
+
+    @property
+    def id(self) -> str:
+        """As `Allocation.id`."""
+        return short_id(str(self))
+
+    @property
+    def allocation(self) -> Allocation:
+        """The shortest allocation that passes it."""
+        transfer = TRANSFER_STAGES[-1].name
+        return Allocation(**{"teacher": self.teacher, self.stage: self.blocks, transfer: 1})
+
+
+Checkpoint = Allocation | TeacherCheckpoint
+"""What a table records: a student after an allocation's blocks, or a teacher."""
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """The inverse of `str` of either. AllocationError as `Allocation.parse`."""
+    stages = "|".join(stage.name for stage in TEACHER_STAGES)
+    found = re.fullmatch(rf"teacher=([^\s=]+) ({stages})=([1-9][0-9]{{0,3}})", text)
+    if found is None or found[1] == "none":
+        return Allocation.parse(text)
+    return TeacherCheckpoint(teacher=found[1], stage=found[2], blocks=int(found[3]))
+
+
+def short_id(text: str) -> str:
+    """First 10 hexadecimal digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def replay_control(allocation: Allocation) -> Allocation:

@@ -218,8 +218,8 @@ class BlockCosts:
         self.costs = dict(costs)
 
     def of(self, block: Block) -> Cost:
-        """The predicted cost of a block."""
-        return self.costs.get(work_of(block), UNKNOWN)
+        """The predicted cost of a block; of an ordinary run's, that of the blocks that it is."""
+        return self.costs.get(work_of(block), UNKNOWN).times(block.merged)
 
     def relative(self, block: Block) -> float:
         """A weight to compare routes by, above 0; never to be shown as time.
@@ -231,7 +231,7 @@ class BlockCosts:
         if seconds is not None:
             return seconds
         known = [cost.seconds for cost in self.costs.values() if cost.seconds is not None]
-        return fmean(known) if known else 1.0
+        return block.merged * (fmean(known) if known else 1.0)
 
     def total(self, blocks: Iterable[Block]) -> Total:
         """What blocks cost together."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tuition.planner.allocation import Allocation, AllocationError
+from tuition.planner.allocation import Allocation, AllocationError, Checkpoint, TeacherCheckpoint
 from tuition.planner.stages import STAGE, STAGES, STUDENT, STUDENT_RL, Role, Stage
 
 
@@ -103,6 +103,11 @@ class Recipe:
             self._orders[seed] = tuple(order)
         return self._orders[seed]
 
+    def block_settings(self, stage: str, merged: int = 1) -> dict[str, Any]:
+        """A stage's settings for a block that is `merged` of its blocks in one: as many times the steps."""
+        settings = dict(self.stages[stage])
+        return settings if merged == 1 else {**settings, "steps": settings["steps"] * merged}
+
     @cached_property
     def _orders(self) -> dict[int, tuple[Label, ...]]:
         """Orders by seed: to sort 17,000 labels takes longer than all the rest of a route."""
@@ -124,8 +129,10 @@ class Block:
         pool: ids of the labels that its steps draw from (only their problems, when it is a transfer block); empty means
             the scenario's prompt pool.
         new_labels: ids that this block buys, a part of `pool`; empty for replay and transfer.
+        entering: ids of `pool` that the stage's block before did not have; empty for transfer.
         run_seed: seed of the run, shared by the chain.
         seed: seed of this block.
+        merged: how many blocks of the allocation it is, with as many steps: more than 1 in an ordinary run only.
         teacher_model: name of the teacher that a transfer block learns from, else None.
     """
 
@@ -141,6 +148,8 @@ class Block:
     run_seed: int
     seed: int
     teacher_model: str | None = None
+    merged: int = 1
+    entering: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -158,13 +167,23 @@ class Route:
     """An allocation compiled for one seed.
 
     `blocks` are in the order of execution: teacher, transfer, student. `final` is the key of the final student
-    checkpoint, or the base student's hash when there is no block.
+    checkpoint, or the base student's hash when there is no block. `ordinary`: each label stage is one block.
     """
 
     allocation: Allocation
     seed: int
     blocks: tuple[Block, ...]
     final: str
+    ordinary: bool = False
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What it ends at: the allocation, or its teacher alone."""
+        if self.blocks and STAGE[self.blocks[-1].stage].model == "teacher":
+            teacher = TeacherCheckpoint.of(self.allocation)
+            assert teacher is not None, f"{self.allocation} trains no teacher"
+            return teacher
+        return self.allocation
 
     @property
     def key(self) -> str:
@@ -195,39 +214,57 @@ def pool_content(stage: str, pool: Sequence[Label], recipe: Recipe) -> dict[str,
     return {"prompts_sha256": recipe.prompts_sha256}
 
 
-def compile_route(allocation: Allocation, recipe: Recipe, seed: int) -> Route:
+def compile_route(allocation: Allocation, recipe: Recipe, seed: int, *, ordinary: bool = False) -> Route:
     """Compile an allocation to its chain of blocks.
 
     Labels come in `recipe.label_order(seed)`: the teacher takes the first t blocks of them, the student the next s. The
     pool of a block that draws from labels is all that its stage has bought so far; a replay block's also takes in the
     teacher's labels, one slice a block.
 
+    With `ordinary`, each stage that trains on labels is one run, as one trains a model to deploy: a single block that
+    shuffles all of its labels from the first step on, of as many steps as its blocks together. Transfer stays in
+    blocks, which deal out one stream of prompts and so compute the same.
+
     Raises:
         AllocationError: when the allocation buys more than there is, or names an unknown teacher or stage.
     """
+    return _compiled(allocation, recipe, seed, STAGES, ordinary)
+
+
+def compile_checkpoint(checkpoint: Checkpoint, recipe: Recipe, seed: int, *, ordinary: bool = False) -> Route:
+    """The route to a checkpoint: as `compile_route`, or of a teacher the part that trains it, and ends there."""
+    if isinstance(checkpoint, TeacherCheckpoint):
+        return _compiled(checkpoint.allocation, recipe, seed, (STAGE[checkpoint.stage],), ordinary)
+    return compile_route(checkpoint, recipe, seed, ordinary=ordinary)
+
+
+def _compiled(allocation: Allocation, recipe: Recipe, seed: int, stages: Sequence[Stage], ordinary: bool) -> Route:
+    """The route of an allocation as far as it consists of these stages; it ends at the model of the last."""
     allocation.check_budget(recipe.num_label_blocks)
     if allocation.teacher is not None and allocation.teacher not in recipe.teachers:
         known = ", ".join(sorted(recipe.teachers)) or "none"
         raise AllocationError(f"unknown teacher {allocation.teacher!r}; the scenario has: {known}")
-    compiler = _Compiler(allocation, recipe, seed)
-    for stage in STAGES:
+    compiler = _Compiler(allocation, recipe, seed, ordinary)
+    for stage in stages:
         compiler.add(stage)
-    return Route(allocation=allocation, seed=seed, blocks=tuple(compiler.blocks), final=compiler.tips["student"])
+    return Route(allocation, seed, tuple(compiler.blocks), compiler.tips[stages[-1].model], ordinary)
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """What a block's steps draw from, and what of it the block buys."""
+    """What a block's steps draw from, and what of it the block buys; of how many blocks it is the sum."""
 
     labels: Sequence[Label]
     bought: Sequence[Label]
+    entering: Sequence[Label] = ()
+    merged: int = 1
 
 
 class _Compiler:
     """Appends the blocks of one stage after the other."""
 
-    def __init__(self, allocation: Allocation, recipe: Recipe, run_seed: int) -> None:
-        self.allocation, self.recipe, self.run_seed = allocation, recipe, run_seed
+    def __init__(self, allocation: Allocation, recipe: Recipe, run_seed: int, ordinary: bool) -> None:
+        self.allocation, self.recipe, self.run_seed, self.ordinary = allocation, recipe, run_seed, ordinary
         self.blocks: list[Block] = []
         self.tips: dict[Role, str] = {
             "teacher": recipe.teachers[allocation.teacher] if allocation.teacher is not None else "",
@@ -255,6 +292,8 @@ class _Compiler:
                 run_seed=self.run_seed,
                 seed=derive_seed(self.run_seed, stage.name, index, teacher),
                 teacher_model=self.allocation.teacher if stage.is_transfer else None,
+                merged=pool.merged,
+                entering=tuple(label.id for label in pool.entering),
             )
             self.tips[stage.model] = self._add_with_key(block, pool.labels)
 
@@ -270,7 +309,9 @@ class _Compiler:
         pools, labels = [], list[Label]()
         for entering, new in purchases:
             labels = [*labels, *entering]
-            pools.append(_Pool(labels, new))
+            pools.append(_Pool(labels, new, entering))
+        if self.ordinary and pools:
+            return [_Pool(labels, [label for new in bought for label in new], labels, len(pools))]
         return pools
 
     def _prompt_pools(self, stage: Stage) -> list[_Pool]:
@@ -298,7 +339,7 @@ class _Compiler:
             "stage_start": block.stage_start,
             "teacher": block.teacher,
             "pool": pool_content(block.stage, pool, self.recipe),
-            "settings": dict(self.recipe.stages[block.stage]),
+            "settings": self.recipe.block_settings(block.stage, block.merged),
             "environment": dict(self.recipe.environment),
             "seed": block.seed,
         }

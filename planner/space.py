@@ -11,8 +11,9 @@ are not in the space (they are baselines).
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import optuna
@@ -215,6 +216,16 @@ class SearchSpace(BaseModel):
             return self.transfer[0]
         return "sft" if allocation.transfer_sft else "bridge"
 
+    def allocations(self) -> list[Allocation]:
+        """All feasible allocations, each once, in the order of the parameters."""
+        distributions = self.distributions()
+        found: dict[Allocation, None] = {}
+        for values in itertools.product(*map(_values, distributions.values())):
+            allocation = self.decode(dict(zip(distributions, values, strict=True)))
+            if allocation is not None:
+                found[allocation] = None
+        return list(found)
+
     def random_allocations(self, n: int, seed: int) -> list[Allocation]:
         """n feasible allocations drawn uniformly over the parameters, with repeats: what random search would train."""
         generator = random.Random(seed)
@@ -232,6 +243,13 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return bool(distribution.low <= value <= distribution.high)
     assert isinstance(distribution, CategoricalDistribution)
     return value in distribution.choices
+
+
+def _values(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, IntDistribution):
+        return range(distribution.low, distribution.high + 1)
+    assert isinstance(distribution, CategoricalDistribution)
+    return distribution.choices
 
 
 def _sample(generator: random.Random, distribution: BaseDistribution) -> Any:

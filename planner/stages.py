@@ -90,6 +90,7 @@ STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}
 
 LABEL_STAGES = tuple(stage for stage in STAGES if stage.buys_labels)
 TEACHER_STAGES = tuple(stage for stage in STAGES if stage.model == "teacher")
+STUDENT_STAGES = tuple(stage for stage in STAGES if stage.model == "student")
 TRANSFER_STAGES = tuple(stage for stage in STAGES if stage.is_transfer)
 """The stages between teacher and student, in the order in which a route runs them."""
 BRIDGE = tuple(stage for stage in STAGES if stage.is_dense)

@@ -16,7 +16,7 @@ from typing import Any
 from tuition.app.boards.additions import overlaps_found
 from tuition.app.boards.new_board import counts_of
 from tuition.app.processes.terminal import terminal
-from tuition.app.studies.evaluation import Entry, ordinary
+from tuition.app.studies.evaluation import Entry
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.boards.board_folder import read_manifest
 from tuition.benchmarks.boards.cross_checks import KnownScenario
@@ -178,9 +178,8 @@ class Scenarios:
 def _keys(scenario: Scenario, entry: RepeatableEntry, seed: int) -> tuple[str, ...]:
     """The keys of an entry's blocks for one training seed; none for an allocation that the scenario refuses."""
     row = Entry(entry.name, Allocation.parse(str(entry.allocation)), shuffled=entry.shuffled)
-    recipe = (ordinary(scenario) if entry.shuffled else scenario).recipe
     try:
-        return tuple(block.key for block in row.route(recipe, seed).blocks)
+        return tuple(block.key for block in row.route(scenario.recipe, seed).blocks)
     except AllocationError:
         return ()
 

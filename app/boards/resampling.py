@@ -16,7 +16,7 @@ from typing import Any
 
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.terminal import terminal
-from tuition.app.studies.evaluation import Entry, ordinary
+from tuition.app.studies.evaluation import Entry
 from tuition.benchmarks.artefacts import correct_PK
 from tuition.benchmarks.boards.board_folder import compare_entry, read_entry, read_manifest
 from tuition.benchmarks.boards.entries import PARTIAL, SHORT_ID, EntryError, MeasuredEntry, SampleFile
@@ -196,12 +196,7 @@ class _Redraw:
         """Train a run again in the results folder."""
         entry, study = self.found.entry, "resample"
         row = Entry(entry.name, Allocation.parse(str(entry.allocation)), shuffled=entry.shuffled)
-        if entry.shuffled:
-            scenario = ordinary(self.runner.scenario)
-            with closing(RouteRunner(scenario, self.request.results, self.runner.hear)) as shuffled:
-                done = shuffled.run(row.route(scenario.recipe, seed), study)
-        else:
-            done = self.runner.run(row.route(self.runner.scenario.recipe, seed), study)
+        done = self.runner.run(row.route(self.runner.scenario.recipe, seed), study)
         same = "the stated weights" if done.weights_sha256 == run.weights_sha256 else "other weights than stated"
         return done.route.final, f"trained again: {same}"
 

@@ -40,6 +40,13 @@ def record(
     only_named: Annotated[
         bool, typer.Option("--only-named", help="Only the named routes and the best split of the table so far.")
     ] = False,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="Every allocation of the search space, and every checkpoint on the way to one, teachers too.",
+        ),
+    ] = False,
     max_store: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +60,8 @@ def record(
     workers: WorkersOption = 1,
     quiet: QuietOption = False,
 ) -> None:
-    """Train about 150 routes of a scenario with several seeds and record them in one table, for replay.
+    """Train about 150 routes of a scenario with several seeds, or all of them, and record them in one table, for
+    replay.
 
     The table is rewritten after every seed. If interrupted, rerun the same command to resume; with more seeds or
     routes it adds what is missing.
@@ -67,7 +75,7 @@ def record(
     silence_libraries()
     limit = None if max_store is None else parse_size(max_store)
     configuration = RunConfiguration(scenario, results, mix_versions, workers, limit, quiet)
-    request = RecordRequest(configuration, seeds, routes, out, only_named)
+    request = RecordRequest(configuration, seeds, routes, out, only_named, complete)
     if dry_run:
         document = plan_recording(request)
         print_json(document) if json else show_recording_plan(document)

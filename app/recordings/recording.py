@@ -31,7 +31,7 @@ from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.processes.workers import Remote, run_workers
 from tuition.app.recordings.recording_plan import (
     RecordRequest,
-    chosen_allocations,
+    chosen_checkpoints,
     existing_table,
     header_of,
     read_rows,
@@ -56,8 +56,8 @@ from tuition.benchmarks.tables.recorded_table import (
     with_first_prices,
     write_table,
 )
-from tuition.planner.allocation import Allocation
-from tuition.planner.route import Route, compile_route
+from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
+from tuition.planner.route import Route, compile_checkpoint
 from tuition.planner.stages import STUDENT
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRun, RouteRunner, Scored
@@ -70,7 +70,7 @@ MAX_FAILURES_IN_A_ROW = 3
 
 logger = logging.getLogger(__name__)
 
-Run = tuple[Allocation, int]
+Run = tuple[Checkpoint, int]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Tasks:
     """Runs that are handed out together, and how far the recording is when they begin."""
 
     runs: tuple[tuple[str, int], ...]
-    """Allocation and seed of each."""
+    """Checkpoint and seed of each."""
     recorded: int
     done_before: int
     """The recorded runs that were there when the command started."""
@@ -96,13 +96,13 @@ def run_recording(request: RecordRequest) -> dict[str, Any]:
     path = request.table_path(scenario)
     folder = request.run.folder.recording(scenario.sha256)
     before = existing_table(path, scenario)
-    allocations = chosen_allocations(scenario, request.num_routes, request.only_named, before)
+    checkpoints = chosen_checkpoints(scenario, request, before)
     folder.path.mkdir(parents=True, exist_ok=True)
     with _only_one(folder), Reporter(request.run.quiet) as reporter, logged(folder.log, reporter):
         for warning in warnings:
             reporter.say(f"warning: {warning}")
         recording = _Recording(request, scenario, path, before, reporter)
-        recording.record(allocations)
+        recording.record(checkpoints)
     return describe_table(path)
 
 
@@ -136,16 +136,16 @@ class _Recording:
         self.folder = self.run.folder.recording(scenario.sha256)
         self.seeds = recorded_seeds(request.num_seeds)
 
-    def record(self, allocations: Sequence[Allocation]) -> None:
-        """All allocations with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
-        self.wanted = {(allocation, seed) for seed in self.seeds for allocation in allocations}
+    def record(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """All checkpoints with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
+        self.wanted = {(checkpoint, seed) for seed in self.seeds for checkpoint in checkpoints}
         self.done_before = len(self.done() & self.wanted)
         self.header = self.header.model_copy(update={"untrained": self.untrained()})
         title = f"record {scenario_label(self.scenario)}"
         self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
         try:
             for index, seed in enumerate(self.seeds):
-                self.train([(allocation, seed) for allocation in allocations])
+                self.train([(checkpoint, seed) for checkpoint in checkpoints])
                 self.extend_chain(self.seeds[: index + 1])
                 self.write()
         except BaseException:
@@ -153,19 +153,19 @@ class _Recording:
             raise
         missing = self.wanted - self.done()
         if missing:
-            allocation, seed = min(missing, key=lambda run: (run[1], str(run[0])))
+            checkpoint, seed = min(missing, key=lambda run: (run[1], str(run[0])))
             raise RecordingError(
-                f"{len(missing)} of {len(self.wanted)} runs failed, such as '{allocation}' with seed {seed}: see "
+                f"{len(missing)} of {len(self.wanted)} runs failed, such as '{checkpoint}' with seed {seed}: see "
                 f"{self.folder.log}; rerun the same command to retry them"
             )
 
     def done(self) -> set[Run]:
         """What is recorded, in the table or in files."""
-        return {(Allocation.parse(run.allocation), run.seed) for run in self.rows()}
+        return {(parse_checkpoint(run.allocation), run.seed) for run in self.rows()}
 
     def rows(self) -> list[RecordedRun]:
         """The rows of the table that was there, then those of files, in the order in which they were made."""
-        before = list(self.before.runs) if self.before else []
+        before = list(self.before.rows) if self.before else []
         known = {(run.allocation, run.seed) for run in before}
         made = [run for run in read_rows(self.folder) if (run.allocation, run.seed) not in known]
         return before + sorted(made, key=lambda run: (run.date, run.seed, run.allocation))
@@ -185,7 +185,7 @@ class _Recording:
     def write(self) -> None:
         """Rewrite the table, if there is anything to write."""
         rows = self.rows()
-        if rows and (self.before is None or len(rows) > len(self.before.runs)):
+        if rows and (self.before is None or len(rows) > len(self.before.rows)):
             self.before = write_table(self.path, self.header, rows)
             size = self.path.stat().st_size
             self.reporter.say(f"{self.path}: {len(rows)} rows, {size / 1e6:.2f} MB")
@@ -199,10 +199,12 @@ class _Recording:
             return
         workers = min(self.run.workers, len(todo))
         routes = {
-            seed: training_order([compile_route(a, self.scenario.recipe, seed) for a, s in todo if s == seed], workers)
+            seed: training_order(
+                [compile_checkpoint(c, self.scenario.recipe, seed) for c, s in todo if s == seed], workers
+            )
             for seed in dict.fromkeys(seed for _, seed in todo)
         }
-        ordered = tuple((str(route.allocation), route.seed) for several in routes.values() for route in several)
+        ordered = tuple((str(route.checkpoint), route.seed) for several in routes.values() for route in several)
         tasks = Tasks(ordered, len(done & self.wanted), self.done_before, len(self.wanted))
         if workers > 1:
             run_workers(workers, record_worker, (self.run, tasks), self.reporter, num_tasks=len(ordered))
@@ -221,9 +223,9 @@ class _Recording:
         while True:
             # At the prices of the table, where a retrained block keeps its first.
             rows = with_first_prices(self.rows())
-            full = {(Allocation.parse(run.allocation), run.seed): run.gpu_seconds_full for run in rows}
+            full = {(parse_checkpoint(run.allocation), run.seed): run.gpu_seconds_full for run in rows}
             target = [full.get((upstream, seed)) for seed in seeds]
-            lengths = replays_of_direct((allocation for allocation, _ in full), blocks)
+            lengths = replays_of_direct((one for one, _ in full if isinstance(one, Allocation)), blocks)
             length = max(lengths, default=0)
             reached = [full.get((extended(blocks, length), seed)) for seed in seeds]
             if None in target or not lengths:
@@ -255,7 +257,7 @@ def _record_tasks(
 ) -> None:
     """Run and record the tasks with these numbers. One that fails is reported and skipped; three in a row raise."""
     recipe = runner.scenario.recipe
-    routes = [compile_route(Allocation.parse(text), recipe, seed) for text, seed in tasks.runs]
+    routes = [compile_checkpoint(parse_checkpoint(text), recipe, seed) for text, seed in tasks.runs]
     # A longer chain of direct-compute may be wanted after these tasks.
     longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
     tips = {route.final for route in routes if route.allocation == longest}
@@ -294,7 +296,7 @@ def record_route(runner: RouteRunner, route: Route) -> RecordedRun:
     study = f"record:{scenario.sha256[:12]}"
     done = runner.run(route, study)
     run = _row(runner, done, runner.score(route.final, "validation", study), runner.score(route.final, "test", study))
-    path = runner.results.recording(scenario.sha256).row(route.seed, route.allocation.id)
+    path = runner.results.recording(scenario.sha256).row(route.seed, route.checkpoint.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(run.model_dump(mode="json"), path)
     return run
@@ -304,7 +306,7 @@ def _row(runner: RouteRunner, done: RouteRun, validation: Scored, test: Scored) 
     scenario, route = runner.scenario, done.route
     return RecordedRun(
         scenario=scenario_label(scenario),
-        allocation=str(route.allocation),
+        allocation=str(route.checkpoint),
         teacher=route.allocation.teacher,
         seed=route.seed,
         role=role_of(route.seed),

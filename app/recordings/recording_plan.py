@@ -37,10 +37,10 @@ from tuition.benchmarks.tables.recorded_table import (
     table_bytes,
 )
 from tuition.benchmarks.tables.table_header import Header, RecordedRecipe, RecordedSuite
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import BlockCosts, Total, missing_blocks
 from tuition.planner.coverage import candidates, cover
-from tuition.planner.route import Block, Route, compile_route
+from tuition.planner.route import Block, Route, compile_checkpoint, compile_route
 from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
@@ -61,6 +61,7 @@ class RecordRequest:
     num_routes: int
     out: Path | None
     only_named: bool
+    complete: bool = False
 
     def table_path(self, scenario: Scenario) -> Path:
         """Where the table lies."""
@@ -128,6 +129,22 @@ def read_rows(folder: RecordingFolder) -> list[RecordedRun]:
     return rows
 
 
+def chosen_checkpoints(scenario: Scenario, request: RecordRequest, table: RecordedTable | None) -> list[Checkpoint]:
+    """What is to be trained and scored with every seed: some routes, or with `complete` every checkpoint of all."""
+    if request.complete:
+        return complete(scenario, named_rows(scenario, table))
+    return [*chosen_allocations(scenario, request.num_routes, request.only_named, table)]
+
+
+def complete(scenario: Scenario, named: Sequence[Allocation]) -> list[Checkpoint]:
+    """The named allocations, all of the search space, and every checkpoint that these pass on the way."""
+    whole = dict.fromkeys([*named, *scenario.space.allocations()])
+    passed: dict[Checkpoint, None] = {}
+    for allocation in whole:
+        passed |= dict.fromkeys(allocation.checkpoints())
+    return list(passed)
+
+
 def chosen_allocations(
     scenario: Scenario, num_routes: int, only_named: bool, table: RecordedTable | None
 ) -> list[Allocation]:
@@ -141,10 +158,7 @@ def chosen_allocations(
     costs, scores = block_costs(scenario, None), ScoreCosts(scenario, None)
     least = LEAST_RUN_SECONDS if costs.costs else LEAST_RUN_SHARE
     blocks = scenario.recipe.num_label_blocks
-    baselines = scenario_baselines(scenario)
-    recorded = replays_of_direct(table.allocations, blocks) if table else []
-    length = max(recorded, default=0) or foreseen_replay(scenario, costs, baselines[UPSTREAM])
-    first = [*baselines.values(), *(extended(blocks, replay) for replay in range(1, length + 1))]
+    first = named_rows(scenario, table)
     if only_named:
         best = selected_split(table) if table else None
         return list(dict.fromkeys([*first, *([best] if best else [])]))
@@ -175,6 +189,15 @@ def chosen_allocations(
         max(least, scoring_of_runs(scores, 1).at_least),
     )
     return [route.allocation for route in chosen]
+
+
+def named_rows(scenario: Scenario, table: RecordedTable | None) -> list[Allocation]:
+    """The baselines that are chains of blocks, and the chain of direct GRPO and replay blocks."""
+    blocks, baselines = scenario.recipe.num_label_blocks, scenario_baselines(scenario)
+    recorded = replays_of_direct(table.allocations, blocks) if table else []
+    costs = block_costs(scenario, None)
+    length = max(recorded, default=0) or foreseen_replay(scenario, costs, baselines[UPSTREAM])
+    return [*baselines.values(), *(extended(blocks, replay) for replay in range(1, length + 1))]
 
 
 def scoring_of_runs(scores: ScoreCosts, count: int) -> Total:
@@ -217,12 +240,12 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
     check_models(scenario)
     path = request.table_path(scenario)
     table = existing_table(path, scenario)
-    allocations = chosen_allocations(scenario, request.num_routes, request.only_named, table)
+    checkpoints = chosen_checkpoints(scenario, request, table)
     seeds = recorded_seeds(request.num_seeds)
-    wanted = [compile_route(a, scenario.recipe, seed) for seed in seeds for a in allocations]
-    recorded = [*(table.runs if table else ()), *read_rows(request.run.folder.recording(scenario.sha256))]
+    wanted = [compile_checkpoint(checkpoint, scenario.recipe, seed) for seed in seeds for checkpoint in checkpoints]
+    recorded = [*(table.rows if table else ()), *read_rows(request.run.folder.recording(scenario.sha256))]
     done = {(run.allocation, run.seed): run for run in recorded}
-    todo = [route for route in wanted if (str(route.allocation), route.seed) not in done]
+    todo = [route for route in wanted if (str(route.checkpoint), route.seed) not in done]
     store = find_store(request.run.results)
     measured = MeasuredBlocks(scenario, request.run.folder)
     costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
@@ -236,8 +259,9 @@ def plan_recording(request: RecordRequest) -> dict[str, Any]:
         "scenario": scenario_label(scenario),
         "table": str(path),
         "seeds": [{"seed": seed, "role": role_of(seed)} for seed in seeds],
-        "routes": len(allocations),
-        "allocations": [str(allocation) for allocation in allocations],
+        "routes": sum(isinstance(checkpoint, Allocation) for checkpoint in checkpoints),
+        "teachers": sum(not isinstance(checkpoint, Allocation) for checkpoint in checkpoints),
+        "allocations": [str(checkpoint) for checkpoint in checkpoints],
         "rows_recorded": len(wanted) - len(todo),
         "rows_to_record": len(todo),
         "blocks_requested": sum(len(route.blocks) for route in todo),
@@ -262,7 +286,7 @@ def made_up_run(scenario: Scenario, route: Route, costs: BlockCosts) -> Recorded
 
     return RecordedRun(
         scenario=scenario_label(scenario),
-        allocation=str(route.allocation),
+        allocation=str(route.checkpoint),
         teacher=route.allocation.teacher,
         seed=route.seed,
         role=role_of(route.seed),

@@ -6,7 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from tuition.benchmarks.tables.recorded_table import RecordedTable, Role, read_table, role_of, validation_means
+from tuition.benchmarks.tables.recorded_table import (
+    RecordedTable,
+    Role,
+    missing_checkpoints,
+    read_table,
+    role_of,
+    validation_means,
+)
 from tuition.planner.cost import charge
 
 COLUMNS = (
@@ -35,8 +42,8 @@ def describe_table(path: Path) -> dict[str, Any]:
     """A recorded table in numbers: routes, seeds, hours, and the best validation score of each role."""
     table = read_table(path)
     header = table.header
-    prices = {block.key: block.price for run in table.runs for block in run.blocks}
-    scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.runs)
+    prices = {block.key: block.price for run in table.rows for block in run.blocks}
+    scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.rows)
     return {
         "table": str(path),
         "bytes": path.stat().st_size,
@@ -45,10 +52,16 @@ def describe_table(path: Path) -> dict[str, Any]:
         "validation": f"{header.validation.name}, {header.validation.samples} samples",
         "test": f"{header.test.name}, {header.test.samples} samples",
         "grader": header.grader,
-        "rows": len(table.runs),
+        "rows": len(table.rows),
         "routes": len(table.allocations),
+        "teachers": len({run.allocation for run in table.teachers}),
         "seeds": [
-            {"seed": seed, "role": role_of(seed), "routes": sum(run.seed == seed for run in table.runs)}
+            {
+                "seed": seed,
+                "role": role_of(seed),
+                "routes": sum(run.seed == seed for run in table.runs),
+                "missing": len(missing_checkpoints(table, seed)),
+            }
             for seed in table.seeds()
         ],
         "blocks_distinct": len(prices),

@@ -6,7 +6,6 @@ cost of the route that it is compared with. Results lie in `<results>/studies/<s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,7 +21,6 @@ from tuition.app.studies.evaluation import (
     base_entries,
     evaluate,
     merge_entries,
-    ordinary,
     seeds_for_test,
     train_in_workers,
 )
@@ -41,8 +39,8 @@ from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, MATCHED, SHUFFL
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
 from tuition.planner.allocation import Allocation, AllocationError
-from tuition.planner.cost import Cost, Total, missing_blocks, work_of
-from tuition.planner.route import Block, compile_route
+from tuition.planner.cost import Total, missing_blocks
+from tuition.planner.route import compile_route
 from tuition.planner.stages import STAGE, Role
 from tuition.planner.storage import StudyError
 from tuition.runners.measured_blocks import MeasuredBlocks
@@ -91,16 +89,12 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
             reporter.say(f"warning: {warning}")
         if request.run.workers > 1:
             train_in_workers(request.run, entries, seeds, name, log, reporter)
-        with Interrupts(reporter.say) as interrupts, ExitStack() as runners:
+        with Interrupts(reporter.say) as interrupts, request.run.open_runner(scenario, reporter) as runner:
             reporter.check = interrupts.check
-            runner = runners.enter_context(request.run.open_runner(scenario, reporter))
             if chosen.compared is not None:
                 match = match_compute(runner, request.run, folder, chosen.compared, seeds, log, reporter)
                 entries.insert(1, match.entry())
-            shuffled = None
-            if any(entry.shuffled for entry in entries):
-                shuffled = runners.enter_context(request.run.open_runner(ordinary(scenario), reporter))
-            ranked, meta, test = evaluate(runner, name, entries, seeds, reporter, shuffled)
+            ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
     looks = with_look(looks_before(folder.report), test)
     document = {
         **to_json(ranked, replace(meta, looks=len(looks))),
@@ -226,10 +220,10 @@ def _matched(scenario: Scenario, entries: Sequence[Entry]) -> dict[str, dict[str
     """What each entry is matched by, and its updates: optimizer steps of the teacher and of the student."""
     matched = {}
     for entry in entries:
-        route = compile_route(entry.allocation, scenario.recipe, 0)
+        route = compile_route(entry.allocation, scenario.recipe, 0, ordinary=entry.shuffled)
         steps: dict[Role, int] = {"teacher": 0, "student": 0}
         for block in route.blocks:
-            steps[STAGE[block.stage].model] += int(scenario.recipe.stages[block.stage]["steps"])
+            steps[STAGE[block.stage].model] += scenario.file.stages.of_block(block).steps
         matched[entry.name] = {
             # The first word of a name is the baseline's, whatever it is compared with or a finalist of.
             "by": MATCHED.get(entry.name.split()[0], f"{len(route.labels_trained)} labels"),
@@ -283,14 +277,6 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     measured = MeasuredBlocks(scenario, request.run.folder)
     costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     blocks = scenario.recipe.num_label_blocks
-    one_block = ordinary(scenario) if any(entry.shuffled for entry in chosen.entries) else scenario
-
-    def total(several: Iterable[Block], entry: Entry) -> Total:
-        def cost(block: Block) -> Cost:
-            return costs.of(block).times(blocks if entry.shuffled and STAGE[block.stage].is_rl else 1)
-
-        return Total.of((str(work_of(block)), cost(block)) for block in several)
-
     entries = list(chosen.entries)
     if chosen.compared is not None:
         replay = foreseen_replay(scenario, costs, chosen.compared.allocation)
@@ -299,11 +285,10 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     rows: list[PlannedBaseline] = []
     training = Total()
     for entry in entries:
-        recipe = one_block.recipe if entry.shuffled else scenario.recipe
-        routes = [entry.route(recipe, seed) for seed in entry.seeds(chosen.seeds)]
+        routes = [entry.route(scenario.recipe, seed) for seed in entry.seeds(chosen.seeds)]
         missing = {b.key: b for route in routes for b in missing_blocks(route, state) if b.key not in counted}
         counted |= missing.keys()
-        full, to_train = total(routes[0].blocks, entry), total(missing.values(), entry)
+        full, to_train = costs.total(routes[0].blocks), costs.total(missing.values())
         training += to_train
         rows.append(
             PlannedBaseline(

@@ -4,7 +4,6 @@ Test scores exist only here, after a search has stopped; nothing of them flows b
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -46,7 +45,7 @@ from tuition.benchmarks.statistics.multiplicity import difference_of, holm, sign
 from tuition.benchmarks.statistics.seed_variance import MODERATED
 from tuition.planner.allocation import Allocation, replay_control
 from tuition.planner.route import Recipe, Route, compile_route
-from tuition.planner.stages import STAGES, STUDENT
+from tuition.planner.stages import STUDENT
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -68,7 +67,7 @@ class Entry:
     finalist: bool = False
     selected_validation: float | None = None
     shuffled: bool = False
-    """Its labels are trained by one ordinary shuffled run, in the scenario's `ordinary` form."""
+    """Its labels are trained by ordinary shuffled runs, one a stage, as one trains a model to deploy."""
     charged_gpu_seconds: tuple[float, ...] | None = None
     """What is charged for each seed, where it is more than the route: a longer chain was trained to choose it."""
     model: str = STUDENT
@@ -96,24 +95,10 @@ class Entry:
         return seeds[:1] if self.untrained else seeds
 
     def route(self, recipe: Recipe, seed: int) -> Route:
-        """Its route for one seed; `recipe` is of the `ordinary` scenario when the entry is shuffled."""
+        """Its route for one seed."""
         if self.model != STUDENT:
             return Route(self.allocation, seed, (), recipe.teachers[self.model])
-        counts = self.allocation.model_dump()
-        if self.shuffled:
-            counts |= {stage.name: min(1, counts[stage.name]) for stage in STAGES if stage.is_rl}
-        return compile_route(Allocation(**counts), recipe, seed)
-
-
-def ordinary(scenario: Scenario) -> Scenario:
-    """The scenario with one label block that holds all labels and all steps: ordinary shuffled training."""
-    blocks = scenario.recipe.num_label_blocks
-    stages = scenario.file.stages
-    for stage, settings in stages.present.items():
-        if stage.is_rl:
-            stages = stages.changed(stage.name, steps=settings.steps * blocks)
-    changes = {"labels_per_block": len(scenario.labels), "stages": stages}
-    return Scenario(scenario.file.model_copy(update=changes), scenario.folder)
+        return compile_route(self.allocation, recipe, seed, ordinary=self.shuffled)
 
 
 def seeds_for_test(study_seed: int, count: int) -> tuple[int, ...]:
@@ -174,16 +159,11 @@ def entry_worker(
 ) -> None:
     """One worker's part of a test."""
     scenario = run.load_scenario()
-    with logged(log, remote), ExitStack() as stack:
-        runner = stack.enter_context(run.open_runner(scenario, remote))
-        shuffled = None
-        if any(entry.shuffled for entry, _ in tasks):
-            shuffled = stack.enter_context(run.open_runner(ordinary(scenario), remote))
+    with logged(log, remote), run.open_runner(scenario, remote) as runner:
         for number in remote.tasks():
             entry, seed = tasks[number]
-            used = _runner_of(entry, runner, shuffled)
-            done = used.run(entry.route(used.scenario.recipe, seed), study)
-            used.score(done.route.final, "test", study)
+            done = runner.run(entry.route(scenario.recipe, seed), study)
+            runner.score(done.route.final, "test", study)
             name, result = f"{entry.name} (seed {seed})", "trained and scored"
             remote.hear(RunDone(name=name, result=result, done=number + 1, total=len(tasks)))
 
@@ -199,20 +179,14 @@ class _Tested:
 
 
 def evaluate(
-    runner: RouteRunner,
-    study: str,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    reporter: Reporter,
-    shuffled: RouteRunner | None = None,
+    runner: RouteRunner, study: str, entries: Sequence[Entry], seeds: Sequence[int], reporter: Reporter
 ) -> tuple[list[RankedRow], Meta, Evaluation]:
     """Train every entry on every seed, score the test suite, compare each with direct GRPO.
 
-    `shuffled` is a runner of the `ordinary` scenario, for the entries that need one.
     Returns the ranked rows, what they share, and an account of the runs.
     """
     scenario = runner.scenario
-    tested = _train_and_score(runner, study, entries, seeds, reporter, shuffled)
+    tested = _train_and_score(runner, study, entries, seeds, reporter)
     outcomes = {one.entry.name: one.outcomes for one in tested}
     pairwise = pairwise_differences(outcomes)
     rows = [_row(one, pairwise) for one in tested]
@@ -243,12 +217,7 @@ def evaluate(
 
 
 def _train_and_score(
-    runner: RouteRunner,
-    study: str,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    reporter: Reporter,
-    shuffled: RouteRunner | None,
+    runner: RouteRunner, study: str, entries: Sequence[Entry], seeds: Sequence[int], reporter: Reporter
 ) -> list[_Tested]:
     suite, expected_ids = runner.scenario.suite_name("test"), sorted(problem.id for problem in runner.scenario.test)
     tested = [_Tested(entry) for entry in entries]
@@ -258,9 +227,8 @@ def _train_and_score(
         for one in tested:
             if seed not in one.entry.seeds(seeds):
                 continue
-            used = _runner_of(one.entry, runner, shuffled)
-            run = used.run(one.entry.route(used.scenario.recipe, seed), study)
-            scored = used.score(run.route.final, "test", study)
+            run = runner.run(one.entry.route(runner.scenario.recipe, seed), study)
+            scored = runner.score(run.route.final, "test", study)
             one.runs.append(run)
             one.scores.append(scored.key)
             one.outcomes.append(outcomes_of(scored.table, expected_ids))
@@ -320,14 +288,6 @@ def _accelerators(scenario: Scenario, tested: Sequence[_Tested]) -> str:
     uses = [use for one in tested for run in one.runs for use in run.blocks]
     names = {use.record.accelerator for use in uses if use.record is not None}
     return ", ".join(sorted(names)) or accelerator_name(scenario.device)
-
-
-def _runner_of(entry: Entry, blocked: RouteRunner, shuffled: RouteRunner | None) -> RouteRunner:
-    if not entry.shuffled:
-        return blocked
-    if shuffled is None:
-        raise ValueError(f"{entry.name!r} is shuffled: give a runner of the ordinary scenario")
-    return shuffled
 
 
 def outcomes_of(table: pd.DataFrame, expected_ids: list[str]) -> Any:

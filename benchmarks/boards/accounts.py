@@ -16,7 +16,7 @@ from tuition.benchmarks.boards.outcomes import Mismatch
 from tuition.benchmarks.boards.protocol import DeclaredScenario
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import charge
-from tuition.planner.stages import STAGE, STAGES, STUDENT_RL
+from tuition.planner.stages import STAGE, STAGES, STUDENT_RL, Stage
 
 FAR = 5.0
 """A price is far from others when it is so many times as small or as large. Our choice: a busy machine makes twice."""
@@ -33,11 +33,14 @@ def stages_of(allocation: Allocation, shuffled: bool) -> list[str]:
     """The stage of each block of an allocation's route, in order."""
     stages = []
     for stage in STAGES:
-        count = allocation.blocks(stage)
-        if shuffled and stage.is_rl:  # one block over all labels
-            count = min(1, count)
-        stages += [stage.name] * (count + (allocation.replay if stage == STUDENT_RL else 0))
+        count = blocks_of(allocation, stage)
+        stages += [stage.name] * (min(1, count) if shuffled and stage.buys_labels else count)
     return stages
+
+
+def blocks_of(allocation: Allocation, stage: Stage) -> int:
+    """Blocks of a stage, replay included."""
+    return allocation.blocks(stage) + (allocation.replay if stage == STUDENT_RL else 0)
 
 
 def account_mismatches(id: str, entry: RepeatableEntry, scenario: DeclaredScenario | None) -> Iterator[Mismatch]:
@@ -159,7 +162,8 @@ class _Work(NamedTuple):
     device: str | None
     stage: str
     teacher: str | None
-    shuffled: bool  # such a block is all of its stage
+    merged: int | None
+    """Blocks that an ordinary run's block stands for; None in a route of blocks."""
 
 
 class _Priced(NamedTuple):
@@ -180,6 +184,7 @@ def _by_work(entries: Sequence[tuple[str, RepeatableEntry]]) -> dict[_Work, list
         for place, run in enumerate(entry.samples):
             for number, (stage, block) in enumerate(zip(stages, run.blocks, strict=False)):
                 teacher = None if STAGE[stage] == STUDENT_RL else allocation.teacher
-                work = _Work(entry.scenario.sha256, entry.accelerator, stage, teacher, entry.shuffled)
+                merged = blocks_of(allocation, STAGE[stage]) if entry.shuffled else None
+                work = _Work(entry.scenario.sha256, entry.accelerator, stage, teacher, merged)
                 found.setdefault(work, []).append(_Priced(id, f"samples[{place}].blocks[{number}]", block))
     return found

@@ -1,8 +1,9 @@
 """Recorded tables: every allocation of a scenario that was trained, with every seed, in one Parquet file.
 
-What: `RecordedRun` is one row (one allocation trained with one seed and scored on both suites), `Header` what all rows
-share; `write_table` writes a file that appears whole, `read_table` reads one with suspicion. The header holds the
-scenario's recipe, so that every row's route is compiled again and must have the recorded keys.
+What: `RecordedRun` is one row (one allocation trained with one seed and scored on both suites; or a teacher's
+checkpoint, which routes pass on the way), `Header` what all rows share; `write_table` writes a file that appears whole,
+`read_table` reads one with suspicion. The header holds the scenario's recipe, so that every row's route is compiled
+again and must have the recorded keys.
 
 Seeds: FIRST_RECORDED_SEED and those after it, and no others. Tuning uses 0 to 99, a search the seed that it is given
 (0 if none), tests and baselines 1000, 2000, ... plus a search's seed; so evidence uses seeds that nothing was tuned or
@@ -30,9 +31,9 @@ from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.statistics.intervals import Array
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite, Sha256, Text
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
 from tuition.planner.cost import Price, charge
-from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.route import Recipe, Route, compile_checkpoint
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -77,7 +78,7 @@ class RecordedBlock(Frozen):
 
 
 class RecordedRun(Frozen):
-    """One allocation trained with one seed: a row.
+    """One allocation, or a teacher's checkpoint, trained with one seed: a row.
 
     `validation_correct` and `test_correct` count the correct samples of each problem, in the order of the header's
     problem ids. GPU-seconds of the two scores are what sampling them cost. `date` is ISO 8601, UTC.
@@ -139,34 +140,43 @@ class RecordedTable:
     runs: tuple[RecordedRun, ...]
     routes: tuple[Route, ...]
     """The route of each run."""
+    teachers: tuple[RecordedRun, ...] = ()
+    """Teachers' checkpoints; tables of earlier formats have none."""
+    teacher_routes: tuple[Route, ...] = ()
 
     @cached_property
-    def index(self) -> Mapping[tuple[Allocation, int], int]:
-        """Where an (allocation, seed) stands in `runs`."""
-        return {(route.allocation, route.seed): number for number, route in enumerate(self.routes)}
+    def index(self) -> Mapping[tuple[Checkpoint, int], RecordedRun]:
+        """Every row by what it ends at, and its seed."""
+        routes = (*self.routes, *self.teacher_routes)
+        return {(route.checkpoint, route.seed): run for route, run in zip(routes, self.rows, strict=True)}
+
+    @property
+    def rows(self) -> tuple[RecordedRun, ...]:
+        """Runs and teachers' checkpoints."""
+        return (*self.runs, *self.teachers)
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
         """All recorded allocations, in the order of the file."""
         return tuple(dict.fromkeys(route.allocation for route in self.routes))
 
-    def seeds(self, role: Role | None = None, allocation: Allocation | None = None) -> tuple[int, ...]:
+    def seeds(self, role: Role | None = None, allocation: Checkpoint | None = None) -> tuple[int, ...]:
         """Recorded seeds, of one role if given, and of one allocation if given."""
         found = {seed for recorded, seed in self.index if allocation in (None, recorded)}
         return tuple(sorted(seed for seed in found if role in (None, role_of(seed))))
 
-    def run(self, allocation: Allocation, seed: int) -> RecordedRun:
+    def run(self, allocation: Checkpoint, seed: int) -> RecordedRun:
         """One row; RecordedError with the seeds that there are, when it is not recorded."""
-        number = self.index.get((allocation, seed))
-        if number is None:
+        run = self.index.get((allocation, seed))
+        if run is None:
             seeds = ", ".join(map(str, self.seeds(allocation=allocation)))
             known = f"with seeds {seeds} only" if seeds else f"with no seed; {len(self.allocations)} others are"
             raise RecordedError(
                 f"'{allocation}' with seed {seed} is not recorded ({known}): `tuition recorded FILE` lists all"
             )
-        return self.runs[number]
+        return run
 
-    def correct_PK(self, allocation: Allocation, seed: int, suite: SuiteKind) -> Array:
+    def correct_PK(self, allocation: Checkpoint, seed: int, suite: SuiteKind) -> Array:
         """Outcomes (problems, samples) of 0 and 1: the correct ones of each problem first, as order is not recorded."""
         run = self.run(allocation, seed)
         if suite == "validation":
@@ -181,6 +191,14 @@ class RecordedTable:
 
 def _outcomes_PK(counts: Sequence[int], suite: RecordedSuite) -> Array:
     return (np.arange(suite.samples)[None, :] < np.array(counts)[:, None]).astype(np.int8)
+
+
+def missing_checkpoints(table: RecordedTable, seed: int) -> list[Checkpoint]:
+    """What a complete table would also hold of a seed: every checkpoint of every allocation of the search space."""
+    wanted: dict[Checkpoint, None] = {}
+    for allocation in table.header.space.allocations():
+        wanted |= dict.fromkeys(allocation.checkpoints())
+    return [checkpoint for checkpoint in wanted if (checkpoint, seed) not in table.index]
 
 
 def validation_means(table: RecordedTable, role: Role) -> dict[Allocation, float]:
@@ -237,15 +255,22 @@ def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
                 raise RecordedError(f"{where} gives block {block.key[:12]} a different price than an earlier row")
         if weights.setdefault(routes[-1].final, run.weights_sha256) != run.weights_sha256:
             raise RecordedError(f"{where} ends in different weights than another row of the same route")
-    return RecordedTable(header, tuple(ordered), tuple(routes))
+    rows = list(zip(ordered, routes, strict=True))
+    students = [(run, route) for run, route in rows if isinstance(route.checkpoint, Allocation)]
+    teachers = [(run, route) for run, route in rows if not isinstance(route.checkpoint, Allocation)]
+    return RecordedTable(header, *_columns(students), *_columns(teachers))
+
+
+def _columns(rows: Sequence[tuple[RecordedRun, Route]]) -> tuple[tuple[RecordedRun, ...], tuple[Route, ...]]:
+    return tuple(run for run, _ in rows), tuple(route for _, route in rows)
 
 
 def _checked_route(header: Header, recipe: Recipe, run: RecordedRun, where: str) -> Route:
     """The route of a row; RecordedError where the row is not what the header's recipe makes of its allocation."""
-    route = compile_route(Allocation.parse(run.allocation), recipe, run.seed)
+    route = compile_checkpoint(parse_checkpoint(run.allocation), recipe, run.seed)
     facts: list[tuple[str, object, object]] = [
         ("scenario", run.scenario, header.scenario),
-        ("allocation", run.allocation, str(route.allocation)),
+        ("allocation", run.allocation, str(route.checkpoint)),
         ("teacher", run.teacher, route.allocation.teacher),
         ("role", run.role, role_of(run.seed)),
         ("blocks", [(b.key, b.stage) for b in run.blocks], [(b.key, b.stage) for b in route.blocks]),
@@ -294,7 +319,7 @@ def write_table(path: Path, header: Header, runs: Sequence[RecordedRun]) -> Reco
     """Check the table and write it to a file, which appears whole. RecordedError as `checked_table`."""
     table = checked_table(header, with_first_prices(sorted(runs, key=lambda run: run.seed)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, table_bytes(header, table.runs))
+    write_bytes(path, table_bytes(header, sorted(table.rows, key=lambda run: run.seed)))
     return table
 
 

@@ -68,10 +68,11 @@ class Header(Frozen):
 
     `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
     the others only the tip does, so a fork inside one trains again); `untrained` counts the correct test samples of
-    base models, by "student" or a teacher's name: tables of format 1 have none.
+    base models, by "student" or a teacher's name: tables of format 1 have none. From format 3 on there may be rows of
+    teachers' checkpoints.
     """
 
-    format: Literal[1, 2] = 2
+    format: Literal[1, 2, 3] = 3
     scenario: Text
     scenario_sha256: Sha256
     recipe: RecordedRecipe

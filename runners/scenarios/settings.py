@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tuition.planner.route import Block
 from tuition.planner.stages import STAGE, STAGES, Objective, Stage
 
 
@@ -132,10 +133,33 @@ SEQUENCE_MASK = RolloutCorrection(mode="sequence_mask")
 """What blocks were trained with before there was a setting."""
 
 
-class RLSettings(Settings):
+class LabelSettings(Settings):
+    """A stage that trains on labels, which come block by block."""
+
+    trained_before: ClassVar[Mapping[str, Any]] = {"new_labels_first": 0.0}
+
+    new_labels_first: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of a block's steps that come first and draw only from the labels that the block buys; the "
+        "others draw from all that the stage has bought so far. With 0, the last labels are hardly trained",
+    )
+
+    @property
+    def steps_on_new_labels(self) -> int:
+        """The first steps of a block, which draw from the labels that it buys."""
+        return round(self.new_labels_first * self.steps)
+
+
+class RLSettings(LabelSettings):
     """GRPO on the teacher or the student: sparse, sequence-level reward."""
 
-    trained_before: ClassVar[Mapping[str, Any]] = {"updates_per_rollout": 1, "kl_form": "unbiased"}
+    trained_before: ClassVar[Mapping[str, Any]] = {
+        **LabelSettings.trained_before,
+        "updates_per_rollout": 1,
+        "kl_form": "unbiased",
+    }
 
     prompts_per_step: int = Field(8, ge=1)
     generations: int = Field(8, ge=2, description="completions per prompt, the group that GRPO compares")
@@ -201,7 +225,7 @@ class TransferSettings(Settings):
         return self.prompts_per_step
 
 
-class RejectionSettings(Settings):
+class RejectionSettings(LabelSettings):
     """SFT of the teacher on its own correct samples.
 
     The paper does not give its SFT-teacher recipe; rejection sampling is our choice: it spends the same labels as RL.
@@ -249,6 +273,11 @@ class StageSettings(BaseModel):
     def of(self, stage: str) -> AnySettings:
         """The settings of a stage that the scenario has, by its name."""
         return self.present[STAGE[stage]]
+
+    def of_block(self, block: Block) -> AnySettings:
+        """The settings of a block: in an ordinary run it has the steps of all the blocks that it is."""
+        settings = self.of(block.stage)
+        return settings.model_copy(update={"steps": settings.steps * block.merged})
 
     def changed(self, stage: str, **changes: Any) -> Self:
         """The same with other settings of one stage; they are not validated."""

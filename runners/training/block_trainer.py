@@ -160,8 +160,8 @@ class BlockTrainer:
                 self.store.drop_optimizer(block.parent)
         return record
 
-    def _settings(self, stage: str) -> AnySettings:
-        return self.scenario.file.stages.of(stage)
+    def _settings(self, block: Block) -> AnySettings:
+        return self.scenario.file.stages.of_block(block)
 
     def _train_with_teacher(
         self, order: WorkOrder, rows: list[dict[str, Any]], scratch: Path, hear: Listener
@@ -257,7 +257,7 @@ class BlockTrainer:
         new_adapter = lora is not None and block.parent in self._bases
         return WorkOrder(
             block=block,
-            settings=self._settings(block.stage),
+            settings=self._settings(block),
             model=ModelFiles(
                 self.checkpoint(block.parent),
                 self.scenario.base_folder(block.model),
@@ -309,7 +309,7 @@ class BlockTrainer:
         engine, sampler = self.scenario.engine, block.parent if STAGE[block.stage].generates else block.teacher
         if STAGE[block.stage].generates and engine == "vllm" and self.scenario.file.hardware.vllm.rollout_server:
             engine = "vllm server"
-        drawn = training_rollouts(self._settings(block.stage).max_completion_tokens)
+        drawn = training_rollouts(self._settings(block).max_completion_tokens)
         decoding = EffectiveDecoding.of(engine, drawn, self.ends(sampler or block.stage_start))
         if STAGE[block.stage].generates and block.teacher is not None:
             ours, theirs = (
@@ -319,9 +319,8 @@ class BlockTrainer:
             decoding = decoding.model_copy(update={"vocabulary": theirs if theirs < ours else None})
         return decoding
 
-    def _groups(self, stage: str, curves: pd.DataFrame) -> tuple[int | None, int | None]:
+    def _groups(self, settings: AnySettings, curves: pd.DataFrame) -> tuple[int | None, int | None]:
         """GRPO's groups, and those whose completions all had one reward, from which nothing is learnt."""
-        settings = self._settings(stage)
         if not isinstance(settings, RLSettings):
             return None, None
         # A share is of a whole rollout batch, and stands in the step that drew it.
@@ -331,8 +330,8 @@ class BlockTrainer:
     def _publish(
         self, block: Block, output: TrainingOutput, samples: SampleCounts, clock: Clock, training_seconds: float
     ) -> BlockRecord:
-        settings, curves, seconds = self._settings(block.stage), output.curves, round(clock.seconds(), 3)
-        groups, groups_zero_variance = self._groups(block.stage, curves)
+        settings, curves, seconds = self._settings(block), output.curves, round(clock.seconds(), 3)
+        groups, groups_zero_variance = self._groups(settings, curves)
 
         def write(folder: Path) -> BlockRecord:
             output.write(folder)
@@ -350,7 +349,7 @@ class BlockTrainer:
                 teacher_weights_sha256=self.weights_sha256(block.teacher) if block.teacher else None,
                 seed=block.seed,
                 run_seed=block.run_seed,
-                settings=dict(self.scenario.recipe.stages[block.stage]),
+                settings=self.scenario.recipe.block_settings(block.stage, block.merged),
                 environment=dict(self.scenario.recipe.environment),
                 pool=PoolContent.of(block, self.scenario.recipe),
                 weights_sha256=hash_weights(folder / "model"),

@@ -13,7 +13,7 @@ from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
-from tuition.runners.draws import count_draws, drawn, shuffled_passes, slice_size
+from tuition.runners.draws import count_draws, count_labels, drawn, labels_drawn, new_first
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import PassRate, RejectionSettings, RLSettings, TransferSettings
@@ -83,7 +83,7 @@ class RowMaker:
 
     def make(self, block: Block, answers: Mapping[str, str]) -> Rows:
         """The rows of a block. BlockError where there is nothing to train on."""
-        settings = self.scenario.file.stages.of(block.stage)
+        settings = self.scenario.file.stages.of_block(block)
         if isinstance(settings, RLSettings):
             return self._labelled(block, settings, answers)
         if isinstance(settings, RejectionSettings):
@@ -95,8 +95,8 @@ class RowMaker:
         ids, samples = list(block.pool), SampleCounts()
         if settings.filter is not None:
             ids, samples = self._within_pass_rates(block, settings.filter, settings, answers)
-        ids = [ids[index] for index in drawn(block, len(ids), settings.steps * settings.prompts_per_step)]
-        samples = replace(samples, draws=self._count_labels(block, ids))
+        ids = labels_drawn(block, settings, ids)
+        samples = replace(samples, draws=count_labels(block.pool, ids, self.scenario.file.labels_per_block))
         texts = self._render(self.pool.problems(ids))
         return [{"prompt": text, "answer": answers[i]} for text, i in zip(texts, ids, strict=True)], samples
 
@@ -104,7 +104,7 @@ class RowMaker:
         """Prompts, and the teacher's completions unless the student writes its own while it trains."""
         pool = self.pool.problems(block.pool) if block.pool else sorted(p.problem for p in self.scenario.prompts)
         indices = drawn(block, len(pool), settings.steps * settings.prompts_per_step)
-        draws = count_draws(indices, len(pool), slice_size(block, len(pool), self.scenario))
+        draws = count_draws(indices, len(pool), len(pool))
         prompts = self._render([pool[index] for index in indices])
         prompts = [prompt for prompt in prompts for _ in range(settings.completions)]
         if STAGE[block.stage].generates:
@@ -120,11 +120,6 @@ class RowMaker:
             for prompt, ids, completion in zip(prompts, prompt_ids, completions, strict=True)
         ]
         return rows, replace(samples, draws=draws)
-
-    def _count_labels(self, block: Block, ids: Sequence[str]) -> Draws:
-        """How often rows hold the labels of a block's pool."""
-        place = {label_id: index for index, label_id in enumerate(block.pool)}
-        return count_draws([place[i] for i in ids], len(place), slice_size(block, len(place), self.scenario))
 
     def _render(self, problems: Sequence[str]) -> list[Any]:
         return [render_prompt(problem, self.scenario.decoding) for problem in problems]
@@ -201,7 +196,9 @@ class RowMaker:
                 f"none of the teacher's {len(ids)} samples was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
-        chosen = shuffled_passes(kept, settings.steps * settings.sequences, block.seed)
-        draws = self._count_labels(block, [i for i, _ in chosen])
+        of_new = [index for index, (i, _) in enumerate(kept) if i in set(block.entering)]
+        first, count = (steps * settings.sequences for steps in (settings.steps_on_new_labels, settings.steps))
+        chosen = [kept[index] for index in new_first(range(len(kept)), of_new, first, count, block.seed)]
+        draws = count_labels(block.pool, [i for i, _ in chosen], self.scenario.file.labels_per_block)
         samples = replace(samples, draws=draws, samples_drawn=len(ids), samples_kept=len(kept))
         return [row for _, row in chosen], samples

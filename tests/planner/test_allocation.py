@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuition.planner.allocation import Allocation, AllocationError, named_allocations, replay_control
+from tuition.planner.allocation import Allocation, AllocationError, named_allocations, parse_checkpoint, replay_control
 
 BLOCKS = st.integers(0, 12)
 
@@ -172,3 +172,11 @@ def test_the_paper_routes_need_two_blocks_and_a_bridge() -> None:
         named_allocations("large", 1, warmup=1, opd=1)
     with pytest.raises(AllocationError, match="the student would learn nothing"):
         named_allocations("large", 8, warmup=0, opd=0)
+
+
+@given(allocations())
+def test_the_checkpoints_of_a_route_are_one_a_block_and_end_at_its_own(allocation: Allocation) -> None:
+    passed = allocation.checkpoints()
+    assert len(passed) == len(set(passed)) == allocation.label_blocks + allocation.transfer_blocks + allocation.replay
+    assert not passed or passed[-1] == allocation
+    assert [parse_checkpoint(str(checkpoint)) for checkpoint in passed] == passed

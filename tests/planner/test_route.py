@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tuition.planner
 from tuition.planner.allocation import Allocation, AllocationError, replay_control
 from tuition.planner.route import Block, Label, Recipe, RecipeError, Route, compile_route, derive_seed
+from tuition.planner.stages import STAGE, STAGES
 
 FULL = "teacher=large teacher_rl=3 warmup=2 opd=2 student_rl=3 replay=2"
 TEACHER_BLOCKS = st.integers(0, 4)
@@ -368,3 +369,27 @@ def test_an_unusable_recipe_is_refused(make_recipe: Callable[..., Recipe], chang
 def test_label_blocks_are_counted(make_recipe: Callable[..., Recipe]) -> None:
     assert make_recipe().num_label_blocks == 8
     assert make_recipe(labels=()).num_label_blocks == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "student_rl=8",
+        "teacher=large teacher_rl=5 warmup=1 opd=2 student_rl=3",
+        "teacher=large teacher_sft=2 opd=1 student_rl=1 replay=3",
+    ],
+)
+def test_an_ordinary_run_is_one_block_a_label_stage_with_the_labels_and_steps_of_all(recipe: Recipe, text: str) -> None:
+    recipe = replace(recipe, stages={stage.name: {"revision": 1, "steps": 10} for stage in STAGES})
+    allocation = Allocation.parse(text)
+    blocked, ordinary = (compile_route(allocation, recipe, 3, ordinary=flag) for flag in (False, True))
+    for stage in dict.fromkeys(block.stage for block in blocked.blocks):
+        several, merged = stage_of(blocked, stage), stage_of(ordinary, stage)
+        if STAGE[stage].is_transfer:
+            assert [block.index for block in merged] == [block.index for block in several]
+            continue
+        (one,) = merged
+        assert one.merged == len(several) and one.pool == several[-1].pool == one.entering
+        assert one.new_labels == tuple(label for block in several for label in block.new_labels)
+        assert recipe.block_settings(stage, one.merged)["steps"] == 10 * len(several)
+    assert ordinary.labels_trained == blocked.labels_trained and ordinary.key != blocked.key

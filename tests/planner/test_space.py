@@ -182,3 +182,13 @@ def test_an_impossible_space_is_refused_in_one_line(change: dict[str, Any], fix:
 
 def test_a_space_survives_json() -> None:
     assert SearchSpace(**WIDE.model_dump(mode="json")) == WIDE
+
+
+@pytest.mark.parametrize("space", [WIDE, NARROW])
+def test_all_allocations_are_those_that_can_be_proposed(space: SearchSpace) -> None:
+    everything = space.allocations()
+    assert len(everything) == len(set(everything)) and all(map(space.holds, everything[:: len(everything) // 20]))
+    assert set(space.random_allocations(200, 0)) <= set(everything)
+    labels = range(1, 9)
+    splits = sum(total + 1 for total in labels)
+    assert len(NARROW.allocations()) == len(labels) + 3 * splits, "direct, and three bridges for every split"

@@ -7,9 +7,10 @@ import pytest
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, Label, Recipe, compile_route
 from tuition.planner.stages import STAGES, TRANSFER_STAGES, Stage
-from tuition.runners.draws import count_draws, drawn, shuffled_passes, stage_draws
+from tuition.runners.draws import count_draws, drawn, labels_drawn, shuffled_passes, stage_draws
 from tuition.runners.scenarios.outline import load_to_plan
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.settings import RLSettings
 from tuition.runners.store.block_record import Draws
 
 RECIPE = Recipe(
@@ -57,8 +58,31 @@ def test_two_half_passes_are_one_pass() -> None:
 def test_the_blocks_of_a_label_stage_each_begin_a_new_permutation() -> None:
     (stage,) = [stage for stage in STAGES if stage.name == "student_rl"]
     for block in blocks_of(stage, 3):
-        size = len(block.pool)
-        assert drawn(block, size, 9) == shuffled_passes(range(size), 9, block.seed)
+        labels = labels_drawn(block, RLSettings(steps=3, prompts_per_step=3), block.pool)
+        assert labels == shuffled_passes(block.pool, 9, block.seed)
+
+
+def test_a_blocks_first_steps_may_draw_from_its_new_labels_alone() -> None:
+    (stage,) = [stage for stage in STAGES if stage.name == "student_rl"]
+    settings = RLSettings(steps=6, prompts_per_step=4, new_labels_first=0.5)
+    first, second, *_ = blocks_of(stage, 3)
+    assert Counter(labels_drawn(first, settings, first.pool)) == dict.fromkeys(first.pool, 12)
+    labels = labels_drawn(second, settings, second.pool)
+    assert Counter(labels[:12]) == dict.fromkeys(second.new_labels, 6), "three steps of four"
+    assert Counter(labels[12:]) == dict.fromkeys(second.pool, 3)
+    whole = settings.model_copy(update={"new_labels_first": 1.0})
+    assert set(labels_drawn(second, whole, second.pool)) == set(second.new_labels)
+    # A filter may leave nothing that is new.
+    assert set(labels_drawn(second, settings, first.pool)) == set(first.pool)
+
+
+def test_replay_takes_up_the_teachers_labels_first_and_has_nothing_new_after_them() -> None:
+    allocation = Allocation(teacher="t", teacher_rl=1, opd=1, student_rl=1, replay=2)
+    blocks = [block for block in compile_route(allocation, RECIPE, 0).blocks if block.stage == "student_rl"]
+    assert [len(block.entering) for block in blocks] == [2, 2, 0] and not blocks[1].new_labels
+    settings = RLSettings(steps=2, prompts_per_step=2, new_labels_first=0.5)
+    assert set(labels_drawn(blocks[1], settings, blocks[1].pool)[:2]) == set(blocks[1].entering)
+    assert labels_drawn(blocks[2], settings, blocks[2].pool) == shuffled_passes(blocks[2].pool, 4, blocks[2].seed)
 
 
 def test_draws_are_counted_by_item_and_by_label_block() -> None:

@@ -21,7 +21,7 @@ from tuition.app.processes.channel import Channel
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.direct_compute import ComputeMatch, chain_worker, match_compute
-from tuition.app.studies.evaluation import Entry, entry_worker, merge_entries, ordinary
+from tuition.app.studies.evaluation import Entry, entry_worker, merge_entries
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.app.studies.shuffled_runs import label_stage_only
 from tuition.app.studies.study_report import TrialReport, ValidationScore
@@ -143,18 +143,17 @@ def test_the_named_ones_come_with_direct_and_with_what_compute_is_matched_to(pat
 
 
 def test_an_ordinary_run_is_that_of_the_shuffled_command_with_the_updates_of_the_blocks(scenario: Scenario) -> None:
-    shuffled = ordinary(scenario)
     rows = scenario_baselines(scenario)
-    direct = Entry("direct-shuffled", rows["direct"], shuffled=True).route(shuffled.recipe, 1000)
-    assert direct.final == label_stage_only(shuffled, False, 1000).final and len(direct.blocks) == 1
-    upstream = Entry("upstream-shuffled", rows["teacher-upstream"], shuffled=True).route(shuffled.recipe, 1000)
-    assert upstream.blocks[0].key == label_stage_only(shuffled, True, 1000).final
+    direct = Entry("direct-shuffled", rows["direct"], shuffled=True).route(scenario.recipe, 1000)
+    assert direct.final == label_stage_only(scenario, False, 1000, ordinary=True).final and len(direct.blocks) == 1
+    upstream = Entry("upstream-shuffled", rows["teacher-upstream"], shuffled=True).route(scenario.recipe, 1000)
+    assert upstream.blocks[0].key == label_stage_only(scenario, True, 1000, ordinary=True).final
     assert [block.stage for block in upstream.blocks] == ["teacher_rl", "warmup", "opd"]
     for route in (direct, upstream):
         assert sorted(route.labels_trained) == sorted(label.id for label in scenario.labels)
-    for stage in ("teacher_rl", "student_rl"):
-        blocked = scenario.recipe.stages[stage]["steps"] * scenario.recipe.num_label_blocks
-        assert shuffled.recipe.stages[stage]["steps"] == blocked
+    stages = scenario.file.stages
+    for stage, block in (("teacher_rl", upstream.blocks[0]), ("student_rl", direct.blocks[0])):
+        assert stages.of_block(block).steps == stages.of(stage).steps * scenario.recipe.num_label_blocks
 
 
 def entry(text: str, name: str = "search #3") -> Entry:
@@ -365,7 +364,7 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     assert {(stage, count) for _, stage, count in booked} == {
         ("student_rl", 16), ("teacher_rl", 16), ("teacher_sft", 16)
     }  # fmt: skip
-    shuffled = label_stage_only(ordinary(Scenario.load(str(path))), False, 1000).final
+    shuffled = label_stage_only(Scenario.load(str(path)), False, 1000, ordinary=True).final
     assert any(route.endswith(shuffled) for route, _, _ in booked), "the shuffled run's labels are booked to it"
 
     # What workers run, in this process: they find every block and score that this process has made.

@@ -8,14 +8,14 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tuition.app.processes.libraries import silence_libraries
-from tuition.app.studies.evaluation import ordinary, outcomes_of
-from tuition.planner.allocation import Allocation
-from tuition.planner.route import Route, compile_route
+from tuition.app.studies.evaluation import outcomes_of
+from tuition.planner.allocation import Allocation, TeacherCheckpoint
+from tuition.planner.route import Route, compile_checkpoint
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import AnySettings
@@ -54,12 +54,13 @@ def cell_scenario(cell: Cell, folder: Path) -> Scenario:
     rows = [{name: getattr(problem, name) for name in ("id", "problem", "answer", "subject")} for problem in bought]
     path = folder.absolute() / f"labels-{scenario.name}-{cell.num_labels}-{cell.seed}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    one_block = ordinary(scenario).file
-    stages = one_block.stages
+    # One block that holds all the labels and the steps of all blocks: an ordinary run.
+    stages = scenario.file.stages
     for stage, settings in stages.present.items():
         if stage.is_rl:
-            stages = stages.changed(stage.name, **_fewer_prompts(settings, cell.num_labels))
-    one_block = one_block.model_copy(update={"stages": stages})
+            changes = {"steps": settings.steps * scenario.num_label_blocks}
+            stages = stages.changed(stage.name, **changes, **_fewer_prompts(settings, cell.num_labels))
+    one_block = scenario.file.model_copy(update={"stages": stages})
     labels = one_block.labels.model_copy(update={"micro": None, "count": None, "jsonl": str(path)})
     return Scenario(
         one_block.model_copy(update={"labels": labels, "labels_per_block": cell.num_labels}), scenario.folder
@@ -76,11 +77,9 @@ def _fewer_prompts(settings: AnySettings, num_labels: int) -> dict[str, int]:
 
 def cell_route(cell: Cell, scenario: Scenario) -> Route:
     """The route to the model that is scored."""
-    route = compile_route(Allocation.parse(cell.allocation), scenario.recipe, cell.seed)
-    if cell.scored == "student":
-        return route
-    trained = tuple(block for block in route.blocks if block.model != "student")
-    return replace(route, blocks=trained, final=trained[-1].key)
+    allocation = Allocation.parse(cell.allocation)
+    teacher = TeacherCheckpoint.of(allocation) if cell.scored == "teacher" else None
+    return compile_checkpoint(teacher or allocation, scenario.recipe, cell.seed)
 
 
 def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
