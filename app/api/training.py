@@ -47,6 +47,7 @@ def plan(
     results: str | Path = RESULTS,
     seed: int = 0,
     test_seeds: int = 1,
+    study: str | None = None,
 ) -> SearchPlan:
     """Estimate what a search would need: blocks, seconds, memory, disk, labels. Nothing is trained, written, fetched.
 
@@ -59,6 +60,7 @@ def plan(
 
     Raises:
         ScenarioError: as `load_scenario`.
+        StudyError: for a seed that `search` would refuse for this study, which is new: another was tested on it.
         ArgumentError: for a number out of range.
     """
     at_least(1, trials=trials)
@@ -66,7 +68,7 @@ def plan(
     set_environment()
     from tuition.app.studies.search_plan import plan_search
 
-    return plan_search(str(scenario), trials, Path(results), seed, test_seeds)
+    return plan_search(str(scenario), trials, Path(results), seed, test_seeds, study)
 
 
 def run(

@@ -13,6 +13,7 @@ def plan(
     results: ResultsOption = DEFAULT_RESULTS,
     seed: SeedOption = 0,
     test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test after the search.")] = 1,
+    study: Annotated[str | None, typer.Option(help="The study's name, as for the search.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Estimate what a search costs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
@@ -20,5 +21,5 @@ def plan(
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_tables import show_plan
 
-    planned = training.plan(scenario, trials=trials, results=results, seed=seed, test_seeds=test_seeds)
+    planned = training.plan(scenario, trials=trials, results=results, seed=seed, test_seeds=test_seeds, study=study)
     print_json(planned.document()) if json else show_plan(planned)

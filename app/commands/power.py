@@ -65,5 +65,5 @@ def power(
     assumed = (seed_sd, problem_sd, interaction_sd, accuracy)
     found = find_components({"from": study, "board": board, "table": table}, a, b, results, assumed)
     request = PowerRequest(difference, problems, samples, seeds, wanted, level, rows)
-    document = run_power(request, found.components, found.source)
+    document = run_power(request, found)
     print_json(document) if json else show_power(document)

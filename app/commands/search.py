@@ -68,7 +68,7 @@ def search(
         from tuition.runners.scenarios.sources import confirm_trust
 
         confirm_trust(trust_remote_code)
-        plan(scenario, trials or 12, results, seed, test_seeds, json)
+        plan(scenario, trials or 12, results, seed, test_seeds, study, json)
         return
     from tuition.app.api import training
     from tuition.app.processes.terminal import print_json

@@ -42,6 +42,9 @@ from tuition.planner.allocation import Allocation
 # Root mean squares over the allocations' pairs in `micro@1` and `micro-b@1`: 2.8 and 3.5 points (--table).
 SEED_SD = 3.0
 SEEDS_SHOWN = (1, 2, 3, 5, 10)  # the table beside the answer
+FEW_DEGREES, FEW_PROBLEMS = 4, 30
+"""Below which a variance between seeds is called hardly known: our choice. A variance of 4 degrees of freedom is
+estimated within a factor of 3, 9 times in 10."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,14 @@ def assumed_components(seed_sd: float, problem_sd: float, interaction_sd: float,
     return Components(seed_sd / 100, problem_sd / 100, interaction_sd / 100, (p * (1 - p)) ** 0.5)
 
 
-def run_power(request: PowerRequest, components: Components, source: str) -> dict[str, Any]:
-    """Answer the question: the power, or the one number left out, and the same for other numbers of seeds."""
+def run_power(request: PowerRequest, measured: "Measured") -> dict[str, Any]:
+    """Answer the question: the power, or the one number left out, and the same for other numbers of seeds.
+
+    PowerError where the difference that is asked about is larger than scores can have.
+    """
+    components = measured.components
+    if request.difference_points is not None and abs(request.difference_points) > measured.most_points:
+        raise PowerError(f"--difference {request.difference_points:g}: {measured.limit}; give a smaller one")
     given = {
         "difference": request.difference_points,
         "problems": request.problems,
@@ -97,9 +106,22 @@ def run_power(request: PowerRequest, components: Components, source: str) -> dic
         "wanted_power": request.power,
         "level": request.level,
         "components": asdict(components),
-        "components_from": source,
+        "components_from": measured.source,
         "by_seeds": others,
+        "warnings": [*measured.warnings, *_warnings(asked, answer, measured)],
     }
+
+
+def _warnings(asked: str, answer: Power, measured: "Measured") -> list[str]:
+    """What must be read with an answer."""
+    found = []
+    if 100 * answer.difference > measured.most_points:
+        found.append(f"{measured.limit}, so no difference that they can have is seen with this power")
+    if asked == "seeds" and answer.experiment.seeds == RANKED_SEEDS:
+        found.append(f"{RANKED_SEEDS} seeds are the least that is advised: rows of fewer have no rank")
+    if answer.experiment.seeds < RANKED_SEEDS:
+        found.append(f"rows of fewer than {RANKED_SEEDS} training seeds have no rank, whatever their power")
+    return found
 
 
 def _answer(asked: str, request: PowerRequest, components: Components) -> Power:
@@ -126,10 +148,16 @@ def _plain(answer: Power) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Variances that were measured, and on what: a sentence."""
+    """Variances that were measured, and on what: a sentence. `warnings`: what is doubtful about them.
+
+    `most_points`: the largest difference that the scores can have, `limit` says why.
+    """
 
     components: Components
     source: str
+    warnings: tuple[str, ...] = ()
+    most_points: float = 100.0
+    limit: str = "scores differ by at most 100 points"
 
 
 def find_components(
@@ -153,7 +181,10 @@ def find_components(
         source = "assumed: set --seed-sd and the others, or measure with --from, --board or --table"
         if assumed[0] == SEED_SD:
             source = f"seeds as in micro@1 and micro-b@1, others {source}"
-        return Measured(assumed_components(*assumed), source)
+        components, accuracy = assumed_components(*assumed), assumed[3]
+        most = 2 * min(accuracy, 100 - accuracy)
+        limit = f"two scores that are {accuracy:g} % on average differ by at most {most:g} points (--accuracy)"
+        return Measured(components, source, most_points=most, limit=limit)
     ((source, what),) = given.items()
     if a is None and b is not None:
         raise PowerError(f"--b {b}: name the entry that it is compared with by --a")
@@ -186,7 +217,7 @@ def components_of_study(results: Path, study: str, a: str | None, b: str | None)
     named = [*scores] if a is None or b is None else [a, b]
     tables = _score_tables(results, {key for name in named for key in scores[name].values()})
     rows = {name: {seed: tables[key] for seed, key in scores[name].items()} for name in named}
-    return _measured(rows, a, b, f"study {study}")
+    return measured_components(rows, a, b, f"study {study}")
 
 
 def components_of_board(board: str, a: str | None, b: str | None) -> Measured:
@@ -207,7 +238,7 @@ def components_of_board(board: str, a: str | None, b: str | None) -> Measured:
         raise ReportError(
             f"leaderboard {board!r} has no {' and '.join(map(repr, sorted(wanted)))} in one table; it has {known}"
         )
-    return _measured(max(found, key=len), a, b, f"leaderboard {board}")
+    return measured_components(max(found, key=len), a, b, f"leaderboard {board}")
 
 
 def components_of_table(table: str, a: str | None, b: str | None) -> Measured:
@@ -223,23 +254,44 @@ def components_of_table(table: str, a: str | None, b: str | None) -> Measured:
         text: {seed: recorded.correct_PK(allocation, seed, "test") for seed in recorded.seeds(allocation=allocation)}
         for text, allocation in zip(texts, chosen, strict=True)
     }
-    return _measured(rows, a, b, f"recorded table {table}")
+    return measured_components(rows, a, b, f"recorded table {table}")
 
 
-def _measured(rows: Mapping[str, Mapping[Any, Array]], a: str | None, b: str | None, where: str) -> Measured:
+def measured_components(rows: Mapping[str, Mapping[Any, Array]], a: str | None, b: str | None, where: str) -> Measured:
     """From outcomes by name and training seed; a base model, whose seed is None, stands for each seed of the other."""
     if a is not None and b is not None:
         shared = sorted(seed for seed in rows[a].keys() & rows[b].keys() if seed is not None)
         # Without shared seeds in their order: runs of other seeds are independent draws, a base model is any seed's.
         pair = [[runs[seed] for seed in shared] if shared else [*runs.values()] for runs in (rows[a], rows[b])]
-        return Measured(estimate_components(*on_same_seeds(*pair)), f"{a} - {b} of {where}")
+        components = estimate_components(*on_same_seeds(*pair))
+        doubts = _doubts(components, max(map(len, pair)) - 1, len(pair[0][0]))
+        return Measured(components, f"{a} - {b} of {where}", doubts)
     trained = {name: runs for name, runs in rows.items() if len(runs) > 1}
     common = set.intersection(*(set(runs) for runs in trained.values())) if trained else set()
     if len(common) < 2:
         raise PowerError(f"the rows of {where} share fewer than 2 training seeds: name two of them with --a and --b")
     seeds = sorted(seed for seed in common if seed is not None)
     components = typical_components([[runs[seed] for seed in seeds] for runs in trained.values()])
-    return Measured(components, f"root mean square over pairs of {len(trained)} rows of {where}")
+    problems = len(next(iter(trained.values()))[seeds[0]])
+    doubts = _doubts(components, len(trained) * (len(seeds) - 1), problems)
+    return Measured(components, f"root mean square over pairs of {len(trained)} rows of {where}", doubts)
+
+
+def _doubts(components: Components, freedom: int, problems: int) -> tuple[str, ...]:
+    """Why the standard deviation between seeds is hardly known: too few runs, or too much noise to see it in."""
+    reasons = []
+    if freedom < FEW_DEGREES:
+        reasons.append(f"it has {freedom} degree{'s' if freedom > 1 else ''} of freedom (runs beyond the first)")
+    if problems < FEW_PROBLEMS:
+        reasons.append(f"on {problems} problems the noise of a run's mean hides it")
+    if components.seed_sd == 0:
+        reasons.append("the runs' means differ no more than their noise, as they may by chance")
+    if not reasons or (components.seed_sd > 0 and freedom >= FEW_DEGREES):
+        return ()
+    return (
+        f"seed {100 * components.seed_sd:.2f} is hardly known: {'; '.join(reasons)}. Plan without a source as well, "
+        f"with --seed-sd {SEED_SD:g} as in the recorded tables",
+    )
 
 
 def _score_tables(results: Path, keys: set[str]) -> dict[str, Array]:
@@ -285,6 +337,8 @@ def show_power(document: dict[str, Any]) -> None:
             f"After Holm's correction over {comb(answer['rows'], 2)} pairs, at its strictest, with seed variances "
             "moderated by the table's rows."
         )
+    for warning in document["warnings"]:
+        console.print(f"Warning: {warning}.", markup=False)
     if answer["seeds"] == 1:
         console.print("One training run: excludes training variance; see the false alarms.")
     if document["by_seeds"]:

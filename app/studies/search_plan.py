@@ -10,7 +10,13 @@ from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.block_costs import ScoreCosts, block_costs, names_of_bases
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
 from tuition.app.studies.planned_passes import StagePasses, plan_passes
-from tuition.app.studies.search_run import enqueued, scenario_baselines, search_baselines
+from tuition.app.studies.search_run import (
+    enqueued,
+    refuse_test_seed,
+    scenario_baselines,
+    search_baselines,
+    study_name,
+)
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
@@ -113,12 +119,17 @@ class SearchPlan:
         return asdict(self)
 
 
-def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_test_seeds: int) -> SearchPlan:
+def plan_search(
+    scenario_name: str, trials: int, results: Path, seed: int, num_test_seeds: int, study: str | None = None
+) -> SearchPlan:
     """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
 
-    Nothing is fetched: where models or data sets of the Hub are not on this machine, the file alone is read.
+    StudyError where the search would refuse its seed. Nothing is fetched: where models or data sets of the Hub are not
+    on this machine, the file alone is read.
     """
     scenario = load_to_plan(scenario_name)
+    folder = ResultsFolder(results)
+    refuse_test_seed(seed, scenario.name, folder.study(study_name(scenario.name, seed, study)), folder)
     warnings = check_models(scenario)
     first = enqueued(scenario)[:trials]
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)
@@ -127,7 +138,7 @@ def plan_search(scenario_name: str, trials: int, results: Path, seed: int, num_t
     entries = [*(Entry(str(a), a) for a in tested), *base_entries(scenario.default_teacher)]
     seeds = seeds_for_test(seed, num_test_seeds)
     test_routes = [entry.route(scenario.recipe, s) for s in seeds for entry in entries]
-    store, folder = find_store(results), ResultsFolder(results)
+    store = find_store(results)
     measured = MeasuredBlocks(scenario, folder)
     costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     bases = names_of_bases(scenario.recipe)

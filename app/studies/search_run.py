@@ -34,7 +34,7 @@ from tuition.app.studies.study_report import SearchReport, looks_before, read_re
 from tuition.benchmarks.artefacts import FileError, correct_PK, finite, write_json
 from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
-from tuition.benchmarks.results_folder import StudyFolder, checked_study_name
+from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, checked_study_name
 from tuition.benchmarks.statistics.intervals import avg_at_k
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
@@ -76,10 +76,10 @@ def run_search(request: SearchRequest) -> SearchResult:
     started = time.monotonic()
     scenario = request.run.load_scenario()
     warnings = check_models(scenario)
-    name = checked_study_name(request.study) if request.study else f"{scenario.name}-seed{request.seed}"
+    name = study_name(scenario.name, request.seed, request.study)
     folder = request.run.folder.study(name)
     before = looks_before(folder.report)
-    refuse_test_seed(request, scenario, folder)
+    refuse_test_seed(request.seed, scenario.name, folder, request.run.folder)
     study = _open(request, scenario, name, folder)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
@@ -111,21 +111,27 @@ def run_search(request: SearchRequest) -> SearchResult:
     return SearchResult(report, folder)
 
 
-def refuse_test_seed(request: SearchRequest, scenario: Scenario, folder: StudyFolder) -> None:
+def study_name(scenario: str, seed: int, study: str | None) -> str:
+    """The name of a search: the one that is given, or scenario and seed."""
+    return checked_study_name(study) if study else f"{scenario}-seed{seed}"
+
+
+def refuse_test_seed(seed: int, scenario: str, folder: StudyFolder, results: ResultsFolder) -> None:
     """StudyError for a new search on a training seed that another study of the scenario was tested on.
 
-    Its search would see how the runs of that test validate. A study that was begun before goes on.
+    Its search would see how the runs of that test validate. A study that was begun before goes on. A search asks this
+    as its plan does.
     """
     if folder.database.exists() or folder.report.exists():
         return
-    for other in request.run.folder.study_folders():
+    for other in results.study_folders():
         try:
             report = read_report(other.report)
         except (FileNotFoundError, FileError):
             continue
-        if report.scenario == scenario.name and any(request.seed in look.seeds for look in report.looks):
+        if report.scenario == scenario and any(seed in look.seeds for look in report.looks):
             raise StudyError(
-                f"--seed {request.seed}: study {other.name!r} was tested on this training seed; choose another one"
+                f"--seed {seed}: study {other.name!r} was tested on this training seed; choose another one"
             )
 
 

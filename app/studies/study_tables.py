@@ -238,4 +238,9 @@ def show_shuffled(report: ShuffledReport) -> None:
             percent(row.shuffled),
             f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]{'†' if row.difference.few_problems else ''}",
         )
+    table.caption, table.caption_justify = (
+        "Seed variance: each pair's own. It is not moderated as in tables of baselines: two rows of one model do not "
+        "tell what is usual, and student and teacher are no rows of one table.",
+        "left",
+    )
     terminal().print(table)

@@ -28,7 +28,8 @@ Size = Literal["problems", "samples", "seeds"]
 MAX_PAIRS = 500  # of `typical_components`: 150 rows have 11,175
 LOG2_DRAWS = 12  # 4,096 quasi-random draws of the mean squares: power to about 0.002
 LARGEST: dict[Size, int] = {"problems": 100_000, "samples": 4096, "seeds": 200}
-SMALLEST: dict[Size, int] = {"problems": 2, "samples": 1, "seeds": 2}
+SMALLEST: dict[Size, int] = {"problems": 2, "samples": 1, "seeds": RANKED_SEEDS}
+"""The least that `smallest` advises: rows of fewer seeds have no rank, however large their difference."""
 
 
 class PowerError(ValueError):
@@ -251,23 +252,22 @@ def smallest(
 ) -> Power:
     """The least problems, samples or seeds (the other two as in `experiment`) with power `wanted`.
 
-    Seeds start at two, those of a table at RANKED_SEEDS: with one, an interval leaves out training variance. PowerError
-    when even LARGEST does not reach it, with the power that it has: what limits it is then one of the other two.
+    Seeds start at RANKED_SEEDS, below which rows have no rank, of a pair that stands alone as well. PowerError when
+    even LARGEST does not reach it, with the power that it has: what limits it is then one of the other two.
     """
     _check_wanted(wanted, level)
 
     def at(number: int) -> Power:
         return power(difference, replace(experiment, **{size: number}), components, level)
 
-    least = RANKED_SEEDS if size == "seeds" and experiment.rows is not None else SMALLEST[size]
-    low, high = least - 1, LARGEST[size]
+    low, high = SMALLEST[size] - 1, LARGEST[size]
     best = at(high)
     if best.power < wanted:
         raise PowerError(
             f"{high:,} {size} see {100 * difference:g} points with power {best.power:.2f}, not {wanted}: the others "
             "limit it; take more of them, or a larger difference"
         )
-    # Bisection: power grows with every size (high always reaches it, low never does).
+    # Bisection: power grows with every size; high always reaches it, low never does or is not advised.
     while high - low > 1:
         middle = (low + high) // 2
         if at(middle).power >= wanted:

@@ -5,7 +5,8 @@ by Holm over all comparisons; `markdown` and `plot` show them. The main interval
 other problems (`statistics.crossed_interval`); the second for other training seeds on these problems alone
 (`statistics.seed_interval`).
 
-Simplified: an entry's outcomes come from counts, so samples of two entries are not paired; problems and seeds are.
+Simplified: an entry's outcomes come from counts, so samples of two entries are not paired; problems and seeds are. Each
+comparison has its own seed variance (`OWN_VARIANCE` says why); rows of leaderboards moderate each other's.
 """
 
 import math
@@ -27,6 +28,12 @@ from tuition.benchmarks.statistics.intervals import (
     seed_interval,
 )
 from tuition.benchmarks.statistics.multiplicity import SignFlip, holm, sign_flip
+from tuition.benchmarks.statistics.seed_variance import OWN
+
+OWN_VARIANCE = (
+    "seed variance: each comparison's own, not moderated by other rows as on leaderboards, because an entry that was "
+    "selected on some seeds is judged on the others alone, and its runs on the former say little about those."
+)
 
 # Okabe and Ito's palette, distinguishable by colour-blind readers; the markers differ as well.
 _STYLES = {False: ("#0072B2", "o", "all recorded seeds"), True: ("#D55E00", "s", "judge seeds only")}
@@ -155,6 +162,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "scenario": evidence.scenario,
         "suite": evidence.suite,
         "heading": _heading(evidence),
+        "seed_variance": OWN,
         "entries": [
             {
                 "name": entry.name,
@@ -245,6 +253,7 @@ def _legend(evidence: Evidence) -> list[str]:
         "seeds on, other training seeds. p, Holm: corrected over the "
         f"{len(evidence.compared)} comparisons of this table.",
         "- on these problems: the interval for other training seeds only (t over the seeds' paired means).",
+        f"- {OWN_VARIANCE}",
         "- GPU-s: device time from scratch, ignoring reuse; processor time on a CPU.",
     ]
     if any(compared.difference.few_problems for compared in evidence.compared):

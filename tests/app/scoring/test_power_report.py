@@ -11,11 +11,13 @@ import pytest
 
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, write_tested
+from tuition.app.scoring.power_report import measured_components
 from tuition.app.studies.study_report import read_report
 from tuition.benchmarks.artefacts import SAMPLE_COLUMNS
 from tuition.benchmarks.boards.ranked_rows import Meta, Row, pairwise_differences, rank_rows, to_json
 from tuition.benchmarks.scoring.score_store import Making, ScoreKey, ScoreStore
 from tuition.benchmarks.statistics.intervals import paired_difference, score_over_seeds
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.benchmarks.statistics.power import estimate_components
 
 
@@ -47,7 +49,11 @@ def test_the_table_names_what_one_seed_leaves_out(tuition: Command) -> None:
     ("arguments", "message"),
     [
         (["--problems", "30"], "--difference and --samples and --seeds are missing"),
-        (["--difference", "300", "--problems", "30", "--samples", "4", "--seeds", "3"], "the difference is 3"),
+        (["--difference", "300", "--problems", "30", "--samples", "4", "--seeds", "3"], "differ by at most 100 points"),
+        (
+            ["--difference", "60", "--problems", "30", "--samples", "4", "--accuracy", "75"],
+            "two scores that are 75 % on average differ by at most 50 points",
+        ),
         (["--difference", "1", "--samples", "1", "--seeds", "3"], "the others limit it"),
         (["--problems", "1", "--samples", "1", "--seeds", "3"], "--problems"),
         (["--problems", "30", "--samples", "1", "--seeds", "3", "--accuracy", "101"], "accuracy is 101"),
@@ -172,6 +178,38 @@ def test_a_whole_table_takes_more_seeds_and_starts_at_three(tuition: Command) ->
     assert table["answer"]["seeds"] > alone["answer"]["seeds"] and table["answer"]["power"] >= 0.8
     shown = tuition(*question[:-1], "--seeds", "5", "--rows", "11").stdout
     assert "in a table of 11 rows" in shown and "correction over 55 pairs" in shown
+
+
+def test_no_fewer_seeds_are_advised_than_are_ranked_and_it_is_said(tuition: Command) -> None:
+    question = ["power", "--difference", "99", "--problems", "500", "--samples", "16"]
+    assert json.loads(tuition(*question, "--json").stdout)["answer"]["seeds"] == RANKED_SEEDS
+    assert "3 seeds are the least that is advised: rows of fewer have no rank" in tuition(*question).stdout
+    given = json.loads(tuition(*question, "--seeds", "2", "--json").stdout)
+    assert given["warnings"] == ["rows of fewer than 3 training seeds have no rank, whatever their power"]
+
+
+def test_a_difference_that_scores_cannot_have_is_said(tuition: Command) -> None:
+    question = ["power", "--problems", "30", "--samples", "16", "--seeds", "2", "--accuracy", "20", "--json"]
+    (limit, _) = json.loads(tuition(*question).stdout)["warnings"]
+    assert limit.startswith("two scores that are 20 % on average differ by at most 40 points")
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "num_problems", "reasons"),
+    [
+        (2, 400, ["1 degree of freedom"]),
+        (3, 4, ["2 degrees of freedom", "on 4 problems the noise of a run's mean hides it"]),
+    ],
+)
+def test_a_seed_variance_that_is_hardly_known_is_doubted(num_seeds: int, num_problems: int, reasons: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    runs = [{seed: rng.binomial(1, 0.5, (num_problems, 4)) for seed in range(num_seeds)} for _ in range(2)]
+    (doubt,) = measured_components(dict(zip("ab", runs, strict=True)), "a", "b", "a test").warnings
+    assert all(reason in doubt for reason in reasons) and "--seed-sd 3 as in the recorded tables" in doubt
+    several = {
+        f"row {n}": {seed: rng.binomial(1, rng.uniform(0.2, 0.8), (400, 4)) for seed in range(4)} for n in range(4)
+    }
+    assert measured_components(several, None, None, "a test").warnings == ()
 
 
 def test_an_entry_that_is_not_there_is_named(tested_study: Path, tuition: Command) -> None:

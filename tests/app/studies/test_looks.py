@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, search_report
 from tests.benchmarks.boards.test_ranked_rows import META, board, text
 from tuition.app.studies.search_run import refuse_test_seed
@@ -45,19 +45,29 @@ def test_a_table_says_which_test_of_the_study_it_is() -> None:
 
 
 def test_a_search_refuses_a_seed_that_another_study_was_tested_on(tmp_path: Path) -> None:
-    folder, scenario = ResultsFolder(tmp_path), SimpleNamespace(name="made")
-
-    def request(seed: int) -> Any:
-        return SimpleNamespace(seed=seed, run=SimpleNamespace(folder=folder))
-
+    folder = ResultsFolder(tmp_path)
     other, mine = folder.study("other"), folder.study("mine")
     other.path.mkdir(parents=True)
     write_report(search_report(test=made("a", seed=2000)), other.report)
     with pytest.raises(StudyError, match="--seed 2000: study 'other' was tested on this training seed"):
-        refuse_test_seed(request(2000), scenario, mine)  # type: ignore[arg-type]
-    refuse_test_seed(request(0), scenario, mine)  # type: ignore[arg-type]
-    refuse_test_seed(request(2000), SimpleNamespace(name="elsewhere"), mine)  # type: ignore[arg-type]
+        refuse_test_seed(2000, "made", mine, folder)
+    refuse_test_seed(0, "made", mine, folder)
+    refuse_test_seed(2000, "elsewhere", mine, folder)
     # One that was begun before goes on.
     mine.path.mkdir()
     mine.database.touch()
-    refuse_test_seed(request(2000), scenario, mine)  # type: ignore[arg-type]
+    refuse_test_seed(2000, "made", mine, folder)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["search", "--dry-run"]])
+def test_a_plan_refuses_the_seed_that_its_search_refuses(command: list[str], tmp_path: Path, tuition: Command) -> None:
+    other = ResultsFolder(tmp_path / "results").study("other")
+    other.path.mkdir(parents=True)
+    report = search_report(test=made("a", seed=1000)).model_copy(update={"scenario": "micro"})
+    write_report(report, other.report)
+    refused = tuition(*command, "--seed", "1000")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: --seed 1000: study 'other' was tested on this training seed; choose another one\n"
+    )
+    assert tuition(*command, "--seed", "1000", "--study", "other").returncode == 0, "it was begun before"

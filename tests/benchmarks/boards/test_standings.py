@@ -248,3 +248,12 @@ def test_entries_of_two_grading_policies_never_share_a_table(tmp_path: Path) -> 
         tables = standings(load_board(tmp_path / "board"), mixed).measured
         assert [[row.entry.name for row in table.rows] for table in tables] == [["row 1"], ["row 2"]]
         assert "tuition-1: graded by another policy than other tables here (tuition-1, tuition-2)" in tables[0].notes
+
+
+def test_entries_of_two_grading_policies_are_not_compared(tmp_path: Path) -> None:
+    rows = [made_entry(tmp_path, f"row {number}", grader=f"tuition-{number}") for number in (1, 2)]
+    add_entries(tmp_path / "board", rows)
+    a, b = load_board(tmp_path / "board").entries
+    with pytest.raises(EntryError, match="graded by tuition-1 and by tuition-2: verdicts of two policies are not"):
+        compare(a, b)
+    assert compare(a, a) is not None

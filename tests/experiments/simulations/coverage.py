@@ -149,7 +149,7 @@ def main() -> None:
                 cells.append(f"{100 * result.share:.1f} ({result.width_ratio:.2f})")
             print(f"| {regime.name} | {num_problems} × {num_samples} | " + " | ".join(cells) + " |", flush=True)
     print(
-        "\n| seeds | problems | least, % (at seed, problem ratio) | greatest | least, problem ratio >= 1 | greatest |"
+        "\n| seeds | problems | minimum, % (at seed, problem ratio) | maximum | minimum, problem ratio >= 1 | maximum |"
     )
     print("|---|---|---|---|---|---|")
     for num_seeds in several:
