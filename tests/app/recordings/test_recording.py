@@ -44,7 +44,6 @@ from tuition.benchmarks.tables.recorded_table import (
     with_first_prices,
 )
 from tuition.benchmarks.tables.replay import Replay
-from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
 from tuition.planner.stages import STAGES
@@ -392,20 +391,6 @@ def test_a_table_of_another_scenario_is_refused_in_one_line(
     shown = tuition("recorded", table)
     assert shown.returncode == 0 and "rows of" in shown.stdout
     assert json.loads(tuition("recorded", table, "--json").stdout)["scenario_sha256"] == scenario.sha256
-
-
-def test_a_table_of_another_grading_policy_is_never_completed(tmp_path: Path, tuition: Command) -> None:
-    """What ships was graded by tuition-1, and micro is graded by a later policy today."""
-    table = tmp_path / "micro.json.gz"
-    shutil.copyfile(find_table("micro@1"), table)
-    before = table.read_bytes()
-    for more in ([], ["--dry-run"]):
-        result = tuition("record", "--scenario", "micro", "--out", str(table), *more)
-        assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
-        assert "graded by tuition-1+" in result.stderr and "and by tuition-2+" in result.stderr
-        assert "verdicts of two policies are not compared" in result.stderr
-        assert "`grading` in the scenario's file), or choose another --out" in result.stderr
-    assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]
 
 
 def live_and_replayed(scenario: Scenario, results: Path, texts: list[str]) -> tuple[RecordedTable, list[Any]]:

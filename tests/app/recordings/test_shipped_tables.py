@@ -1,16 +1,19 @@
 """The frozen test benches and the recorded tables that ship with them."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import tuition.benchmarks
+from tests.app.conftest import Command
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.tables.race import measure, read_planners
 from tuition.benchmarks.tables.recorded_table import read_table
 from tuition.benchmarks.tables.replay import Replay
+from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.drift import describe_drift
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -89,3 +92,17 @@ def test_their_first_searches_are_repeated() -> None:
     # TPE's proposals may hang on a processor's last digit; random ones do not.
     first, now = (rows[(rows["search"] == 0) & ~rows["planner"].str.startswith("tpe")] for rows in (shipped, again))
     pd.testing.assert_frame_equal(now[list(first.columns)].reset_index(drop=True), first.reset_index(drop=True))
+
+
+def test_a_table_of_another_grading_policy_is_never_completed(tmp_path: Path, tuition: Command) -> None:
+    """What ships was graded by tuition-1, and micro is graded by a later policy today."""
+    table = tmp_path / "micro.json.gz"
+    shutil.copyfile(find_table("micro@1"), table)
+    before = table.read_bytes()
+    for more in ([], ["--dry-run"]):
+        result = tuition("record", "--scenario", "micro", "--out", str(table), *more)
+        assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
+        assert "graded by tuition-1+" in result.stderr and "and by tuition-2+" in result.stderr
+        assert "verdicts of two policies are not compared" in result.stderr
+        assert "`grading` in the scenario's file), or choose another --out" in result.stderr
+    assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]

@@ -34,6 +34,27 @@ def test_no_bound_jumps_when_one_sample_turns_right() -> None:
     assert (differences[1].low, differences[1].high) == pytest.approx((-0.0944, 0.0957), abs=1e-4)
 
 
+def test_the_bound_towards_zero_fades_with_p() -> None:
+    """Of one sample more right in one, two or all three runs, each on another problem, as docs/statistics.md has it."""
+    none = [np.zeros((30, 8))] * 3
+    found = []
+    for count in (1, 2, 3):
+        runs = [np.zeros((30, 8)) for _ in range(3)]
+        for run in range(count):
+            runs[run][run, 0] = 1
+        found.append(paired_difference(runs, none))
+    assert [100 * one.low for one in found] == pytest.approx([-9.4, -5.1, 0.2], abs=0.05)
+    assert [one.p_value for one in found] == pytest.approx([0.35, 0.18, 0.02], abs=0.005)
+
+
+def test_equal_differences_have_the_exact_bound_and_others_that_of_t() -> None:
+    right, wrong = [np.ones((30, 16)) for _ in range(5)], [np.zeros((30, 16))] * 5
+    assert paired_difference(right, wrong).low == pytest.approx(0.81, abs=0.001)
+    right[0][0, 0] = 0
+    other = paired_difference(right, wrong)
+    assert (100 * other.low, 100 * other.high) == pytest.approx((99.8, 100.1), abs=0.05)
+
+
 def test_gains_that_came_as_rare_events_have_the_exact_bound_of_their_number() -> None:
     # 4 of 100 problems turn from never to always: 8.9 %, Clopper and Pearson's one-sided 95 % bound, beyond t's 7.9.
     gains = np.zeros((100, 1))
