@@ -44,7 +44,7 @@ def test_the_bound_towards_zero_fades_with_p() -> None:
             runs[run][run, 0] = 1
         found.append(paired_difference(runs, none))
     assert [100 * one.low for one in found] == pytest.approx([-9.4, -5.1, 0.2], abs=0.05)
-    assert [one.p_value for one in found] == pytest.approx([0.35, 0.18, 0.02], abs=0.005)
+    assert [one.p_value for one in found] == pytest.approx([0.42, 0.18, 0.02], abs=0.005)
 
 
 def test_equal_differences_have_the_exact_bound_and_others_that_of_t() -> None:
