@@ -48,6 +48,7 @@ def plan(
     seed: int = 0,
     test_seeds: int = 1,
     study: str | None = None,
+    as_deployed: bool = False,
 ) -> SearchPlan:
     """Estimate what a search would need: blocks, seconds, memory, disk, labels. Nothing is trained, written, fetched.
 
@@ -68,7 +69,7 @@ def plan(
     set_environment()
     from tuition.app.studies.search_plan import plan_search
 
-    return plan_search(str(scenario), trials, Path(results), seed, test_seeds, study)
+    return plan_search(str(scenario), trials, Path(results), seed, test_seeds, study, as_deployed)
 
 
 def run(
@@ -118,6 +119,7 @@ def search(
     study: str | None = None,
     seed: int = 0,
     test_seeds: int = 1,
+    as_deployed: bool = False,
     sampler: str = "tpe",
     storage: str | None = None,
     mix_versions: bool = False,
@@ -129,7 +131,8 @@ def search(
 ) -> SearchReport:
     """Search allocations, then test the finalists and the baselines on seeds that the search never used.
 
-    The same call resumes a search that was interrupted, and trains nothing when it is finished.
+    The same call resumes a search that was interrupted, and trains nothing when it is finished. With `as_deployed` the
+    test trains ordinary runs, without blocks: what a model to deploy would be.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
@@ -158,7 +161,8 @@ def search(
         limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
         limit_bytes = None if max_store is None else parse_size(max_store)
         configuration = make_configuration(scenario, results, mix_versions, workers, limit_bytes, quiet)
-        return run_search(SearchRequest(configuration, study, seed, limits, sampler, storage, test_seeds)).report
+        request = SearchRequest(configuration, study, seed, limits, sampler, storage, test_seeds, as_deployed)
+        return run_search(request).report
 
 
 def baselines(
@@ -170,6 +174,7 @@ def baselines(
     only: Sequence[str] = (),
     compute_of: str = "teacher-upstream",
     finalists_of: str | None = None,
+    as_deployed: bool = False,
     mix_versions: bool = False,
     track: str | None = None,
     trust_remote_code: bool = False,
@@ -195,7 +200,9 @@ def baselines(
         from tuition.app.studies.baseline_runs import BaselinesRequest, run_baselines
 
         configuration = make_configuration(scenario, results, mix_versions, workers, quiet=quiet)
-        return run_baselines(BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of))
+        return run_baselines(
+            BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of, as_deployed)
+        )
 
 
 def plan_baselines(
@@ -207,6 +214,7 @@ def plan_baselines(
     only: Sequence[str] = (),
     compute_of: str = "teacher-upstream",
     finalists_of: str | None = None,
+    as_deployed: bool = False,
     trust_remote_code: bool = False,
 ) -> BaselinesPlan:
     """Estimate what `baselines` would need, without training.
@@ -225,4 +233,6 @@ def plan_baselines(
         from tuition.app.studies.baseline_runs import BaselinesRequest, plan_baselines
 
         configuration = make_configuration(scenario, results)
-        return plan_baselines(BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of))
+        return plan_baselines(
+            BaselinesRequest(configuration, seeds, study, chosen, compute_of, finalists_of, as_deployed)
+        )

@@ -6,6 +6,7 @@ import typer
 
 from tuition.app.commands.options import (
     DEFAULT_RESULTS,
+    AsDeployedOption,
     DryRunOption,
     JsonOption,
     MixOption,
@@ -36,6 +37,7 @@ def baselines(
         str | None,
         typer.Option(help="A tested search, whose finalists and their replay controls join the table."),
     ] = None,
+    as_deployed: AsDeployedOption = False,
     dry_run: DryRunOption = False,
     mix_versions: MixOption = False,
     track: TrackOption = None,
@@ -62,6 +64,7 @@ def baselines(
             only=only or (),
             compute_of=compute_of,
             finalists_of=finalists_of,
+            as_deployed=as_deployed,
             trust_remote_code=trust_remote_code,
         )
         print_json(planned.document()) if json else show_baselines_plan(planned)
@@ -74,6 +77,7 @@ def baselines(
         only=only or (),
         compute_of=compute_of,
         finalists_of=finalists_of,
+        as_deployed=as_deployed,
         mix_versions=mix_versions,
         track=track,
         trust_remote_code=trust_remote_code,

@@ -41,6 +41,14 @@ TrustOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate the cost without training.")]
+AsDeployedOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-deployed",
+        help="Train finalists and baselines as one trains a model to deploy: each stage on labels is one ordinary "
+        "shuffled run, without blocks. Blocks let routes share their beginnings, and cost some accuracy.",
+    ),
+]
 WorkersOption = Annotated[
     int,
     typer.Option("--workers", "-w", min=1, help="Worker processes, with one thread or device each."),

@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from tuition.app.commands.options import DEFAULT_RESULTS, JsonOption, ResultsOption, ScenarioOption, SeedOption
+from tuition.app.commands.options import (
+    DEFAULT_RESULTS,
+    AsDeployedOption,
+    JsonOption,
+    ResultsOption,
+    ScenarioOption,
+    SeedOption,
+)
 
 
 def plan(
@@ -14,6 +21,7 @@ def plan(
     seed: SeedOption = 0,
     test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test after the search.")] = 1,
     study: Annotated[str | None, typer.Option(help="The study's name, as for the search.")] = None,
+    as_deployed: AsDeployedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Estimate what a search costs: blocks, seconds, memory, peak disk, labels. Trains, writes and fetches nothing."""
@@ -21,5 +29,13 @@ def plan(
     from tuition.app.processes.terminal import print_json
     from tuition.app.studies.study_tables import show_plan
 
-    planned = training.plan(scenario, trials=trials, results=results, seed=seed, test_seeds=test_seeds, study=study)
+    planned = training.plan(
+        scenario,
+        trials=trials,
+        results=results,
+        seed=seed,
+        test_seeds=test_seeds,
+        study=study,
+        as_deployed=as_deployed,
+    )
     print_json(planned.document()) if json else show_plan(planned)

@@ -6,6 +6,7 @@ import typer
 
 from tuition.app.commands.options import (
     DEFAULT_RESULTS,
+    AsDeployedOption,
     DryRunOption,
     JsonOption,
     MixOption,
@@ -41,6 +42,7 @@ def search(
             "0 for no test.",
         ),
     ] = 1,
+    as_deployed: AsDeployedOption = False,
     sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe or random.")] = "tpe",
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
@@ -68,7 +70,7 @@ def search(
         from tuition.runners.scenarios.sources import confirm_trust
 
         confirm_trust(trust_remote_code)
-        plan(scenario, trials or 12, results, seed, test_seeds, study, json)
+        plan(scenario, trials or 12, results, seed, test_seeds, study, as_deployed, json)
         return
     from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
@@ -83,6 +85,7 @@ def search(
         study=study,
         seed=seed,
         test_seeds=test_seeds,
+        as_deployed=as_deployed,
         sampler=sampler,
         storage=storage,
         mix_versions=mix_versions,

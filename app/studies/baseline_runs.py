@@ -47,6 +47,11 @@ from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 
+AS_DEPLOYED = (
+    "Trained as one trains a model to deploy: each stage on labels is one ordinary run that shuffles all of its "
+    "labels, without blocks."
+)
+
 
 @dataclass(frozen=True)
 class BaselinesRequest:
@@ -58,6 +63,7 @@ class BaselinesRequest:
     only: tuple[str, ...]
     compute_of: str
     finalists_of: str | None
+    as_deployed: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
             reporter.check = interrupts.check
             if chosen.compared is not None:
                 match = match_compute(runner, request.run, folder, chosen.compared, seeds, log, reporter)
-                entries.insert(1, match.entry())
+                matched = match.entry()
+                entries.insert(1, matched.as_deployed() if request.as_deployed else matched)
             ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
     looks = with_look(looks_before(folder.report), test)
     document = {
@@ -101,7 +108,7 @@ def run_baselines(request: BaselinesRequest) -> BaselinesReport:
         **test.model_dump(mode="json", include={"intervals", "pairwise"}),
         "matched": _matched(scenario, entries),
         "direct_compute": match.model_dump(mode="json") if match else None,
-        "notes": [match.sentence()] if match else [],
+        "notes": [*([AS_DEPLOYED] if request.as_deployed else []), *([match.sentence()] if match else [])],
     }
     write_json(document, folder.leaderboard)
     made = {"study": name, "scenario": scenario.name, "scenario_sha256": scenario.sha256, "command": test.command}
@@ -149,7 +156,8 @@ def _names(rows: Iterable[str]) -> dict[str, None]:
 
 
 def _study_name(request: BaselinesRequest, scenario: Scenario) -> str:
-    return checked_study_name(request.study) if request.study else f"{request.finalists_of or scenario.name}-baselines"
+    default = f"{request.finalists_of or scenario.name}-baselines" + ("-as-deployed" if request.as_deployed else "")
+    return checked_study_name(request.study) if request.study else default
 
 
 def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
@@ -165,9 +173,12 @@ def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
     entries = merge_entries({name: row for name, row in chains.items() if name in wanted}, finalists)
     # Direct GRPO first: what it costs is what all others are held against.
     entries.sort(key=lambda entry: entry.name != DIRECT)
-    entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
+    compared = next((e for e in entries if e.allocation == comparable[request.compute_of]), None)
+    if request.as_deployed:  # the baselines that are ordinary runs anyway would only repeat rows
+        entries = [entry.as_deployed() for entry in entries]
+    else:
+        entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
     entries += [entry for entry in base_entries(scenario.default_teacher) if entry.name in names]
-    compared = next((e for e in entries if e.allocation == comparable[request.compute_of] and not e.shuffled), None)
     return _Chosen(
         tuple(entries), compared if DIRECT_COMPUTE in names else None, seeds_for_test(study_seed, request.num_seeds)
     )
@@ -280,7 +291,8 @@ def plan_baselines(request: BaselinesRequest) -> BaselinesPlan:
     entries = list(chosen.entries)
     if chosen.compared is not None:
         replay = foreseen_replay(scenario, costs, chosen.compared.allocation)
-        entries.insert(1, Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay)))
+        foreseen = Entry(f"{DIRECT_COMPUTE} (compute of {chosen.compared.name})", extended(blocks, replay))
+        entries.insert(1, foreseen.as_deployed() if request.as_deployed else foreseen)
     counted: set[str] = set()
     rows: list[PlannedBaseline] = []
     training = Total()

@@ -90,6 +90,10 @@ class Entry:
         """Its allocation as text, or the base model that it is."""
         return str(self.allocation) if self.model == STUDENT else f"base:{self.model}"
 
+    def as_deployed(self) -> "Entry":
+        """The same, its label stages trained by ordinary runs; itself where it trains on no label."""
+        return replace(self, shuffled=self.allocation.label_blocks > 0)
+
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
         """Those of the seeds with which it is run."""
         return seeds[:1] if self.untrained else seeds

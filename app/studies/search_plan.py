@@ -120,7 +120,13 @@ class SearchPlan:
 
 
 def plan_search(
-    scenario_name: str, trials: int, results: Path, seed: int, num_test_seeds: int, study: str | None = None
+    scenario_name: str,
+    trials: int,
+    results: Path,
+    seed: int,
+    num_test_seeds: int,
+    study: str | None = None,
+    as_deployed: bool = False,
 ) -> SearchPlan:
     """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
 
@@ -136,6 +142,8 @@ def plan_search(
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
     entries = [*(Entry(str(a), a) for a in tested), *base_entries(scenario.default_teacher)]
+    if as_deployed:
+        entries = [entry.as_deployed() for entry in entries]
     seeds = seeds_for_test(seed, num_test_seeds)
     test_routes = [entry.route(scenario.recipe, s) for s in seeds for entry in entries]
     store = find_store(results)
@@ -174,7 +182,7 @@ def plan_search(
             *([] if all(phase.is_measured(costs) for phase in phases) else [measure]),
             f"tuition doctor --scenario {scenario_name}",
             f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "
-            f"--results {results}",
+            f"--results {results}{' --as-deployed' if as_deployed else ''}",
             f"tuition baselines --scenario {scenario_name} --results {results}",
         ),
         labels=PlannedLabels(

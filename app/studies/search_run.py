@@ -61,6 +61,8 @@ class SearchRequest:
     sampler: str
     storage: str | None
     num_test_seeds: int
+    as_deployed: bool = False
+    """The test trains ordinary runs, without blocks."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def run_search(request: SearchRequest) -> SearchResult:
         _announce(scenario, warnings, reporter)
         _search(study, scenario, request, folder, reporter)
         entries = _entries(study, scenario)
+        if request.as_deployed:
+            entries = [entry.as_deployed() for entry in entries]
         seeds, log = seeds_for_test(request.seed, request.num_test_seeds), folder.log("test")
         if seeds and request.run.workers > 1:
             with logged(log, reporter):

@@ -1,0 +1,103 @@
+"""Blocks against ordinary runs: the gap, by stage and over all, and whether both rank allocations alike.
+
+How to run (moments):
+    python -m tests.experiments.sharing.compare tests/experiments/sharing/micro.parquet
+
+Reads what `train` wrote. Kendall's tau is of mean scores over one half of the seeds in blocks and over the other half
+in ordinary runs; beside it, that of ordinary runs with themselves; both are means over all ways to halve the seeds.
+Regret: the allocation that one seed of blocks would choose (or of ordinary runs), judged by the ordinary runs of the
+other seeds, against the best of these.
+"""
+
+import argparse
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tuition.benchmarks.statistics.intervals import paired_difference
+from tuition.planner.allocation import Allocation, parse_checkpoint
+
+Array = Any
+
+
+def outcomes(correct: Sequence[int], samples: int) -> Array:
+    """Outcomes (problems, samples) with the correct ones first."""
+    return (np.arange(samples)[None, :] < np.asarray(correct)[:, None]).astype(np.int8)
+
+
+def by_seed(frame: pd.DataFrame, allocation: str, ordinary: bool) -> list[Array]:
+    """The outcomes of an allocation, seed by seed."""
+    rows = frame[(frame["allocation"] == allocation) & (frame["ordinary"] == ordinary)].sort_values("seed")
+    return [outcomes(row.correct, row.samples) for row in rows.itertuples()]
+
+
+def means(frame: pd.DataFrame, ordinary: bool) -> pd.DataFrame:
+    """Mean scores (seeds, allocations) of students."""
+    students = [isinstance(parse_checkpoint(text), Allocation) for text in frame["allocation"]]
+    part = frame[(frame["ordinary"] == ordinary) & students]
+    score = part["correct"].map(np.mean) / part["samples"]
+    return part.assign(score=score).pivot(index="seed", columns="allocation", values="score")
+
+
+def taus(blocks: pd.DataFrame, ordinary: pd.DataFrame) -> tuple[float, float]:
+    """Kendall's tau of blocks with ordinary runs, and of ordinary runs with themselves, over halves of the seeds."""
+    seeds = list(ordinary.index)
+    with_blocks, with_itself = [], []
+    for half in combinations(seeds, len(seeds) // 2):
+        other = [seed for seed in seeds if seed not in half]
+        judge = ordinary.loc[other].mean()
+        with_blocks.append(stats.kendalltau(blocks.loc[list(half)].mean(), judge).statistic)
+        with_itself.append(stats.kendalltau(ordinary.loc[list(half)].mean(), judge).statistic)
+    return float(np.mean(with_blocks)), float(np.mean(with_itself))
+
+
+def regrets(chooser: pd.DataFrame, ordinary: pd.DataFrame) -> Array:
+    """Points lost by choosing with one seed, for each seed: what the ordinary runs of the other seeds say of it."""
+    lost = []
+    for seed in chooser.index:
+        judge = ordinary.drop(index=seed).mean()
+        lost.append(100 * (judge.max() - judge[chooser.loc[seed].idxmax()]))
+    return np.array(lost)
+
+
+def report(frame: pd.DataFrame) -> list[str]:
+    """Markdown."""
+    blocks, ordinary = means(frame, False), means(frame, True)
+    lines = [f"{frame['scenario'].iloc[0]}, {len(blocks.index)} seeds, {len(blocks.columns)} allocations", ""]
+    lines += ["| allocation | blocks, % | ordinary, % | blocks - ordinary, points [95 %] |", "|---|---|---|---|"]
+    for text in frame["allocation"].drop_duplicates():
+        a, b = by_seed(frame, text, False), by_seed(frame, text, True)
+        gap = paired_difference(a, b)
+        low, mean, high = (100 * x for x in (gap.low, gap.mean, gap.high))
+        scores = " | ".join(f"{100 * np.mean([x.mean() for x in several]):.1f}" for several in (a, b))
+        lines.append(f"| {text} | {scores} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
+    gaps = 100 * (blocks - ordinary).mean(axis=1).to_numpy()
+    half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
+    tau, itself = taus(blocks, ordinary)
+    chosen, best = regrets(blocks, ordinary), regrets(ordinary, ordinary)
+    return [
+        *lines,
+        "",
+        f"Mean gap over all allocations: {gaps.mean():+.1f} [{gaps.mean() - half:+.1f}, {gaps.mean() + half:+.1f}].",
+        f"Kendall's tau of blocks with ordinary runs: {tau:.2f}; of ordinary runs with themselves: {itself:.2f}.",
+        f"Regret of choosing by one seed of blocks: {chosen.mean():.1f} points; of ordinary runs: {best.mean():.1f}.",
+    ]
+
+
+def main() -> None:
+    """Print the comparison of each file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+")
+    for path in parser.parse_args().files:
+        frame = pd.read_parquet(path)
+        whole = frame.groupby("seed")["allocation"].transform("size")
+        print("\n".join(report(frame[whole == whole.max()])), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

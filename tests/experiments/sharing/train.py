@@ -1,0 +1,133 @@
+"""Allocations trained in blocks and as ordinary runs, scored on the test suite.
+
+How to run (a seed of micro takes about a quarter of an hour of one core; what is in the results folder is kept):
+    python -m tests.experiments.sharing.train --scenario micro --seeds 6 --results sharing --out micro.parquet
+
+`--recipe before` trains with the recipe of micro@1 (30 steps a block, all of which draw from all labels bought so far).
+`compare` reads the file.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tuition.app.processes.libraries import silence_libraries
+from tuition.app.studies.evaluation import FIRST_TEST_SEED, outcomes_of
+from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint, parse_checkpoint
+from tuition.planner.route import compile_checkpoint
+from tuition.runners.route_runner import RouteRunner
+from tuition.runners.scenarios.scenario import Scenario
+
+STUDY = "sharing"
+
+
+def compared(scenario: Scenario) -> list[Checkpoint]:
+    """The teacher and the student with all labels, every split of the whole budget, and others of all kinds."""
+    teacher, blocks, search = scenario.default_teacher, scenario.num_label_blocks, scenario.file.search
+    half, bridge = blocks // 2, {"warmup": search.bridge_warmup, "opd": search.bridge_opd}
+
+    def split(upstream: int, labels: int = blocks, **transfer: int) -> Allocation:
+        transferred = transfer or bridge
+        return Allocation(teacher=teacher, teacher_rl=upstream, student_rl=labels - upstream, **transferred)
+
+    found: list[Checkpoint] = [TeacherCheckpoint(teacher=teacher, stage="teacher_rl", blocks=blocks)]
+    found += [Allocation(student_rl=blocks), Allocation(student_rl=half)]
+    found += [split(upstream) for upstream in range(blocks + 1)]
+    found += [split(upstream, warmup=1) for upstream in (half // 2, half, blocks - half // 2)]
+    found += [split(upstream, opd=1) for upstream in (half // 2, half, blocks - half // 2)]
+    found += [split(upstream, half) for upstream in (0, half // 2, half)]
+    found += [split(blocks, warmup=w, opd=o) for w, o in ((0, 2), (1, 0), (1, 1), (2, 4))]
+    return list(dict.fromkeys(found))
+
+
+def with_recipe(scenario: Scenario, recipe: str) -> Scenario:
+    """The scenario as it is, or with the recipe of before."""
+    if recipe == "today":
+        return scenario
+    stages = scenario.file.stages
+    for stage in stages.present:
+        if stage.buys_labels:
+            stages = stages.changed(stage.name, new_labels_first=0.0, steps=min(30, stages.of(stage.name).steps))
+    return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+
+
+def train_seed(job: tuple[str, str, int, Path]) -> Path:
+    """Everything with one seed; each score is a line of a file as soon as it is there."""
+    name, recipe, seed, results = job
+    silence_libraries()
+    scenario = with_recipe(Scenario.load(name), recipe)
+    folder = results / f"{scenario.name}-{scenario.sha256[:12]}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "scores.jsonl"
+    done = {(row["allocation"], row["ordinary"]) for row in read(path)}
+    todo = [(c, ordinary) for c in compared(scenario) for ordinary in (False, True) if (str(c), ordinary) not in done]
+    with path.open("a") as file, closing(RouteRunner(scenario, folder)) as runner:
+        for checkpoint, ordinary in todo:
+            file.write(json.dumps(score(runner, checkpoint, seed, ordinary)) + "\n")
+            file.flush()
+    return path
+
+
+def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool) -> dict[str, Any]:
+    """Train a route and score it: correct samples of each problem, in the order of their ids."""
+    scenario = runner.scenario
+    route = compile_checkpoint(checkpoint, scenario.recipe, seed, ordinary=ordinary)
+    run = runner.run(route, STUDY)
+    table = runner.score(route.final, "test", STUDY).table
+    correct = outcomes_of(table, sorted(problem.id for problem in scenario.test))
+    return {
+        "scenario": f"{scenario.name}@{scenario.sha256[:12]}",
+        "allocation": str(checkpoint),
+        "ordinary": ordinary,
+        "seed": seed,
+        "samples": scenario.file.test.samples,
+        "correct": [int(count) for count in correct.sum(axis=1)],
+        "gpu_seconds": round(run.gpu_seconds_full, 3),
+    }
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file; the last may have been cut short."""
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            row: dict[str, Any] = json.loads(line)
+        except ValueError:
+            continue
+        assert parse_checkpoint(row["allocation"])
+        yield row
+
+
+def main() -> None:
+    """Train what is missing and write all scores into one file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default="micro", help="a built-in name or a YAML file")
+    parser.add_argument("--recipe", choices=("today", "before"), default="today")
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--results", type=Path, default=Path("results/sharing"))
+    parser.add_argument("--out", type=Path, required=True, help="a Parquet file")
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    seeds = [FIRST_TEST_SEED * (number + 1) for number in range(arguments.seeds)]
+    jobs = [(arguments.scenario, arguments.recipe, seed, arguments.results) for seed in seeds]
+    paths = []
+    if arguments.workers == 1:
+        paths = [train_seed(job) for job in jobs]
+    else:
+        with multiprocessing.get_context("spawn").Pool(arguments.workers, maxtasksperchild=1) as pool:
+            for path in pool.imap(train_seed, jobs, chunksize=1):
+                paths.append(path)
+                print(f"{path}: done", flush=True)
+    rows = [row for path in paths for row in read(path)]
+    pd.DataFrame(rows).to_parquet(arguments.out, index=False, compression="zstd")
+
+
+if __name__ == "__main__":
+    main()
