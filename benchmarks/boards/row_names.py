@@ -84,7 +84,8 @@ def _refused_as(
         wanted = _allocation(baseline, allocation, label_blocks, baselines)
     except (AllocationError, BaselineError):
         return f"another kind of route ({MATCHED[baseline]})"
-    if allocation == wanted and entry.shuffled == shuffled:
+    # The other baselines may be ordinary runs, as deployed: their rows say so beside the allocation.
+    if allocation == wanted and (entry.shuffled or not shuffled):
         return None
     unknown = "" if baselines or label_blocks else ", whatever its number of label blocks"
     return f"{wanted}{told}{unknown}"

@@ -62,6 +62,11 @@ def test_one_result_under_two_names_is_refused(board: Path, tmp_path: Path) -> N
             add_entries(board, [(same.model_copy(update={"name": "mine", "labels_owned": 99}), paths)])
 
 
+def test_a_baseline_may_be_trained_as_deployed_under_its_name(tmp_path: Path) -> None:
+    rows = [made_entry(tmp_path, name, shuffled=True) for name in ("direct", "half", "raw-bridge")]
+    assert len(add_entries(tmp_path / "deployed", rows).new) == 3
+
+
 def test_routes_whose_last_blocks_learnt_nothing_may_share_a_checkpoint(board: Path, tmp_path: Path) -> None:
     entry, paths = made_entry(tmp_path, "half", NAMES["half"])
     runs = tuple(
