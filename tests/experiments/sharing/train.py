@@ -43,7 +43,8 @@ def compared(scenario: Scenario) -> list[Checkpoint]:
     found += [split(upstream, warmup=1) for upstream in (half // 2, half, blocks - half // 2)]
     found += [split(upstream, opd=1) for upstream in (half // 2, half, blocks - half // 2)]
     found += [split(upstream, half) for upstream in (0, half // 2, half)]
-    found += [split(blocks, warmup=w, opd=o) for w, o in ((0, 2), (1, 0), (1, 1), (2, 4))]
+    for upstream in (blocks, half):
+        found += [split(upstream, warmup=w, opd=o) for w, o in ((0, 2), (1, 0), (1, 1), (2, 4))]
     return list(dict.fromkeys(found))
 
 
