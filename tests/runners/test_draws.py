@@ -94,7 +94,12 @@ def test_draws_are_counted_by_item_and_by_label_block() -> None:
 
 @pytest.fixture(scope="module")
 def lora() -> Scenario:
-    return load_to_plan("qwen3-4b-to-0.6b-lora")
+    """A block draws as many labels as it buys, here from all that are bought so far."""
+    scenario = load_to_plan("qwen3-4b-to-0.6b-lora")
+    stages = scenario.file.stages
+    for stage in ("teacher_rl", "student_rl"):
+        stages = stages.changed(stage, new_labels_first=0.0)
+    return type(scenario)(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
 
 
 def test_a_route_counts_the_passes_of_all_blocks_of_a_stage(lora: Scenario) -> None:
@@ -108,6 +113,9 @@ def test_a_route_counts_the_passes_of_all_blocks_of_a_stage(lora: Scenario) -> N
     assert draws["teacher_rl"].never / draws["teacher_rl"].items == pytest.approx(7 / 16, abs=0.02)
     assert (draws["warmup"].never, draws["warmup"].once) == (2048, 2048)
     assert (draws["opd"].once, draws["opd"].passes) == (4096, (1.0,))
+    shipped = load_to_plan("qwen3-4b-to-0.6b-lora")
+    draws = stage_draws(route, shipped)
+    assert (draws["teacher_rl"].never, draws["teacher_rl"].once) == (0, 2048), "as shipped: each block its own, once"
 
 
 def test_stages_whose_rows_depend_on_what_a_model_gets_right_are_left_out(lora: Scenario) -> None:
