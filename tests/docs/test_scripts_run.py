@@ -35,6 +35,12 @@ TINY: dict[str, list[str]] = {
         "--scenario", "{tiny}", "--stage", "opd", "--steps", "1", "--rates", "1e-3",
         "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],
+    "tests.experiments.sharing.compare": ["tests/experiments/sharing/micro.parquet"],
+    "tests.experiments.sharing.recipes": ["--scenario", "{tiny}", "--seeds", "0", "--share", "0.5"],
+    "tests.experiments.sharing.train": [
+        "--scenario", "{tiny}", "--seeds", "2", "--workers", "1", "--first", "2", "--results", "{folder}/results",
+        "--out", "{folder}/sharing.parquet",
+    ],
     "tests.experiments.simulations.checkpoint_coverage": ["--repetitions", "2"],
     "tests.experiments.simulations.coverage": [
         "--repetitions", "2", "--seeds", "1", "2", "--problems", "30", "--ratios", "0", "1",

@@ -59,16 +59,21 @@ def with_recipe(scenario: Scenario, recipe: str) -> Scenario:
     return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
 
 
-def train_seed(job: tuple[str, str, int, Path]) -> Path:
+def train_seed(job: tuple[str, str, int, int | None, Path]) -> Path:
     """Everything with one seed; each score is a line of a file as soon as it is there."""
-    name, recipe, seed, results = job
+    name, recipe, seed, first, results = job
     silence_libraries()
     scenario = with_recipe(Scenario.load(name), recipe)
     folder = results / f"{scenario.name}-{scenario.sha256[:12]}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scores.jsonl"
     done = {(row["allocation"], row["ordinary"]) for row in read(path)}
-    todo = [(c, ordinary) for c in compared(scenario) for ordinary in (False, True) if (str(c), ordinary) not in done]
+    todo = [
+        (c, ordinary)
+        for c in compared(scenario)[:first]
+        for ordinary in (False, True)
+        if (str(c), ordinary) not in done
+    ]
     with path.open("a") as file, closing(RouteRunner(scenario, folder)) as runner:
         for checkpoint, ordinary in todo:
             file.write(json.dumps(score(runner, checkpoint, seed, ordinary)) + "\n")
@@ -111,13 +116,14 @@ def main() -> None:
     parser.add_argument("--scenario", default="micro", help="a built-in name or a YAML file")
     parser.add_argument("--recipe", choices=("today", "before"), default="today")
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, help="only the first so many allocations")
     parser.add_argument("--results", type=Path, default=Path("results/sharing"))
     parser.add_argument("--out", type=Path, required=True, help="a Parquet file")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     seeds = [FIRST_TEST_SEED * (number + 1) for number in range(arguments.seeds)]
-    jobs = [(arguments.scenario, arguments.recipe, seed, arguments.results) for seed in seeds]
+    jobs = [(arguments.scenario, arguments.recipe, seed, arguments.first, arguments.results) for seed in seeds]
     paths = []
     if arguments.workers == 1:
         paths = [train_seed(job) for job in jobs]
