@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tuition.benchmarks.grading.rules import Rules
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
+_BARE_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?!\w|[.,]?\d|\s*[/^{\\(])")
 _JOINED = re.compile(
     r"(?:\s|[$,;.]|\\[,;:! )(\[\]]|\\text\s*\{[^{}]*\}|\\q?quad|and\b|or\b|[a-zA-Z](?:_\{?\w\}?)?\s*=)*"
 )
@@ -31,14 +32,22 @@ _PROSE = re.compile(
     r"(?<![\\a-zA-Z{])[a-zA-Z']{2,}\s+[a-zA-Z']{2,}\s|[\u0600-\u06ff\u3040-\u9fff]{2}|\b(?:answer|réponse)\b",
     re.IGNORECASE,
 )
-_MARK = re.compile(r"####|^\s*A:|\bans(?:wers?)?\b|\bsolutions?\b|答案", re.IGNORECASE | re.MULTILINE)
+_MARKS = r"####|^\s*A:|\bans(?:wers?)?\b|\bsolutions?\b|答案"
+_MARK = re.compile(_MARKS, re.IGNORECASE | re.MULTILINE)
+MAY_STATE_WORDS = re.compile(rf"{_MARKS}|\*\*|<answer>", re.IGNORECASE | re.MULTILINE)
+"""Without one of these a text states no words as its answer."""
 _FINAL = re.compile(r"\bfinal answer\b[^.\n$]{0,40}\bis\b\s*:?\s*[\d$\\-]", re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:####|A:|ans(?:wers?)?|solutions?|答案)\s*(?:(?:is|are|be|of|:|=|\uff1a)\s*)*(\S.*)", re.IGNORECASE | re.DOTALL
+    r"(?:####|A:|ans(?:wers?)?|solutions?|答案)\s*(?:(?:is|are|be|of|是|为|:|=|\uff1a)\s*)*(\S.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _CONCLUSION = re.compile(r"(?:^|(?<=[.!?\n]))\s*(?:so|thus|therefore|hence)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[^\d\s])[.!?](?=\s|\Z)|[.!?](?=\s+[A-Z]|\s*\Z)|\n")
-_DENIED = re.compile(r"\b(?:not|cannot|never|unknown|n't)\b", re.IGNORECASE)
+_DOUBT = r"could|might|may|maybe|perhaps|wish|guess|suppose"
+_DOUBTED = re.compile(rf"\b(?:{_DOUBT})\b[^.!?\n]*\Z", re.IGNORECASE)
+_DENIED = re.compile(
+    rf"\b(?:not|cannot|never|unknown|were|unless|either|between|or|{_DOUBT})\b|n['\u2019]t\b", re.IGNORECASE
+)
 _DISOWNED = re.compile(
     r"\b(?:not|cannot|never|can't|don't|couldn't)\s+(?:\w+\s+)?(?:(?:the|an|any|its|your|my)\s+)?\Z", re.IGNORECASE
 )
@@ -49,6 +58,7 @@ _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(])|(?<!\w)__|__(?!\w)")
 _BOLD_LINE = re.compile(r"(?:\A|\n)[ \t]*\*\*([^*\n]{1,40})\*\*[ \t]*\.?\s*\Z")
 _TAGGED = re.compile(r"<answer>\s*([^<>]{1,40}?)\s*</answer>\s*\Z")
 _WORDS = re.compile(r"(\(?[a-zA-Z][a-zA-Z '-]*\)?)\.?\s*")
+_LISTED = re.compile(r"(-?[\d.,/]*\d(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b)\s*-?[\d.,/]*\d)+)\.?\s*")
 _COUNTED = re.compile(r"(-?[$€£]?-?\d[\d.,/]*(?: [a-zA-Z]+){1,4})\.?\s*")
 # "Answer:" above its line. What follows may also be displayed.
 _ABOVE = re.compile(r"(\b(?:answers?|solutions?)\b(?:[ \t]+(?:is|are))?[ \t]*:?)[ \t]*\n\s*(?=\S)", re.IGNORECASE)
@@ -72,7 +82,7 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
     shown = text
     for pattern in (_CODE, _VERBATIM, _COMMENT, _PHANTOM):
         shown = pattern.sub("", shown)
-    if rules("hidden", shown != text):
+    if rules("shown", shown != text):
         text = shown
     boxes = list(_BOX.finditer(text))
     if boxes:
@@ -90,14 +100,14 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
     if _WORKED_OUT.fullmatch(text.strip()):
         return Found(text.strip().rstrip("."), formula=True)
     stated = Found(text, formula=False) if _SEVERAL.fullmatch(text) else _stated(text)
-    if stated is None and not rules("unstated"):
+    if stated is None and not rules("stated"):
         return Found(text, formula=False)
     return stated
 
 
 def _without_thoughts(text: str, rules: Rules) -> str:
     rest = _OPEN_THOUGHT.sub("", text.rpartition("</think>")[2])
-    return rest if rules("thinking", rest != text) else text
+    return rest if rules("shown", rest != text) else text
 
 
 def _boxed(text: str, boxes: list[re.Match[str]], rules: Rules) -> Found | None:
@@ -109,8 +119,8 @@ def _boxed(text: str, boxes: list[re.Match[str]], rules: Rules) -> Found | None:
     for box in reversed(boxes):
         end = closing(text, box.end())
         content = text[box.end() + 1 : end].strip() if end else ""
-        if not contents and not content and not rules("cut-box"):
-            continue
+        if not content and (bare := _BARE_NUMBER.match(text, box.end())):
+            content, end = bare[0], bare.end() - 1
         joined = not contents or (end is not None and end < after and _JOINED.fullmatch(text, end + 1, after))
         if not (content and joined):
             break
@@ -139,7 +149,9 @@ def _stated(text: str) -> Found | None:
     marks = list(_MARK.finditer(text))
     for mark in reversed(marks):
         if re.search(r"\w", text[mark.end() :]):
-            return None if _DISOWNED.search(text[: mark.start()]) else _sentence(text[mark.start() :])
+            before = text[: mark.start()]
+            disowned = _DISOWNED.search(before) or _DOUBTED.search(before)
+            return None if disowned else _sentence(text[mark.start() :])
     conclusions = list(_CONCLUSION.finditer(text))
     if conclusions:
         return _sentence(text[conclusions[-1].start() :].lstrip(), whole=True)
@@ -155,13 +167,15 @@ def _sentence(rest: str, whole: bool = False) -> Found | None:
     sentence = rest[: end.end()] if end else rest
     if whole and (end is None or re.search(r"[\d\\$]", rest[end.end() :])):
         return None
+    said = _SAID.match(sentence)
+    if said and (listed := _LISTED.fullmatch(said[1])):
+        return Found(re.sub(r",?\s*\b(?:and|or)\b", ",", listed[1]), formula=True)
     if sentence.rstrip().endswith("?") or _DENIED.search(_FORMULAS.sub("", sentence)):
         return None
     formulas = list(_FORMULAS.finditer(sentence))
     if len(formulas) == 1:
         percent = _PERCENT.match(sentence, formulas[0].end())
         return Found(f"{formulas[0][0]}{percent[0] if percent else ''}", formula=True)
-    said = _SAID.match(sentence)
     if said and not formulas and len(said[1]) <= LONGEST_PLAIN:
         if counted := _COUNTED.fullmatch(said[1]):
             return Found(counted[1], formula=True)

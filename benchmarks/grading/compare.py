@@ -8,8 +8,10 @@ import re
 from typing import Any
 
 from tuition.benchmarks.grading import forms
+from tuition.benchmarks.grading.reading import parse
 from tuition.benchmarks.grading.rules import Rules
-from tuition.benchmarks.grading.unfinished import answers_by_equation, is_solved, is_unevaluated
+from tuition.benchmarks.grading.unfinished import answers_by_equation, is_no_value, is_solved, sides
+from tuition.benchmarks.grading.vocabulary import words
 
 _LABELS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|\Z)|\)[.:])\s*.*", re.DOTALL)
@@ -20,20 +22,23 @@ _DECIMAL = re.compile(r"-?[\d,]*\.?\d+")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|\\text\s*\{\s*degrees?\s*\}|(?<=\d)\s*degrees?")
 _OPENS_SET = re.compile(r"(?:\\left\s*)?\\\{")
 _OPENS_TUPLE = re.compile(r"(?:\\left\s*)?\(")
+_OR = re.compile(r"\\text\s*\{\s*or\s*\}|\\(?:lor|vee)(?![a-zA-Z])|\bor\b")
 SMALL = 1e-3
 
 
 def is_gold(gold: str, answer: str, rules: Rules) -> bool:
     """Whether the text of an answer is the gold one."""
-    gold = forms.tidy(forms.from_json_list(gold, rules), rules)
-    answer = forms.with_variable_of(gold, forms.tidy(answer, rules), rules)
+    gold = forms.from_json_list(gold, rules)
+    of_gold = words(gold)
+    gold, answer = forms.tidy(gold, rules), forms.tidy(answer, rules, of_gold)
+    answer = forms.with_variable_of(gold, answer, rules)
     for decide in (_same_words, _same_base, _same_time):
         verdict = decide(gold, answer, rules)
         if verdict is not None:
             return verdict
     if gold == answer:
         return True
-    if rules("set-for-tuple", _set_for_tuple(gold, answer)):
+    if rules("units", forms.has_other_words(answer, of_gold)) or rules("sets", _set_for_tuple(gold, answer)):
         return False
     gold, answer = _as_tuples(gold, answer, rules)
     if (_PERCENT.search(gold) is None) != (_PERCENT.search(answer) is None) and rules("percent"):
@@ -64,7 +69,7 @@ def _same_words(gold: str, answer: str, rules: Rules) -> bool | None:
 
 def _same_base(gold: str, answer: str, rules: Rules) -> bool | None:
     wanted, given = _BASED.fullmatch(gold.replace(" ", "")), _BASED.fullmatch(answer.replace(" ", ""))
-    if not (wanted or given) or not rules("base"):
+    if not (wanted or given) or not rules("digits"):
         return None
     if wanted and given:
         return wanted.groups() == given.groups()
@@ -75,7 +80,7 @@ def _same_base(gold: str, answer: str, rules: Rules) -> bool | None:
 
 def _same_time(gold: str, answer: str, rules: Rules) -> bool | None:
     wanted, given = (_TIME.fullmatch(_LABELS.sub(r"\1", text).strip()) for text in (gold, answer))
-    if wanted is None or not rules("time"):
+    if wanted is None or not rules("digits"):
         return None
     if given is None:
         return False
@@ -94,7 +99,8 @@ def _set_for_tuple(gold: str, answer: str) -> bool:
 def _as_tuples(gold: str, answer: str, rules: Rules) -> tuple[str, str]:
     """A row or column beside what is none, as a tuple."""
     tuples = forms.as_tuple(gold), forms.as_tuple(answer)
-    if (tuples[0] is None) == (tuples[1] is None) or not rules("vector"):
+    other = answer if tuples[1] is None else gold
+    if (tuples[0] is None) == (tuples[1] is None) or "\\begin" in other or not rules("sets"):
         return gold, answer
     plain = [text if made is None else made for text, made in zip((gold, answer), tuples, strict=True)]
     return tuple(re.sub(r"\[(.*)\]", r"(\1)", text) for text in plain)  # type: ignore[return-value]
@@ -102,15 +108,20 @@ def _as_tuples(gold: str, answer: str, rules: Rules) -> tuple[str, str]:
 
 def _same_percent(gold: str, answer: str, rules: Rules) -> bool:
     """One of the two has a percent sign."""
-    wanted, given = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
-    if _DECIMAL.fullmatch(wanted if _PERCENT.search(gold) else given) and _same(wanted, given, rules):
-        return True
     from sympy import Integer, Rational
 
+    wanted, given = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
     numbers = [parse(text) for text in (wanted, given)]
-    if not all(number and getattr(number[0], "is_number", False) for number in numbers):
+    if _PERCENT.search(gold):
+        numbers.reverse()
+    are_numbers = all(number and getattr(number[0], "is_number", False) for number in numbers)
+    # Beside a proper fraction a percent sign has its meaning: 0.5% is not 1/2.
+    proper = are_numbers and "%" not in gold and abs(numbers[0][0].evalf()) < 1 and numbers[0][0] != 0
+    if not proper and _DECIMAL.fullmatch(wanted if _PERCENT.search(gold) else given) and _same(wanted, given, rules):
+        return True
+    if not are_numbers:
         return False
-    (whole, *_), (part, *_) = (numbers[1], numbers[0]) if _PERCENT.search(gold) else numbers
+    whole, part = numbers[0][0], numbers[1][0]
     if isinstance(whole, Integer) and abs(whole) > 1:
         return False
     from math_verify import verify
@@ -124,30 +135,11 @@ def _same_angle(gold: str, answer: str, rules: Rules) -> bool:
     wanted, given = (_DEGREES.sub("", text) for text in (gold, answer))
     if in_degrees[0] != in_degrees[1]:
         radians = answer if in_degrees[0] else gold
-        if "\\pi" in radians and rules("degrees"):
+        if "\\pi" in radians and rules("percent"):
             turned = f"\\frac{{({given if in_degrees[1] else wanted})\\pi}}{{180}}"
             pair = (gold, turned) if in_degrees[1] else (turned, answer)
             return _verified(*pair)
     return _same(wanted, given, rules)
-
-
-def parse(text: str) -> list[Any]:
-    """math-verify's reading of a formula: the expression, where there is one, and its text."""
-    from math_verify import LatexExtractionConfig
-    from math_verify import parse as parse_text
-
-    if "\\boxed" in text or re.search(r"(?<!\\)\$", text):
-        whole: list[Any] = parse_text(text, parsing_timeout=None)
-        return whole
-    config = LatexExtractionConfig(boxed_match_priority=0)
-    if forms.has_letter_unit(text):
-        from dataclasses import replace
-
-        config = LatexExtractionConfig(
-            boxed_match_priority=0, normalization_config=replace(config.normalization_config, units=False)
-        )
-    parsed: list[Any] = parse_text(f"\\boxed{{{text}}}", [config], parsing_timeout=None)
-    return parsed
 
 
 def _verified(gold: str, answer: str, inequalities: bool = False) -> bool:
@@ -167,43 +159,61 @@ def is_gold_in(gold: str, sentence: str, rules: Rules) -> tuple[bool, str | None
     if is_gold(gold, read, rules):
         return True, read
     gold = forms.tidy(forms.from_json_list(gold, rules), rules)
-    return not isinstance(found[0], str) and _accepted(gold, str(found[0]), parse(gold), found, rules), read
+    if isinstance(found[0], str):
+        return False, read
+    # A number that stands there is read, whatever stands beside it.
+    number = found[0].is_Number and str(found[0]) in sentence
+    return _accepted(gold, str(found[0]) if number else read, parse(gold), found, rules), read
 
 
 def _same(gold: str, answer: str, rules: Rules) -> bool:
-    return _accepted(gold, answer, parse(gold), parse(answer), rules)
+    given = parse(answer)
+    *names, last = sides(answer)
+    if names and not (given and not isinstance(given[0], str)) and not re.search(r"\d", names[0]):
+        # What is on the left may be a name that cannot be read, such as \det A.
+        given = parse(last)
+    return _accepted(gold, answer, parse(gold), given, rules)
 
 
 def _accepted(gold: str, answer: str, wanted: list[Any], given: list[Any], rules: Rules) -> bool:
-    """math-verify's verdict, unless the answer leaves something to be done or says no more than an equation."""
+    """math-verify's verdict, unless the answer is no value or says no more than an equation."""
     if not wanted or not given:
         return False
     texts = isinstance(wanted[0], str) or isinstance(given[0], str)
     same_text = gold.replace(" ", "") == answer.replace(" ", "")
     # First, because it spares working out what was left undone.
-    if not (texts or same_text) and is_unevaluated(wanted[0], given[0], gold, answer) and rules("unevaluated"):
+    if not (texts or same_text) and is_no_value(wanted[0], given[0], gold, answer) and rules("value"):
         return False
-    if not _compared(wanted, given, rules):
+    if not _compared(gold, answer, wanted, given, rules):
         return False
     if texts or same_text:
         return True
     if not answers_by_equation(wanted[0], given[0], answer) and rules("equation"):
         return False
-    return not (_unlike(wanted[0], given[0]) and rules("small-numbers"))
+    return not (_unlike(wanted[0], given[0]) or _rounded(wanted[0], given[0])) or not rules("precision")
 
 
-def _compared(wanted: list[Any], given: list[Any], rules: Rules) -> bool:
+def _compared(gold: str, answer: str, wanted: list[Any], given: list[Any], rules: Rules) -> bool:
     from math_verify import verify
     from sympy import Set
 
     if verify(wanted, given, timeout_seconds=None):
         return True
-    solved = isinstance(wanted[0], Set) and is_solved(given[0])
-    return (
-        solved
-        and rules("inequality")
-        and bool(verify(wanted, given, allow_set_relation_comp=True, timeout_seconds=None))
-    )
+    pair = _union(gold, wanted[0]), _union(answer, given[0])
+    as_sets = isinstance(pair[0], Set) and is_solved(pair[1])
+    if not as_sets and pair[0] is wanted[0] and pair[1] is given[0]:
+        return False
+    return rules("sets") and bool(verify(*pair, allow_set_relation_comp=True, timeout_seconds=None))
+
+
+def _union(text: str, read: Any) -> Any:
+    """Several solved inequalities that `or` joins as the set of what they allow; anything else as it is."""
+    from sympy import FiniteSet, Union
+
+    inequalities = isinstance(read, FiniteSet) and _OR.search(text) and all(is_solved(one) for one in read.args)
+    if inequalities and len(read.free_symbols) == 1:
+        return Union(*(one.as_set() for one in read.args))
+    return read
 
 
 def _unlike(wanted: Any, given: Any) -> bool:
@@ -217,3 +227,21 @@ def _unlike(wanted: Any, given: Any) -> bool:
         return bool(largest < SMALL) and bool(abs(first - second) > SMALL * largest)
     except (AttributeError, TypeError, ValueError):
         return False
+
+
+def _rounded(wanted: Any, given: Any) -> bool:
+    """Whether an answer is in decimals where the gold has a root, pi or e."""
+    from sympy import Float
+
+    return hasattr(given, "has") and given.has(Float) and not _is_irrational(given) and _is_irrational(wanted)
+
+
+def _is_irrational(expression: Any) -> bool:
+    """Whether an expression without decimals of its own has a root of a number, pi or e."""
+    from sympy import NumberSymbol, Pow, Rational, preorder_traversal
+
+    return any(
+        isinstance(part, NumberSymbol)
+        or (isinstance(part, Pow) and isinstance(part.exp, Rational) and not part.exp.is_Integer and part.is_number)
+        for part in preorder_traversal(expression)
+    )

@@ -7,9 +7,12 @@ but mixed numbers.
 import ast
 import math
 import re
+from collections.abc import Collection
+from fractions import Fraction
 
 from tuition.benchmarks.grading.answers import closing
 from tuition.benchmarks.grading.rules import Rules
+from tuition.benchmarks.grading.vocabulary import FUNCTIONS, is_unit, number_in_words
 
 LONGEST = 2_000
 """Characters of a text that is brought to one form; longer ones are no answers that people write."""
@@ -21,6 +24,13 @@ _CHARACTERS = {
     "∅": "\\emptyset ", "θ": "\\theta ", "…": "\\ldots ", "\uff0c": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
 _ROOT_SIGN = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\w+(?:\.\d+)?))")
+_FONT = re.compile(
+    r"\\(?:boldsymbol|bm|mathbf|mathit|mathsf|mathnormal|bf|large|Large|LARGE|huge|small|textstyle|scriptstyle)"
+    r"(?![a-zA-Z])\s*|\\(?:text)?color\s*(?:\[[^][]*\])?\s*\{[^{}]*\}"
+)
+_NUMBER_AS_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{\s*(-?[\d.,/]+)\s*\}")
+_MEASURED_AS_TEXT = re.compile(r"\\(?:text|textbf|mbox)\s*\{\s*(-?\$?\d[^{}]*)\}")
+_BARE_OR = re.compile(r"(?<=[\s\d)])or(?=[\s\\])")
 _UPRIGHT = re.compile(r"\\(?:mathrm|mathit|operatorname|textrm|text|rm)\s*\{\s*(e|i)\s*\}")
 _NEGATIVE_ROOT = re.compile(r"\\sqrt\s*\{\s*-\s*(\d{1,9})\s*\}")
 _ENVIRONMENT = re.compile(
@@ -38,11 +48,13 @@ _SPACES = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?(?: \d+/\d+)?")
 _BRACKETED = re.compile(r"\((\d{1,3}(?:,\d{3})*,0\d\d(?:,\d{3})*)\)")
 _MIXED = re.compile(r"(?<![\d.,/}^_])(-?)(\d+)(?:[ \t]+|\\[ ,;]|\\ )(\d+)\s*/\s*(\d+)(?![\d/.])")
 _MIXED_FRACTION = re.compile(r"(?<![\d.,/}^_\\a-zA-Z])(-?)(\d+)\s*\\[dt]?frac\s*(?:\{(\d+)\}\s*\{(\d+)\}|(\d)\s*(\d))")
+_REPEATING = re.compile(r"(?<![\d.])(\d{0,15})\.(\d{0,15})\\(?:overline|bar|dot)\s*(?:\{(\d{1,15})\}|(\d))(?!\d)")
 _JSON_LIST = re.compile(r"\[\s*(?:'[^']*'|\"[^\"]*\")(?:\s*,\s*(?:'[^']*'|\"[^\"]*\"))*\s*\]")
 _NUMBER = r"(?:\\?\$\s*)?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+|\\[dt]?frac\{[^{}]*\}\{[^{}]*\}|\\[dt]?frac\d\d|\d+/\d+)"
 _LABEL = r"\\(?:text|mathrm|mbox|textrm|textbf|operatorname)\s*\{[^{}]*\}(?:\^\{?-?\d+\}?|/)*"
 _WORDS = r"(?<=[\s~])(?!percent|pct)[A-Za-z][a-z]{2,}(?:[\s-]+[A-Za-z][a-z]+)*"
 _MEASURED = re.compile(rf"({_NUMBER})(?:\\[ ,;!]|[\s~])*(?:(?:{_LABEL}\s*)+|{_WORDS})\.?")
+_CONNECTING = FUNCTIONS | {"and", "or", "percent", "percentage", "pct", "exp", "cis"}
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALED = re.compile(
     rf"(?<=[\d}}])(?:\\[ ,;!]|[\s~])*(\\(?:text|mathrm|mbox)\s*\{{\s*)?({'|'.join(_SCALES)})\b\s*", re.IGNORECASE
@@ -54,19 +66,18 @@ _FUNCTION = re.compile(r"\s*([a-zA-Z])\s*\(\s*([a-zA-Z])\s*\)\s*=")
 _COLUMN = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
 
 
-def tidy(text: str, rules: Rules) -> str:
-    """A gold or an answer without delimiters, its numbers and characters in one form."""
+def tidy(text: str, rules: Rules, golds_words: Collection[str] | None = None) -> str:
+    """A gold or an answer without delimiters, its numbers and characters in one form.
+
+    `golds_words` are the gold's, beside an answer; whatever stands behind a number in a gold is its unit.
+    """
     if len(text) > LONGEST:
         return text
     text = bare(text.strip(), rules)
-    text = _changed("characters", text, _with_commands(text), rules)
-    text = _changed("upright", text, _UPRIGHT.sub(r"\1", text), rules)
-    text = _changed("imaginary", text, _NEGATIVE_ROOT.sub(_imaginary, text), rules)
-    text = _changed("thousands", text, _joined_thousands(text), rules)
-    text = _changed("mixed-number", text, _improper(text), rules)
-    text = _changed("scale", text, _SCALED.sub(_times_its_power, text), rules)
-    text = _changed("units", text, _without_units(text), rules)
-    return _changed("set-builder", text, _MEMBER.sub("", _said_of_members(text), count=1), rules)
+    text = bare(_changed("spelling", text, _with_commands(text), rules), rules)
+    text = _changed("numbers", text, _in_digits(text), rules)
+    text = _changed("units", text, _without_units(text, golds_words), rules)
+    return _changed("sets", text, _MEMBER.sub("", _said_of_members(text), count=1), rules)
 
 
 def _changed(rule: str, old: str, new: str, rules: Rules) -> str:
@@ -77,7 +88,7 @@ def bare(text: str, rules: Rules) -> str:
     """A text without the delimiters around all of it."""
     while True:
         inner = _unwrapped(text)
-        if inner == text or not inner or not rules("delimiters"):
+        if inner == text or not inner or not rules("spelling"):
             return text
         text = inner
 
@@ -94,7 +105,7 @@ def _unwrapped(text: str) -> str:
 
 def from_json_list(gold: str, rules: Rules) -> str:
     """A list of texts, as data sets store several answers, as a list in a formula."""
-    if not rules("json-list", _JSON_LIST.fullmatch(gold.strip()) is not None):
+    if not rules("spelling", _JSON_LIST.fullmatch(gold.strip()) is not None):
         return gold
     try:
         return ", ".join(ast.literal_eval(gold.strip()))
@@ -103,10 +114,30 @@ def from_json_list(gold: str, rules: Rules) -> str:
 
 
 def _with_commands(text: str) -> str:
+    """A text without fonts and colours, and with commands for characters."""
+    text = _NUMBER_AS_TEXT.sub(r"\1", _UPRIGHT.sub(r"\1", _FONT.sub("", text)))
+    if number := _MEASURED_AS_TEXT.fullmatch(text):
+        text = number[1].strip()
+    if "{" not in text:
+        text = _BARE_OR.sub(r"\\text{ or }", text)
     text = _ROOT_SIGN.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3]}}}", text)
     for character, command in _CHARACTERS.items():
         text = text.replace(character, command)
     return text
+
+
+def _in_digits(text: str) -> str:
+    """A text with each number in one form."""
+    text = number_in_words(re.sub(_LABEL, lambda label: label[0].partition("{")[2].rstrip("}"), text)) or text
+    text = _REPEATING.sub(_as_fraction, _NEGATIVE_ROOT.sub(_imaginary, text))
+    return _SCALED.sub(_times_its_power, _improper(_joined_thousands(text)))
+
+
+def _as_fraction(number: re.Match[str]) -> str:
+    whole, before, repeated = number[1] or "0", number[2], number[3] or number[4]
+    value = int(whole + before) + Fraction(int(repeated), 10 ** len(repeated) - 1)
+    value /= 10 ** len(before)
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def _imaginary(root: re.Match[str]) -> str:
@@ -138,10 +169,22 @@ def _times_its_power(scaled: re.Match[str]) -> str:
     return f"\\times 10^{{{_SCALES[scaled[2].lower()]}}}{scaled[1] or ' '}"
 
 
-def _without_units(text: str) -> str:
+def _without_units(text: str, golds_words: Collection[str] | None) -> str:
     """`40 \\text{ red}, 60 \\text{ blue}` as `40, 60`."""
-    parts = re.split(r"(,(?!\d{3})|\\text\s*\{\s*and\s*\})", text)
-    return "".join(whole[1] if (whole := _MEASURED.fullmatch(part.strip())) else part for part in parts)
+
+    def plain(part: str) -> str:
+        whole = _MEASURED.fullmatch(part.strip())
+        unit = whole and (golds_words is None or is_unit(part.strip()[len(whole[1]) :], golds_words))
+        return whole[1] if whole and unit else part
+
+    return "".join(map(plain, re.split(r"(,(?!\d{3})|\\text\s*\{\s*and\s*\})", text)))
+
+
+def has_other_words(answer: str, golds_words: Collection[str]) -> bool:
+    """Whether an answer that is no word has words that neither join its parts, nor name a unit or a function."""
+    known = {*golds_words, *_CONNECTING}
+    labels = [label[0].partition("{")[2].partition("}")[0] for label in re.finditer(_LABEL, answer)]
+    return not all(len(label) < 2 or is_unit(label, known) for label in labels)
 
 
 def has_letter_unit(text: str) -> bool:
@@ -159,7 +202,7 @@ def with_variable_of(gold: str, answer: str, rules: Rules) -> str:
     if not (of_gold and own and of_gold[1] == own[1] and of_gold[2] != own[2]):
         return answer
     # Only if its name is free in the answer.
-    if re.search(rf"(?<![\\a-zA-Z]){of_gold[2]}(?![a-zA-Z])", answer) or not rules("function-variable"):
+    if re.search(rf"(?<![\\a-zA-Z]){of_gold[2]}(?![a-zA-Z])", answer) or not rules("equation"):
         return answer
     return re.sub(rf"(?<![\\a-zA-Z]){own[2]}(?![a-zA-Z])", of_gold[2], answer)
 

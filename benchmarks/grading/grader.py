@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
+from tuition.benchmarks.grading.answers import MAY_STATE_WORDS
 from tuition.benchmarks.grading.crew import Crew, Grade, GraderClosed, Task, Verdict
 from tuition.benchmarks.grading.policies import CORRECTED, DEFAULT_POLICY, LAST_BOX, find_policy
 from tuition.benchmarks.grading.worker import as_formula
@@ -45,8 +46,6 @@ _OTHER_ANSWER = re.compile(r"[$\[]|(?i:final answer)")
 _NOT_SHOWN = re.compile(r"</?think>|```|~~~|%")
 # Without one of these none of math-verify's patterns can match (\d is any Unicode digit, as in its patterns).
 _ANYTHING = re.compile(r"[\\$\[\d]")
-# ... nor does the corrected policy find a word that is stated as the answer.
-_STATED_WORD = re.compile(r"\*\*|(?i:\b(?:ans(?:wers?)?|solutions?)\b|^\s*A:)", re.MULTILINE)
 
 
 class Grader:
@@ -136,8 +135,8 @@ class Grader:
         if not gold.strip():
             raise ValueError(f"the gold answer is {gold!r}; a problem needs a checked answer")
         completion = completion[-MAX_CHARACTERS:]
-        words_count = self.policy.name == CORRECTED and _STATED_WORD.search(completion)
-        if not (words_count or _ANYTHING.search(completion)):
+        may_state = self.policy.name == CORRECTED and MAY_STATE_WORDS.search(completion)
+        if not (may_state or _ANYTHING.search(completion)):
             return Grade(Verdict.no_answer, None, time.perf_counter() - started), b""
         extracted = None if self._reads_otherwise(completion) else _plain_integer(completion)
         if extracted is not None and _PLAIN_INTEGER.fullmatch(gold):

@@ -41,7 +41,7 @@ def hard_golds(golds: Sequence[str]) -> list[HardGold]:
     for place in looked_at:
         rules = Rules()
         read.append(forms.tidy(forms.from_json_list(golds[place], rules), rules))
-        kinds[place] = _kind(read[-1], rules)
+        kinds[place] = _kind(golds[place], read[-1], rules)
     with Grader() as grader:
         own = grader.grade_many([golds[place] for place in looked_at], [f"\\boxed{{{text}}}" for text in read])
         # In brackets it is another text of the same value: only what is parsed is equal to it.
@@ -68,11 +68,14 @@ def _accepts(kind: str, read: str) -> str:
     }[kind]
 
 
-def _kind(read: str, rules: Rules) -> str | None:
+def _kind(gold: str, read: str, rules: Rules) -> str | None:
     """Why a gold is hard to match, from how it is read and by which rules; None for no reason."""
-    for rule, kind in (("mixed-number", "mixed number"), ("json-list", "list"), ("units", "unit")):
-        if rule in rules.used:
-            return kind
+    if re.search(r"\d\s+\d+\s*/", gold) and "numbers" in rules.used:
+        return "mixed number"
+    if gold.strip().startswith("['") or gold.strip().startswith('["'):
+        return "list"
+    if "units" in rules.used:
+        return "unit"
     if _LETTERS.fullmatch(_COMMAND.sub("", read).strip()) and "\\" not in re.sub(r"\\(?:text|mathrm|textbf)", "", read):
         return "text"
     return "list" if re.search(r",(?!\d{3})", read) and not re.match(r"\\?[(\[]", read) else None

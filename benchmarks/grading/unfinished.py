@@ -1,25 +1,50 @@
-r"""What is no final answer although its value is right: arithmetic that is left to be done, and mere equations.
+r"""What is no final answer although its value is right: work that is left to be done, and mere equations.
 
-What: the trees that math-verify parses are not evaluated, so that what was written can be seen in them; what they
-evaluate at once (binomials, gcd, division) is looked for in the text.
+What: an answer is a value. Its text has no operation that the gold has not: any command but those that write numbers,
+functions, sets and the like is one. Its tree, which math-verify does not evaluate, has no more sums, products, powers
+and roots of numbers that could be worked out, no fraction that could be cancelled, and no variable that the gold has
+not.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-_OPERATORS = re.compile(
-    r"\\(?:int|iint|iiint|oint|sum|prod|lim|limsup|liminf|[dt]?binom|choose|gcd|lcm|det|max|min|sup|inf|b?mod|pmod"
-    r"|deg|lfloor|lceil|left\s*\\lfloor|left\s*\\lceil|Re|Im|frac\s*\{\s*(?:d|\\partial|\\mathrm\s*\{\s*d\s*\})\s*\})(?![a-zA-Z])"
-    r"|\\operatorname\s*\{[^{}]*\}|\\(?:text|mathrm)\s*\{\s*(?:gcd|lcm|GCD|LCM|mod|max|min)\s*\}|\b(?:gcd|lcm|mod|max|min)\b"
+from tuition.benchmarks.grading.reading import parse
+from tuition.benchmarks.grading.vocabulary import FUNCTIONS, WORD
+
+_VALUES = frozenset(
+    WORD.findall("""
+    frac dfrac tfrac cfrac sqrt left right big Big bigg Bigg bigl bigr Bigl Bigr cdot times ast pm mp
+    pi infty infin imath exp
+    le leq leqslant ge geq geqslant ne neq not lt gt approx in notin cup cap setminus emptyset varnothing
+    lor land vee wedge mid vert lvert rvert lbrace rbrace lbrack rbrack langle rangle
+    text textbf textit textrm textnormal mathrm mathbf mathit mbox operatorname mathbb displaystyle quad qquad
+    circ degree begin end hline
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon
+    phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+    """)
 )
-_DIVIDED = re.compile(r"\d\s*\\div\s*\d")
+_OPERATIONS = re.compile(
+    r"\\[dt]?frac\s*\{\s*(d|\\partial|\\mathrm\s*\{\s*d\s*\})\s*\}"
+    r"|\\([a-zA-Z]+)|\b(gcd|lcm|mod|max|min)\b|\d\s*(')|([-+]\s*[-+])|\d(\s)\s*\d"
+    r"|(\))\s*\(\s*-?[\d.]+\s*\)"
+)
 _UNIT = re.compile(r"\\(?:\$|text|mathrm)")
+_APPROXIMATELY = re.compile(r"\\approx(?![a-zA-Z])")
+CLOSE = 0.02
+"""How far the two sides of an approximation may be apart, by their ratio."""
+MOST_OPERATIONS = 60
+"""Operations of a fraction of polynomials that is looked at."""
+LARGEST_ROOT = 1_000
 
 
 def sides(text: str) -> list[str]:
     """The parts between a text's equals signs, but for those in braces, such as a sum's."""
     parts, depth, begin = [], 0, 0
-    for match in re.finditer(r"\\[{}\\]|[{}]|(?<![\\<>!])=", text):
+    for match in re.finditer(r"\\[{}\\]|[{}]|(?<![\\<>!])(?<!\\not)(?<!\\not )=", text):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
         if match[0] == "=" and depth == 0:
             parts.append(text[begin : match.start()])
@@ -27,20 +52,35 @@ def sides(text: str) -> list[str]:
     return [*parts, text[begin:]]
 
 
-def is_unevaluated(wanted: Any, given: Any, gold: str, answer: str) -> bool:
+def is_no_value(wanted: Any, given: Any, gold: str, answer: str) -> bool:
     """Whether an answer has work left to be done, of a kind that the gold has not."""
-    part = sides(answer)[-1]
-    operators = {_name(found) for found in _OPERATORS.findall(part)} - {_name(f) for f in _OPERATORS.findall(gold)}
-    if operators:
+    more = _operations(sides(answer)[-1]) - _operations(gold)
+    # A product with the gold matrix itself is that of an identity.
+    if more.keys() - {"matrix"} or (more and gold.replace(" ", "") not in answer.replace(" ", "")):
         return True
-    if _DIVIDED.search(part) and not _DIVIDED.search(gold):
-        return True
-    return bool(_work(_value(given)) - _work(_value(wanted)))
+    value, golds = _value(given), _value(wanted)
+    return (
+        bool(_work(value) - _work(golds))
+        or _has_other_variables(value, wanted)
+        or (_cancels(value) and not _cancels(golds))
+    )
 
 
-def _name(operator: str) -> str:
-    name = re.sub(r"\\(?:left|operatorname|text|mathrm)|[\\{}\s]", "", operator).lower()
-    return "binom" if name.endswith("binom") else name
+def _operations(text: str) -> Counter[str]:
+    """The operations that a text names: each command that does not write a value, and each matrix."""
+    found: Counter[str] = Counter()
+    for match in _OPERATIONS.finditer(text):
+        name = next(group for group in match.groups() if group)
+        if name == "begin":
+            name = "determinant" if text.startswith("\\begin{v", match.start() - 1) else "matrix"
+        elif name in _VALUES:
+            continue
+        elif name in FUNCTIONS:
+            name = "function"
+        elif name.endswith("binom"):
+            name = "binom"
+        found[name] = found[name] + 1 if name == "matrix" else 1
+    return found
 
 
 def _value(expression: Any) -> Any:
@@ -50,30 +90,104 @@ def _value(expression: Any) -> Any:
     return take_last_relation(expression).rhs if is_equation(expression) else expression
 
 
-def _work(expression: Any) -> set[str]:
-    """The kinds of arithmetic that an expression leaves to be done."""
-    from sympy import Add, Float, Function, Integer, Mul, Pow, Rational, preorder_traversal
+def _has_other_variables(value: Any, gold: Any) -> bool:
+    """Whether a value is written with a variable that the gold has not: `8x/(2x)` for 4."""
+    from sympy import Expr
+
+    if not isinstance(value, Expr):
+        return False
+    return bool({str(one) for one in value.free_symbols} - {str(one) for one in gold.free_symbols} - {"i", "e"})
+
+
+def _work(expression: Any) -> Counter[str]:
+    """The kinds of arithmetic that an expression leaves to be done, and how often."""
+    from sympy import Add, Function, Mul, Pow
     from sympy.core.function import AppliedUndef
 
-    found: set[str] = set()
-    for part in preorder_traversal(expression):
+    found: Counter[str] = Counter()
+    parts = [expression]
+    while parts:
+        part = parts.pop()
         if isinstance(part, Add):
-            bases = [_base(term) for term in part.args]
-            if len(set(bases)) < len(bases):
-                found.add("sum")
-        elif isinstance(part, Mul):
-            factors = [factor for factor in part.args if isinstance(factor, (Rational, Float)) and factor != -1]
-            powers_of_ten = [f for f in part.args if isinstance(f, Pow) and f.base == 10 and f.exp.is_Integer]
-            if len(factors) > 1 or (factors and len(powers_of_ten) > 1):
-                found.add("product")
-        elif isinstance(part, Pow) and isinstance(part.base, (Rational, Float)):
-            if isinstance(part.exp, Integer) and part.exp != -1 and part.base != 10:
-                found.add("power")
-            elif isinstance(part.exp, Rational) and not isinstance(part.exp, Integer) and _is_perfect(part):
-                found.add("root")
-        elif isinstance(part, Function) and not isinstance(part, AppliedUndef) and part.is_number:
-            found.add(type(part).__name__)
-    return found
+            terms = list(_terms(part))
+            bases = [_base(term) for term in terms]
+            found["sum"] += len(set(bases)) < len(bases)
+            parts += terms
+        elif isinstance(part, (Mul, Pow)):
+            factors = list(_factors(part, 1))
+            found += _undone(factors)
+            found["power"] += isinstance(part, Pow) and part.exp in (0, 1)
+            parts += [each for factor in factors for each in factor if each is not part]
+        else:
+            if isinstance(part, Function) and not isinstance(part, AppliedUndef) and part.is_number:
+                found[type(part).__name__] = 1
+            if str(part) in ("nan", "zoo"):
+                found["undefined"] += 1
+            parts += part.flat() if hasattr(part, "flat") else getattr(part, "args", ())
+    return +found
+
+
+def _terms(expression: Any) -> Iterator[Any]:
+    from sympy import Add
+
+    if isinstance(expression, Add):
+        for term in expression.args:
+            yield from _terms(term)
+    else:
+        yield expression
+
+
+def _factors(expression: Any, exponent: int) -> Iterator[tuple[Any, Any]]:
+    """The bases and exponents of a product, and of what is divided by."""
+    from sympy import Integer, Mul, Pow
+
+    if isinstance(expression, Mul):
+        for factor in expression.args:
+            yield from _factors(factor, exponent)
+    elif isinstance(expression, Pow) and expression.exp == -1:
+        yield from _factors(expression.base, -exponent)
+    elif isinstance(expression, Pow):
+        yield expression.base, exponent * expression.exp
+    else:
+        yield expression, Integer(exponent)
+
+
+def _undone(factors: list[tuple[Any, Any]]) -> Counter[str]:
+    """What could be worked out in a product: a number for several, powers of one base, a power or a root of a number.
+
+    One number over another is a number, and a power of ten may stand beside one.
+    """
+    from sympy import Float, Integer, NumberSymbol, Rational, Symbol
+
+    found: Counter[str] = Counter()
+    above = below = tens = powers = 0
+    others: list[tuple[Any, Any]] = []
+    for base, exponent in factors:
+        if isinstance(exponent, Float):
+            powers += not base.free_symbols
+        elif not isinstance(base, (Rational, Float)):
+            if isinstance(exponent, Integer) and base.is_number and not base.is_Atom:
+                powers += abs(int(exponent)) > 1
+            if isinstance(base, (Symbol, NumberSymbol)) and isinstance(exponent, Rational):
+                # A factor is the same base again, a root only the same root.
+                others.append((base, Integer(1) if exponent.is_Integer else exponent))
+        elif base == 0 and exponent.is_negative:
+            found["undefined"] += 1
+        elif isinstance(exponent, Integer):
+            times = int(exponent)
+            if base == 10 and abs(times) != 1:
+                tens += 1
+                continue
+            powers += abs(times) != 1
+            above += base != -1 and (times > 0 or not isinstance(base, Integer))
+            below += base != -1 and times < 0
+        elif isinstance(exponent, Rational):
+            others.append((Integer(1), exponent))
+            found["root"] += _is_perfect(base, exponent)
+    found["power"] += powers
+    product = above > 1 or below > 1 or tens > 1 or (powers > 0 and above + below > 1)
+    found["product"] += product or len(set(others)) < len(others)
+    return +found
 
 
 def _base(term: Any) -> Any:
@@ -85,43 +199,86 @@ def _base(term: Any) -> Any:
     return term.as_coeff_Mul()[1] if not term.is_Mul else term.func(*(a for a in term.args if not a.is_Rational))
 
 
-def _is_perfect(power: Any) -> bool:
+def _is_perfect(base: Any, exponent: Any) -> bool:
     from sympy import Pow
 
-    value = Pow(power.base, power.exp)
-    return power.base.is_positive is True and value.is_Rational is True
+    return base > 0 and exponent.q <= LARGEST_ROOT and Pow(base, exponent).is_Rational is True
+
+
+def _cancels(expression: Any) -> bool:
+    """Whether a fraction of polynomials has a common factor above and below."""
+    from sympy import Expr, Mul, gcd, preorder_traversal
+
+    if not isinstance(expression, Expr) or not expression.free_symbols or expression.count_ops() > MOST_OPERATIONS:
+        return False
+    for part in preorder_traversal(expression):
+        if not isinstance(part, Mul):
+            continue
+        factors = list(_factors(part, 1))
+        if not all(exponent.is_Integer and abs(exponent) < MOST_OPERATIONS for _, exponent in factors):
+            continue
+        above = Mul(*(base**exponent for base, exponent in factors if exponent > 0))
+        below = Mul(*(base**-exponent for base, exponent in factors if exponent < 0))
+        symbols = below.free_symbols & above.free_symbols
+        polynomials = symbols and above.is_polynomial(*symbols) and below.is_polynomial(*symbols)
+        if polynomials and gcd(above, below).free_symbols & symbols:
+            return True
+    return False
 
 
 def answers_by_equation(wanted: Any, given: Any, answer: str) -> bool:
     """Whether an equation gives an answer to a question whose gold is none; True for all that is no equation."""
-    from math_verify.grader import is_equation, is_relation, take_first_relation, take_last_relation
-    from sympy import Set, Symbol
+    from math_verify.grader import is_equation, is_relation
+    from sympy import Set
 
     if is_relation(wanted):
         # A gold that is solved asks for one that is.
         return not is_solved(wanted) or is_solved(given) or not is_relation(given)
     if not is_relation(given):
-        return True
+        return _is_close(answer)
     if not is_equation(given):
         return isinstance(wanted, Set)
-    left, right = take_first_relation(given).lhs, take_last_relation(given).rhs
     # What has a unit is converted: 1 \\text{ km} = 1000.
-    if _is_name(left) or _UNIT.search(sides(answer)[0]):
+    if _UNIT.search(sides(answer)[0]):
         return True
-    if left.free_symbols and not isinstance(left, Symbol):
+    first, *others = _sides(given)
+    if not _is_name(first) and first.free_symbols:
         return False
+    values = [side for side in (first, *others) if not (_is_name(side) or side.free_symbols)]
+    texts = {part.strip() for part in sides(answer)}
+    return len(texts) > 1 and all(_is_same(one, other) for one, other in pairwise(values))
+
+
+def _sides(given: Any) -> list[Any]:
+    """The sides of an equation, or of a chain."""
+    from sympy.core.relational import Relational
+
+    single = [given] if isinstance(given, Relational) else list(given._unsorted_args)
+    return [single[0].lhs, *(one.rhs for one in single)]
+
+
+def _is_same(one: Any, other: Any) -> bool:
     from math_verify import verify
 
-    return bool(verify([right], [left], timeout_seconds=None)) and str(left) != str(right)
+    return bool(verify([one], [other], timeout_seconds=None))
+
+
+def _is_close(answer: str) -> bool:
+    """Whether the numbers that are said to be about the same are."""
+    parts = _APPROXIMATELY.split(answer)
+    if len(parts) < 2:
+        return True
+    read = [found[0] for part in parts if (found := parse(sides(part)[-1]))]
+    numbers = [part.evalf() for part in read if getattr(part, "is_number", False)]
+    return all(bool(abs(one - other) <= CLOSE * abs(one)) for one, other in pairwise(numbers))
 
 
 def _is_name(left: Any) -> bool:
-    """A symbol, several in a row (`AB`), or a function of something."""
-    from sympy import E, Function, Mul, Symbol
+    """A symbol, several in a row (`AB`) or in a tuple, or a function of something."""
+    from sympy import E, Function, Mul, Symbol, Tuple
 
-    if isinstance(left, Mul):
-        return all(isinstance(factor, Symbol) or factor == E for factor in left.args)
-    return isinstance(left, (Symbol, Function)) or left == E
+    names = left.args if isinstance(left, (Mul, Tuple)) else [left]
+    return all(isinstance(name, (Symbol, Function)) or name in (1, E) for name in names) and left != 1
 
 
 def is_solved(relation: Any) -> bool:

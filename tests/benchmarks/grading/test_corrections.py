@@ -4,6 +4,7 @@
 completions that GRPO might find, by kind: none holds a right answer, and those that are accepted all the same say why.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 
 CASES, HUNT = rows("rule_cases.jsonl"), rows("hunt.jsonl")
+VERDICTS = "003ff631a1f99a333b45118e808b9c30275319e5f3002a7cc8bda0eab0b3596d"
 KINDS = sorted({row["kind"] for row in HUNT})
 
 
@@ -60,10 +62,32 @@ def test_no_completion_of_the_hunt_is_accepted_but_for_a_reason(kind: str) -> No
     assert [named(row) for row in of_kind if grade(row) is not ("accepted" in row)] == []
 
 
+def test_the_verdicts_are_those_of_the_policy() -> None:
+    verdicts = "".join(f"{row['gold']}\t{row['completion']}\t{grade(row)}\n" for row in CASES + HUNT)
+    assert hashlib.sha256(verdicts.encode()).hexdigest() == VERDICTS, (
+        "a policy never changes what it accepts: rules that give another verdict need a new policy with a version of "
+        "its own (policies.py); only where cases were added, and none of the old ones changed, is the digest taken anew"
+    )
+
+
+@pytest.mark.slow
+def test_verdicts_do_not_depend_on_what_was_graded_before() -> None:
+    some = [row for row in CASES + HUNT if "0/0" in row["completion"] or "\\frac{0}{0}" in row["completion"]]
+    some += CASES[::4] + HUNT[::16]
+    with Grader(60, policy="tuition-2") as one, Grader(60, policy="tuition-2") as other:
+        onward = one.grade_many(*zip(*((row["gold"], row["completion"]) for row in some), strict=True))
+        backward = other.grade_many(*zip(*((row["gold"], row["completion"]) for row in some[::-1]), strict=True))
+    assert [graded.correct for graded in onward] == [graded.correct for graded in backward[::-1]]
+    # Nor on the shortcuts of the grader.
+    assert [named(row) for row, graded in zip(some, onward, strict=True) if graded.correct is not grade(row)] == []
+
+
 def test_the_grader_hides_from_its_shortcuts_what_is_not_shown() -> None:
     with Grader(policy="tuition-2") as grader:
         grades = grader.grade_many(["17"] * 3, ["<think>\\boxed{17}", "% \\boxed{17}", "so \\boxed{17}"])
+        words = grader.grade_many(["Tuesday"] * 3, ["#### Tuesday", "答案: Tuesday", "<answer>Tuesday</answer>"])
     assert [graded.correct for graded in grades] == [False, False, True]
+    assert all(graded.correct for graded in words)
 
 
 @pytest.mark.parametrize(
