@@ -1,7 +1,7 @@
 """Blocks against ordinary runs: the gap, by stage and over all, and whether both rank allocations alike.
 
 How to run (moments):
-    python -m tests.experiments.sharing.compare tests/experiments/sharing/micro.parquet
+    python -m tests.experiments.sharing.compare tests/experiments/sharing/micro.parquet --figure docs/sharing.png
 
 Reads what `train` wrote. Kendall's tau is of mean scores over one half of the seeds in blocks and over the other half
 in ordinary runs; beside it, that of ordinary runs with themselves; both are means over all ways to halve the seeds.
@@ -89,14 +89,55 @@ def report(frame: pd.DataFrame) -> list[str]:
     ]
 
 
+def whole_splits(frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """The splits of the whole budget with the longest full bridge that all of them have: (teacher's blocks, text)."""
+    splits: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    budget = max(Allocation.parse(t).label_blocks for t in means(frame, False).columns)
+    for text in means(frame, False).columns:
+        allocation = Allocation.parse(text)
+        if allocation.teacher is not None and allocation.label_blocks == budget:
+            bridge = (allocation.warmup, allocation.opd)
+            splits.setdefault(bridge, []).append((allocation.teacher_label_blocks, text))
+    return sorted(max(splits.values(), key=len))
+
+
+def draw(frames: Sequence[pd.DataFrame], path: Path) -> None:
+    """Score over the teacher's share, in blocks and in ordinary runs, with 95 % intervals over the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(frames), figsize=(4.6 * len(frames), 3.4), squeeze=False)
+    for axis, frame in zip(axes[0], frames, strict=True):
+        shares, texts = zip(*whole_splits(frame), strict=True)
+        for ordinary, label, marker in ((True, "ordinary runs", "o"), (False, "blocks", "s")):
+            scores = 100 * means(frame, ordinary)[list(texts)]
+            error = stats.t.ppf(0.975, len(scores) - 1) * scores.std(ddof=1) / len(scores) ** 0.5
+            axis.errorbar(shares, scores.mean(), yerr=error, marker=marker, markersize=4, capsize=2, label=label)
+        axis.set(
+            title=frame["scenario"].iloc[0].split("@")[0], xlabel="label blocks of the teacher (the others: student)"
+        )
+    axes[0][0].set_ylabel("test score, % (95 % over seeds)")
+    axes[0][-1].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     """Print the comparison of each file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
-    for path in parser.parse_args().files:
+    parser.add_argument("--figure", type=Path, help="score over the teacher's share, as a picture")
+    arguments = parser.parse_args()
+    frames = []
+    for path in arguments.files:
         frame = pd.read_parquet(path)
         whole = frame.groupby("seed")["allocation"].transform("size")
-        print("\n".join(report(frame[whole == whole.max()])), end="\n\n")
+        frames.append(frame[whole == whole.max()])  # a seed that was not finished is left out
+        print("\n".join(report(frames[-1])), end="\n\n")
+    if arguments.figure:
+        draw(frames, arguments.figure)
 
 
 if __name__ == "__main__":
