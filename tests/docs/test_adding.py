@@ -88,15 +88,24 @@ def test_a_stage(copy: Path, run: Run) -> None:
     assert tried["present"] == [stage.name for stage in StageSettings().present], "and so do scenarios"
 
 
+PIN_AND_TEST = """
+import runpy, sys
+import pytest
+cases, sys.argv[1:] = sys.argv[1:], ["refine"]
+runpy.run_module("tests.runners.training.pin_golden_curves", run_name="__main__")
+sys.exit(pytest.main(cases))
+"""
+
+
 @pytest.mark.slow
 def test_a_stage_trains(copy: Path, run: Run) -> None:
     """Its curves are pinned, and then all tests hold whose cases are the stages."""
     apply("A stage", copy)
-    run("-m", "tests.runners.training.pin_golden_curves", "refine")
     computes, pinned = "test_a_stage_computes_what_its_revision_computed[refine]", "test_every_stage_has_golden_curves"
     cases = ["tests/planner/test_stages.py", "tests/runners/scenarios/test_settings.py", "tests/runners/test_keys.py"]
     cases += [f"tests/runners/training/test_stages.py::{test}" for test in (computes, pinned)]
-    run("-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", *cases)
+    # In one interpreter: another would import torch anew.
+    run("-c", PIN_AND_TEST, "-p", "no:xdist", "-p", "no:cacheprovider", *cases)
 
 
 def test_a_suite(copy: Path, run: Run) -> None:

@@ -60,7 +60,7 @@ TINY: dict[str, list[str]] = {
     ],
     "tests.experiments.speed.stage_overhead": ["--pairs", "1", "--warm-up", "0", "--scenario", "{tiny}"],
     "tests.faults.kill_search": [
-        "--kills", "1", "--trials", "1", "--workers", "1", "--seed", "1", "--folder", "{folder}/results",
+        "--kills", "1", "--trials", "1", "--workers", "1", "--longest-wait", "1", "--folder", "{folder}/results",
     ],
     "tests.runners.training.pin_golden_curves": ["opd", "--out", "{folder}/golden.json"],
 }  # fmt: skip

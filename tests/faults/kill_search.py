@@ -41,10 +41,11 @@ FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Size:
-    """Of every search."""
+    """Of every search, and how many seconds at most it is left alone before the next kill."""
 
     trials: int
     workers: int
+    longest_wait: float
 
 
 class Search:
@@ -106,7 +107,7 @@ def disturb(
                 searches.append(search := Search(folder, "disturbed", search.seed + 1, size))
             search.start()
             counts["starts"] += 1
-        time.sleep(rng.uniform(1.0, 20.0))
+        time.sleep(rng.uniform(1.0, size.longest_wait))
         if search.process is None or not search.process.is_alive():
             continue
         parent = psutil.Process(search.process.pid)
@@ -163,6 +164,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=7200, help="stop killing after this many seconds")
     parser.add_argument("--trials", type=int, default=12, help="of a search")
     parser.add_argument("--workers", type=int, default=2, help="of a search")
+    parser.add_argument("--longest-wait", type=float, default=20.0, help="seconds before a kill; it is 1 or more")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     parser.add_argument("--folder", type=Path, help="keep everything here; if killed itself, it resumes here")
     arguments = parser.parse_args()
@@ -170,7 +172,7 @@ def main() -> None:
         folder = arguments.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
-        size = Size(arguments.trials, arguments.workers)
+        size = Size(arguments.trials, arguments.workers, arguments.longest_wait)
         searches, counts = disturb(folder, size, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)
     print(json.dumps(counts, indent=1))

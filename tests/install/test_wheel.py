@@ -121,9 +121,37 @@ def test_only_tuition_lies_at_the_top_of_site_packages(installed: Installed) -> 
     assert information.startswith("tuition-") and installed.site == {"tuition", information}
 
 
-API = """
-import tuition
+PROGRAM = """
+import io, json, os, runpy, sys
+from contextlib import redirect_stdout
+from pathlib import Path
 
+import tuition
+from tuition.runners.scenarios.scenario_file import BUILT_IN
+
+command, scenario, built_in = sys.argv[1:]
+
+
+def told(*arguments):
+    # By the installed command, in this interpreter: another would import torch anew.
+    sys.argv = [command, *arguments]
+    with redirect_stdout(io.StringIO()) as output:
+        try:
+            runpy.run_path(command, run_name="__main__")
+        except SystemExit as ended:
+            assert not ended.code, ended.code
+    return json.loads(output.getvalue())
+
+
+assert told("doctor", "--json")["problems"] == []
+assert os.listdir() == []
+
+# Short blocks, but the wheel's own checkpoints.
+Path("small.yaml").write_text(scenario.replace(built_in, str(BUILT_IN)))
+searched = told("search", "-s", "small.yaml", "--trials", "1", "--test-seeds", "0", "--json")
+assert sorted(os.listdir()) == ["results", "small.yaml"]
+
+# What the command has done, a program takes up.
 scenario = tuition.load_scenario("small.yaml")
 report = tuition.search("small.yaml", trials=1, test_seeds=0)
 study = tuition.read_study(report.study)
@@ -133,34 +161,26 @@ assert not any(use.executed for use in done.blocks), "the search has trained it"
 assert tuition.plan("small.yaml", trials=1, test_seeds=0).search.to_train == 0
 assert tuition.grade("7", r"\\boxed{7}").correct
 assert len(tuition.read_table("micro@1")) > 600 and len(tuition.read_leaderboard("micro@1")) > 10
-print(scenario.name, trial.state, report.blocks.executed)
+found = {"scenario": scenario.name, "state": trial.state, "executed": report.blocks.executed}
+print(json.dumps({"places": [tuition.__file__, str(BUILT_IN)], "searched": searched, "program": found}))
 """
 
 
 @pytest.mark.slow
 def test_a_search_runs_from_the_wheel_in_an_empty_folder(installed: Installed) -> None:
-    program = "import tuition, tuition.runners.scenarios.scenario_file as file; print(tuition.__file__, file.BUILT_IN)"
-    files = installed.run("python", "-c", program)
-    *_, built_in = places = [Path(file) for file in files.split()]
-    assert all(place.is_relative_to(installed.folder.parent / "environment") for place in places)
-
-    assert json.loads(installed.run("tuition", "doctor", "--json"))["problems"] == []
     assert json.loads(installed.run("tuition", "scenarios", "micro", "--json"))["name"] == "micro"
     assert list(installed.folder.iterdir()) == []
 
-    # Short blocks, but the wheel's own checkpoints.
-    scenario: dict[str, Any] = tiny_scenario_file(name="small")
-    text = yaml.safe_dump(scenario).replace(str(BUILT_IN), str(built_in))
-    assert str(ROOT) not in text
-    (installed.folder / "small.yaml").write_text(text)
-    report = json.loads(
-        installed.run("tuition", "search", "-s", "small.yaml", "--trials", "1", "--test-seeds", "0", "--json")
-    )
+    environment = installed.folder.parent / "environment"
+    scenario = yaml.safe_dump(tiny_scenario_file(name="small"))
+    assert str(ROOT) not in scenario.replace(str(BUILT_IN), "")
+    told = installed.run("python", "-c", PROGRAM, str(environment / "bin" / "tuition"), scenario, str(BUILT_IN))
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    assert all(Path(place).is_relative_to(environment) for place in found["places"])
+
+    report = found["searched"]
     assert report["trials"][0]["state"] == "complete"
     assert report["blocks"]["executed"] == report["blocks"]["distinct"] > 0
-    assert sorted(path.name for path in installed.folder.iterdir()) == ["results", "small.yaml"]
     stored = list(installed.folder.glob("results/store/[0-9a-f][0-9a-f]/*/record.json"))
     assert len(stored) == report["blocks"]["executed"]
-
-    # What the command has done, a program takes up.
-    assert installed.run("python", "-c", API).split() == ["small", "complete", str(len(stored))]
+    assert found["program"] == {"scenario": "small", "state": "complete", "executed": len(stored)}
