@@ -74,11 +74,12 @@ def _note(scenario: Scenario, stage: str, draws: Draws) -> str | None:
     settings, share = scenario.file.stages.of(stage), draws.never / draws.items
     if share < UNTRAINED_SHARE or not isinstance(settings, RLSettings):
         return None
-    enough = ceil(draws.items / settings.prompts_per_step)
-    return (
-        f"{stage} never trains on {share:.0%} of the {draws.items:,} labels that it buys: raise stages.{stage}.steps "
-        f"({settings.steps} now; with {enough} its last block passes over all), or lower labels_per_block"
-    )
+    never = f"{stage} never trains on {share:.0%} of the {draws.items:,} labels that it buys"
+    new = scenario.file.labels_per_block
+    if settings.new_labels_first < 1 and settings.steps * settings.prompts_per_step >= new:
+        return f"{never}: set stages.{stage}.new_labels_first: 1, so that each block draws the {new:,} that it buys"
+    enough = ceil((new if settings.new_labels_first else draws.items) / settings.prompts_per_step)
+    return f"{never}: raise stages.{stage}.steps ({settings.steps} now; {enough} are enough), or lower labels_per_block"
 
 
 def percentages(draws: Draws) -> str:

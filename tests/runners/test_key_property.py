@@ -75,6 +75,7 @@ DRAWN: Mapping[str, Sequence[Any]] = {
     "stages.*_rl.prompts_per_step": [1, 2],
     "stages.*_rl.generations": [4, 8],
     "stages.*_rl.updates_per_rollout": [1, 2],
+    "stages.*.new_labels_first": [0.0, 0.5],
     "stages.*_rl.kl_coef": [0.0, 0.1],
     "stages.*_rl.kl_form": ["unbiased", "k3"],
     "stages.*_rl.clip": [1e-3, 0.2],

@@ -6,6 +6,7 @@ its blocks by its revision, and a change of the scenario's numbers changes them 
 
 import pytest
 
+from tests.experiments.sharing.version_1 import version_1
 from tuition.planner.allocation import named_allocations
 from tuition.planner.route import compile_route
 from tuition.runners.scenarios.scenario import Scenario
@@ -49,9 +50,7 @@ def micro() -> Scenario:
 
 @pytest.fixture(scope="module")
 def micro_1(micro: Scenario) -> Scenario:
-    stages = micro.file.stages.changed("teacher_rl", steps=30, new_labels_first=0.0, learning_rate=2e-4)
-    stages = stages.changed("student_rl", steps=30, new_labels_first=0.0)
-    return Scenario(micro.file.model_copy(update={"stages": stages}), micro.folder)
+    return version_1(micro)
 
 
 def final(scenario: Scenario, name: str, seed: int) -> str:

@@ -123,7 +123,7 @@ def header_with(**changes: Any) -> bytes:
         (b"{", None, "JSON"),
         (b"[" * 100_000, None, "JSON"),
         (header_with(colour=1), None, "colour"),
-        (header_with(format=3), None, "format"),
+        (header_with(format=4), None, "format"),
         (header_with(untrained={"student": [5] * 6}), None, "the base model student: it has counts of 6 problems"),
         (header_with(space={"teachers": [], "num_label_blocks": 0}), None, "num_label_blocks"),
         (header_with(recipe={**HEADER.recipe.model_dump(), "student": "another"}), None, "its blocks is"),

@@ -38,7 +38,7 @@ def by_seed(frame: pd.DataFrame, allocation: str, ordinary: bool) -> list[Array]
 
 def means(frame: pd.DataFrame, ordinary: bool) -> pd.DataFrame:
     """Mean scores (seeds, allocations) of students."""
-    students = [isinstance(parse_checkpoint(text), Allocation) for text in frame["allocation"]]
+    students = frame["allocation"].map(lambda text: isinstance(parse_checkpoint(text), Allocation))
     part = frame[(frame["ordinary"] == ordinary) & students]
     score = part["correct"].map(np.mean) / part["samples"]
     return part.assign(score=score).pivot(index="seed", columns="allocation", values="score")
@@ -98,7 +98,7 @@ def whole_splits(frame: pd.DataFrame) -> list[tuple[int, str]]:
         if allocation.teacher is not None and allocation.label_blocks == budget:
             bridge = (allocation.warmup, allocation.opd)
             splits.setdefault(bridge, []).append((allocation.teacher_label_blocks, text))
-    return sorted(max(splits.values(), key=len))
+    return sorted(max(splits.values(), key=len, default=[]))
 
 
 def draw(frames: Sequence[pd.DataFrame], path: Path) -> None:
@@ -110,9 +110,10 @@ def draw(frames: Sequence[pd.DataFrame], path: Path) -> None:
 
     figure, axes = plt.subplots(1, len(frames), figsize=(4.6 * len(frames), 3.4), squeeze=False)
     for axis, frame in zip(axes[0], frames, strict=True):
-        shares, texts = zip(*whole_splits(frame), strict=True)
+        splits = whole_splits(frame)
+        shares, texts = [share for share, _ in splits], [text for _, text in splits]
         for ordinary, label, marker in ((True, "ordinary runs", "o"), (False, "blocks", "s")):
-            scores = 100 * means(frame, ordinary)[list(texts)]
+            scores = 100 * means(frame, ordinary)[texts]
             error = stats.t.ppf(0.975, len(scores) - 1) * scores.std(ddof=1) / len(scores) ** 0.5
             axis.errorbar(shares, scores.mean(), yerr=error, marker=marker, markersize=4, capsize=2, label=label)
         axis.set(

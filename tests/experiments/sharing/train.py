@@ -1,9 +1,9 @@
 """Allocations trained in blocks and as ordinary runs, scored on the test suite.
 
-How to run (a seed of micro takes about a quarter of an hour of one core; what is in the results folder is kept):
+How to run (a seed of micro takes about 20 minutes of one core; what is in the file or the results folder is kept):
     python -m tests.experiments.sharing.train --scenario micro --seeds 6 --results sharing --out micro.parquet
 
-`--recipe before` trains with the recipe of micro@1 (30 steps a block, all of which draw from all labels bought so far).
+`--recipe before` trains micro or micro-b with the recipe of their first version (`version_1`).
 `compare` reads the file.
 """
 
@@ -13,11 +13,13 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tests.experiments.sharing.version_1 import version_1
 from tuition.app.processes.libraries import silence_libraries
 from tuition.app.studies.evaluation import FIRST_TEST_SEED, outcomes_of
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint, parse_checkpoint
@@ -48,29 +50,34 @@ def compared(scenario: Scenario) -> list[Checkpoint]:
     return list(dict.fromkeys(found))
 
 
-def with_recipe(scenario: Scenario, recipe: str) -> Scenario:
-    """The scenario as it is, or with the recipe of before."""
-    if recipe == "today":
-        return scenario
-    stages = scenario.file.stages
-    for stage in stages.present:
-        if stage.buys_labels:
-            stages = stages.changed(stage.name, new_labels_first=0.0, steps=min(30, stages.of(stage.name).steps))
-    return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+@dataclass(frozen=True)
+class Job:
+    """One seed of a scenario."""
+
+    scenario: str
+    recipe: str
+    seed: int
+    first: int | None
+    results: Path
+    out: Path
 
 
-def train_seed(job: tuple[str, str, int, int | None, Path]) -> Path:
+def train_seed(job: Job) -> Path:
     """Everything with one seed; each score is a line of a file as soon as it is there."""
-    name, recipe, seed, first, results = job
+    seed = job.seed
     silence_libraries()
-    scenario = with_recipe(Scenario.load(name), recipe)
-    folder = results / f"{scenario.name}-{scenario.sha256[:12]}-{seed}"
+    scenario = Scenario.load(job.scenario)
+    if job.recipe == "before":
+        scenario = version_1(scenario)
+    folder = job.results / f"{scenario.name}-{scenario.sha256[:12]}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scores.jsonl"
+    if not path.exists():
+        path.write_text("".join(json.dumps(row) + "\n" for row in recorded(job.out, scenario, seed)))
     done = {(row["allocation"], row["ordinary"]) for row in read(path)}
     todo = [
         (c, ordinary)
-        for c in compared(scenario)[:first]
+        for c in compared(scenario)[: job.first]
         for ordinary in (False, True)
         if (str(c), ordinary) not in done
     ]
@@ -81,6 +88,20 @@ def train_seed(job: tuple[str, str, int, int | None, Path]) -> Path:
     return path
 
 
+def label(scenario: Scenario) -> str:
+    """Name and version."""
+    return f"{scenario.name}@{scenario.sha256[:12]}"
+
+
+def recorded(out: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
+    """The rows of an earlier call's file."""
+    if not out.exists():
+        return []
+    frame = pd.read_parquet(out)
+    chosen = frame[(frame["scenario"] == label(scenario)) & (frame["seed"] == seed)]
+    return [{**row, "correct": [int(c) for c in row["correct"]]} for row in chosen.to_dict("records")]
+
+
 def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool) -> dict[str, Any]:
     """Train a route and score it: correct samples of each problem, in the order of their ids."""
     scenario = runner.scenario
@@ -89,7 +110,7 @@ def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool
     table = runner.score(route.final, "test", STUDY).table
     correct = outcomes_of(table, sorted(problem.id for problem in scenario.test))
     return {
-        "scenario": f"{scenario.name}@{scenario.sha256[:12]}",
+        "scenario": label(scenario),
         "allocation": str(checkpoint),
         "ordinary": ordinary,
         "seed": seed,
@@ -123,7 +144,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     seeds = [FIRST_TEST_SEED * (number + 1) for number in range(arguments.seeds)]
-    jobs = [(arguments.scenario, arguments.recipe, seed, arguments.first, arguments.results) for seed in seeds]
+    chosen = (arguments.first, arguments.results, arguments.out)
+    jobs = [Job(arguments.scenario, arguments.recipe, seed, *chosen) for seed in seeds]
     paths = []
     if arguments.workers == 1:
         paths = [train_seed(job) for job in jobs]
