@@ -70,11 +70,17 @@ def split(study: StudyFrames, allocation: Allocation) -> Split:
     return Split(teacher, student, None if budget is None else max(0, budget - teacher - student))
 
 
+def rows_by_allocation(study: StudyFrames) -> dict[str, RankedRow]:
+    """The tested rows by their allocation: the one of blocks, where a table has an ordinary run as well."""
+    ordinary_first = sorted(study.rows, key=lambda ranked: not ranked.row.shuffled)
+    return {ranked.row.allocation: ranked for ranked in ordinary_first}
+
+
 def choices(study: StudyFrames) -> list[Choice]:
     """The recommended allocation and the runner-up: the best distinct routes by validation score ([] before any)."""
     found: list[Choice] = []
     seen: set[str] = set()
-    rows = {ranked.row.allocation: ranked for ranked in study.rows if not ranked.row.shuffled}
+    rows = rows_by_allocation(study)
     for trial in records(study.complete.drop_duplicates("route_key").head(MOST_LOOKED_AT)):
         allocation = parse(trial["allocation"]) if trial["allocation"] else None
         same = trial["route_key"] or trial["allocation"]
@@ -94,7 +100,6 @@ def comparisons(study: StudyFrames, choice: Choice) -> list[Comparison]:
     if choice.row is None:
         return []
     rows = {ranked.row.name: ranked.row for ranked in study.rows}
-    by_allocation = {ranked.row.allocation: ranked.row for ranked in study.rows if not ranked.row.shuffled}
     own, found = choice.row.row, []
     if DIRECT in rows and own.name != DIRECT:
         difference = study.difference(own.name, DIRECT) or own.difference
@@ -107,10 +112,11 @@ def comparisons(study: StudyFrames, choice: Choice) -> list[Comparison]:
             text = f"{words.points(difference)} over the opposite split (raw-teacher bridge, all labels to the student)"
             found.append(Comparison(OPPOSITE, text, difference))
     try:
-        control = by_allocation.get(str(replay_control(choice.allocation)))
+        tested = rows_by_allocation(study).get(str(replay_control(choice.allocation)))
     except AllocationError:
-        control = None
-    if control is not None:
+        tested = None
+    if tested is not None:
+        control = tested.row
         difference = study.difference(own.name, control.name)
         if difference is not None:
             text = f"{words.points(difference)} over its replay control (the same steps, no new labels for the student)"

@@ -8,6 +8,8 @@ import yaml
 
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
+from tuition.app.dashboard.advice import choices
+from tuition.app.dashboard.data.study_frames import read_study
 from tuition.app.studies.study_report import read_report
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.allocation import Allocation
@@ -54,3 +56,6 @@ def test_the_test_of_a_search_trains_ordinary_runs(path: Path, tuition: Command)
             route = compile_route(Allocation.parse(row.row.allocation), scenario.recipe, 1000, ordinary=True)
             (run,) = report.test.runs[row.row.name]
             assert run.blocks == tuple(block.key for block in route.blocks)
+    # The page that advises finds the tested rows, though none is of blocks.
+    (best, *_) = choices(read_study(results, "tiny-seed0"))
+    assert best.row is not None and best.row.row.shuffled == ("_rl=" in str(best.allocation))
