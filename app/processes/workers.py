@@ -11,13 +11,10 @@ fork is not allowed, each is a new interpreter.
 
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -25,11 +22,10 @@ from typing import Any
 from tuition.app.processes.channel import Channel
 from tuition.app.processes.interrupts import Interrupts, Stopped
 from tuition.app.processes.progress import Reporter
+from tuition.runners import fork_server
 from tuition.runners.events import Event
 
 MAX_RESTARTS = 3
-PRELOADED = ["tuition.runners.training.execution", "tuition.runners.training.stages.preloaded"]
-"""What the server has imported from which workers are forked; the last keeps all of it from the garbage collector."""
 
 
 class WorkerError(RuntimeError):
@@ -72,19 +68,9 @@ class Remote(Channel):
 def _enter(
     target: Callable[..., None], arguments: Sequence[Any], pipe: Connection, environment: dict[str, str]
 ) -> None:
-    # One that is forked from a server has that one's, of earlier.
-    os.environ.clear()
-    os.environ.update(environment)
+    fork_server.enter(environment)
     # A separate group: the terminal's Ctrl-C reaches the parent alone, which passes it on, once.
     os.setpgid(0, 0)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def die_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=die_with_parent, daemon=True).start()
     from tuition.app.processes.libraries import silence_libraries
 
     silence_libraries()
@@ -114,7 +100,7 @@ class _Worker:
         self.pipe, theirs = self._context.Pipe()
         arguments = (self._target, self._arguments, theirs, dict(os.environ))
         self.process = self._context.Process(target=_enter, args=arguments)  # type: ignore[attr-defined]
-        self.process.start()
+        fork_server.start(self.process)
         theirs.close()
         self.starts += 1
 
@@ -131,24 +117,7 @@ def _context() -> BaseContext:
 
     if torch.cuda.is_available():
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    # The terminal's Ctrl-C reaches the server too, which must not die of it while it imports.
-    with _ignored(signal.SIGINT):
-        forkserver.ensure_running()
-    return context
-
-
-@contextmanager
-def _ignored(number: signal.Signals) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
+    return fork_server.forked()
 
 
 def run_workers(

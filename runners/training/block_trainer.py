@@ -44,12 +44,12 @@ from tuition.runners.training.checkpoint import (
     vocabulary_size,
 )
 from tuition.runners.training.execution import TrainingOutput, save_result, train_block
-from tuition.runners.training.launch import OUT, check_rollout_engine, too_few_gpus, train_in_processes
+from tuition.runners.training.launch import check_rollout_engine, too_few_gpus, train_in_processes
 from tuition.runners.training.meter import Clock, accelerator_name, peak_memory_bytes
 from tuition.runners.training.rows import BlockError, RowMaker, SampleCounts
 from tuition.runners.training.teacher_server import divergence, serve
 from tuition.runners.training.versions import library_versions, other_versions
-from tuition.runners.training.work_order import ModelFiles, WorkOrder
+from tuition.runners.training.work_order import OUT, ModelFiles, WorkOrder
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class BlockTrainer:
             rows, samples = self.rows.make(block, answers)
             rollout_seconds = samples.rollout_gpu_seconds
             output = self._train_with_teacher(order, rows, Path(scratch), hear)
-            gpu_seconds = clock.gpu_seconds()
+            gpu_seconds = clock.gpu_seconds() + output.processor_seconds
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
             record = self._publish(block, output, samples, clock, gpu_seconds - rollout_seconds)
@@ -194,6 +194,7 @@ class BlockTrainer:
                 lambda folder: shutil.copytree(scratch / OUT, folder, dirs_exist_ok=True),
                 pd.read_parquet(scratch / OUT / "train.parquet"),
                 account["peak_memory_bytes"],
+                account["processor_seconds"] if order.device == "cpu" else 0.0,
             )
         try:
             result = train_block(order, rows, scratch, self.grader, hear)

@@ -1,8 +1,12 @@
-"""A process that trains a block, alone or with others: python -m tuition.runners.training.child FOLDER, started by
-`tuition.runners.training.launch`. On a CPU it forks the others from itself, so that libraries are imported once."""
+"""A process that trains a block, alone or with others, started by `tuition.runners.training.launch`.
+
+On a GPU it is `python -m tuition.runners.training.child FOLDER`; on a CPU it is forked, and forks the others from
+itself, so that libraries are imported once.
+"""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,9 +14,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuition.runners.training.launch import EVENTS, META, ORDER, OUT, ROWS
+from tuition.runners import fork_server
 from tuition.runners.training.process_environment import set_for_training
 from tuition.runners.training.sharding import allow_on_a_cpu
+from tuition.runners.training.work_order import EVENTS, META, ORDER, OUT, ROWS, WorkOrder
+
+
+def forked(folder: Path, log: Path, environment: dict[str, str]) -> None:
+    """Carry out the order in `folder` in a process of the fork server; `log` takes what it and the others write."""
+    # A separate session: Ctrl-C asks the parent, which lets the current block finish.
+    os.setsid()
+    with log.open("wb") as stream:
+        os.dup2(stream.fileno(), sys.stdout.fileno())
+        os.dup2(stream.fileno(), sys.stderr.fileno())
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # with which torch ends the others, and the server has none
+    fork_server.enter(environment)
+    main(folder)
 
 
 def main(folder: Path) -> None:
@@ -59,7 +78,6 @@ def train(folder: Path) -> None:
     from tuition.runners.events import EventLog, ignore
     from tuition.runners.training.execution import save_result, train_block
     from tuition.runners.training.meter import peak_memory_bytes
-    from tuition.runners.training.work_order import WorkOrder
 
     order = WorkOrder.model_validate_json((folder / ORDER).read_text(encoding="utf-8"))
     state = PartialState(cpu=order.device == "cpu")
@@ -74,14 +92,17 @@ def train(folder: Path) -> None:
     finally:
         events.close()
         grader.close()
-    peaks = torch.tensor([peak_memory_bytes(order.device)], dtype=torch.int64, device=state.device)
+    peak = torch.tensor(peak_memory_bytes(order.device), dtype=torch.int64, device=state.device)
+    seconds = torch.tensor(time.process_time(), device=state.device)
     if order.processes > 1:
-        torch.distributed.all_reduce(peaks, torch.distributed.ReduceOp.MAX)
+        torch.distributed.all_reduce(peak, torch.distributed.ReduceOp.MAX)
+        torch.distributed.all_reduce(seconds)
     if state.is_main_process:
         (folder / OUT).mkdir()
         save_result(order, result, folder / OUT)
         # Last: a folder with it is whole.
-        (folder / META).write_text(json.dumps({"peak_memory_bytes": int(peaks.item())}), encoding="utf-8")
+        account = {"peak_memory_bytes": int(peak.item()), "processor_seconds": round(seconds.item(), 3)}
+        (folder / META).write_text(json.dumps(account), encoding="utf-8")
     state.wait_for_everyone()
     state.destroy_process_group()
 

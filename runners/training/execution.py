@@ -29,11 +29,13 @@ TRAINERS: Mapping[Objective, Callable[[StageWork], StageResult]] = {
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """What training leaves: how it is written to the block's folder, its curves, and its peak memory."""
+    """What training leaves: how it is written to the block's folder, its curves, and what it took."""
 
     write: Callable[[Path], object]
     curves: pd.DataFrame
     peak_memory_bytes: int
+    processor_seconds: float = 0.0
+    """Of other processes than this one, on a CPU."""
 
 
 def train_block(

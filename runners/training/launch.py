@@ -1,4 +1,4 @@
-"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU one that forks.
+"""Training a block in other processes of this machine: a child that is `accelerate launch`, on a CPU a fork that forks.
 
 The parent hands over a work order and rows as JSON and gets back a folder; meanwhile it passes on the events that the
 child logs. Gradients are averaged over processes (DDP). A child that dies is a failed block with its log; a parent that
@@ -14,18 +14,23 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
+from tuition.runners import fork_server
 from tuition.runners.events import Listener, read_events
+from tuition.runners.training import child
 from tuition.runners.training.rows import BlockError
-from tuition.runners.training.work_order import WorkOrder
+from tuition.runners.training.work_order import EVENTS, META, ORDER, ROWS, WorkOrder
 
 STOP_SECONDS = 30
-ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"
+
+Child: TypeAlias = "subprocess.Popen[bytes] | BaseProcess"
 
 
 class LaunchError(RuntimeError):
@@ -72,67 +77,78 @@ def train_in_processes(
 ) -> dict[str, Any]:
     """Train a block in `order.processes` processes besides this one; what it leaves is in `folder`/out.
 
-    Returns {"peak_memory_bytes": of the largest process}. LaunchError when a process died.
+    Returns {"peak_memory_bytes": of the largest process, "processor_seconds": of all}. LaunchError when one died.
     """
     (folder / ORDER).write_text(order.model_dump_json(), encoding="utf-8")
     with (folder / ROWS).open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in rows)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as stream:
-        # A separate session: Ctrl-C asks the parent, which lets the current block finish.
-        process = subprocess.Popen(
-            _command(order, folder),
-            cwd=Path(__file__).parents[3],  # that of the package `tuition`
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
+    process = _fork(folder, log) if order.device == "cpu" else _launch(order, folder, log)
     try:
-        _watch(process, folder / EVENTS, hear)
+        code = _watch(process, folder / EVENTS, hear)
     finally:
         end_session(process)
-    if process.returncode or not (folder / META).exists():
+    if code or not (folder / META).exists():
         many = f"{order.processes} processes" if order.processes > 1 else "a separate process"
         raise LaunchError(
-            f"training in {many} ended with {how_it_ended(process.returncode)} ({last_error(log)}): read {log}, then "
+            f"training in {many} ended with {how_it_ended(code)} ({last_error(log)}): read {log}, then "
             "rerun the same command; if memory ran out, `tuition doctor --scenario` shows what reduces it"
         )
     document: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
     return document
 
 
-def _command(order: WorkOrder, folder: Path) -> list[str]:
-    child = ["-m", "tuition.runners.training.child", str(folder)]
-    if order.processes == 1 or order.device == "cpu":
-        # `accelerate launch` starts several processes on a CPU by mpirun only; there the child forks the others.
-        return [sys.executable, *child]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
-    command += ["--num_processes", str(order.processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
-    return [*command, "--main_process_port", "0", *child]
+def _fork(folder: Path, log: Path) -> BaseProcess:
+    # `accelerate launch` starts several processes on a CPU by mpirun only; this one forks the others.
+    process = fork_server.forked().Process(target=child.forked, args=(folder, log, dict(os.environ)))
+    fork_server.start(process)
+    return process
 
 
-def _watch(process: "subprocess.Popen[bytes]", events: Path, hear: Listener) -> None:
-    """Wait for the end, and pass on what the child tells."""
-    ended, position = False, 0
-    while not ended:
-        ended = process.poll() is not None
+def _launch(order: WorkOrder, folder: Path, log: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable]
+    if order.processes > 1:
+        command += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+        command += ["--num_processes", str(order.processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--main_process_port", "0"]
+    with log.open("wb") as stream:
+        # A separate session: Ctrl-C asks the parent, which lets the current block finish.
+        return subprocess.Popen(
+            [*command, "-m", "tuition.runners.training.child", str(folder)],
+            cwd=Path(__file__).parents[3],  # that of the package `tuition`
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+
+
+def _watch(process: Child, events: Path, hear: Listener) -> int | None:
+    """Wait for the end, and pass on what the child tells; its exit status."""
+    code, position = None, 0
+    while code is None:
+        code = process.exitcode if isinstance(process, BaseProcess) else process.poll()
         logged, position = read_events(events, position)
         for line in logged:
             hear(line.event)
-        time.sleep(0.0 if ended else 0.2)
+        time.sleep(0.2 if code is None else 0.0)
+    return code
 
 
-def end_session(process: "subprocess.Popen[bytes]") -> None:
+def end_session(process: Child) -> None:
     """End a child and all that it started: politely, then at once."""
+    assert process.pid is not None
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
-            process.wait(STOP_SECONDS)
         except ProcessLookupError:
+            process.terminate()  # if it is a fork of this moment, which has no session yet
             return
-        except subprocess.TimeoutExpired:
-            continue
+        if isinstance(process, BaseProcess):
+            process.join(STOP_SECONDS)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
 
 
 def end_with_parent() -> None:

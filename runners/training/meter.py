@@ -17,24 +17,17 @@ class Clock:
     def __init__(self, device: str, processes: int = 1):
         self.device = device
         self.processes = processes
-        self._wall, self._processor = time.perf_counter(), self._processor_seconds()
+        self._wall, self._processor = time.perf_counter(), time.process_time()
 
     def seconds(self) -> float:
         """Wall-clock seconds since the start."""
         return time.perf_counter() - self._wall
 
     def gpu_seconds(self) -> float:
-        """Seconds of device time since the start: processor time on a CPU, wall time of each device on a GPU."""
+        """Seconds of device time since the start: wall time of each device on a GPU, this process's time on a CPU."""
         if self.device == "cpu":
-            return self._processor_seconds() - self._processor
+            return time.process_time() - self._processor
         return self.seconds() * self.processes
-
-    def _processor_seconds(self) -> float:
-        """Of this process and, where several train, of the children that have ended."""
-        if self.processes == 1:
-            return time.process_time()
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def accelerator_name(device: str) -> str:

@@ -15,6 +15,9 @@ from tuition.planner.stages import STAGE
 from tuition.runners.scenarios.settings import AnySettings, LoRASettings, Vllm
 from tuition.runners.training.checkpoint import load_model
 
+# In the folder that an order is handed over in: what a process reads, tells and leaves.
+ORDER, ROWS, EVENTS, OUT, META = "order.json", "rows.jsonl", "events.jsonl", "out", "meta.json"
+
 
 @dataclass(frozen=True)
 class ModelFiles:

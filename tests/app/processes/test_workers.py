@@ -3,9 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,13 @@ import psutil
 import pytest
 import yaml
 
+from tests.runners import forked_command
 from tests.runners.conftest import small_scenario_file
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies.search_run import SearchRequest, run_search
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, events_beside
 from tuition.planner.study import StudyLimits
 from tuition.runners.events import BlockDone, BlockStarted, LoggedEvent, Scoring, StepDone, read_events
-
-ROOT = Path(__file__).parents[3]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 # One group: the undisturbed search is made once.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("workers")]
@@ -36,12 +33,12 @@ def search(folder: Path, trials: int, num_test_seeds: int, workers: int = 1, max
     return json.loads(json.dumps(run_search(request).report.document()))
 
 
-def command(folder: Path, trials: int, *more: str) -> list[str]:
-    """The same, without a test, as a command: to be killed."""
+def command(folder: Path, trials: int, *more: str) -> BaseProcess:
+    """The same, without a test, as a command that was started: to be killed."""
     (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
     arguments = ["search", "--scenario", str(folder / "small.yaml"), "--results", str(folder / "results")]
-    arguments += ["--trials", str(trials), "--test-seeds", "0", "--sampler", "random"]
-    return [sys.executable, "-m", "tuition.app.cli", *arguments, *more]
+    arguments += ["--trials", str(trials), "--test-seeds", "0", "--sampler", "random", *more]
+    return forked_command.start(arguments, folder / "output")
 
 
 def scores(report: dict[str, Any]) -> dict[str, float]:
@@ -110,14 +107,10 @@ def test_three_workers_with_a_store_too_small_for_all_blocks_give_the_scores_of_
 def test_two_commands_started_at_once_share_one_study_and_train_no_block_twice(
     tmp_path: Path, alone: dict[str, Any]
 ) -> None:
-    other = subprocess.Popen(
-        command(tmp_path, 6), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    while other.poll() is None and not (tmp_path / "results" / "studies").exists():
-        time.sleep(0.05)  # until it has imported torch, as this process has
+    other = command(tmp_path, 6)
     search(tmp_path, 6, num_test_seeds=0)
-    _, error = other.communicate()
-    assert other.returncode == 0, error
+    other.join()
+    assert other.exitcode == 0, (tmp_path / "output").read_text()
     report = search(tmp_path, 6, num_test_seeds=0)
     assert report["blocks"]["executed_by_this_call"] == 0
     assert report["blocks"]["executed"] == report["blocks"]["distinct"]
@@ -125,21 +118,20 @@ def test_two_commands_started_at_once_share_one_study_and_train_no_block_twice(
 
 
 def test_killed_and_stopped_searches_go_on_to_the_undisturbed_scores(tmp_path: Path, alone: dict[str, Any]) -> None:
-    arguments = command(tmp_path, 5)
     store = tmp_path / "results" / "store"
 
-    def disturb(number: signal.Signals, blocks: int, workers: int) -> int:
+    def disturb(number: signal.Signals, blocks: int, workers: int) -> int | None:
         """Send a signal once so many blocks are stored, and return the exit code."""
-        process = subprocess.Popen([*arguments, "--workers", str(workers)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        children: list[psutil.Process] = []
-        while len(list(store.glob("??/*"))) < blocks and process.poll() is None:
+        process = command(tmp_path, 5, "--workers", str(workers))
+        while len(list(store.glob("??/*"))) < blocks and process.is_alive():
             time.sleep(0.05)
+        assert process.pid is not None
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(number)
-        code = process.wait(timeout=120)
+        os.kill(process.pid, number)
+        process.join(timeout=120)
         _, orphans = psutil.wait_procs(children, timeout=20)
         assert not orphans, orphans
-        return code
+        return process.exitcode
 
     assert disturb(signal.SIGKILL, 2, workers=2) == -signal.SIGKILL
     assert disturb(signal.SIGINT, 4, workers=1) == 1

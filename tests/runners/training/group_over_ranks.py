@@ -5,7 +5,6 @@ completions of all as JSON to the path that is given.
 """
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -64,5 +63,6 @@ def main(path: Path) -> None:
     state.destroy_process_group()
 
 
-if __name__ == "__main__":
-    run_together(2, main, Path(sys.argv[1]))
+def run(path: Path) -> None:
+    """Train in two processes."""
+    run_together(2, main, path)

@@ -1,9 +1,6 @@
 """Seeds where several processes train a block: what they draw apart differs."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,19 +9,20 @@ from typing import Any
 import pytest
 import torch
 
+from tests.runners.training import group_over_ranks
+from tuition.runners import fork_server
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.stages.trainer_callbacks import SeedRollouts
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_processes_that_share_a_group_draw_different_completions(tmp_path: Path) -> None:
     path = tmp_path / "drawn.json"
-    command = [sys.executable, "-W", "ignore", "-m", "tests.runners.training.group_over_ranks", str(path)]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    process = fork_server.forked().Process(target=group_over_ranks.run, args=(path,))
+    fork_server.start(process)
+    process.join()
+    assert process.exitcode == 0
     drawn = json.loads(path.read_text())
     assert len(drawn) == 8 and len({tuple(ids) for ids in drawn}) == 8
 

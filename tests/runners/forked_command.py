@@ -1,0 +1,25 @@
+"""A command in a process of its own, to be killed. It is forked: to import torch anew takes longer than it trains."""
+
+import os
+import sys
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from tuition.app.cli import main
+from tuition.runners import fork_server
+
+
+def start(arguments: list[str], output: Path) -> BaseProcess:
+    """Start `tuition ARGUMENTS`; `output` is the file that takes what it writes."""
+    process = fork_server.forked().Process(target=_run, args=(arguments, output, dict(os.environ)))
+    fork_server.start(process)
+    return process
+
+
+def _run(arguments: list[str], output: Path, environment: dict[str, str]) -> None:
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    fork_server.enter(environment)
+    sys.argv = ["tuition", *arguments]
+    main()
