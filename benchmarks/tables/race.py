@@ -30,6 +30,7 @@ from tuition.benchmarks.statistics.intervals import Difference, standard_error
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS, rank_intervals
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable
 from tuition.benchmarks.tables.replay import Replay
+from tuition.benchmarks.tables.table_header import Header
 from tuition.planner.allocation import Allocation
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.study import StudyLimits, enqueue, search
@@ -109,13 +110,14 @@ def measure(
         raise PlannersError("the table needs a draw seed and a judge seed with the same allocations: record more seeds")
     rows: list[dict[str, Any]] = []
     for draw in draws:
-        whole = _take(Replay(table, draw), [a for a in proposals if (a, draw) in table.index])[-1]
-        direct = _take(Replay(table, draw), [Allocation.parse(table.header.names[DIRECT])])[-1]
+        replay = Replay(table, draw)
+        whole = _take(replay.emptied(), [a for a in proposals if (a, draw) in table.index])[-1]
+        direct = _take(replay.emptied(), [Allocation.parse(table.header.names[DIRECT])])[-1]
         for name, step in ((EVERYTHING, whole), (DIRECT, direct)):
             rows.append(_row("reference", name, draw, 0, step.spent / whole.spent, step.spent, step))
         for place, planner in enumerate(PLANNERS):
             for number in range(searches):
-                steps = _search(table, draw, planner, number, max(SHARES) * whole.spent)
+                steps = _search(table.header, replay.emptied(), planner, number, max(SHARES) * whole.spent)
                 for share in SHARES:
                     budget = share * whole.spent
                     within = [step for step in steps if step.spent <= budget] or steps[:1]
@@ -161,12 +163,10 @@ def _after(steps: Sequence[_Step], number: int, cost: float, allocation: Allocat
     return _Step(spent, number, allocation, validation)
 
 
-def _search(table: RecordedTable, draw: int, planner: str, seed: int, gpu_seconds: float) -> list[_Step]:
-    """One search of a planner on an empty store."""
-    replay, space = Replay(table, draw), table.header.space
-    first = (
-        [] if planner.endswith(COLD) else [table.header.names[n] for n in EVALUATED_FIRST if n in table.header.names]
-    )
+def _search(header: Header, replay: Replay, planner: str, seed: int, gpu_seconds: float) -> list[_Step]:
+    """One search of a planner."""
+    space = header.space
+    first = [] if planner.endswith(COLD) else [header.names[n] for n in EVALUATED_FIRST if n in header.names]
     named = [allocation for allocation in map(Allocation.parse, first) if space.holds(allocation)]
     sampler = SeededSampler(planner.removesuffix(COLD), seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)

@@ -1,22 +1,28 @@
 """Replay: a recorded seed in place of training, for planners to search in microseconds.
 
-What: `Replay` gives a recorded allocation's validation outcome and charges what the live store would have charged: it
-keeps which blocks "are in the store", with or without optimizer state, and asks `tuition.planner.cost.missing_blocks`,
-as the engine does. `Replay.evaluate` and `Replay.route` are what `tuition.planner.study.search` wants.
+What: `Replay` charges for a recorded allocation, or a teacher's checkpoint, what the live store would have charged, and
+gives its recorded validation score: it keeps which blocks "are in the store", with or without optimizer state, and asks
+`tuition.planner.cost.missing_blocks`, as the engine does. `run` takes one run after the other, `begin` and `next_done`
+several at a time, on a simulated clock. `Replay.evaluate` and `Replay.route` are what `tuition.planner.study.search`
+wants.
 
-Only draw seeds can be replayed, and a replay knows no test score: planners are judged on the other seeds, by the
-table itself (`tuition.benchmarks.tables.evidence`).
+Only draw seeds can be replayed, and a replay holds no test score: planners are judged on the other seeds, by the table
+itself (`tuition.benchmarks.tables.evidence`).
 
 Simplified: the store is never pruned; a block costs what it cost when it was recorded, each time that it is trained.
+What a run in flight will do to the store counts as done for the runs begun after it, which wait for it: so several
+workers are charged what one is. Live, two runs that fork from one tip at the same moment may both find its optimizer
+state; here the second trains again, as it would after the first.
 """
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tuition.benchmarks.artefacts import finite
 from tuition.benchmarks.statistics.intervals import Score, avg_at_k
-from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedRun, RecordedTable, role_of
-from tuition.planner.allocation import Allocation
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, role_of
+from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
 from tuition.planner.coverage import distances
 from tuition.planner.route import Block, Route
@@ -25,12 +31,15 @@ from tuition.planner.study import Outcome
 
 @dataclass(frozen=True)
 class _Recorded:
-    """One allocation of the seed: its route, its row, its validation score, and its blocks' prices by key."""
+    """One row of the seed, without its test score: its route, its blocks' prices by key, and its validation score."""
 
     route: Route
-    run: RecordedRun
-    validation: Score
     prices: Mapping[str, Price]
+    validation: Score
+    scoring_gpu_seconds: float
+    weights_sha256: str
+    gpu_seconds_full: float
+    labels_trained: int
 
 
 @dataclass(frozen=True)
@@ -47,58 +56,127 @@ class Charge:
         return self.training_gpu_seconds + self.scoring_gpu_seconds
 
 
+@dataclass(frozen=True)
+class Running:
+    """A run on one of the workers: what it ends at and scores on the way, its charge, and when it begins and ends."""
+
+    checkpoint: Checkpoint
+    on_the_way: tuple[Checkpoint, ...]
+    charge: Charge
+    began: float
+    ends: float
+    """Later than its charge says where it waits for blocks, rollouts or scores that other runs make."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that has ended, and the validation scores that it made or found: of its end and of what it scored on the
+    way."""
+
+    running: Running
+    scores: Mapping[Checkpoint, Score]
+
+
 @dataclass
 class _Store:
-    """What the live results folder would hold: checkpoints, teacher rollouts, and scored weights."""
+    """What the live results folder would hold after all runs begun so far, and when each part of it is there."""
 
     states: dict[str, CheckpointState] = field(default_factory=dict)
-    rollouts: set[str] = field(default_factory=set)
-    scored: set[str] = field(default_factory=set)
+    blocks: dict[str, float] = field(default_factory=dict)
+    rollouts: dict[str, float] = field(default_factory=dict)
+    scored: dict[str, float] = field(default_factory=dict)
+    """By weights."""
+
+    def state(self, key: str) -> CheckpointState:
+        return self.states.get(key, CheckpointState.absent)
 
 
 class Replay:
     """One draw seed of a table, and a store that is empty at first.
 
+    Args:
+        table: the recorded table.
+        seed: one of its draw seeds.
+        workers: how many runs may be in flight at once.
+
+    Attributes:
+        now: the simulated clock, in seconds: a worker is one device, so a GPU-second takes a second.
+
     Raises:
-        RecordedError: for a seed that is only for judging, or is not recorded.
+        RecordedError: for a seed that is only for judging, or is not recorded, and for no workers.
     """
 
-    def __init__(self, table: RecordedTable, seed: int) -> None:
+    def __init__(self, table: RecordedTable, seed: int, workers: int = 1) -> None:
         draws = ", ".join(map(str, table.seeds("draw"))) or "none yet"
         if role_of(seed) != "draw":
             raise RecordedError(f"seed {seed} is for judging only: planners may draw from {draws}")
         if seed not in table.seeds("draw"):
             raise RecordedError(f"seed {seed} is not recorded: planners may draw from {draws}")
-        self.table = table
         self.seed = seed
-        self._recorded = {
-            route.allocation: _Recorded(
+        # Nothing else of the table is kept: whoever holds a replay cannot look up a test score, or another seed.
+        self._space = table.header.space
+        self._states_kept = frozenset(table.header.states_kept)
+        self._recorded: dict[Checkpoint, _Recorded] = {
+            route.checkpoint: _Recorded(
                 route,
-                run,
-                avg_at_k(table.correct_PK(route.allocation, seed, "validation")),
                 {block.key: block.price for block in run.blocks},
+                avg_at_k(table.correct_PK(route.checkpoint, seed, "validation")),
+                run.validation_gpu_seconds,
+                run.weights_sha256,
+                run.gpu_seconds_full,
+                run.labels_trained,
             )
-            for route, run in zip(table.routes, table.runs, strict=True)
+            for route, run in zip((*table.routes, *table.teacher_routes), table.rows, strict=True)
             if run.seed == seed
         }
         self._nearest: dict[Allocation, Route] = {}
+        self._empty(workers)
+
+    def _empty(self, workers: int) -> None:
+        if workers < 1:
+            raise RecordedError(f"workers={workers}; a replay needs at least 1")
+        self.workers = workers
+        self.now = 0.0
         self._store = _Store()
+        self._in_flight: list[Running] = []
+
+    def emptied(self, workers: int = 1) -> "Replay":
+        """The same seed with an empty store: cheaper than another `Replay`, for many searches of one seed."""
+        emptied = copy.copy(self)
+        emptied._empty(workers)
+        return emptied
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
         """The allocations that are recorded with this seed."""
-        return tuple(self._recorded)
+        return tuple(one for one in self._recorded if isinstance(one, Allocation))
 
-    def _look_up(self, allocation: Allocation) -> _Recorded:
-        recorded = self._recorded.get(allocation)
+    @property
+    def teachers(self) -> tuple[TeacherCheckpoint, ...]:
+        """The teachers' checkpoints that are recorded with this seed."""
+        return tuple(one for one in self._recorded if isinstance(one, TeacherCheckpoint))
+
+    @property
+    def in_flight(self) -> tuple[Running, ...]:
+        """The runs begun that have not ended, in the order of their beginning."""
+        return tuple(self._in_flight)
+
+    def checkpoints(self, allocation: Allocation) -> tuple[Checkpoint, ...]:
+        """What the allocation's route passes, itself included, as far as it is recorded with this seed."""
+        return tuple(one for one in allocation.checkpoints() if one in self._recorded)
+
+    def _look_up(self, checkpoint: Checkpoint) -> _Recorded:
+        recorded = self._recorded.get(checkpoint)
         if recorded is None:
-            self.table.run(allocation, self.seed)  # raises, and says what is recorded
-            raise AssertionError(f"{allocation} is in the table and not in its replay")
+            raise RecordedError(
+                f"'{checkpoint}' is not recorded with seed {self.seed}; {len(self._recorded)} others are: "
+                "choose one of `allocations` or `teachers`"
+            )
         return recorded
 
-    def route(self, allocation: Allocation) -> Route:
-        """The route of a recorded allocation; RecordedError for one that is not recorded with this seed."""
-        return self._look_up(allocation).route
+    def route(self, checkpoint: Checkpoint) -> Route:
+        """The route to a recorded checkpoint; RecordedError for one that is not recorded with this seed."""
+        return self._look_up(checkpoint).route
 
     def nearest_route(self, allocation: Allocation) -> Route:
         """The route of the recorded allocation that is nearest by `tuition.planner.coverage.distances`, itself if
@@ -110,38 +188,123 @@ class Replay:
         if allocation in self._recorded:
             return self._recorded[allocation].route
         if allocation not in self._nearest:
-            known = [one for one in self.allocations if self.table.header.space.holds(one)] or self.allocations
-            apart = distances(self.table.header.space, [allocation], known)[0]
+            known = [one for one in self.allocations if self._space.holds(one)] or self.allocations
+            apart = distances(self._space, [allocation], known)[0]
             self._nearest[allocation] = self._recorded[known[int(apart.argmin())]].route
         return self._nearest[allocation]
 
-    def validation(self, allocation: Allocation) -> Score:
-        """The recorded validation score; RecordedError for an allocation that is not recorded with this seed."""
-        return self._look_up(allocation).validation
+    def marginal_cost(self, checkpoint: Checkpoint, on_the_way: Sequence[Checkpoint] = ()) -> Charge:
+        """What a run would be charged if it began now; charges nothing.
 
-    def marginal_cost(self, allocation: Allocation) -> Charge:
-        """What the allocation would cost now; charges nothing. RecordedError as `route`."""
-        recorded = self._look_up(allocation)
-        states = self._store.states
-        missing = missing_blocks(recorded.route, _state_of(states))
+        What runs in flight make, it need not pay for.
+
+        Args:
+            checkpoint: what is trained and scored.
+            on_the_way: what is scored as well, of what its route passes.
+
+        Raises:
+            RecordedError: for what is not recorded with this seed, or not on the way.
+        """
+        recorded = self._look_up(checkpoint)
+        missing = missing_blocks(recorded.route, self._store.state)
         training = sum(charge((recorded.prices[block.key] for block in missing), self._store.rollouts))
-        scored = recorded.run.weights_sha256 in self._store.scored
-        return Charge(missing, training, 0.0 if scored else recorded.run.validation_gpu_seconds)
+        scores = {one.weights_sha256: one.scoring_gpu_seconds for one in self._to_score(recorded, on_the_way)}
+        return Charge(missing, training, sum(scores[key] for key in scores if key not in self._store.scored))
 
-    def run(self, allocation: Allocation) -> Charge:
-        """Train and score the allocation as the engine would: what it cost, after which it is in the store."""
-        charge = self.marginal_cost(allocation)
-        recorded = self._recorded[allocation]
-        for block in charge.blocks:
-            self._store.states[block.key] = CheckpointState.resumable
+    def _to_score(self, recorded: _Recorded, on_the_way: Sequence[Checkpoint]) -> list[_Recorded]:
+        passed = {block.key for block in recorded.route.blocks} if on_the_way else set()
+        rows = [self._look_up(checkpoint) for checkpoint in on_the_way]
+        for checkpoint, row in zip(on_the_way, rows, strict=True):
+            if row.route.final not in passed:
+                raise RecordedError(
+                    f"'{checkpoint}' is not on the way to '{recorded.route.checkpoint}': choose of its `checkpoints`"
+                )
+        return [*rows, recorded]
+
+    def begin(self, checkpoint: Checkpoint, on_the_way: Sequence[Checkpoint] = ()) -> Running:
+        """Start a run on a worker that is idle, as the engine would: it trains what is missing, and then scores.
+
+        It claims what is missing; what a run in flight makes is waited for and not charged again. Its scores are not
+        to be had before `next_done` returns it.
+
+        Raises:
+            RecordedError: as `marginal_cost`, and where no worker is idle.
+        """
+        if len(self._in_flight) >= self.workers:
+            raise RecordedError(f"all workers ({self.workers}) are busy: next_done() waits for one")
+        cost, recorded = self.marginal_cost(checkpoint, on_the_way), self._look_up(checkpoint)
+        needed = missing_blocks(recorded.route, self._state_now) if self._in_flight else cost.blocks
+        trained_at = self._train(needed, {block.key for block in cost.blocks}, recorded.prices)
+        ends = self._score(self._to_score(recorded, on_the_way), trained_at)
+        running = Running(checkpoint, tuple(on_the_way), cost, self.now, ends)
+        self._in_flight.append(running)
+        return running
+
+    def _state_now(self, key: str) -> CheckpointState:
+        """A checkpoint's state, but for those that are being trained."""
+        return CheckpointState.absent if self._store.blocks.get(key, 0.0) > self.now else self._store.state(key)
+
+    def _train(self, needed: Sequence[Block], own: set[str], prices: Mapping[str, Price]) -> float:
+        """When the needed blocks are there, of which a run trains its own and waits for the others."""
+        store, time = self._store, self.now
+        for block in needed:
+            time = max(time, store.blocks.get(block.key, 0.0))
+            if block.key not in own:
+                continue
+            price = prices[block.key]
+            if price.rollouts is not None:
+                made = store.rollouts.setdefault(price.rollouts, time + price.rollouts_gpu_seconds)
+                time = max(time, made)
+            time += price.gpu_seconds
+            store.blocks[block.key] = time
+            store.states[block.key] = CheckpointState.resumable
             # As `tuition.runners.training.block_trainer` does: only the tip of a stage keeps its optimizer state.
-            if block.continues_stage and block.stage not in self.table.header.states_kept:
-                self._store.states[block.parent] = CheckpointState.evaluable
-            rollouts = recorded.prices[block.key].rollouts
-            if rollouts is not None:
-                self._store.rollouts.add(rollouts)
-        self._store.scored.add(recorded.run.weights_sha256)
-        return charge
+            if block.continues_stage and block.stage not in self._states_kept:
+                store.states[block.parent] = CheckpointState.evaluable
+        return time
+
+    def _score(self, rows: Sequence[_Recorded], time: float) -> float:
+        """When the scores are there, begun at a time, of which a run waits for those that others make."""
+        for row in rows:
+            time = max(time, self._store.scored.setdefault(row.weights_sha256, time + row.scoring_gpu_seconds))
+        return time
+
+    def next_done(self) -> Done:
+        """Let the clock go on to the end of the next run; the one begun first, where several end together.
+
+        Raises:
+            RecordedError: where no run is in flight.
+        """
+        if not self._in_flight:
+            raise RecordedError("no run is in flight: begin() one first")
+        running = min(self._in_flight, key=lambda run: run.ends)
+        self._in_flight.remove(running)
+        self.now = running.ends
+        scored = (*running.on_the_way, running.checkpoint)
+        return Done(running, {checkpoint: self._recorded[checkpoint].validation for checkpoint in scored})
+
+    def run(self, checkpoint: Checkpoint, on_the_way: Sequence[Checkpoint] = ()) -> Charge:
+        """Begin a run and wait for it: what it cost, after which all of it is in the store.
+
+        Raises:
+            RecordedError: as `marginal_cost`, and while other runs are in flight.
+        """
+        if self._in_flight:
+            raise RecordedError(f"{len(self._in_flight)} runs are in flight: begin() the next, or wait for them first")
+        self.begin(checkpoint, on_the_way)
+        return self.next_done().running.charge
+
+    def score(self, checkpoint: Checkpoint) -> tuple[Score, float]:
+        """The validation score of a checkpoint in the store, and what it is charged: 0 if its weights were scored.
+
+        With several workers, `begin` of a stored checkpoint scores it on one of them.
+
+        Raises:
+            RecordedError: as `run`, and for a checkpoint that is not in the store.
+        """
+        if self.marginal_cost(checkpoint).blocks:
+            raise RecordedError(f"'{checkpoint}' is not in the store: run it, or what passes it, first")
+        return self._look_up(checkpoint).validation, self.run(checkpoint).gpu_seconds
 
     def evaluate(self, number: int, allocation: Allocation, route: Route) -> Outcome:
         """What `tuition.planner.study.search` wants of an evaluation, with the attributes of a live one.
@@ -150,9 +313,8 @@ class Replay:
         what was asked for.
         """
         evaluated = route.allocation
-        score = self.validation(evaluated)
-        charge = self.run(evaluated)
-        run = self._recorded[evaluated].run
+        recorded = self._look_up(evaluated)
+        cost, score = self.run(evaluated), recorded.validation
         proposed = {} if evaluated == allocation else {"proposed": str(allocation)}
         return Outcome(
             score.mean,
@@ -162,16 +324,12 @@ class Replay:
                 **proposed,
                 "se_problems": finite(score.se_problems),
                 "se_samples": finite(score.se_samples),
-                "labels_trained": run.labels_trained,
-                "gpu_seconds": round(charge.gpu_seconds, 3),
-                "gpu_seconds_full": round(run.gpu_seconds_full, 3),
-                "gpu_seconds_marginal": round(charge.training_gpu_seconds, 3),
+                "labels_trained": recorded.labels_trained,
+                "gpu_seconds": round(cost.gpu_seconds, 3),
+                "gpu_seconds_full": round(recorded.gpu_seconds_full, 3),
+                "gpu_seconds_marginal": round(cost.training_gpu_seconds, 3),
                 "blocks_requested": len(route.blocks),
-                "blocks_executed": len(charge.blocks),
-                "weights_sha256": run.weights_sha256,
+                "blocks_executed": len(cost.blocks),
+                "weights_sha256": recorded.weights_sha256,
             },
         )
-
-
-def _state_of(states: dict[str, CheckpointState]) -> Callable[[str], CheckpointState]:
-    return lambda key: states.get(key, CheckpointState.absent)

@@ -1,4 +1,4 @@
-"""`tuition record`: what it will train, real recordings, stopped and resumed, and replay against the live store."""
+"""`tuition record`: what it will train, real recordings, stopped and resumed."""
 
 import json
 import shutil
@@ -36,14 +36,7 @@ from tuition.app.recordings.recording_plan import (
 )
 from tuition.benchmarks.artefacts import correct_PK
 from tuition.benchmarks.results_folder import RecordingFolder, ResultsFolder
-from tuition.benchmarks.tables.recorded_table import (
-    RecordedTable,
-    checked_table,
-    read_table,
-    recorded_seeds,
-    with_first_prices,
-)
-from tuition.benchmarks.tables.replay import Replay
+from tuition.benchmarks.tables.recorded_table import read_table, recorded_seeds
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
 from tuition.planner.stages import STAGES
@@ -214,7 +207,7 @@ def test_base_models_are_scored_and_survive_a_resumed_recording(
             ids, outcomes_PK = correct_PK(scored.table)
             counts = dict(zip(ids, outcomes_PK.sum(axis=1), strict=True))
             assert table.header.untrained[model] == tuple(counts[problem.id] for problem in scenario.test)
-    assert table.untrained_PK("nobody") is None and table.header.format == 2
+    assert table.untrained_PK("nobody") is None and table.header.format == 3
 
 
 @pytest.mark.slow
@@ -391,52 +384,3 @@ def test_a_table_of_another_scenario_is_refused_in_one_line(
     shown = tuition("recorded", table)
     assert shown.returncode == 0 and "rows of" in shown.stdout
     assert json.loads(tuition("recorded", table, "--json").stdout)["scenario_sha256"] == scenario.sha256
-
-
-def live_and_replayed(scenario: Scenario, results: Path, texts: list[str]) -> tuple[RecordedTable, list[Any]]:
-    """Run routes in a live store, in this order, and the table that is made of them."""
-    seed = recorded_seeds(2)[1]
-    live, rows = [], []
-    with closing(RouteRunner(scenario, results)) as runner:
-        for text in texts:
-            route = compile_route(Allocation.parse(text), scenario.recipe, seed)
-            run = runner.run(route, "live")
-            live.append((run, runner.score(route.final, "validation", "live").gpu_seconds))
-            rows.append(record_route(runner, route))
-    unique = {row.allocation: row for row in reversed(rows)}
-    return checked_table(header_of(scenario), with_first_prices(reversed(unique.values()))), live
-
-
-BRIDGED = "teacher=medium teacher_rl=2 warmup=1 opd=1"
-FORKED = ["student_rl=3", "student_rl=2", "student_rl=2 replay=1"]
-SHARED = [
-    BRIDGED,
-    "teacher=medium teacher_rl=1 warmup=1",  # the teacher's weights of one block before are enough
-    f"{BRIDGED} student_rl=1",
-    "teacher=medium teacher_rl=3 opd=1",  # the teacher's stage goes on from its tip
-    "teacher=medium teacher_sft=1 transfer_sft=1",  # rollouts of both kinds
-    BRIDGED,
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("keep", "texts"), [("tip", [*FORKED, *SHARED]), ("all", FORKED)])
-def test_a_replay_charges_what_the_live_store_did(tmp_path: Path, keep: str, texts: list[str]) -> None:
-    scenario = Scenario.load(str(write(tmp_path, keep_optimizer=keep, labels={"micro": "labels", "count": 12})))
-    table, live = live_and_replayed(scenario, tmp_path / "results", texts)
-    replay = Replay(table, table.seeds("draw")[0])
-    paid: set[str] = set()
-    for text, (run, scoring_gpu_seconds) in zip(texts, live, strict=True):
-        charge = replay.run(Allocation.parse(text))
-        executed = [use.key for use in run.blocks if use.executed]
-        assert [block.key for block in charge.blocks] == executed, text
-        assert charge.scoring_gpu_seconds == pytest.approx(scoring_gpu_seconds, abs=1e-9)
-        if paid.isdisjoint(executed):  # a retraining never costs quite the same
-            assert charge.training_gpu_seconds == pytest.approx(run.gpu_seconds_marginal, abs=2e-3 * len(executed))
-        else:
-            prices = {b.key: b.gpu_seconds for b in table.run(Allocation.parse(text), replay.seed).blocks}
-            assert charge.training_gpu_seconds == pytest.approx(sum(prices[key] for key in executed))
-        paid |= set(executed)
-    forked = [use.executed for use in live[2][0].blocks]
-    # Where the stage forks the optimizer state is gone, unless all are kept.
-    assert forked == [True] * 3 if keep == "tip" else [False, False, True]
