@@ -29,6 +29,7 @@ from tuition.app.commands.shuffled import shuffled
 from tuition.app.commands.smol import smol_app
 from tuition.app.commands.store import export, store_app
 from tuition.app.commands.suites import suites_app
+from tuition.app.commands.tune import tune
 from tuition.app.processes.libraries import set_environment
 
 set_environment()
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command(epilog="Example: tuition plan --scenario micro --trials 24")(plan)
 app.command(epilog="Example: tuition measure --scenario smol --steps 3")(measure)
+app.command(epilog="Example: tuition tune --scenario mine.yaml --workers 2 --write tuned.yaml")(tune)
 app.command(epilog="Example: tuition search --scenario micro --trials 24")(search)
 app.command(
     epilog='Example: tuition run "teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'

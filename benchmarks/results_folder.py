@@ -89,8 +89,17 @@ class StudyFolder:
         """How `direct-compute` was matched."""
         return self.path / "direct-compute.json"
 
+    def tries(self, scenario_sha256: str) -> Path:
+        """The tries of a tuning of this scenario, one file each."""
+        return self.all_tries / scenario_sha256[:12]
+
+    @property
+    def all_tries(self) -> Path:
+        """The tries of a tuning; not there for other studies."""
+        return self.path / "tries"
+
     def log(self, name: str) -> Path:
-        """A log by name: "test", "baselines", "shuffled"."""
+        """A log by name: "test", "baselines", "shuffled", "tuning"."""
         return self.path / "logs" / f"{name}.log"
 
     def trial_log(self, number: int) -> Path:

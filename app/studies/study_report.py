@@ -1,7 +1,7 @@
 """A study's report: the type of `report.json`, its one reader and its one writer.
 
-A search, a comparison of baselines and `tuition shuffled` each leave one in the study's folder. Format 1, which earlier
-versions wrote, names neither its format nor its kind; `read_report` makes it a report of today.
+A search, a comparison of baselines, `tuition shuffled` and `tuition tune` each leave one in the study's folder.
+Format 1, which earlier versions wrote, names neither its format nor its kind; `read_report` makes it one of today.
 """
 
 import math
@@ -28,7 +28,9 @@ from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Difference, Interval
 from tuition.benchmarks.statistics.multiplicity import SignFlip
 
-FORMAT = 4  # 3 ranked any number of seeds, by each pair's own seed variance; 2 had no rows of base models
+FORMAT = (
+    5  # 4 had no tuning; 3 ranked any number of seeds, by each pair's own seed variance; 2 had no rows of base models
+)
 _ROWS, _META = TypeAdapter(list[RankedRow]), TypeAdapter(Meta)
 
 T = TypeVar("T")
@@ -282,14 +284,61 @@ class ShuffledReport(StudyReport):
     blocked_minus_shuffled: dict[str, ShuffledComparison]
 
 
-KINDS: dict[str, type[StudyReport]] = {kind.kind: kind for kind in (SearchReport, BaselinesReport, ShuffledReport)}
+class TriedSettings(Frozen):
+    """A stage's settings that were tried. `correct`: by seed the correct samples of each problem; None: it failed."""
+
+    steps: int
+    learning_rate: float
+    correct: tuple[tuple[int, ...] | None, ...]
+    mean: float | None
+    """A fraction, over all seeds; None where one failed."""
+    se_seeds: float | None
+    gpu_seconds_full: float | None
+    """Of the route, mean over its seeds."""
+
+
+class TunedStage(Frozen):
+    """The tries of one stage, and whether one of them is better than the scenario's own settings."""
+
+    stage: str
+    route: str
+    """The checkpoint that was scored."""
+    tries: tuple[TriedSettings, ...]
+    current: int
+    """Which of them are the scenario's own."""
+    best: int | None
+    """The highest mean; None where the current settings, or all others, failed."""
+    verdict: Literal["keep", "change", "undecided"]
+    difference: Stated[Difference] | None
+    """Of the best less the current settings, where they are two and have two seeds or more."""
+    p_value_holm: float | None
+    """Of that difference, corrected for the number of settings that are compared with the current ones."""
+    edges: tuple[str, ...] = ()
+    """The ends of the grid at which the best lies: "highest learning_rate"."""
+
+
+class TuningReport(StudyReport):
+    """Of `tuition tune`: the same number of tries for each stage, on the validation suite alone."""
+
+    kind = "tuning"
+
+    suite: str
+    samples: int
+    """Of each problem."""
+    seeds: tuple[int, ...]
+    stages: tuple[TunedStage, ...]
+
+
+KINDS: dict[str, type[StudyReport]] = {
+    kind.kind: kind for kind in (SearchReport, BaselinesReport, ShuffledReport, TuningReport)
+}
 
 
 class _Header(Frozen):
     """What tells how to read the rest."""
 
     format: int
-    kind: Literal["search", "baselines", "shuffled"]
+    kind: Literal["search", "baselines", "shuffled", "tuning"]
 
 
 def write_report(report: StudyReport, path: Path) -> None:

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -27,7 +29,7 @@ from tuition.runners.scenarios.batch_checks import check_batches, check_pools
 from tuition.runners.scenarios.contamination import Overlap, find_overlap
 from tuition.runners.scenarios.recipe_words import in_words
 from tuition.runners.scenarios.scenario_file import ScenarioFile
-from tuition.runners.scenarios.settings import SEQUENCE_MASK, AnySettings, RLSettings
+from tuition.runners.scenarios.settings import SEQUENCE_MASK, AnySettings, RLSettings, StageSettings
 from tuition.runners.scenarios.sources import (
     TRUST_VARIABLE,
     MissingModelError,
@@ -173,9 +175,34 @@ class Scenario:
             labels=tuple(Label(p.id, hash_texts(p.problem), hash_texts(p.problem, p.answer)) for p in self.labels),
             labels_per_block=file.labels_per_block,
             prompts_sha256=hash_texts(*sorted(p.problem for p in self.prompts)),
-            stages={stage.name: self._covered(stage, settings) for stage, settings in file.stages.present.items()},
+            stages=self._covered_stages,
             environment=self._environment,
         )
+
+    def with_stages(self, stages: StageSettings) -> Self:
+        """The same with other settings of its stages; models and problems are not looked at again.
+
+        Seconds that it states for a block follow the block's steps. ScenarioError for batches that do not divide.
+        """
+        file, before = self.file.model_copy(update={"stages": stages}), self.file.stages
+        if self.file.prior_seconds:
+            stated = {
+                name: seconds * (stages.of(name).steps / before.of(name).steps if name in STAGE else 1)
+                for name, seconds in self.file.prior_seconds.items()
+            }
+            file = file.model_copy(update={"prior_seconds": stated})
+        check_batches(file, len(self.prompts))
+        other = copy(self)
+        other.file = file
+        for name in ("_identity", "sha256", "fields"):
+            other.__dict__.pop(name, None)
+        other.__dict__["recipe"] = replace(self.recipe, stages=other._covered_stages)
+        return other
+
+    @property
+    def _covered_stages(self) -> dict[str, dict[str, Any]]:
+        """What the keys of blocks cover of each stage that the scenario has."""
+        return {stage.name: self._covered(stage, settings) for stage, settings in self.file.stages.present.items()}
 
     def _covered(self, stage: Stage, settings: AnySettings) -> dict[str, Any]:
         """What the keys of a stage's blocks cover of it."""

@@ -35,6 +35,7 @@ def write(folder: Path, **changes: Any) -> Path:
         "record",
         "recorded",
         "evidence",
+        "tune",
         "leaderboard",
         "scenarios",
         "micro",
@@ -44,7 +45,7 @@ def write(folder: Path, **changes: Any) -> Path:
 def test_help_teaches(command: str, tuition: Command) -> None:
     result = tuition(*command.split(), "--help")
     assert result.returncode == 0 and "Usage:" in result.stdout
-    if command in ("search", "run", "baselines", "plan", "power", "record", "recorded", "evidence"):
+    if command in ("search", "run", "baselines", "plan", "power", "record", "recorded", "evidence", "tune"):
         assert f"Example: tuition {command}" in " ".join(result.stdout.split())
 
 

@@ -110,7 +110,7 @@ def running(study: StudyFrames, now: float | None = None) -> list[Running]:
 
 
 def testing(study: StudyFrames, name: str, now: float | None = None) -> list[Doing]:
-    """What each process that writes to a study's log "test", "baselines" or "shuffled" does; [] if there is none."""
+    """What each process that writes to a study's log ("test", "baselines", ...) does; [] if there is none."""
     log = study.folder.log(name)
     events = last_events(events_beside(log))
     doing, last = follow(events), {line.writer: line.time for line in events}

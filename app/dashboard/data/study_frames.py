@@ -122,12 +122,16 @@ class StudyFrames:
 
 
 def study_names(results: Path) -> list[str]:
-    """Names of the studies of a results folder, the last written first."""
+    """Names of the studies of a results folder, the last written first; tunings, which have no routes, last."""
     found = [
-        (max((p.stat().st_mtime for p in (study.database, study.report) if p.exists()), default=0), study.name)
+        (
+            study.all_tries.exists(),
+            -max((p.stat().st_mtime for p in (study.database, study.report) if p.exists()), default=0),
+            study.name,
+        )
         for study in map(StudyFolder, folders(ResultsFolder(results).studies))
     ]
-    return [name for when, name in sorted(found, key=lambda pair: (-pair[0], pair[1])) if when]
+    return [name for _, when, name in sorted(found) if when]
 
 
 def read_study(results: Path, name: str) -> StudyFrames:

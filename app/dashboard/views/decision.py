@@ -7,7 +7,8 @@ from tuition.app.dashboard import advice, charts, words
 from tuition.app.dashboard.advice import Choice
 from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, no_study
-from tuition.app.studies.study_report import SearchReport
+from tuition.app.studies.study_report import SearchReport, TuningReport
+from tuition.app.studies.tuning_verdicts import verdict_text
 from tuition.benchmarks.boards.ranked_rows import heading
 
 
@@ -34,7 +35,12 @@ def show(view: View) -> None:
 
 
 def _nothing_yet(study: StudyFrames) -> None:
-    if study.rows:
+    if isinstance(study.report, TuningReport):
+        st.info("This study tuned settings of stages on the validation suite; it recommends no split.")
+        seeds = len(study.report.seeds)
+        for stage in study.report.stages:
+            st.markdown(f"- {words.code(stage.stage)} {verdict_text(stage, seeds)}")
+    elif study.rows:
         st.info("This study tested named routes without a search, so it recommends no split. Its entries:")
         for line in (heading(study.rows) or "").splitlines():
             st.caption(f"{line.capitalize()}.")

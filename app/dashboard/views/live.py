@@ -17,6 +17,7 @@ TESTS = {
     "test": "**Test**: finalists and baselines are trained on fresh seeds and scored.",
     "baselines": "**Baselines** are trained on fresh seeds and scored.",
     "shuffled": "**Blocked and shuffled training** are compared on fresh seeds.",
+    "tuning": "**Tuning**: learning rates and steps of stages are tried and scored on validation.",
 }
 """Logs of a study besides those of its trials, and what happens while they are written."""
 

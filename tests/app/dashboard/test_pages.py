@@ -10,9 +10,11 @@ from optuna.trial import TrialState, create_trial
 
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 from tuition.app.dashboard import charts
-from tuition.app.dashboard.data.study_frames import read_study
+from tuition.app.dashboard.data.study_frames import read_study, study_names
 from tuition.app.dashboard.main import PAGES
 from tuition.app.dashboard.prepare import prepare
+from tuition.app.studies.study_report import TuningReport, write_report
+from tuition.app.studies.tuning_verdicts import judged, tried
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.study import open_study
 from tuition.runners.scenarios.scenario_file import BUILT_IN
@@ -40,6 +42,22 @@ def test_every_page_is_shown_while_a_search_begins(page: str, trials: int, tmp_p
     for _ in range(trials):
         study.add_trial(create_trial(state=TrialState.RUNNING))  # nothing is known of it yet
     assert PAGES[page][0] in text(show(page, tmp_path))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_tuning_is_shown_and_is_never_the_study_that_opens(page: str, tmp_path: Path, show: Open) -> None:
+    results = make_study(tmp_path / "results")
+    folder = ResultsFolder(results).study("made-tune")
+    folder.tries("sha").mkdir(parents=True)
+    tries = [tried(1, rate, [(1, 0), (0, 1)], 1, [1.0]) for rate in (1e-3, 2e-3)]
+    stages = (judged("opd", "base", tries, 0, 1),)
+    made = {"study": "made-tune", "scenario": "made", "scenario_sha256": "sha", "command": None}
+    write_report(TuningReport(**made, suite="toy@1", samples=1, seeds=(0, 1), stages=stages), folder.report)
+    assert study_names(results) == [STUDY, "made-tune"]
+    shutil.rmtree(ResultsFolder(results).study(STUDY).path)
+    said = text(show(page, results))
+    if page == "decision":
+        assert "tuned settings of stages" in said and "`opd` keep: the current settings have the highest mean" in said
 
 
 def test_the_decision_is_in_words(made: Path, show: Open) -> None:

@@ -18,6 +18,9 @@ from tuition.app.studies.study_report import (
     ShuffledReport,
     StudyReport,
     TrialReport,
+    TriedSettings,
+    TunedStage,
+    TuningReport,
     read_report,
     write_report,
 )
@@ -50,6 +53,28 @@ REPORTS = [
         suite="toy@1",
         seeds=(1000,),
         blocked_minus_shuffled={"student": ShuffledComparison(blocked=0.5, shuffled=0.4, difference=DIFFERENCE)},
+    ),
+    TuningReport(
+        **SHARED,
+        suite="toy@1",
+        samples=2,
+        seeds=(0, 1),
+        stages=(
+            TunedStage(
+                stage="opd",
+                route="teacher=big opd=1",
+                tries=(
+                    TriedSettings(
+                        steps=1, learning_rate=0.1, correct=((1, 2), None), mean=None, se_seeds=None, gpu_seconds_full=1
+                    ),
+                ),
+                current=0,
+                best=None,
+                verdict="undecided",
+                difference=DIFFERENCE,
+                p_value_holm=0.5,
+            ),
+        ),
     ),
 ]
 

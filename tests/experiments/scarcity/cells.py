@@ -1,4 +1,4 @@
-"""Training one cell of a table that the test benches were tuned by: a scenario with some settings changed, one seed.
+"""Training one cell of a table of label curves: a scenario, an allocation, one seed.
 
 Only validation problems are scored, and seeds are 0 to 2: no test suite, no seed of any evidence.
 """
@@ -26,7 +26,7 @@ STUDY = "scarcity"
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: a scenario (its name or file), an allocation, the settings that differ by stage, and who is scored.
+    """One training: a scenario (its name or file), an allocation, and who is scored.
 
     With `num_labels` the labels are the first so many that the seed would buy, trained in one ordinary shuffled run of
     as many updates as all label blocks together have.
@@ -35,18 +35,13 @@ class Cell:
     scenario: str
     allocation: str
     seed: int
-    settings: tuple[tuple[str, str, float], ...] = ()
     num_labels: int | None = None
     scored: Literal["student", "teacher"] = "student"
 
 
 def cell_scenario(cell: Cell, folder: Path) -> Scenario:
-    """The scenario with the cell's changes; `folder` keeps the chosen labels."""
+    """The scenario with the cell's labels; `folder` keeps those that were chosen."""
     scenario = Scenario.load(cell.scenario)
-    stages = scenario.file.stages
-    for stage, field, value in cell.settings:
-        stages = stages.changed(stage, **{field: value})
-    scenario = Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
     if cell.num_labels is None:
         return scenario
     by_id = {problem.id: problem for problem in scenario.labels}
