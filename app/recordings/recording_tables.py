@@ -1,5 +1,6 @@
 """Recordings in the terminal: what one will cost, and what a table holds."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rich import box
@@ -60,3 +61,63 @@ def show_recorded(document: dict[str, Any]) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+    show_noise_floors(document["noise_floor"], document["noise_floor_of_leading"])
+
+
+def show_noise_floors(every: dict[str, Any], leading: dict[str, Any]) -> None:
+    """What noise alone costs on a table: over all allocations that its seeds have, and among the leading ones."""
+    console = terminal()
+    floors = {
+        f"{kind} {floor['allocations']}": floor
+        for kind, floor in (("all", every), ("best", leading))
+        if floor["missing"] is None
+    }
+    if not floors:
+        console.print(f"Noise floors: {every['missing']}.", markup=False, soft_wrap=True)
+        return
+    console.print(
+        "Noise floors, in points of the test score, over the allocations of the search space that all seeds have, and "
+        "over the best of them by mean validation of all draw seeds:",
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("", *floors):
+        table.add_column(name, justify="right" if name else "left")
+    rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("judge seeds", lambda floor: str(len(floor["judge_seeds"]))),
+        ("error of a mean over them, each seed's own level removed", lambda floor: _points(floor["judge_error"])),
+        ("share of its distance from the common mean that shrinking keeps", _kept),
+        ("error of a shrunken mean", lambda floor: _points(floor["shrunken_error"])),
+        ("lost by the choice with the mean validation of all draw seeds", lambda floor: _lost(floor, "all", "raw")),
+        ("   95 % of it for other judge seeds", _interval),
+        ("   by shrunken means", lambda floor: _lost(floor, "all", "shrunken")),
+        ("lost by the choice with one draw seed's validation, on average", lambda floor: _lost(floor, "one", "raw")),
+        ("   by shrunken means", lambda floor: _lost(floor, "one", "shrunken")),
+    ]
+    for title, cell in rows:
+        table.add_row(title, *map(cell, floors.values()))
+    console.print(table)
+    console.print(
+        "Lost: against the judges' best, on average too much, as that is partly best by luck; by shrunken means, too "
+        "little.",
+        soft_wrap=True,
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _kept(floor: dict[str, Any]) -> str:
+    return f"{floor['kept_by_shrinking']:.0%}"
+
+
+def _lost(floor: dict[str, Any], seeds: str, means: str) -> str:
+    return _points(floor["loss_of_all_draw_seeds" if seeds == "all" else "loss_of_one_draw_seed"][means])
+
+
+def _interval(floor: dict[str, Any]) -> str:
+    loss = floor["loss_of_all_draw_seeds"]
+    if loss["low"] is None:
+        return "is the best"
+    return f"{100 * loss['low']:+.1f} to {100 * loss['high']:+.1f}"

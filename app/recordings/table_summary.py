@@ -6,7 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from tuition.benchmarks.artefacts import finite_fields
+from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
 from tuition.benchmarks.tables.recorded_table import (
+    RecordedError,
     RecordedTable,
     Role,
     missing_checkpoints,
@@ -69,6 +72,8 @@ def describe_table(path: Path) -> dict[str, Any]:
         "gpu_seconds_scoring": round(scoring, 1),
         "gpu_seconds_if_nothing_were_shared": round(scoring + sum(run.gpu_seconds_full for run in table.runs), 1),
         "best": {role: _best(table, role) for role in ("draw", "judge") if table.seeds(role)},
+        "noise_floor": _noise_floor(table, None),
+        "noise_floor_of_leading": _noise_floor(table, LEADING),
         "hosts": sorted({run.host for run in table.runs}),
         "devices": sorted({run.device for run in table.runs}),
         "dates": [min(run.date for run in table.runs), max(run.date for run in table.runs)] if table.runs else [],
@@ -89,4 +94,24 @@ def _best(table: RecordedTable, role: Role) -> dict[str, Any] | None:
         "validation": round(means[best], 4),
         "seeds": len(table.seeds(role)),
         "of": len(means),
+    }
+
+
+def _noise_floor(table: RecordedTable, leading: int | None) -> dict[str, Any]:
+    """The table's noise floors without the allocations' means, as JSON values; `missing` says why there are none."""
+    try:
+        floor = noise_floor(table, leading)
+    except RecordedError as error:
+        return {"missing": str(error)}
+    return {
+        "missing": None,
+        "allocations": len(floor.judge_means),
+        "draw_seeds": list(floor.draw_seeds),
+        "judge_seeds": list(floor.judge_seeds),
+        "judge_seeds_left_out": list(floor.left_out),
+        "judge_error": round(floor.error, 6),
+        "kept_by_shrinking": round(floor.kept, 6),
+        "shrunken_error": round(floor.shrunken_error, 6),
+        "loss_of_all_draw_seeds": finite_fields(floor.all_draws),
+        "loss_of_one_draw_seed": finite_fields(floor.one_draw),
     }
