@@ -51,7 +51,7 @@ class Axis:
     @classmethod
     def parse(cls, option: str, text: str) -> "Axis":
         """From the option's text; TuningError for a word that is no number above 0."""
-        factors, values = [], []
+        factors, values = list[float](), list[float]()
         for word in (word.strip() for word in text.split(",")):
             try:
                 number = float(word.removesuffix("x"))
