@@ -240,6 +240,18 @@ def test_several_workers_are_charged_what_one_is(
     assert sum(alone.run(*step).scoring_gpu_seconds for step in walk) == 0
 
 
+@settings(deadline=None, max_examples=40)
+@given(walk=walks())
+def test_nothing_is_there_before_what_it_needs(complete: RecordedTable, forking: Replay, walk: Walk) -> None:
+    """Begun together, a run ends no earlier than its chain alone would, and no later than all of them in turn."""
+    replay = forking.emptied(len(walk))
+    begun = [replay.begin(*step) for step in walk]
+    total = sum(running.charge.gpu_seconds for running in begun)
+    for running in begun:
+        alone = complete.run(running.checkpoint, DRAW).gpu_seconds_full + 0.25
+        assert alone - 1e-9 <= running.ends <= total + 1e-9
+
+
 def test_what_another_run_makes_is_waited_for_and_not_charged(table: RecordedTable) -> None:
     replay = Replay(table, DRAW, workers=2)
     first, second = Allocation.parse(BRIDGED), Allocation.parse(f"{BRIDGED} student_rl=2")
