@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -21,5 +22,6 @@ def _run(arguments: list[str], output: Path, environment: dict[str, str]) -> Non
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     fork_server.enter(environment)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(output.parent)  # one that is killed leaves what is there
     sys.argv = ["tuition", *arguments]
     main()

@@ -1,8 +1,5 @@
 """The promise under all reuse: blocks in separate processes equal one process that keeps everything in memory."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,9 @@ import yaml
 from tests.runners.conftest import small_scenario_file
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Block, compile_route
+from tuition.runners import fork_server
 from tuition.runners.draws import shuffled_passes
+from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
@@ -19,40 +18,17 @@ from tuition.runners.training.stages import grpo
 from tuition.runners.training.stages.harness import StageWork
 from tuition.runners.training.work_order import ModelFiles, WorkOrder
 
-SOURCES = Path(__file__).parents[3] / "src"
 BLOCKS = 4
-# Each block in a process of its own, forked from one that has imported everything and computed nothing: to import torch
-# and TRL anew takes longer than all blocks together.
-BLOCK_BY_BLOCK = """
-import os
-import sys
-from pathlib import Path
-from tuition.planner.allocation import Allocation
-from tuition.planner.route import compile_route
-from tuition.runners.route_runner import RouteRunner
-from tuition.runners.scenarios.scenario import Scenario
-
-import tuition.runners.training.stages.grpo
-from trl import GRPOTrainer
 
 
-def train_one_more(blocks: int) -> None:
-    for folder in sys.argv[2:]:
-        scenario = Scenario.load(folder + "/scenario.yaml")
-        runner = RouteRunner(scenario, Path(folder) / "results")
+def train_one_more(blocks: int, folders: list[Path]) -> None:
+    """Train the last of so many blocks in each folder, in a process of its own that has computed nothing before."""
+    for folder in folders:
+        scenario = Scenario.load(str(folder / "scenario.yaml"))
+        runner = RouteRunner(scenario, folder / "results")
         run = runner.run(compile_route(Allocation(student_rl=blocks), scenario.recipe, 0), "prefix")
         assert [use.executed for use in run.blocks] == [False] * (blocks - 1) + [True], run.blocks
         runner.close()
-
-
-for blocks in range(1, int(sys.argv[1]) + 1):
-    child = os.fork()
-    if child == 0:
-        train_one_more(blocks)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, blocks
-"""
 
 
 def _write_scenario(folder: Path, **settings: float) -> Path:
@@ -112,8 +88,11 @@ def test_four_processes_equal_one_process_in_memory_bit_for_bit(tmp_path: Path) 
         # Completions of two steps are drawn together, so the second step's policy is no longer the one that drew.
         _write_scenario(tmp_path / "two_updates", updates_per_rollout=2, prompts_per_step=2),
     ]
-    command = [sys.executable, "-W", "ignore", "-c", BLOCK_BY_BLOCK, str(BLOCKS), *map(str, folders)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(SOURCES)})
+    for blocks in range(1, BLOCKS + 1):
+        process = fork_server.forked().Process(target=train_one_more, args=(blocks, folders))
+        fork_server.start(process)
+        process.join()
+        assert process.exitcode == 0, blocks
 
     finals = []
     for folder in folders:
