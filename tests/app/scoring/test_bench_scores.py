@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,13 @@ import pandas as pd
 import pytest
 
 from tests.app.conftest import Command
+from tests.runners import forked_command
 from tuition.app.scoring.bench_scores import run_bench
 from tuition.app.scoring.bench_tables import tables
 from tuition.app.scoring.bench_tasks import BenchRequest
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.provenance import CODE_VERSION
+from tuition.benchmarks.scoring.partial_score import PartialScore
 from tuition.benchmarks.scoring.score_store import SAMPLES_FILE
 from tuition.benchmarks.suites.catalog import load_by_name
 
@@ -176,34 +177,26 @@ def test_adapters_and_pickles_are_not_models(tuition: Command, tmp_path: Path) -
     assert "pickled weights are not read" in tuition(*BENCH, "--model", "pickled").stderr
 
 
-KILLED = """
-import os, signal, sys
-from tuition.app.cli import main
-from tuition.benchmarks.scoring.partial_score import PartialScore
+def die_after_three_batches() -> None:
+    keep = PartialScore.append
 
-keep = PartialScore.append
+    def append(self: PartialScore, *batch: Any) -> None:
+        keep(self, *batch)
+        if len(self.batches) == 3:
+            with self.path.open("ab") as file:
+                file.write(b"0123456789abcdef {half a li")
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def append(self, batch):
-    keep(self, batch)
-    if len(self.batches) == 3:
-        with self.path.open("ab") as file:
-            file.write(b"0123456789abcdef {half a li")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-PartialScore.append = append
-sys.argv = ["tuition", *sys.argv[1:]]
-main()
-"""
+    PartialScore.append = append  # type: ignore[method-assign]
 
 
 @pytest.mark.slow
 def test_a_killed_bench_goes_on_and_equals_an_undisturbed_one(tuition: Command, tmp_path: Path) -> None:
     (whole,) = bench(tuition, "--results", "whole", "--batch-size", "3")["scores"]
-    arguments = [*BENCH, "--results", "parts", "--batch-size", "3", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLED, *arguments]
-    killed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=280, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    arguments = [*BENCH, "--results", str(tmp_path / "parts"), "--batch-size", "3", "--json"]
+    killed = forked_command.start(arguments, tmp_path / "output", die_after_three_batches)
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL, (tmp_path / "output").read_text()
     (resumed,) = json.loads(tuition(*arguments).stdout)["scores"]
     assert resumed["samples_drawn_now"] == 3 and resumed["key"] == whole["key"]
     tables = [file_sha256(tmp_path / row["folder"] / SAMPLES_FILE) for row in (whole, resumed)]
