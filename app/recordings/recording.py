@@ -56,6 +56,7 @@ from tuition.benchmarks.tables.recorded_table import (
     with_first_prices,
     write_table,
 )
+from tuition.benchmarks.tables.table_header import UntrainedScore
 from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
 from tuition.planner.route import Route, compile_checkpoint
 from tuition.planner.stages import STUDENT
@@ -140,7 +141,7 @@ class _Recording:
         """All checkpoints with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
         self.wanted = {(checkpoint, seed) for seed in self.seeds for checkpoint in checkpoints}
         self.done_before = len(self.done() & self.wanted)
-        self.header = self.header.model_copy(update={"untrained": self.untrained()})
+        self.header = self.header.model_copy(update=self.untrained())
         title = f"record {scenario_label(self.scenario)}"
         self.reporter.hear(PhaseBegan(title=title, done=self.done_before, total=len(self.wanted)))
         try:
@@ -170,17 +171,21 @@ class _Recording:
         made = [run for run in read_rows(self.folder) if (run.allocation, run.seed) not in known]
         return before + sorted(made, key=lambda run: (run.date, run.seed, run.allocation))
 
-    def untrained(self) -> dict[str, tuple[int, ...]]:
-        """Correct test samples of the student and the default teacher before any training, scored once."""
+    def untrained(self) -> dict[str, Any]:
+        """The header's scores of the student and of every teacher before any training, sampled once."""
+        before = self.before.header if self.before is not None else None
+        if before is not None and before.untrained:
+            return {"untrained": before.untrained, "untrained_validation": before.untrained_validation}
         scenario, recipe = self.scenario, self.scenario.recipe
-        if self.before is not None and self.before.header.untrained:
-            return self.before.header.untrained
-        bases = {STUDENT: recipe.student, scenario.default_teacher: recipe.teachers[scenario.default_teacher]}
+        study = f"record:{scenario.sha256[:12]}"
+        tests, validations = {}, {}
         with self.run.open_runner(scenario, self.reporter) as runner:
-            study = f"record:{scenario.sha256[:12]}"
-            return {
-                name: _counts(scenario, "test", runner.score(content, "test", study)) for name, content in bases.items()
-            }
+            for name, content in {STUDENT: recipe.student, **recipe.teachers}.items():
+                tests[name] = _counts(scenario, "test", runner.score(content, "test", study))
+                scored = runner.score(content, "validation", study)
+                counts = _counts(scenario, "validation", scored)
+                validations[name] = UntrainedScore(correct=counts, gpu_seconds=_score_price(runner, scored))
+        return {"untrained": tests, "untrained_validation": validations}
 
     def write(self) -> None:
         """Rewrite the table, if there is anything to write."""

@@ -183,6 +183,14 @@ class RecordedTable:
             return _outcomes_PK(run.validation_correct, self.header.validation)
         return _outcomes_PK(run.test_correct, self.header.test)
 
+    def untrained_validation_PK(self, model: str) -> Array:
+        """Validation outcomes of a base model, as `correct_PK`; RecordedError where they are not recorded."""
+        score = self.header.untrained_validation.get(model)
+        if score is None:
+            known = ", ".join(self.header.untrained_validation) or "none"
+            raise RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {known}")
+        return _outcomes_PK(score.correct, self.header.validation)
+
     def untrained_PK(self, model: str) -> Array | None:
         """Test outcomes of a base model, as `correct_PK`; None where they are not recorded."""
         counts = self.header.untrained.get(model)
@@ -244,6 +252,8 @@ def checked_table(header: Header, runs: Iterable[RecordedRun]) -> RecordedTable:
     seen: set[tuple[str, int]] = set()
     for model, counts in header.untrained.items():
         _check_counts(header.test, counts, f"the base model {model}")
+    for model, score in header.untrained_validation.items():
+        _check_counts(header.validation, score.correct, f"the base model {model}")
     for number, run in enumerate(ordered):
         where = f"row {number} ({run.allocation[:80]!r}, seed {run.seed})"
         if (run.allocation, run.seed) in seen:

@@ -129,6 +129,10 @@ class Replay:
             for route, run in zip((*table.routes, *table.teacher_routes), table.rows, strict=True)
             if run.seed == seed
         }
+        self._untrained = {
+            model: (avg_at_k(table.untrained_validation_PK(model)), score.gpu_seconds)
+            for model, score in table.header.untrained_validation.items()
+        }
         self._nearest: dict[Allocation, Route] = {}
         self._empty(workers)
 
@@ -305,6 +309,23 @@ class Replay:
         if self.marginal_cost(checkpoint).blocks:
             raise RecordedError(f"'{checkpoint}' is not in the store: run it, or what passes it, first")
         return self._look_up(checkpoint).validation, self.run(checkpoint).gpu_seconds
+
+    def score_untrained(self, model: str) -> tuple[Score, float]:
+        """The validation score of a base model, "student" or a teacher's name, and what it is charged: 0 the next time.
+
+        Its price takes no time of a worker.
+
+        Raises:
+            RecordedError: for a model whose score is not recorded.
+        """
+        if model not in self._untrained:
+            known = ", ".join(self._untrained) or "none"
+            raise RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {known}")
+        score, price = self._untrained[model]
+        scored = f"untrained:{model}"
+        charged = 0.0 if scored in self._store.scored else price
+        self._store.scored[scored] = self.now
+        return score, charged
 
     def evaluate(self, number: int, allocation: Allocation, route: Route) -> Outcome:
         """What `tuition.planner.study.search` wants of an evaluation, with the attributes of a live one.

@@ -63,13 +63,20 @@ class RecordedRecipe(Frozen):
         return Recipe(**{**dict(self), "labels": tuple(Label(*label) for label in self.labels)})
 
 
+class UntrainedScore(Frozen):
+    """A base model's validation score: correct samples of each problem, and what sampling them cost."""
+
+    correct: tuple[int, ...]
+    gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
 class Header(Frozen):
     """What all rows of a table share.
 
     `names` are the baselines' allocations; `states_kept` the stages of which every block keeps its optimizer state (of
     the others only the tip does, so a fork inside one trains again); `untrained` counts the correct test samples of
     base models, by "student" or a teacher's name: tables of format 1 have none. From format 3 on there may be rows of
-    teachers' checkpoints.
+    teachers' checkpoints, and `untrained_validation` has the base models' scores that a planner may ask for.
     """
 
     format: Literal[1, 2, 3] = 3
@@ -83,6 +90,7 @@ class Header(Frozen):
     test: RecordedSuite
     decoding: dict[str, Any]
     untrained: dict[str, tuple[int, ...]] = {}
+    untrained_validation: dict[str, UntrainedScore] = {}
 
     @property
     def grader(self) -> str:

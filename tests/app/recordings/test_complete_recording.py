@@ -11,7 +11,7 @@ from tests.runners.conftest import tiny_scenario_file
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.recordings.recording import run_recording
 from tuition.app.recordings.recording_plan import RecordRequest
-from tuition.benchmarks.tables.recorded_table import missing_checkpoints, read_table
+from tuition.benchmarks.tables.recorded_table import RecordedError, missing_checkpoints, read_table
 from tuition.planner.allocation import Allocation, TeacherCheckpoint, parse_checkpoint
 from tuition.planner.stages import STAGE
 
@@ -57,6 +57,10 @@ def test_every_checkpoint_is_trained_once_and_scored(request_complete: RecordReq
     teacher = TeacherCheckpoint(teacher=scenario.default_teacher, stage="teacher_rl", blocks=2)
     assert table.correct_PK(teacher, seed, "test").shape == (4, 2)
     assert STAGE[table.run(teacher, seed).blocks[-1].stage].model == "teacher"
+    untrained = table.header.untrained_validation
+    assert untrained.keys() == table.header.untrained.keys() == {"student", *scenario.file.teachers}
+    with pytest.raises(RecordedError, match="there is: student, "):
+        table.untrained_validation_PK("other")
     before = request.table_path(scenario).read_bytes()
     run_recording(request)
     assert request.table_path(scenario).read_bytes() == before, "nothing is left to do"

@@ -21,6 +21,7 @@ from tests.benchmarks.made_table import (
 )
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, checked_table, missing_checkpoints
 from tuition.benchmarks.tables.replay import Replay
+from tuition.benchmarks.tables.table_header import UntrainedScore
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.space import SearchSpace
@@ -296,3 +297,15 @@ def test_no_test_score_and_no_other_seed_is_within_reach() -> None:
                 found.append(one)
     assert marked["test_correct"] not in [one for one in found if isinstance(one, tuple)]
     assert not any(isinstance(one, RecordedTable) or one in SEEDS[::2] for one in found if not hasattr(one, "shape"))
+
+
+def test_base_models_have_a_validation_score_that_is_paid_once() -> None:
+    untrained = {"large": UntrainedScore(correct=(2, 2, 2, 0, 0, 0), gpu_seconds=0.75)}
+    header = made_header(untrained_validation=untrained)
+    replay = Replay(checked_table(header, [made_run(header, FIXED[0], DRAW)]), DRAW)
+    (score, first), (_, again) = replay.score_untrained("large"), replay.score_untrained("large")
+    samples = header.validation.samples
+    assert score.mean == pytest.approx(6 / (6 * samples)) and (first, again) == (0.75, 0.0)
+    assert replay.emptied().score_untrained("large")[1] == 0.75
+    with pytest.raises(RecordedError, match="untrained 'student' is recorded; there is: large"):
+        replay.score_untrained("student")
