@@ -126,7 +126,7 @@ def study_names(results: Path) -> list[str]:
     found = [
         (
             study.all_tries.exists(),
-            -max((p.stat().st_mtime for p in (study.database, study.report) if p.exists()), default=0),
+            -max((p.stat().st_mtime for p in (study.database, study.report, study.all_tries) if p.exists()), default=0),
             study.name,
         )
         for study in map(StudyFolder, folders(ResultsFolder(results).studies))

@@ -49,6 +49,7 @@ def test_a_tuning_is_shown_and_is_never_the_study_that_opens(page: str, tmp_path
     results = make_study(tmp_path / "results")
     folder = ResultsFolder(results).study("made-tune")
     folder.tries("sha").mkdir(parents=True)
+    assert study_names(results) == [STUDY, "made-tune"], "also while it runs, before it has a report"
     tries = [tried(1, rate, [(1, 0), (0, 1)], 1, [1.0]) for rate in (1e-3, 2e-3)]
     stages = (judged("opd", "base", tries, 0, 1),)
     made = {"study": "made-tune", "scenario": "made", "scenario_sha256": "sha", "command": None}
