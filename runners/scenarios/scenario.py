@@ -187,7 +187,8 @@ class Scenario:
         file, before = self.file.model_copy(update={"stages": stages}), self.file.stages
         if self.file.prior_seconds:
             stated = {
-                name: seconds * (stages.of(name).steps / before.of(name).steps if name in STAGE else 1)
+                name: seconds
+                * (stages.of(name).steps / before.of(name).steps if STAGE.get(name) in stages.present else 1)
                 for name, seconds in self.file.prior_seconds.items()
             }
             file = file.model_copy(update={"prior_seconds": stated})
