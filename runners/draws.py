@@ -39,7 +39,8 @@ def new_first(pool: Sequence[Item], new: Collection[Item], num_first: int, count
 
     All are of the whole pool where nothing in it is new, or everything.
     """
-    entered = [item for item in pool if item in set(new)]
+    entering = set(new)
+    entered = [item for item in pool if item in entering]
     if not num_first or len(entered) in (0, len(pool)):
         return shuffled_passes(pool, count, seed)
     return shuffled_passes(entered, num_first, seed) + shuffled_passes(
