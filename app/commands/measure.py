@@ -1,4 +1,4 @@
-"""`tuition measure`; `tuition.app.studies.measure_run` does the work."""
+"""`tuition measure`; `tuition.app.costs.measure_run` does the work."""
 
 from typing import Annotated
 
@@ -27,8 +27,8 @@ def measure(
     Reveals a few labels, which the ledger books to an account of its own. Keeps no weights.
     """
     from tuition.app.api.arguments import as_command, make_configuration
+    from tuition.app.costs.measure_run import measure_costs
     from tuition.app.processes.terminal import print_json
-    from tuition.app.studies.measure_run import measure_costs
     from tuition.app.studies.study_tables import show_measured_costs
 
     with as_command(results, trust_remote_code=trust_remote_code):

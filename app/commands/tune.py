@@ -1,4 +1,4 @@
-"""`tuition tune`; `tuition.app.studies.tuning` does the work."""
+"""`tuition tune`; `tuition.app.tuning.tuning_run` does the work."""
 
 from pathlib import Path
 from typing import Annotated
@@ -60,19 +60,19 @@ def tune(
     """
     from tuition.app.api.arguments import as_command, make_configuration
     from tuition.app.processes.terminal import print_json
-    from tuition.app.studies.tuning_plan import TuningRequest, plan_tuning
+    from tuition.app.tuning.tuning_plan import TuningRequest, plan_tuning
 
     with as_command(results, track, trust_remote_code):
         configuration = make_configuration(scenario, results, mix_versions, workers, quiet=quiet)
         request = TuningRequest(configuration, tuple(stage or ()), rates, steps, seeds, study)
         if dry_run:
-            from tuition.app.studies.tuning_tables import show_tuning_plan
+            from tuition.app.tuning.tuning_tables import show_tuning_plan
 
             plan = plan_tuning(request)
             print_json(plan.document()) if json else show_tuning_plan(plan)
             return
-        from tuition.app.studies.tuning import refuse_existing, run_tuning, write_tuned
-        from tuition.app.studies.tuning_tables import show_tuning
+        from tuition.app.tuning.tuning_run import refuse_existing, run_tuning, write_tuned
+        from tuition.app.tuning.tuning_tables import show_tuning
 
         refuse_existing(write)
         result = run_tuning(request)

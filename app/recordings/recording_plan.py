@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tuition.app.costs.block_costs import ScoreCosts, block_costs
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, replays_of_direct
 from tuition.app.studies.search_plan import block_states, peak_disk
 from tuition.app.studies.search_run import scenario_baselines

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tuition.app.costs.block_costs import ScoreCosts, block_costs
 from tuition.app.processes.channel import logged
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.direct_compute import extended, foreseen_replay, match_compute
 from tuition.app.studies.evaluation import (
     Entry,

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tuition.app.costs.block_costs import ScoreCosts, block_costs, names_of_bases
+from tuition.app.costs.planned_passes import StagePasses, plan_passes
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import ScoreCosts, block_costs, names_of_bases
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
-from tuition.app.studies.planned_passes import StagePasses, plan_passes
 from tuition.app.studies.search_run import (
     enqueued,
     refuse_test_seed,

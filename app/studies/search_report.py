@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.app.studies.block_costs import block_costs, count_blocks, expected_reuse
+from tuition.app.costs.block_costs import block_costs, count_blocks, expected_reuse
 from tuition.app.studies.study_report import (
     BlockAccount,
     LabelAccount,

@@ -3,11 +3,11 @@
 from rich import box
 from rich.table import Table
 
+from tuition.app.costs.measure_run import MeasuredCosts
+from tuition.app.costs.planned_passes import SEEN, percentages, show_passes
 from tuition.app.processes.cost_words import basis_text, seconds_text, total_text
 from tuition.app.processes.terminal import percent, size_text, terminal, time_text
 from tuition.app.studies.baseline_runs import BaselinesPlan
-from tuition.app.studies.measure_run import MeasuredCosts
-from tuition.app.studies.planned_passes import SEEN, percentages, show_passes
 from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.single_run import SingleRun
 from tuition.app.studies.study_report import SearchReport, ShuffledReport

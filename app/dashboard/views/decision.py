@@ -8,7 +8,7 @@ from tuition.app.dashboard.advice import Choice
 from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, no_study
 from tuition.app.studies.study_report import SearchReport, TuningReport
-from tuition.app.studies.tuning_verdicts import verdict_text
+from tuition.app.tuning.tuning_verdicts import verdict_text
 from tuition.benchmarks.boards.ranked_rows import heading
 
 

@@ -14,7 +14,7 @@ from tuition.app.dashboard.data.study_frames import read_study, study_names
 from tuition.app.dashboard.main import PAGES
 from tuition.app.dashboard.prepare import prepare
 from tuition.app.studies.study_report import TuningReport, write_report
-from tuition.app.studies.tuning_verdicts import judged, tried
+from tuition.app.tuning.tuning_verdicts import judged, tried
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.study import open_study
 from tuition.runners.scenarios.scenario_file import BUILT_IN

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.app.conftest import Command
+from tuition.app.costs.planned_passes import plan_passes
 from tuition.app.scenarios.scenario_text import NewScenario, scenario_text
-from tuition.app.studies.planned_passes import plan_passes
 from tuition.benchmarks.suites.catalog import SUITES
 from tuition.benchmarks.suites.micro import make_problems
 from tuition.runners.scenarios.scenario import Scenario

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from tuition.app.studies.block_costs import ScoreCosts, all_work
+from tuition.app.costs.block_costs import ScoreCosts, all_work
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import Source
 from tuition.planner.cost_law import Sample, Speed, factor_within, fitted, nearest, scaled

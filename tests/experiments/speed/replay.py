@@ -17,9 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
+from tuition.app.costs.block_costs import block_costs
 from tuition.app.processes.libraries import silence_libraries
 from tuition.app.recordings.recording_plan import chosen_allocations, header_of, made_up_run
-from tuition.app.studies.block_costs import block_costs
 from tuition.benchmarks.tables.recorded_table import RecordedTable, read_table, recorded_seeds, write_table
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation

@@ -36,8 +36,8 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from safetensors.torch import save_file
 
+import tuition.app.costs.block_costs
 import tuition.app.processes.run_configuration
-import tuition.app.studies.block_costs
 import tuition.benchmarks.artefacts
 from tuition.app.processes.libraries import silence_libraries
 from tuition.app.processes.run_configuration import RunConfiguration
@@ -379,7 +379,7 @@ def finish_search(path: Path, results: Path, num_trials: int, made: MadeUpRunner
         return again
 
     tuition.app.processes.run_configuration.RouteRunner = runner  # type: ignore[misc, assignment]
-    tuition.app.studies.block_costs.EXPECTED_REUSE_DRAWS = 1
+    tuition.app.costs.block_costs.EXPECTED_REUSE_DRAWS = 1
     request = SearchRequest(
         RunConfiguration(str(path), results, quiet=True), study=STUDY, seed=SEED,
         limits=StudyLimits(trials=num_trials), sampler="random", storage=None, num_test_seeds=2,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.app.conftest import Command
-from tuition.app.studies.planned_passes import StagePasses, plan_passes, show_passes
+from tuition.app.costs.planned_passes import StagePasses, plan_passes, show_passes
 from tuition.runners.scenarios.outline import load_to_plan
 from tuition.runners.scenarios.scenario import Scenario
 

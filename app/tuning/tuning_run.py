@@ -27,7 +27,7 @@ from tuition.app.studies.study_report import (
     read_report,
     write_report,
 )
-from tuition.app.studies.tuning_plan import (
+from tuition.app.tuning.tuning_plan import (
     Cell,
     Settings,
     TuningError,
@@ -39,8 +39,8 @@ from tuition.app.studies.tuning_plan import (
     price,
     scored_after,
 )
-from tuition.app.studies.tuning_tables import price_line
-from tuition.app.studies.tuning_verdicts import changes, judged, tried
+from tuition.app.tuning.tuning_tables import price_line
+from tuition.app.tuning.tuning_verdicts import changes, judged, tried
 from tuition.benchmarks.artefacts import FileError, read_json, write_json, write_text
 from tuition.benchmarks.provenance import command_line
 from tuition.benchmarks.results_folder import StudyFolder

@@ -12,9 +12,9 @@ from tests.runners.conftest import tiny_scenario_file
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.studies import tuning as module
 from tuition.app.studies.study_report import TunedStage, TuningReport, read_report
-from tuition.app.studies.tuning import TriedRun
-from tuition.app.studies.tuning_plan import Axis, Cell, Settings, TuningError, TuningRequest, grid, plan_tuning
-from tuition.app.studies.tuning_verdicts import changes, judged, tried, verdict_text
+from tuition.app.tuning.tuning_plan import Axis, Cell, Settings, TuningError, TuningRequest, grid, plan_tuning
+from tuition.app.tuning.tuning_run import TriedRun
+from tuition.app.tuning.tuning_verdicts import changes, judged, tried, verdict_text
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore

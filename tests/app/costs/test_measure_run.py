@@ -9,8 +9,8 @@ from filelock import FileLock
 
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
-from tuition.app.studies.block_costs import all_work
-from tuition.app.studies.measure_run import LOCK, remove_left_behind, rollouts_of, short_chains, shortened
+from tuition.app.costs.block_costs import all_work
+from tuition.app.costs.measure_run import LOCK, remove_left_behind, rollouts_of, short_chains, shortened
 from tuition.app.studies.search_plan import plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import work_of

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tuition.app.costs.block_costs import ScoreCosts, block_costs
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import find_store
-from tuition.app.studies.block_costs import ScoreCosts, block_costs
 from tuition.app.studies.search_plan import block_states
 from tuition.benchmarks.one_line import first_complaint
 from tuition.benchmarks.results_folder import StudyFolder, checked_study_name

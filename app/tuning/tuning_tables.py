@@ -7,8 +7,8 @@ from rich.table import Table
 from tuition.app.processes.cost_words import basis_text, seconds_text, total_text
 from tuition.app.processes.terminal import percent, terminal
 from tuition.app.studies.study_report import TriedSettings, TunedStage, TuningReport
-from tuition.app.studies.tuning_plan import TuningPlan
-from tuition.app.studies.tuning_verdicts import changes, verdict_text
+from tuition.app.tuning.tuning_plan import TuningPlan
+from tuition.app.tuning.tuning_verdicts import changes, verdict_text
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.benchmarks.made_scores import two_by_two
 from tests.runners.conftest import tiny_scenario_file
 from tests.runners.made_records import made_record, store_untrained
+from tuition.app.costs.block_costs import ScoreCosts, all_work
+from tuition.app.costs.block_costs import block_costs as costs_of_measured
 from tuition.app.processes.cost_words import basis_text, total_text
-from tuition.app.studies.block_costs import ScoreCosts, all_work
-from tuition.app.studies.block_costs import block_costs as costs_of_measured
 from tuition.app.studies.search_plan import plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreStore
@@ -135,7 +135,7 @@ def test_a_measured_model_of_any_size_is_scaled_before_the_scenario_is_believed(
     folder: ResultsFolder, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = replace(SPEEDS["cpu"], largest=1000.0)
-    monkeypatch.setattr("tuition.app.studies.block_costs.SPEEDS", {"cpu": small})
+    monkeypatch.setattr("tuition.app.costs.block_costs.SPEEDS", {"cpu": small})
     file = {**changed(steps=2), "prior_seconds": {"student_rl": 5}}
     assert block_costs(load(file), folder).costs[STUDENT_RL].source is Source.stated
     put(load(tiny_scenario_file()), folder)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from tuition.app.costs.block_costs import ScoreCosts, all_work, block_costs
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
-from tuition.app.studies.block_costs import ScoreCosts, all_work, block_costs
 from tuition.benchmarks.one_line import one_line
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Cost

@@ -1,0 +1,1 @@
+"""What blocks and scores will cost, and how often labels are trained on."""

@@ -1,0 +1,1 @@
+"""Tuning every stage by the same number of tries."""
