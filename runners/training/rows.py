@@ -196,7 +196,8 @@ class RowMaker:
                 f"none of the teacher's {len(ids)} samples was correct, so there is nothing to fine-tune on: raise "
                 f"stages.{block.stage}.samples_per_problem or use teacher_rl"
             )
-        of_new = [index for index, (i, _) in enumerate(kept) if i in set(block.entering)]
+        entering = set(block.entering)
+        of_new = [index for index, (i, _) in enumerate(kept) if i in entering]
         first, count = (steps * settings.sequences for steps in (settings.steps_on_new_labels, settings.steps))
         chosen = [kept[index] for index in new_first(range(len(kept)), of_new, first, count, block.seed)]
         draws = count_labels(block.pool, [i for i, _ in chosen], self.scenario.file.labels_per_block)
