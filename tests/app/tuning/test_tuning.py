@@ -10,8 +10,8 @@ import yaml
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.processes.run_configuration import RunConfiguration
-from tuition.app.studies import tuning as module
 from tuition.app.studies.study_report import TunedStage, TuningReport, read_report
+from tuition.app.tuning import tuning_run as module
 from tuition.app.tuning.tuning_plan import Axis, Cell, Settings, TuningError, TuningRequest, grid, plan_tuning
 from tuition.app.tuning.tuning_run import TriedRun
 from tuition.app.tuning.tuning_verdicts import changes, judged, tried, verdict_text
