@@ -52,6 +52,8 @@ FLOORS = (
             "commands": (1,),
             "api": (),
             "studies": (2, 14, 16),
+            "tuning": (),
+            "costs": (),
             "recordings": (),
             "scoring": (),
             "boards": (),
