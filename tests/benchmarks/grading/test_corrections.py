@@ -62,6 +62,7 @@ def test_no_completion_of_the_hunt_is_accepted_but_for_a_reason(kind: str) -> No
     assert [named(row) for row in of_kind if grade(row) is not ("accepted" in row)] == []
 
 
+@pytest.mark.slow
 def test_the_verdicts_are_those_of_the_policy() -> None:
     verdicts = "".join(f"{row['gold']}\t{row['completion']}\t{grade(row)}\n" for row in CASES + HUNT)
     assert hashlib.sha256(verdicts.encode()).hexdigest() == VERDICTS, (
