@@ -125,8 +125,8 @@ def read_leaderboard(leaderboard: str | Path, *, mix_presets: bool = False) -> p
     """
     import pandas as pd
 
-    from tuition.benchmarks.boards.board_folder import load_board
     from tuition.benchmarks.boards.exports.plain import COLUMNS, rows
+    from tuition.benchmarks.boards.loaded_board import load_board
     from tuition.benchmarks.boards.standings import standings
     from tuition.benchmarks.measured_boards import find_board
 

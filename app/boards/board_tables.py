@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tuition.app.processes.terminal import terminal
-from tuition.benchmarks.boards.board_folder import load_board
 from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.plain import document
+from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, standings
 
 

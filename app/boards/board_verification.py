@@ -29,12 +29,13 @@ from tuition.benchmarks.boards.entries import (
     RepeatableEntry,
     ScenarioRef,
 )
+from tuition.benchmarks.boards.outcomes import Mismatch
 from tuition.benchmarks.boards.verification.regrading import Answers
 from tuition.benchmarks.boards.verification.submission import new_ids, submission_mismatches
 from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import policy_of
-from tuition.benchmarks.measured_boards import changed_from_shipped, find_board, shipped_boards, ships_so
+from tuition.benchmarks.measured_boards import find_board, shipped_boards, ships_so
 from tuition.benchmarks.one_line import one_line, printable
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.suites.catalog import SUITES, generated, load_by_name
@@ -128,9 +129,9 @@ def exit_code(document: Mapping[str, Any]) -> int:
 
 def _verify(name: str, folder: Path, checks: Checks | None, head: str | None) -> dict[str, Any]:
     found, manifest = verify_board(folder, checks), read_manifest(folder)
-    found.mismatches.extend(changed_from_shipped(folder, manifest))
     if head is not None and head not in {change.sha256 for change in manifest.chained.changelog}:
-        raise EntryError(f"{folder}: the changelog's chain has not the hash {head[:SHORT_ID]}…: entries came or went")
+        lost = f"a chain without the hash {head[:SHORT_ID]}…"
+        found.mismatches.append(Mismatch(manifest.head, "changelog", lost, "the hash that is known: entries came or went"))
     return {"leaderboard": name, "folder": str(folder), **verified_document(found), "as_it_ships": ships_so(manifest)}
 
 

@@ -271,8 +271,8 @@ def leaderboard_export(
 ) -> None:
     """Write a leaderboard as Markdown, one HTML page, CSV, JSON, LaTeX or BibTeX."""
     from tuition.benchmarks.artefacts import write_text
-    from tuition.benchmarks.boards.board_folder import load_board
     from tuition.benchmarks.boards.exports.formats import export
+    from tuition.benchmarks.boards.loaded_board import load_board
     from tuition.benchmarks.measured_boards import find_board
     from tuition.benchmarks.one_line import printable
 

@@ -15,8 +15,8 @@ from tuition.app.studies.study_leaderboard import ReportError, tested_studies
 from tuition.app.studies.study_report import read_report
 from tuition.benchmarks.artefacts import FileError, RecordError, correct_PK
 from tuition.benchmarks.baselines import DIRECT
-from tuition.benchmarks.boards.board_folder import load_board
 from tuition.benchmarks.boards.entries import MeasuredEntry
+from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.ranked_rows import on_same_seeds
 from tuition.benchmarks.measured_boards import find_board
 from tuition.benchmarks.results_folder import ResultsFolder

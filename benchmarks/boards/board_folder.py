@@ -1,8 +1,7 @@
 """Leaderboard folders: `leaderboard.json`, `entries/<id>.json` and `samples/<sha256>.parquet`, from untrusted disks.
 
-What: `add_entries` puts entries and their sample files in, atomically and safe against another writer; `load_board`
-reads a folder and refuses what does not recompute. `tuition.benchmarks.boards.verification` says everything that
-differs.
+What: `add_entries` puts entries and their sample files in, atomically and safe against another writer. `loaded_board`
+reads a folder whole and refuses what is wrong.
 
 Simplified: sample files are copied whole, never shared between folders. Nothing is deleted: an entry that is withdrawn
 stays on disk and is named under `removed` in the changelog. A folder is a leaderboard when it holds `leaderboard.json`.
@@ -24,7 +23,6 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from tuition.benchmarks.artefacts import write_text
-from tuition.benchmarks.boards.changelog_checks import changelog_mismatches
 from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
 from tuition.benchmarks.boards.entries import (
     MAX_ENTRY_BYTES,
@@ -51,28 +49,6 @@ LOCK_SECONDS = 600.0
 COPY_BYTES = 1 << 20
 # Fields that say how a result came about and not what it is: a study that is run again may change them.
 MADE_BY = {"command", "code_version", "versions"}
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An entry of a leaderboard; `outcomes` are one per training run, and empty for a reported entry."""
-
-    id: str
-    entry: LeaderboardEntry
-    outcomes: tuple[Outcomes, ...] = ()
-
-    @property
-    def short(self) -> str:
-        """The id as it is shown."""
-        return self.id[:SHORT_ID]
-
-
-@dataclass(frozen=True)
-class Board:
-    """A leaderboard that was read whole; every measured number was recomputed on the way."""
-
-    manifest: Manifest
-    entries: tuple[Listed, ...]
 
 
 @dataclass(frozen=True)
@@ -159,30 +135,6 @@ def says_what_it_is(folder: Path, sha256: str) -> bool:
     """Whether a sample file says which score it is; EntryError for a file that cannot be read."""
     with open_regular(subfolder(folder, "samples") / f"{sha256}.parquet", MAX_SAMPLES_BYTES) as file:
         return read_statement(file) is not None
-
-
-def load_board(folder: Path) -> Board:
-    """Read a leaderboard. EntryError for anything broken, and for what is wrong without grading anything."""
-    manifest = read_manifest(folder)
-    listed = []
-    for id in manifest.ids:
-        entry = read_entry(folder, id)
-        mismatches, outcomes = compare_entry(folder, id, entry)
-        if isinstance(entry, MeasuredEntry):
-            mismatches += entry_mismatches(id, entry, manifest.protocol(entry.suite))
-        _refuse(folder, mismatches, entry)
-        listed.append(Listed(id, entry, outcomes))
-    names = {one.id: one.entry for one in listed}
-    measured = [(one.id, one.entry) for one in listed if isinstance(one.entry, MeasuredEntry)]
-    for mismatch in (*changelog_mismatches(manifest), *cross_mismatches(measured)):
-        _refuse(folder, [mismatch], names.get(mismatch.id))
-    return Board(manifest, tuple(listed))
-
-
-def _refuse(folder: Path, mismatches: Sequence[Mismatch], entry: LeaderboardEntry | None) -> None:
-    for mismatch in mismatches:
-        whose = "" if entry is None else f"entry {mismatch.id[:SHORT_ID]} ({entry.name}): "
-        raise EntryError(f"{whose}{mismatch.sentence}; `tuition leaderboard verify {folder}` lists all")
 
 
 def make_board(folder: Path, title: str | None, protocols: tuple[Protocol, ...], url: str | None = None) -> Manifest:

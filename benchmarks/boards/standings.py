@@ -15,8 +15,8 @@ from itertools import combinations
 
 from tuition.benchmarks.baselines import DIRECT
 from tuition.benchmarks.boards.accounts import unchecked_prices
-from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import PARTIAL, EntryError, MeasuredEntry, ReportedEntry
+from tuition.benchmarks.boards.loaded_board import Board, Listed
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import (
     FEW_PROBLEMS,

@@ -8,7 +8,7 @@ Simplified: rows without a rank, which nothing has trained, are left out.
 import argparse
 from pathlib import Path
 
-from tuition.benchmarks.boards.board_folder import load_board
+from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.ranked_rows import RankedRow, Row, plot
 from tuition.benchmarks.boards.standings import Standing, standings
 from tuition.benchmarks.measured_boards import find_board

@@ -1,6 +1,7 @@
 """Leaderboard folders as the page shows them: those that ship and those in the results folder, recomputed on reading.
 
-An entry that cannot be read, or that its samples contradict, is named and left out; the rest is ranked.
+An entry that cannot be read, or that its samples contradict, is named and left out; the rest is ranked. What a copy of
+a leaderboard that ships has otherwise is named, too.
 """
 
 from dataclasses import dataclass
@@ -8,17 +9,11 @@ from pathlib import Path
 
 from tuition.app.dashboard.data.files import Unreadable, folders
 from tuition.benchmarks import measured_boards, measured_planners
-from tuition.benchmarks.boards.board_folder import (
-    MANIFEST,
-    Board,
-    Listed,
-    compare_entry,
-    is_board,
-    read_entry,
-    read_manifest,
-)
+from tuition.benchmarks.boards.board_folder import MANIFEST, compare_entry, is_board, read_entry, read_manifest
 from tuition.benchmarks.boards.entries import SHORT_ID, EntryError
+from tuition.benchmarks.boards.loaded_board import Board, Listed
 from tuition.benchmarks.boards.standings import Standings, standings
+from tuition.benchmarks.measured_boards import changed_from_shipped
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
 
@@ -69,6 +64,8 @@ def read_board(folder: Path) -> ShownBoard:
             unreadable.append(Unreadable(where, f"{entry.name}: {mismatches[0].sentence}"))
         else:
             listed.append(Listed(id, entry, outcomes))
+    for mismatch in changed_from_shipped(folder, manifest):
+        unreadable.append(Unreadable(f"{folder.name}/{MANIFEST}", mismatch.sentence))
     board = Board(manifest, tuple(listed))
     return ShownBoard(board, standings(board), tuple(unreadable))
 

@@ -1,8 +1,8 @@
 """BibTeX: one record for the leaderboard, one for each entry. A reported entry cites its source, not us."""
 
-from tuition.benchmarks.boards.board_folder import Board, Listed
 from tuition.benchmarks.boards.entries import MeasuredEntry
 from tuition.benchmarks.boards.exports.cell_text import percent, short
+from tuition.benchmarks.boards.loaded_board import Board, Listed
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.standings import Standings
 

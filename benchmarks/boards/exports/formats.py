@@ -8,12 +8,12 @@ Run `tuition leaderboard export FOLDER --format html --out page.html`.
 
 from collections.abc import Callable
 
-from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import bibtex
 from tuition.benchmarks.boards.exports.html import html
 from tuition.benchmarks.boards.exports.latex import latex
 from tuition.benchmarks.boards.exports.markdown import markdown
 from tuition.benchmarks.boards.exports.plain import comma_separated, json_text
+from tuition.benchmarks.boards.loaded_board import Board
 from tuition.benchmarks.boards.standings import Standings, standings
 
 FORMATS: dict[str, Callable[[Board, Standings], str]] = {

@@ -13,9 +13,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports import cell_text
 from tuition.benchmarks.boards.exports.bibtex import board_record, entry_record
+from tuition.benchmarks.boards.loaded_board import Board
 from tuition.benchmarks.boards.standings import MeasuredTable, Standing, Standings
 
 WIDTH = 400.0  # of a plot, in SVG units; a phone shows about one unit as one pixel

@@ -1,6 +1,5 @@
 """LaTeX: booktabs tables, one for each suite and preset; reported numbers in separate tables."""
 
-from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import escape
 from tuition.benchmarks.boards.exports.cell_text import (
     CAPTION,
@@ -14,6 +13,7 @@ from tuition.benchmarks.boards.exports.cell_text import (
     protocol,
     short,
 )
+from tuition.benchmarks.boards.loaded_board import Board
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
 
 

@@ -2,7 +2,6 @@
 
 import re
 
-from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.exports.bibtex import board_record
 from tuition.benchmarks.boards.exports.cell_text import (
     CAPTION,
@@ -19,6 +18,7 @@ from tuition.benchmarks.boards.exports.cell_text import (
     short,
     subject,
 )
+from tuition.benchmarks.boards.loaded_board import Board
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable, Standings
 
 

@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from tuition.benchmarks.boards.board_folder import Board
 from tuition.benchmarks.boards.entries import MeasuredEntry, RepeatableEntry
+from tuition.benchmarks.boards.loaded_board import Board
 from tuition.benchmarks.boards.standings import ComparedPair, MeasuredTable, Standing, Standings
 
 COLUMNS = (

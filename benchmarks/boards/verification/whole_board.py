@@ -49,6 +49,7 @@ from tuition.benchmarks.boards.verification.regrading import (
 )
 from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.grading.policies import PolicyError
+from tuition.benchmarks.measured_boards import changed_from_shipped
 from tuition.planner.allocation import BASE
 
 NOT_CHECKED = (
@@ -183,8 +184,9 @@ class _Board:
         self.found.mismatches.extend(replace(mismatch, name=entry.name) for mismatch in found)
 
     def declared(self) -> None:
-        """The changelog by its rules, and the label counts of protocols, held against their scenarios."""
+        """The changelog by its rules and by what ships, and the label counts of protocols, held against their scenarios."""
         self.found.mismatches.extend(changelog_mismatches(self.manifest))
+        self.found.mismatches.extend(changed_from_shipped(self.folder, self.manifest))
         if self.manifest.last_declared != self.manifest.declared:
             self.found.lacks.append(
                 f"format {self.manifest.schema_version}: title, address, suites and presets are not in the chain"

@@ -10,8 +10,9 @@ from filelock import FileLock
 
 from tests.benchmarks.made_scores import NAMES, ROUTES, made_entry, sample_table, save_score
 from tuition.benchmarks.boards import board_folder
-from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, load_board, read_manifest
+from tuition.benchmarks.boards.board_folder import MANIFEST, add_entries, read_manifest
 from tuition.benchmarks.boards.entries import EntryError, entry_id
+from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.outcomes import Outcomes

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.made_scores import made_entry
-from tuition.benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
+from tuition.benchmarks.boards.board_folder import add_entries
 from tuition.benchmarks.boards.entries import MeasuredEntry, entry_id
 from tuition.benchmarks.boards.exports.bibtex import escape as tex
 from tuition.benchmarks.boards.exports.formats import FORMATS, export
 from tuition.benchmarks.boards.exports.markdown import escape as md
+from tuition.benchmarks.boards.loaded_board import Board, Listed, load_board
 from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.reported import reported_entries
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.benchmarks.made_scores import made_entry
-from tuition.benchmarks.boards.board_folder import Board, Listed, add_entries, load_board
+from tuition.benchmarks.boards.board_folder import add_entries
 from tuition.benchmarks.boards.entries import EntryError
+from tuition.benchmarks.boards.loaded_board import Board, Listed, load_board
 from tuition.benchmarks.boards.manifest import Change, Manifest
 from tuition.benchmarks.boards.outcomes import Outcomes
 from tuition.benchmarks.boards.ranked_rows import NO_RANKS, ONE_RUN, unseen_note

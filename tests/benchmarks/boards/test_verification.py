@@ -14,11 +14,12 @@ from tests.benchmarks.forged_boards import first, relist
 from tests.benchmarks.made_scores import FIELDS, answered, made_blocks, micro_entry, sample_table, save_score
 from tuition.benchmarks.artefacts import correct_PK, file_sha256
 from tuition.benchmarks.boards import board_folder
-from tuition.benchmarks.boards.board_folder import add_entries, load_board, read_manifest
+from tuition.benchmarks.boards.board_folder import add_entries, read_manifest
 from tuition.benchmarks.boards.entries import (
     EntryError,
     measured_score,
 )
+from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.verification.regrading import Answers, AnswersError
 from tuition.benchmarks.boards.verification.whole_board import Checks, Status, Verified, verify_board
