@@ -130,8 +130,8 @@ def exit_code(document: Mapping[str, Any]) -> int:
 def _verify(name: str, folder: Path, checks: Checks | None, head: str | None) -> dict[str, Any]:
     found, manifest = verify_board(folder, checks), read_manifest(folder)
     if head is not None and head not in {change.sha256 for change in manifest.chained.changelog}:
-        lost = f"a chain without the hash {head[:SHORT_ID]}…"
-        found.mismatches.append(Mismatch(manifest.head, "changelog", lost, "the hash that is known: entries came or went"))
+        lost, known = f"a chain without the hash {head[:SHORT_ID]}…", "the hash that is known: entries came or went"
+        found.mismatches.append(Mismatch(manifest.head, "changelog", lost, known))
     return {"leaderboard": name, "folder": str(folder), **verified_document(found), "as_it_ships": ships_so(manifest)}
 
 

@@ -20,7 +20,13 @@ from tuition.benchmarks.boards.row_names import Baselines, name_mismatches, twin
 from tuition.benchmarks.suites.catalog import GENERATED, SUITES, generated
 from tuition.benchmarks.suites.micro import SUITE_VERSION
 from tuition.planner.allocation import BASE, Allocation
+from tuition.planner.route import derive_seed
 from tuition.planner.stages import STAGE
+
+SAMPLING_SEEDS = (derive_seed("score", "test", 0), derive_seed("score", "validation", 0), 0)
+"""Of the samples, as a test has it; of a checkpoint by itself also as a validation suite, and as earlier scores."""
+ALWAYS_NAMED = ("torch", "transformers")
+"""Libraries whose versions every score's record states."""
 
 Listed = tuple[str, MeasuredEntry]
 Student = Callable[[MeasuredEntry], str | None]
@@ -61,7 +67,8 @@ def entry_mismatches(
     label_blocks = None if declared is None else declared.labels // declared.labels_per_block
     yield from name_mismatches(id, entry, label_blocks, None if known is None else known.baselines)
     yield from catalogue_mismatches(id, entry)
-    yield from _libraries(id, entry)
+    yield from _contradictions(id, entry)
+    yield from _sampling_seed(id, entry)
     if protocol is not None:
         yield from (Mismatch(id, *broken) for broken in protocol.broken_by(entry))
     if not isinstance(entry, RepeatableEntry):
@@ -71,11 +78,31 @@ def entry_mismatches(
         yield Mismatch(id, "contamination", entry.contamination, f"begins {known.contamination!r}")
 
 
-def _libraries(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
-    """Versions of libraries that the engine's identity states otherwise."""
+def _contradictions(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
+    """Versions and devices of which an entry itself says something else."""
     for name, version in re.findall(r"\b([A-Za-z][A-Za-z0-9_-]*) (\d[^\s,]*)", entry.engine):
-        if (stated := entry.versions.get(name)) is not None and stated != version:
+        stated = entry.versions.get(name)
+        # Records do not name vLLM beside the engine; what every record names must be there.
+        if stated != version and (stated is not None or name in ALWAYS_NAMED):
             yield Mismatch(id, f"versions.{name}", stated, f"{version} of the engine, {entry.engine}")
+    for part in entry.grader.split("+")[1:]:
+        name, _, version = part.rpartition("-")
+        if (stated := entry.versions.get(name)) is not None and stated != version:
+            yield Mismatch(id, f"versions.{name}", stated, f"{version} of the grader, {entry.grader}")
+    stated = entry.versions.get("tuition")
+    if stated is not None and not f"{entry.code_version}+".startswith(f"{stated}+"):
+        yield Mismatch(id, "versions.tuition", stated, f"that of code_version {entry.code_version}")
+    torch = entry.versions.get("torch", "")
+    if entry.accelerator is not None and not entry.accelerator.startswith("cpu") and torch.endswith("+cpu"):
+        yield Mismatch(id, "accelerator", entry.accelerator, f"a processor: torch {torch} computes on nothing else")
+
+
+def _sampling_seed(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
+    """Another seed of the samples than everybody's: who may choose one, chooses the luckiest."""
+    allowed = SAMPLING_SEEDS if entry.allocation is None else SAMPLING_SEEDS[:1]
+    if entry.sampling_seed not in allowed:
+        right = f"{allowed[0]}, which scores have by default (`--seed 0`)"
+        yield Mismatch(id, "sampling_seed", entry.sampling_seed, right)
 
 
 def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
@@ -85,6 +112,8 @@ def catalogue_mismatches(id: str, entry: MeasuredEntry) -> Iterator[Mismatch]:
     if home := GENERATED.fullmatch(bare):
         if generated(whole) is None:
             yield Mismatch(id, "suite", entry.suite, f"this version has {home[0]}@{SUITE_VERSION}, up to its size")
+        elif not entry.suite_verified:
+            yield Mismatch(id, "suite_verified", False, f"true: this package makes {entry.suite} itself")
         return
     if (suite := SUITES.get(bare)) is None:
         return

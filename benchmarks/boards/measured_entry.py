@@ -93,7 +93,8 @@ def entry_of_scores(
         "sampling_seed": shared.sampling_seed,
         "engine": shared.engine,
         "grader": shared.grader,
-        "versions": records[0].versions,
+        # Of Tuition itself, `code_version` says it, of the command that makes the entry: a score may be older.
+        "versions": {name: version for name, version in records[0].versions.items() if name != "tuition"},
     }
     entry = validate_entry(document, name)
     assert isinstance(entry, RepeatableEntry), entry

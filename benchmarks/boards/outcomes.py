@@ -37,6 +37,7 @@ ROW_BYTES, TOKEN_BYTES = (
     64,
 )  # of a row that is read: what it has beside its completion, and of a token. Our choice
 MAX_STATEMENT_BYTES = 100_000
+TABLE_NOTES = {b"pandas", b"ARROW:schema"}  # about the types of columns, of files that pandas wrote
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,12 @@ def read_statement(file: BufferedReader) -> dict[str, Any] | None:
     """
     file.seek(0)
     try:
-        stated = (pyarrow.parquet.read_metadata(file).metadata or {}).get(STATEMENT.encode())
+        notes = pyarrow.parquet.read_metadata(file).metadata or {}
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise EntryError(f"it is not a sample table ({one_line(error)})") from None
+    if unknown := notes.keys() - TABLE_NOTES - {STATEMENT.encode()}:
+        raise EntryError(f"its metadata has {one_line(repr(min(unknown)))[:60]}, which no sample table has")
+    stated = notes.get(STATEMENT.encode())
     if stated is None:
         return None
     document = parse_json(stated, "what it says of itself", MAX_STATEMENT_BYTES)

@@ -4,9 +4,10 @@ What: `name_mismatches` holds a row that is called like a baseline against that 
 finds names of one table that a reader takes for one.
 
 Simplified: without the scenario, teacher and bridge are taken from the row itself, so a `half` with another bridge than
-the scenario's passes. What a name that is no baseline's says ("search #3") is not checked.
+the scenario's passes. What the rest of a name says ("search #3") is not checked.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from tuition.benchmarks.baselines import (
@@ -28,6 +29,10 @@ Baselines = Mapping[str, Allocation]
 """The baselines of a scenario that are plain chains of blocks, by name."""
 
 _BY_LOOKS = {alike(name): name for name in MATCHED}
+_WORD = re.compile(r"[^\W_]+")
+_COMPUTE_OF = re.compile(rf"^({DIRECT_COMPUTE}) \(compute of [^()]+\)$")
+SOURCE_WORDS = {"paper", "arxiv", "reported"}
+"""What no measured row is called."""
 
 
 def name_mismatches(
@@ -46,7 +51,10 @@ def name_mismatches(
     except ValueError as error:  # entries of today are refused when they are read
         yield Mismatch(id, "name", entry.name, str(error))
         return
-    for words, baseline in _claimed(entry.name):
+    trained = entry.allocation is not None
+    if (word := _source_named(entry.name, trained)) is not None:
+        yield Mismatch(id, "name", entry.name, f"no {word!r}: what a source printed is a reported entry")
+    for words, baseline in _claimed(entry.name, trained):
         if words != baseline:
             yield Mismatch(id, "name", entry.name, f"too like {baseline!r}, a baseline's name")
         elif (wanted := _refused_as(baseline, entry, label_blocks, baselines)) is not None:
@@ -55,18 +63,35 @@ def name_mismatches(
             yield Mismatch(id, "name", f"{entry.name} for {said}", f"{baseline!r} is {wanted}")
 
 
-def _claimed(name: str) -> Iterator[tuple[str, str]]:
-    """(words, baseline) for each baseline as which a name presents its row.
+def _claimed(name: str, trained: bool) -> Iterator[tuple[str, str]]:
+    """(words, baseline) for each baseline as which a name presents its row, wherever in it; the longest first.
 
-    A name may have several parts, "half = search #3", each with a note, "direct-compute (compute of half)". The first
-    word counts, and so does the whole part.
+    "direct-compute (compute of half)" is the program's own name of one baseline. In the name of a model without an
+    allocation, a word within a longer one is no claim: org/direct-7b.
     """
-    for part in name.split(" = "):
-        whole = part.partition(" (")[0].strip()
-        for words in dict.fromkeys([whole.partition(" ")[0], whole]):
-            if (baseline := _BY_LOOKS.get(alike(words))) is not None:
-                yield words, baseline
+    name = _COMPUTE_OF.sub(r"\1", name)
+    words, start = list(_WORD.finditer(name)), 0
+    while start < len(words):
+        for end in range(len(words), start, -1):
+            said = name[words[start].start() : words[end - 1].end()]
+            alone = trained or end > start + 1 or _stands_alone(name, words[start])
+            if alone and (baseline := _BY_LOOKS.get(alike(said))) is not None:
+                yield said, baseline
+                start = end
                 break
+        else:
+            start += 1
+
+
+def _stands_alone(name: str, word: re.Match[str]) -> bool:
+    around = name[: word.start()][-1:] + name[word.end() :][:1]
+    return not set(around) & set("-_./")
+
+
+def _source_named(name: str, trained: bool) -> str | None:
+    """A word by which a measured row presents itself as what a source printed."""
+    words = (word for word in _WORD.finditer(name) if trained or _stands_alone(name, word))
+    return next((word[0] for word in words if alike(word[0]) in SOURCE_WORDS), None)
 
 
 def _refused_as(

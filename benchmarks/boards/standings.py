@@ -221,7 +221,6 @@ def _notes(entries: Sequence[MeasuredEntry], rows: Sequence[Standing]) -> tuple[
             "training seeds differ: rows are paired by the seeds they share, the others in the order of their seeds; "
             "a single checkpoint is paired with every run of the other row"
         )
-    notes.append(f"graded by {entries[0].grader}")
     notes += _devices({entry.accelerator for entry in entries if entry.accelerator is not None})
     unchecked: dict[str, list[str]] = {}
     for row in rows:

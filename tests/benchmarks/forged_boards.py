@@ -20,6 +20,7 @@ from tuition.benchmarks.boards.board_folder import (
     read_manifest,
     write_manifest,
 )
+from tuition.benchmarks.boards.cross_checks import SAMPLING_SEEDS
 from tuition.benchmarks.boards.entries import (
     LeaderboardEntry,
     MeasuredEntry,
@@ -42,7 +43,7 @@ SUITE = "micro-test@1/12"
 SCENARIO = DeclaredScenario(**FIELDS["scenario"], labels=64, labels_per_block=8, labels_validation=64)
 PROTOCOL = Protocol(
     suite=SUITE, preset=Preset(name="sampled", fields={n: v for n, v in PRESET.items() if n != "name"}), num_samples=4,
-    sampling_seed=17, grader=GRADER_VERSION, training_seeds=(1, 2, 3), scenario=SCENARIO,
+    sampling_seed=SAMPLING_SEEDS[0], grader=GRADER_VERSION, training_seeds=(1, 2, 3), scenario=SCENARIO,
 )  # fmt: skip
 COST = 1250.0  # so much that a process's start does not explain a price of a fraction
 ROWS: dict[str, dict[str, Any]] = {
@@ -110,6 +111,19 @@ def change_samples(board: Path, document: Document, place: int, change: Callable
     sha256 = file_sha256(made)
     made.rename(path.with_name(f"{sha256}.parquet"))
     document["samples"][place]["sha256"] = sha256
+
+
+def restate(board: Path, run: Document, **said: Any) -> None:
+    """Have the sample file of an entry's run say otherwise what it is, under its new hash."""
+    path = board / "samples" / f"{run['sha256']}.parquet"
+    with path.open("rb") as file:
+        before = read_statement(file)
+    if before is None:
+        return
+    made = path.with_name("made.parquet")
+    write_samples(checked_table(pd.read_parquet(path)), made, json.dumps({**before, **said}))
+    run["sha256"] = file_sha256(made)
+    made.rename(path.with_name(f"{run['sha256']}.parquet"))
 
 
 def rescore(board: Path, document: Document) -> None:

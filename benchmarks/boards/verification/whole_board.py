@@ -55,8 +55,10 @@ from tuition.planner.allocation import BASE
 NOT_CHECKED = (
     "that completions came from the stated weights, which `tuition leaderboard resample` shows",
     "that these were trained on no more labels and no longer than stated, or elsewhere first",
-    "command, code version, libraries that the engine does not name, and the text of `model`",
-    "the day on which an entry was made",
+    "command, code version, libraries that neither engine nor grader name, `model`, `weights_address`",
+    "`accelerator`, but that its torch can use it; weights of blocks before the last that no other entry has",
+    "the day on which an entry was made, and what a change of the changelog says in words",
+    "the order of the rows in a sample file, on which nothing depends",
 )
 """What no file can show, of any leaderboard."""
 
@@ -184,7 +186,7 @@ class _Board:
         self.found.mismatches.extend(replace(mismatch, name=entry.name) for mismatch in found)
 
     def declared(self) -> None:
-        """The changelog by its rules and by what ships, and the label counts of protocols, held against their scenarios."""
+        """The changelog by its rules and what ships, and label counts of protocols by their scenarios."""
         self.found.mismatches.extend(changelog_mismatches(self.manifest))
         self.found.mismatches.extend(changed_from_shipped(self.folder, self.manifest))
         if self.manifest.last_declared != self.manifest.declared:

@@ -1,6 +1,9 @@
 """Forged claims: names, labels, costs, routes, seeds of an entry whose samples are as they were."""
 
+import json
 from pathlib import Path
+
+import pyarrow.parquet
 
 from tests.benchmarks.forged_boards import (
     COST,
@@ -10,9 +13,12 @@ from tests.benchmarks.forged_boards import (
     forged,
     named,
     of_fields,
+    relist,
+    restate,
     rewrite,
 )
-from tuition.benchmarks.boards.board_folder import read_manifest
+from tuition.benchmarks.artefacts import file_sha256
+from tuition.benchmarks.boards.board_folder import read_entry, read_manifest
 from tuition.benchmarks.boards.entries import entry_id, entry_json, validate_entry
 
 
@@ -134,6 +140,42 @@ def on_another_device(board: Path) -> None:
     forged(board, "half", change)
 
 
+def of_versions(**changed: str) -> Forger:
+    """A forger who states other versions, beside those that there are."""
+
+    def change(document: Document) -> None:
+        document["versions"].update(changed)
+
+    return lambda board: forged(board, "half", change)
+
+
+def another_sampling_seed(board: Path) -> None:
+    """In the protocol, and in every entry with its sample files, as of whoever tried several and kept the luckiest."""
+
+    def declare(manifest: Document) -> None:
+        for protocol in manifest.get("protocols", ()):
+            protocol["sampling_seed"] = 99
+
+    rewrite(board, declare)
+    for id in read_manifest(board).ids:
+        document = json.loads(entry_json(read_entry(board, id)))
+        for run in document["samples"]:
+            restate(board, run, sampling_seed=99)
+        relist(board, id, {**document, "sampling_seed": 99})
+
+
+def extra_metadata(board: Path) -> None:
+    def change(document: Document) -> None:
+        path = board / "samples" / f"{document['samples'][0]['sha256']}.parquet"
+        table = pyarrow.parquet.read_table(path)
+        made = path.with_name("made.parquet")
+        pyarrow.parquet.write_table(table.replace_schema_metadata({"note": "resampled by others"}), made)
+        document["samples"][0]["sha256"] = file_sha256(made)
+        made.rename(path.with_name(f"{document['samples'][0]['sha256']}.parquet"))
+
+    forged(board, "half", change)
+
+
 COUNTS = {"labels_trained": 8, "labels_owned": 8, "labels_validation": 0}
 FORGED_CLAIMS: dict[str, tuple[Forger, str]] = {
     "the worst seed dropped": (without_the_worst_seed, "training seeds (the leaderboard's protocol): stated [1, 3]"),
@@ -170,6 +212,29 @@ FORGED_CLAIMS: dict[str, tuple[Forger, str]] = {
         of_fields("half", contamination="None at all."), "contamination: stated None at all., recomputed begins"
     ),
     "another library": (of_fields("half", versions={"torch": "2.12"}), "versions.torch: stated 2.12"),
+    "another version than of the engine's code": (
+        of_versions(tuition="0.2.0"), "versions.tuition: stated 0.2.0, recomputed that of code_version 0.1.0"
+    ),
+    "another library of the grader": (
+        of_versions(**{"math-verify": "0.8.0"}), "versions.math-verify: stated 0.8.0, recomputed 0.9.0 of the grader"
+    ),
+    "a library that is not stated": (
+        of_fields("half", versions={"torch": "2.11"}), "versions.transformers: stated None, recomputed 5 of the engine"
+    ),
+    "a device that its torch cannot use": (
+        of_fields("half", accelerator="NVIDIA H200", engine="transformers 5, torch 2.11+cpu",
+                  versions={"torch": "2.11+cpu", "transformers": "5"}), "accelerator: stated NVIDIA H200"
+    ),
+    "another sampling seed everywhere": (another_sampling_seed, "recomputed 758668390, which scores have by default"),
+    "a note in a sample file": (extra_metadata, "its metadata has b'note', which no sample table has"),
+    "an unverified suite": (of_fields("half", suite_verified=False), "suite_verified: stated False, recomputed true"),
+    "direct as our upstream": (
+        of_fields("direct", name="our teacher-upstream"), "stated our teacher-upstream for student_rl=8"
+    ),
+    "direct as an upstream in a note": (
+        of_fields("direct", name="ours (a teacher upstream)"), "too like 'teacher-upstream'"
+    ),
+    "direct as the paper's": (of_fields("direct", name="paper (arXiv 2605.12483)"), "no 'paper': what a source"),
     "direct with accents": (of_fields("raw-bridge", name="dírect"), "too like 'direct'"),
     "an invisible letter": (of_fields("raw-bridge", name="direct\u3164"), "invisible letter U+3164"),
     "a look-alike letter": (of_fields("raw-bridge", name="dir\u0435ct"), "mixes letters of several scripts"),
