@@ -65,6 +65,11 @@ class StudyFolder:
         return self.path / "study.db"
 
     @property
+    def search(self) -> Path:
+        """On which training seed a search is; there from when it begins."""
+        return self.path / "search.json"
+
+    @property
     def report(self) -> Path:
         """The study as one document."""
         return self.path / "report.json"

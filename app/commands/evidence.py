@@ -9,7 +9,9 @@ from tuition.app.commands.options import JsonOption
 
 
 def evidence(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table written by `tuition record`.")],
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="A table written by `tuition record`, or the name of one that ships.")
+    ],
     figure: Annotated[Path | None, typer.Option(help="Also write a figure to this .png, .pdf or .svg file.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -19,6 +21,7 @@ def evidence(
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.evidence_report import make_evidence
+    from tuition.benchmarks.tables.shipped import find_table
 
-    document, text = make_evidence(table, figure)
+    document, text = make_evidence(find_table(table), figure)
     print_json(document) if json else typer.echo(text, nl=False)

@@ -10,7 +10,9 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 
 def planners(
-    table: Annotated[Path, typer.Option("--table", "-t", help="A table written by `tuition record`.")],
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="A table written by `tuition record`, or the name of one that ships.")
+    ],
     searches: Annotated[int, typer.Option(min=2, help="Searches per planner and draw seed.")] = 50,
     to: Annotated[
         Path | None,
@@ -28,7 +30,9 @@ def planners(
     """
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.race_report import measure_planners
+    from tuition.benchmarks.tables.shipped import find_table
 
-    rows = to or ResultsFolder(results).planners / f"{table.stem}.parquet"
-    document, text = measure_planners(table, searches, rows, figure, quiet or json)
+    path = find_table(table)
+    rows = to or ResultsFolder(results).planners / f"{path.stem}.parquet"
+    document, text = measure_planners(path, searches, rows, figure, quiet or json)
     print_json(document) if json else typer.echo(text, nl=False)

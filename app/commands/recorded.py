@@ -1,6 +1,5 @@
 """`tuition recorded`; `tuition.app.recordings.table_summary` does the work."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,12 +8,14 @@ from tuition.app.commands.options import JsonOption
 
 
 def recorded(
-    table: Annotated[Path, typer.Argument(help="A table written by `tuition record`.")], json: JsonOption = False
+    table: Annotated[str, typer.Argument(help="A table written by `tuition record`, or the name of one that ships.")],
+    json: JsonOption = False,
 ) -> None:
     """Check a recorded table and summarize it."""
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_tables import show_recorded
     from tuition.app.recordings.table_summary import describe_table
+    from tuition.benchmarks.tables.shipped import find_table
 
-    document = describe_table(table)
+    document = describe_table(find_table(table))
     print_json(document) if json else show_recorded(document)

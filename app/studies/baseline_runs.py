@@ -26,6 +26,7 @@ from tuition.app.studies.evaluation import (
 )
 from tuition.app.studies.search_plan import block_states
 from tuition.app.studies.search_run import scenario_baselines
+from tuition.app.studies.seed_guards import refuse_searched_seeds
 from tuition.app.studies.study_report import (
     BaselinesReport,
     SearchReport,
@@ -179,9 +180,10 @@ def _choose(request: BaselinesRequest, scenario: Scenario) -> _Chosen:
     else:
         entries += [Entry(name, chains[like], shuffled=True) for name, like in SHUFFLED.items() if name in names]
     entries += [entry for entry in base_entries(scenario.default_teacher) if entry.name in names]
-    return _Chosen(
-        tuple(entries), compared if DIRECT_COMPUTE in names else None, seeds_for_test(study_seed, request.num_seeds)
-    )
+    seeds, folder = seeds_for_test(study_seed, request.num_seeds), request.run.folder
+    fix = "use another --results folder"
+    refuse_searched_seeds(seeds, scenario.name, folder.study(_study_name(request, scenario)), folder, fix)
+    return _Chosen(tuple(entries), compared if DIRECT_COMPUTE in names else None, seeds)
 
 
 def _finalists(request: BaselinesRequest, scenario: Scenario) -> tuple[list[Entry], int]:

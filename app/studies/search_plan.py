@@ -12,7 +12,7 @@ from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
 from tuition.app.studies.search_run import (
     enqueued,
-    refuse_test_seed,
+    refuse_seeds,
     scenario_baselines,
     search_baselines,
     study_name,
@@ -130,12 +130,12 @@ def plan_search(
 ) -> SearchPlan:
     """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
 
-    StudyError where the search would refuse its seed. Nothing is fetched: where models or data sets of the Hub are not
+    StudyError where the search would refuse its seeds. Nothing is fetched: where models or data sets of the Hub are not
     on this machine, the file alone is read.
     """
     scenario = load_to_plan(scenario_name)
     folder = ResultsFolder(results)
-    refuse_test_seed(seed, scenario.name, folder.study(study_name(scenario.name, seed, study)), folder)
+    refuse_seeds(seed, num_test_seeds, scenario.name, folder.study(study_name(scenario.name, seed, study)), folder)
     warnings = check_models(scenario)
     first = enqueued(scenario)[:trials]
     proposals = first + scenario.space.random_allocations(trials - len(first), seed)

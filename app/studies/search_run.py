@@ -30,8 +30,9 @@ from tuition.app.studies.evaluation import (
     train_in_workers,
 )
 from tuition.app.studies.search_report import make_report
-from tuition.app.studies.study_report import SearchReport, looks_before, read_report, with_look, write_report
-from tuition.benchmarks.artefacts import FileError, correct_PK, finite, write_json
+from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
+from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
+from tuition.benchmarks.artefacts import correct_PK, finite, write_json
 from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, checked_study_name
@@ -81,8 +82,9 @@ def run_search(request: SearchRequest) -> SearchResult:
     name = study_name(scenario.name, request.seed, request.study)
     folder = request.run.folder.study(name)
     before = looks_before(folder.report)
-    refuse_test_seed(request.seed, scenario.name, folder, request.run.folder)
+    refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     study = _open(request, scenario, name, folder)
+    note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
     with Reporter(request.run.quiet) as reporter:
@@ -120,23 +122,10 @@ def study_name(scenario: str, seed: int, study: str | None) -> str:
     return checked_study_name(study) if study else f"{scenario}-seed{seed}"
 
 
-def refuse_test_seed(seed: int, scenario: str, folder: StudyFolder, results: ResultsFolder) -> None:
-    """StudyError for a new search on a training seed that another study of the scenario was tested on.
-
-    Its search would see how the runs of that test validate. A study that was begun before goes on. A search asks this
-    as its plan does.
-    """
-    if folder.database.exists() or folder.report.exists():
-        return
-    for other in results.study_folders():
-        try:
-            report = read_report(other.report)
-        except (FileNotFoundError, FileError):
-            continue
-        if report.scenario == scenario and any(seed in look.seeds for look in report.looks):
-            raise StudyError(
-                f"--seed {seed}: study {other.name!r} was tested on this training seed; choose another one"
-            )
+def refuse_seeds(seed: int, num_test_seeds: int, scenario: str, folder: StudyFolder, results: ResultsFolder) -> None:
+    """StudyError for a search or a test on a training seed that the other was on, as a search and its plan ask it."""
+    refuse_test_seed(seed, scenario, folder, results)
+    refuse_searched_seeds(seeds_for_test(seed, num_test_seeds), scenario, folder, results, "choose another --seed")
 
 
 def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:

@@ -109,3 +109,12 @@ def test_a_table_of_another_grading_policy_is_never_completed(tmp_path: Path, tu
         assert "verdicts of two policies are not compared" in result.stderr
         assert "`grading` in the scenario's file), or choose another --out" in result.stderr
     assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.parametrize("command", [["evidence", "--table"], ["planners", "--table"], ["recorded"]])
+def test_a_table_that_ships_is_had_by_its_name(command: list[str], tuition: Command) -> None:
+    wrong = tuition(*command, "absent@1")
+    assert wrong.returncode == 2 and "'absent@1' is neither a file nor a shipped table (shipped: " in wrong.stderr
+    if command == ["recorded"]:  # the others take longer
+        shown = tuition(*command, "micro@1")
+        assert shown.returncode == 0 and "micro@1.parquet: micro@" in shown.stdout

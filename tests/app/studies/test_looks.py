@@ -9,7 +9,7 @@ import pytest
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, search_report
 from tests.benchmarks.boards.test_ranked_rows import META, board, text
-from tuition.app.studies.search_run import refuse_test_seed
+from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import looks_before, read_report, with_look, write_report
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.storage import StudyError
@@ -71,3 +71,37 @@ def test_a_plan_refuses_the_seed_that_its_search_refuses(command: list[str], tmp
         "error: --seed 1000: study 'other' was tested on this training seed; choose another one\n"
     )
     assert tuition(*command, "--seed", "1000", "--study", "other").returncode == 0, "it was begun before"
+
+
+def test_a_test_refuses_a_seed_that_a_search_is_on(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    begun, finished, mine = folder.study("begun"), folder.study("finished"), folder.study("mine")
+    for study in (begun, finished, mine):
+        study.path.mkdir(parents=True)
+    note_search(begun, "made", 1000)
+    write_report(search_report(seed=2000), finished.report)  # an earlier version's
+    for seed, name in ((1000, "begun"), (2000, "finished")):
+        with pytest.raises(StudyError, match=f"seed {seed}, on which study '{name}' has searched: choose"):
+            refuse_searched_seeds((3000, seed), "made", mine, folder, "choose")
+        refuse_searched_seeds((3000, seed), "elsewhere", mine, folder, "choose")
+    refuse_searched_seeds((3000,), "made", mine, folder, "choose")
+    # What was tested so before is shown again.
+    write_report(search_report(test=made("a", seed=1000)), mine.report)
+    refuse_searched_seeds((1000,), "made", mine, folder, "choose")
+    begun.search.write_text("{")
+    with pytest.raises(StudyError, match=r"search\.json cannot be read"):
+        refuse_searched_seeds((3000,), "made", mine, folder, "choose")
+
+
+@pytest.mark.parametrize("command", [["plan"], ["search", "--dry-run"], ["baselines", "--dry-run"], ["baselines"]])
+def test_plans_and_baselines_refuse_what_a_search_has_seen(
+    command: list[str], tmp_path: Path, tuition: Command
+) -> None:
+    searched = ResultsFolder(tmp_path / "results").study("searched")
+    searched.path.mkdir(parents=True)
+    note_search(searched, "micro", 1000)
+    refused = tuition(*command)
+    assert refused.returncode == 2 and refused.stderr.startswith(
+        "error: the test would train on seed 1000, on which study 'searched' has searched: "
+    )
+    assert sorted(path.name for path in (tmp_path / "results" / "studies").iterdir()) == ["searched"]
