@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuition.benchmarks.boards.board_folder import compare_entry, read_entry, read_manifest
-from tuition.benchmarks.boards.changelog_checks import changelog_mismatches
 from tuition.benchmarks.boards.cross_checks import cross_mismatches, entry_mismatches
 from tuition.benchmarks.boards.entries import SHORT_ID, EntryError, LeaderboardEntry, MeasuredEntry
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch, Outcomes
+from tuition.benchmarks.boards.verification.changelog_checks import changelog_mismatches
 from tuition.benchmarks.measured_boards import changed_from_shipped
 
 

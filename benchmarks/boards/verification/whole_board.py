@@ -22,7 +22,6 @@ from tuition.benchmarks.boards.board_folder import (
     says_what_it_is,
     subfolder,
 )
-from tuition.benchmarks.boards.changelog_checks import changelog_mismatches
 from tuition.benchmarks.boards.cross_checks import (
     KnownScenario,
     cross_mismatches,
@@ -39,6 +38,7 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.manifest import Manifest
 from tuition.benchmarks.boards.outcomes import Mismatch
+from tuition.benchmarks.boards.verification.changelog_checks import changelog_mismatches
 from tuition.benchmarks.boards.verification.regrading import (
     Answers,
     AnswersError,
