@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from tuition.benchmarks.grading.rules import Rules
+from tuition.benchmarks.grading.vocabulary import HEDGES
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
 _BARE_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?!\w|[.,]?\d|\s*[/^{\\(])")
@@ -32,13 +33,14 @@ _PROSE = re.compile(
     r"(?<![\\a-zA-Z{])[a-zA-Z']{2,}\s+[a-zA-Z']{2,}\s|[\u0600-\u06ff\u3040-\u9fff]{2}|\b(?:answer|réponse)\b",
     re.IGNORECASE,
 )
-_MARKS = r"####|^\s*A:|\bans(?:wers?)?\b|\bsolutions?\b|答案"
+_MARKS = r"\bcorrect (?:option|choice)\b|####|^\s*A:|\bans(?:wers?)?\b|\bsolutions?\b|答案"
 _MARK = re.compile(_MARKS, re.IGNORECASE | re.MULTILINE)
 MAY_STATE_WORDS = re.compile(rf"{_MARKS}|\*\*|<answer>", re.IGNORECASE | re.MULTILINE)
 """Without one of these a text states no words as its answer."""
 _FINAL = re.compile(r"\bfinal answer\b[^.\n$]{0,40}\bis\b\s*:?\s*[\d$\\-]", re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:####|A:|ans(?:wers?)?|solutions?|答案)\s*(?:(?:is|are|be|of|是|为|:|=|\uff1a)\s*)*(\S.*)",
+    r"(?:####|A:|correct (?:option|choice)|ans(?:wers?)?|solutions?|答案)\s*"
+    r"(?:(?:is|are|be|of|是|为|:|=|\uff1a)\s*)*(\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _CONCLUSION = re.compile(r"(?:^|(?<=[.!?\n]))\s*(?:so|thus|therefore|hence)\b", re.IGNORECASE)
@@ -51,11 +53,19 @@ _DENIED = re.compile(
 _DISOWNED = re.compile(
     r"\b(?:not|cannot|never|can't|don't|couldn't)\s+(?:\w+\s+)?(?:(?:the|an|any|its|your|my)\s+)?\Z", re.IGNORECASE
 )
+_WRONG = re.compile(r"\b(?:wrong|incorrect|false|opposite|bad)\s+(?:\w+\s+)?\Z", re.IGNORECASE)
+_COPULA = re.compile(
+    r"\b(?:is|are|be|was|equals?|ha[sd]|have|gets?|got|makes?|needs?|takes?|costs?)\b|[:=]", re.IGNORECASE
+)
+_BOUND = re.compile(
+    r"\b(?:at least|at most|(?:more|less|fewer|greater|larger|smaller) than)\s+-?[$€£]?\d[\d.,]*[^\d]*\Z", re.IGNORECASE
+)
 _FORMULAS = re.compile(_FORMULA, re.DOTALL)
 
 # Bold type, but not a power (2**3).
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(])|(?<!\w)__|__(?!\w)")
 _BOLD_LINE = re.compile(r"(?:\A|\n)[ \t]*\*\*([^*\n]{1,40})\*\*[ \t]*\.?\s*\Z")
+_CHOICE_AS_TEXT = re.compile(r"(?<!\$)\\(?:text|textbf|mathbf|mathrm)\s*\{\s*(\([A-Z]\))\s*\}(?!\$)")
 _TAGGED = re.compile(r"<answer>\s*([^<>]{1,40}?)\s*</answer>\s*\Z")
 _WORDS = re.compile(r"(\(?[a-zA-Z][a-zA-Z '-]*\)?)\.?\s*")
 _LISTED = re.compile(r"(-?[\d.,/]*\d(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b)\s*-?[\d.,/]*\d)+)\.?\s*")
@@ -63,6 +73,25 @@ _COUNTED = re.compile(r"(-?[$€£]?-?\d[\d.,/]*(?: [a-zA-Z]+){1,4})\.?\s*")
 # "Answer:" above its line. What follows may also be displayed.
 _ABOVE = re.compile(r"(\b(?:answers?|solutions?)\b(?:[ \t]+(?:is|are))?[ \t]*:?)[ \t]*\n\s*(?=\S)", re.IGNORECASE)
 
+_OPEN = re.compile(r"(?:(?:\\left)?\s*[({])*\Z")
+_CLOSED = re.compile(r"(?:\s*(?:\\right\s*)?[)}])*")
+# On the box's own line: what stands below it may be a list.
+_OPERATOR_BEFORE = re.compile(
+    r"(?:\b(?:minus|plus|times|negative)[ \t]+|\\text\s*\{\s*[-+*/]\s*\}[ \t]*|\d|[/^]|(?<!-)[-+]|[\w)}][ \t]*\*"
+    r"|[\d)}$=(][ \t]*[-+][ \t]+|[^\n]\+[ \t]*|(?<![a-zA-Z])[a-zA-Z][ \t]+-[ \t]+"
+    r"|[\u00d7\u00f7\u00b7\u2212\u221a][ \t]*|\\(?:cdot|times|div|pm|mp|ast|sqrt|log|ln|sin|cos|tan|neq?|not\s*=)[ \t]*"
+    r"|(?:\\[dt]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\d)|\\sqrt\s*\{[^{}]*\})[ \t]*)\Z"
+)
+_OPERATOR_AFTER = re.compile(
+    r"(?:[ \t]*\\text\s*\{)?[ \t]*(?:squared|cubed|factorial|dozen|plus|minus|times[ \t]+\$?\d)\b|\d|[.,]\d"
+    r"|[ \t]*(?:\^\s*(?!\{?\s*\\(?:circ|prime|text|mathrm|degree))|/\s*[\d\\(]|\*\s*\d|[\u00d7\u00f7\u00b7]"
+    r"|\\(?:cdot|times|div|pm|over)(?![a-zA-Z])|!\s*(?:\$|\\[)\]])"
+    r"|[-+\u2212]\s*(?:\d|\\(?:[dt]?frac|sqrt|pi|boxed)|\(\d|[a-zA-Z]\s*(?:[-+=$^)}]|\\[)\]]|\Z)))"
+)
+_TAKES_OPERAND = re.compile(
+    r"(?:\^|_|(?<!\\)\\(?:[dt]?frac|sqrt|log|ln|sin|cos|tan|binom)\s*(?:\[[^][]*\])?|\\[dt]?frac\s*\{[^{}]*\})\s*\Z"
+)
+LONGEST_OUTSIDE = 200
 LONGEST_STATED = 5_000
 LONGEST_PLAIN = 40
 """Characters of an answer that stands in a sentence without delimiters."""
@@ -91,7 +120,7 @@ def find_answer(completion: str, rules: Rules) -> Found | None:
     last = _TAGGED.search(text) or _BOLD_LINE.search(text)
     if last and not _MARK.search(last[1]):
         return Found(_as_words(last[1].strip()), formula=True)
-    text = _ABOVE.sub(r"\1 ", _BOLD.sub("", text))
+    text = _ABOVE.sub(r"\1 ", _BOLD.sub("", _CHOICE_AS_TEXT.sub(r"\1", text)))
     if _ALONE.fullmatch(text):
         # An extracted answer may be a sentence between dollars.
         if not _PROSE.search(re.sub(r"\\text\s*\{[^{}]*\}", "", text)):
@@ -121,6 +150,8 @@ def _boxed(text: str, boxes: list[re.Match[str]], rules: Rules) -> Found | None:
         content = text[box.end() + 1 : end].strip() if end else ""
         if not content and (bare := _BARE_NUMBER.match(text, box.end())):
             content, end = bare[0], bare.end() - 1
+        if end and is_operand(text, box.start(), end + 1):
+            return None
         joined = not contents or (end is not None and end < after and _JOINED.fullmatch(text, end + 1, after))
         if not (content and joined):
             break
@@ -129,6 +160,21 @@ def _boxed(text: str, boxes: list[re.Match[str]], rules: Rules) -> Found | None:
         after = box.start()
     # An answer that is given twice is one.
     return Found(", ".join(dict.fromkeys(reversed(contents))), formula=True) if contents else None
+
+
+def is_operand(text: str, begin: int, end: int) -> bool:
+    """Whether the box from `begin` to `end` is a part of an expression: what it holds is no answer then."""
+    before = text[max(0, begin - LONGEST_OUTSIDE) : begin]
+    closed = _CLOSED.match(text, end)
+    behind = _OPERATOR_AFTER.match(text, closed.end() if closed else end)
+    if behind or _OPERATOR_BEFORE.search(_OPEN.sub("", before)):
+        return True
+    depth = 0
+    for match in reversed(list(re.finditer(r"\\[{}\\]|[{}]", before))):
+        depth += {"{": -1, "}": 1}.get(match[0], 0)
+        if depth < 0:
+            return _TAKES_OPERAND.search(before, 0, match.start()) is not None
+    return False
 
 
 def closing(text: str, begin: int) -> int | None:
@@ -150,7 +196,7 @@ def _stated(text: str) -> Found | None:
     for mark in reversed(marks):
         if re.search(r"\w", text[mark.end() :]):
             before = text[: mark.start()]
-            disowned = _DISOWNED.search(before) or _DOUBTED.search(before)
+            disowned = _DISOWNED.search(before) or _WRONG.search(before) or _DOUBTED.search(before)
             return None if disowned else _sentence(text[mark.start() :])
     conclusions = list(_CONCLUSION.finditer(text))
     if conclusions:
@@ -172,6 +218,8 @@ def _sentence(rest: str, whole: bool = False) -> Found | None:
         return Found(re.sub(r",?\s*\b(?:and|or)\b", ",", listed[1]), formula=True)
     if sentence.rstrip().endswith("?") or _DENIED.search(_FORMULAS.sub("", sentence)):
         return None
+    if _is_of_another(_FORMULAS.sub("0", sentence)):
+        return None
     formulas = list(_FORMULAS.finditer(sentence))
     if len(formulas) == 1:
         percent = _PERCENT.match(sentence, formulas[0].end())
@@ -182,6 +230,14 @@ def _sentence(rest: str, whole: bool = False) -> Found | None:
         if _WORDS.fullmatch(said[1]) or not re.search(r"[a-zA-Z]{2}", said[1]):
             return Found(_as_words(said[1].strip()), formula=True)
     return Found(sentence, formula=False)
+
+
+def _is_of_another(sentence: str) -> bool:
+    """Whether a sentence compares a number, or says it of another: `5 < 6`, `half of 5`."""
+    if re.search(r"\s[<>\u2264\u2265\u2260]\s", sentence):
+        return True
+    *_, said = _COPULA.split(sentence)
+    return HEDGES.search(said) is not None or _BOUND.search(sentence) is not None
 
 
 def _as_words(text: str) -> str:

@@ -14,9 +14,11 @@ from tuition.benchmarks.grading.unfinished import answers_by_equation, is_no_val
 from tuition.benchmarks.grading.vocabulary import words
 
 _LABELS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
-_CHOICE = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|\Z)|\)[.:])\s*.*", re.DOTALL)
+_CHOICE = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|\Z)|\)[.:])\s*(.*)", re.DOTALL)
+_OTHER_CHOICE = (r"(?<![A-Za-z])\(\s*[{0}]\s*\)|(?<![A-Za-z(])[{0}][.:)]\s*\S", r"\s*[{0}]\s*\Z")
 _BASED = re.compile(r"\(?([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\)?_\{?(?:\\text\s*\{\s*)?(\d+|two|eight)\s*\}?\}?")
 _TIME = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:\\[ ,;])?\s*(a\.?m\.?|p\.?m\.?)?", re.IGNORECASE)
+_HALF_OF_DAY = re.compile(r"\d\s*(?:\\[a-z]+\s*\{\s*)?([ap])\.?m\b", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*(?:\\?%|\\text\s*\{\s*(?:%|percent)\s*\}|[Pp]ercent(?:age)?|pct)\s*\Z")
 _DECIMAL = re.compile(r"-?[\d,]*\.?\d+")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|\\text\s*\{\s*degrees?\s*\}|(?<=\d)\s*degrees?")
@@ -30,8 +32,10 @@ def is_gold(gold: str, answer: str, rules: Rules) -> bool:
     """Whether the text of an answer is the gold one."""
     gold = forms.from_json_list(gold, rules)
     of_gold = words(gold)
+    if rules("digits", _other_half_of_day(gold, answer)):
+        return False
     gold, answer = forms.tidy(gold, rules), forms.tidy(answer, rules, of_gold)
-    answer = forms.with_variable_of(gold, answer, rules)
+    answer = forms.with_variable_of(gold, forms.as_value(answer, gold, rules), rules)
     for decide in (_same_words, _same_base, _same_time):
         verdict = decide(gold, answer, rules)
         if verdict is not None:
@@ -61,10 +65,18 @@ def _same_words(gold: str, answer: str, rules: Rules) -> bool | None:
             # What has a meaning beyond its letter is math-verify's to know.
             return given.strip("()") == letter[1] if rules("words") else None
         choice = _CHOICE.fullmatch(_LABELS.sub(r"\1", answer).strip())
-        return choice[1] == letter[1] if choice and rules("words") else None
+        if not choice or not rules("words"):
+            return None
+        return choice[1] == letter[1] and not _names_others(choice[2], "A-H" if letter[1].isupper() else "a-h")
     if wanted.isalpha() and given.isalpha() and rules("words"):
         return wanted.casefold() == given.casefold()
     return None
+
+
+def _names_others(rest: str, letters: str) -> bool:
+    """Whether another choice stands behind the first: `(A)(B)`, `A. 1 B. 2`, `A: B`."""
+    marked, alone = (pattern.format(letters) for pattern in _OTHER_CHOICE)
+    return re.search(marked, rest) is not None or re.match(alone, rest) is not None
 
 
 def _same_base(gold: str, answer: str, rules: Rules) -> bool | None:
@@ -89,7 +101,16 @@ def _same_time(gold: str, answer: str, rules: Rules) -> bool | None:
     return clock[0] == clock[1] and (half[0] == half[1] or "" in half)
 
 
+def _other_half_of_day(gold: str, answer: str) -> bool:
+    halves = [match[1].lower() for text in (gold, answer) if (match := _HALF_OF_DAY.search(text))]
+    return len(set(halves)) > 1
+
+
 def _set_for_tuple(gold: str, answer: str) -> bool:
+    # Several tuples in a row may be a set's.
+    several = ["),(" in re.sub(r"\\left|\\right|\s", "", text) for text in (gold, answer)]
+    if all(several):
+        return False
     openings = [(_OPENS_SET.match(text) is not None, _OPENS_TUPLE.match(text) is not None) for text in (gold, answer)]
     if not all("," in text for text in (gold, answer)):
         return False

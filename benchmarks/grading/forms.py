@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from tuition.benchmarks.grading.answers import closing
 from tuition.benchmarks.grading.rules import Rules
-from tuition.benchmarks.grading.vocabulary import FUNCTIONS, is_unit, number_in_words
+from tuition.benchmarks.grading.vocabulary import FUNCTIONS, HEDGES, SYMBOLS, is_unit, number_in_words, words
 
 LONGEST = 2_000
 """Characters of a text that is brought to one form; longer ones are no answers that people write."""
@@ -21,13 +21,20 @@ _CHARACTERS = {
     "\u2212": "-", "\u2013": "-", "∞": "\\infty ", "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ",
     "±": "\\pm ", "∫": "\\int ", "∑": "\\sum ", "∏": "\\prod ", "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}",
     "¾": "\\frac{3}{4}", "²": "^{2}", "³": "^{3}", "\u222a": "\\cup ", "∩": "\\cap ", "∈": "\\in ",
-    "∅": "\\emptyset ", "θ": "\\theta ", "…": "\\ldots ", "\uff0c": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "∅": "\\emptyset ", "\\varnothing": "\\emptyset ", "θ": "\\theta ", "…": "\\ldots ",
+    "\uff0c": ",", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
 _ROOT_SIGN = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\w+(?:\.\d+)?))")
 _FONT = re.compile(
-    r"\\(?:boldsymbol|bm|mathbf|mathit|mathsf|mathnormal|bf|large|Large|LARGE|huge|small|textstyle|scriptstyle)"
+    r"\\(?:boldsymbol|bm|mathbf|mathit|mathsf|mathnormal|bf|large|Large|LARGE|huge|small|textstyle|scriptstyle|underline)"
     r"(?![a-zA-Z])\s*|\\(?:text)?color\s*(?:\[[^][]*\])?\s*\{[^{}]*\}"
 )
+_HORIZONTAL = re.compile(r"\\hspace\*?\s*\{[^{}]*\}|^[~\s]+|[~\s]+$")
+_FRACTION = re.compile(r"(\\[dt]?frac)\s*(\d|\{[^{}]*\})\s*(\d|\{[^{}]*\})")
+_OVER = re.compile(r"\{([^{}]*?)\s*\\over(?![a-zA-Z])\s*([^{}]*)\}")
+_OVER_ALONE = re.compile(r"\A\{?([^{}]*?)\s*\\over(?![a-zA-Z])\s*([^{}]*)\}?\Z")
+_EXPONENT = re.compile(r"(?<![\w.])(\d+\.\d+)[eE]([-+]?\d{1,3})(?![\w.])")
+_ABSOLUTE = re.compile(r"\|([a-zA-Z])\|\s*(<|\\leq?(?![a-zA-Z])|\\leqslant)\s*(\d+(?:\.\d+)?|\\frac\{\d+\}\{\d+\})")
 _NUMBER_AS_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{\s*(-?[\d.,/]+)\s*\}")
 _MEASURED_AS_TEXT = re.compile(r"\\(?:text|textbf|mbox)\s*\{\s*(-?\$?\d[^{}]*)\}")
 _BARE_OR = re.compile(r"(?<=[\s\d)])or(?=[\s\\])")
@@ -55,6 +62,12 @@ _LABEL = r"\\(?:text|mathrm|mbox|textrm|textbf|operatorname)\s*\{[^{}]*\}(?:\^\{
 _WORDS = r"(?<=[\s~])(?!percent|pct)[A-Za-z][a-z]{2,}(?:[\s-]+[A-Za-z][a-z]+)*"
 _MEASURED = re.compile(rf"({_NUMBER})(?:\\[ ,;!]|[\s~])*(?:(?:{_LABEL}\s*)+|{_WORDS})\.?")
 _CONNECTING = FUNCTIONS | {"and", "or", "percent", "percentage", "pct", "exp", "cis"}
+_STATED = re.compile(
+    r"\\(?:text|mathrm|mbox|textrm|textbf|operatorname)\s*\{([^{}]*)(?:\b(?:is|are)\s*:?\s*\}|:\s*\}|\}\s*=)"
+)
+_CONGRUENT = re.compile(r"[a-zA-Z]\s*\\equiv\s*(-?\d+)\s*(?:\\[ ,;!])*\s*\(?\\p?mod\s*\{?\s*\d+\s*\}?\)?")
+_SYMBOL = re.compile(rf"({_NUMBER})(?:\\[ ,;!]|[\s~])*({SYMBOLS})\.?")
+_SPACED_SYMBOL = re.compile(rf"({_NUMBER})(?:(?:\\[ ,;!]|[\s~])+|(?=[a-zA-Z]{{2}}))({SYMBOLS})\.?")
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALED = re.compile(
     rf"(?<=[\d}}])(?:\\[ ,;!]|[\s~])*(\\(?:text|mathrm|mbox)\s*\{{\s*)?({'|'.join(_SCALES)})\b\s*", re.IGNORECASE
@@ -123,12 +136,18 @@ def _with_commands(text: str) -> str:
     text = _ROOT_SIGN.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3]}}}", text)
     for character, command in _CHARACTERS.items():
         text = text.replace(character, command)
-    return text
+    text = _OVER.sub(r"{\\frac{\1}{\2}}", _OVER_ALONE.sub(r"\\frac{\1}{\2}", text))
+    return _FRACTION.sub(_braced, _HORIZONTAL.sub("", text))
+
+
+def _braced(fraction: re.Match[str]) -> str:
+    return fraction[1] + "".join(part if part[0] == "{" else f"{{{part}}}" for part in fraction.groups()[1:])
 
 
 def _in_digits(text: str) -> str:
     """A text with each number in one form."""
     text = number_in_words(re.sub(_LABEL, lambda label: label[0].partition("{")[2].rstrip("}"), text)) or text
+    text = _EXPONENT.sub(r"\1\\times 10^{\2}", text)
     text = _REPEATING.sub(_as_fraction, _NEGATIVE_ROOT.sub(_imaginary, text))
     return _SCALED.sub(_times_its_power, _improper(_joined_thousands(text)))
 
@@ -173,6 +192,8 @@ def _without_units(text: str, golds_words: Collection[str] | None) -> str:
     """`40 \\text{ red}, 60 \\text{ blue}` as `40, 60`."""
 
     def plain(part: str) -> str:
+        if golds_words is None and (measured := _SPACED_SYMBOL.fullmatch(part.strip())):
+            return measured[1]
         whole = _MEASURED.fullmatch(part.strip())
         unit = whole and (golds_words is None or is_unit(part.strip()[len(whole[1]) :], golds_words))
         return whole[1] if whole and unit else part
@@ -193,7 +214,27 @@ def has_letter_unit(text: str) -> bool:
 
 
 def _said_of_members(text: str) -> str:
-    return built[2].rstrip("\\ ") if (built := _BUILDER.fullmatch(text)) else text
+    text = built[2].rstrip("\\ ") if (built := _BUILDER.fullmatch(text)) else text
+    if absolute := _ABSOLUTE.fullmatch(text.strip()):
+        letter, relation, bound = absolute.groups()
+        return f"-{bound}{relation} {letter}{relation} {bound}"
+    return text
+
+
+def as_value(answer: str, gold: str, rules: Rules) -> str:
+    """The value that an answer states, where the gold says no more: 5 of `5 m`, `\\approx 5`, `\\text{Area}=5`."""
+    label = _STATED.match(answer)
+    # A letter is the name of a choice.
+    if label and max(map(len, words(label[1])), default=0) > 1 and not (HEDGES.search(label[1]) or _STATED.match(gold)):
+        answer = answer[label.end() :].strip() if rules("equation") else answer
+    congruent = _CONGRUENT.fullmatch(answer)
+    if congruent and rules("equation", "mod" not in gold):
+        answer = congruent[1]
+    if rules("equation", "\\approx" not in gold and answer.startswith("\\approx")):
+        answer = answer.removeprefix("\\approx").strip()
+    measured = _SYMBOL.fullmatch(answer)
+    named = measured and set(words(measured[2])) & set(words(gold))
+    return measured[1] if measured and rules("units", not named) else answer
 
 
 def with_variable_of(gold: str, answer: str, rules: Rules) -> str:

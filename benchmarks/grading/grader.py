@@ -44,6 +44,13 @@ _LONE_INTEGER = re.compile(r"(\$?)(0|-?[1-9][0-9]{0,14})\1")
 _OTHER_ANSWER = re.compile(r"[$\[]|(?i:final answer)")
 # The corrected policy takes nothing in thinking, code or comments for an answer.
 _NOT_SHOWN = re.compile(r"</?think>|```|~~~|%")
+# Nor a box in an expression.
+_BESIDE_BOX = re.compile(
+    r"[^\sa-zA-Z:.,=]\s*\\boxed|\\boxed\{[^}]{0,20}\}(?:\s*[^\sa-zA-Z.,]|[.,]?\d)"
+    r"|[\^_]\s*\{[^}]{0,200}\\boxed|\b(?:minus|plus|times|negative)\s+\\boxed"
+    r"|\}\s*(?:squared|cubed|factorial|dozen|plus|minus|times)\b",
+    re.IGNORECASE,
+)
 # Without one of these none of math-verify's patterns can match (\d is any Unicode digit, as in its patterns).
 _ANYTHING = re.compile(r"[\\$\[\d]")
 
@@ -150,7 +157,7 @@ class Grader:
     def _reads_otherwise(self, completion: str) -> bool:
         """Whether the policy may find another answer than math-verify even in a text with one plain integer."""
         if self.policy.name == CORRECTED:
-            return _NOT_SHOWN.search(completion) is not None
+            return (_NOT_SHOWN.search(completion) or _BESIDE_BOX.search(completion)) is not None
         return self.policy.name == LAST_BOX and "\\boxed" not in completion
 
     def _remember(self, key: bytes, grade: Grade) -> None:

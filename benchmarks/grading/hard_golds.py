@@ -19,6 +19,7 @@ SHOWN = 3
 UNREADABLE = "unreadable"
 _PLAIN = re.compile(r"-?\d{1,15}(?:\.\d+)?")
 _LETTERS = re.compile(r"[^\W\d_]{2,}(?:\s+[^\W\d_]+)*")
+_WORDS = re.compile(r"(?:\\text\s*\{)?[a-zA-Z ]+\}?")
 _NO_VALUE = re.compile(r"[=<>,|:]|\\(?:in|cup|cap|le|ge|leq|geq|ne|neq|begin|pm|infty|emptyset|\{)(?![a-zA-Z])|_")
 _COMMAND = re.compile(r"\\[a-zA-Z]+|[{}]")
 
@@ -61,7 +62,7 @@ def hard_golds(golds: Sequence[str]) -> list[HardGold]:
 def _accepts(kind: str, read: str) -> str:
     return {
         UNREADABLE: "nothing, not even itself",
-        "text": f"only {read!r}",
+        "text": f"only {read!r}{', in capitals or not' if _WORDS.fullmatch(read) else ''}",
         "unit": f"{read!r}, with any unit or none",
         "list": f"{read!r}: all of these, in any order unless in parentheses",
         "mixed number": f"{read!r} and the same value",

@@ -6,6 +6,7 @@ and roots of numbers that could be worked out, no fraction that could be cancell
 not.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -31,9 +32,17 @@ _OPERATIONS = re.compile(
     r"\\[dt]?frac\s*\{\s*(d|\\partial|\\mathrm\s*\{\s*d\s*\})\s*\}"
     r"|\\([a-zA-Z]+)|\b(gcd|lcm|mod|max|min)\b|\d\s*(')|([-+]\s*[-+])|\d(\s)\s*\d"
     r"|(\))\s*\(\s*-?[\d.]+\s*\)"
+    r"|(\^\s*(?:\{\s*[01]\s*\}|[01](?!\d)))|[\w)}]\s*([-+]\s*0)(?![\d.,])|(?<![\w.,])(0\s*\+)"
+    r"|(/\s*[\w.]+\s*/)"
+)
+_NESTED = re.compile(r"\\[dt]?frac\s*\{\s*-?\s*\\[dt]?frac")
+_SCIENTIFIC = re.compile(r"(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*-?\d+\s*\}|\d)")
+_ROOT_OF_FRACTION = re.compile(
+    r"\\sqrt\s*\{\s*(?:\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d+)\s*/\s*(\d+))\s*\}"
 )
 _UNIT = re.compile(r"\\(?:\$|text|mathrm)")
 _APPROXIMATELY = re.compile(r"\\approx(?![a-zA-Z])")
+_LETTERS = re.compile(r"(?!\s*[-+])(?:[a-zA-Z\s(){}+*/-]|\\(?:[dt]?frac|cdot|times|left|right)(?![a-zA-Z]))+")
 CLOSE = 0.02
 """How far the two sides of an approximation may be apart, by their ratio."""
 MOST_OPERATIONS = 60
@@ -69,7 +78,10 @@ def is_no_value(wanted: Any, given: Any, gold: str, answer: str) -> bool:
 def _operations(text: str) -> Counter[str]:
     """The operations that a text names: each command that does not write a value, and each matrix."""
     found: Counter[str] = Counter()
-    for match in _OPERATIONS.finditer(text):
+    found["fraction of a fraction"] = int(_NESTED.search(text) is not None)
+    roots = [[int(part) for part in root.groups() if part] for root in _ROOT_OF_FRACTION.finditer(text)]
+    found["root of a fraction"] = int(any(math.gcd(*root) > 1 for root in roots))
+    for match in _OPERATIONS.finditer(_SCIENTIFIC.sub("", text)):
         name = next(group for group in match.groups() if group)
         if name == "begin":
             name = "determinant" if text.startswith("\\begin{v", match.start() - 1) else "matrix"
@@ -80,7 +92,7 @@ def _operations(text: str) -> Counter[str]:
         elif name.endswith("binom"):
             name = "binom"
         found[name] = found[name] + 1 if name == "matrix" else 1
-    return found
+    return +found
 
 
 def _value(expression: Any) -> Any:
@@ -162,6 +174,7 @@ def _undone(factors: list[tuple[Any, Any]]) -> Counter[str]:
     found: Counter[str] = Counter()
     above = below = tens = powers = 0
     others: list[tuple[Any, Any]] = []
+    roots: list[tuple[Any, Any]] = []
     for base, exponent in factors:
         if isinstance(exponent, Float):
             powers += not base.free_symbols
@@ -183,9 +196,14 @@ def _undone(factors: list[tuple[Any, Any]]) -> Counter[str]:
             below += base != -1 and times < 0
         elif isinstance(exponent, Rational):
             others.append((Integer(1), exponent))
+            roots.append((base, exponent))
             found["root"] += _is_perfect(base, exponent)
     found["power"] += powers
-    product = above > 1 or below > 1 or tens > 1 or (powers > 0 and above + below > 1)
+    # A root over a root of a divisor.
+    cancels = any(one == -other and not base % divisor for base, one in roots if one > 0 for divisor, other in roots)
+    product = (
+        cancels or above > 1 or below > 1 or tens > 1 or (tens > 0 and below > 0) or (powers > 0 and above + below > 1)
+    )
     found["product"] += product or len(set(others)) < len(others)
     return +found
 
@@ -242,7 +260,8 @@ def answers_by_equation(wanted: Any, given: Any, answer: str) -> bool:
     if _UNIT.search(sides(answer)[0]):
         return True
     first, *others = _sides(given)
-    if not _is_name(first) and first.free_symbols:
+    letters = "" if others[-1].free_symbols else sides(answer)[0]
+    if not _is_name(first, letters) and first.free_symbols:
         return False
     values = [side for side in (first, *others) if not (_is_name(side) or side.free_symbols)]
     texts = {part.strip() for part in sides(answer)}
@@ -273,10 +292,12 @@ def _is_close(answer: str) -> bool:
     return all(bool(abs(one - other) <= CLOSE * abs(one)) for one, other in pairwise(numbers))
 
 
-def _is_name(left: Any) -> bool:
-    """A symbol, several in a row (`AB`) or in a tuple, or a function of something."""
+def _is_name(left: Any, text: str = "") -> bool:
+    """What is written in letters alone (`x+y`), a symbol, several (`AB`, a tuple), or a function of something."""
     from sympy import E, Function, Mul, Symbol, Tuple
 
+    if re.search("[a-zA-Z]", text) and _LETTERS.fullmatch(text):
+        return True
     names = left.args if isinstance(left, (Mul, Tuple)) else [left]
     return all(isinstance(name, (Symbol, Function)) or name in (1, E) for name in names) and left != 1
 

@@ -22,13 +22,35 @@ UNITS = frozenset(
     usd us eur gbp rs rupee dollar cent euro yuan yen pence penny pennies buck rmb
     unit units sq cu square cubic per of each a an the total
     person people man men woman women child children student way time piece item point digit term solution integer
-    page mark vote fish sheep
+    page mark vote fish sheep p clock o
     """)
 )
+SYMBOLS = (
+    r"(?:[ap]\.?m|km/h|m/s|[cmkdn]?m|[km]?g|m?s|hr?s?|mins?|m?[lL]|ft|in|yd|mi|lbs?|oz|[NJWVK]|Pa|Hz|kWh?|mph|kph|rpm|cc)"
+    r"(?:/(?:s|h|min|hr))?(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
+)
+"""Units that are written with a letter or two: `5 cm^3`, `20 m/s`."""
+_ADJECTIVES = frozenset(
+    WORD.findall("""
+    red blue green yellow black white orange purple pink brown gray grey gold silver
+    different distinct possible unique such ordered real positive whole new small large big full
+    """)
+)
+HEDGES = re.compile(
+    r"\b(?:not|no|never|wrong|incorrect|false|about|around|approximately|nearly|almost|roughly|close|near|opposite"
+    r"|negative|inverse|reciprocal|half|third|quarter|twice|double|triple|thrice|times|least|most|over|under|above|below"
+    r"|plus|minus|squared|cubed|factorial|dozen|(?:more|less|fewer|greater|larger|smaller) than"
+    r"|(?:square|root|cube|power|multiple|factor|divisor|remainder|sum|product|difference|quotient|percent) of"
+    r"|(?:multiplied|divided|increased|decreased) by)\b",
+    re.IGNORECASE,
+)
+"""Words beside a number that make it another one than the answer."""
 _NUMBER_NOUN = re.compile(
     r"(?:plus|minus|less|times|gross|dozens|scores|couples|halves|quarters|thirds|ones|twos|threes|fours|fives|sixes"
     r"|sevens|eights|nines|tens|hundreds|thousands|(?:m|b|tr)illions|\w+teens|(?:twen|thir|for|fif|six|seven|eigh|nine)"
-    r"ties|\w+ths|this|unless|perhaps|always|is|was|as|us)"
+    r"ties|\w+ths|this|unless|perhaps|always|is|was|as|us"
+    r"|factorials|powers|multiples|decimals|zeroe?s|basis|percentages|percents|logarithms|negatives|inverses|reciprocals"
+    r"|opposites|doubles|triples|others|lies|equals|does|goes|gives|makes|means|leaves|remains|needs|\w+sis)"
 )
 _SMALL = WORD.findall(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -53,11 +75,13 @@ def is_unit(text: str, golds: Collection[str]) -> bool:
     if re.search(r"[a-zA-Z]\s+\d", text):
         return False  # `5 times 3`
     unknown = [word for word in words(text) if word not in golds and not _is_listed(word)]
+    if len(words(text)) > 1 and unknown and unknown[0] in _ADJECTIVES and unknown[0] != words(text)[-1]:
+        del unknown[0]  # `red balls`, `different ways`
     return not unknown or (len(unknown) == 1 and _is_plural(unknown[0]))
 
 
 def _is_listed(word: str) -> bool:
-    return word in UNITS or word.removesuffix("s") in UNITS
+    return word in UNITS or (word.removesuffix("s") in UNITS and not _NUMBER_NOUN.fullmatch(word))
 
 
 def _is_plural(word: str) -> bool:

@@ -24,7 +24,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 
 CASES, HUNT = rows("rule_cases.jsonl"), rows("hunt.jsonl")
-VERDICTS = "003ff631a1f99a333b45118e808b9c30275319e5f3002a7cc8bda0eab0b3596d"
+VERDICTS = "3c31b4ee5c1a3c39096ed66aff1bc0ea89e8333ded45ca8b1fe20a1ba1d000a9"
 KINDS = sorted({row["kind"] for row in HUNT})
 
 
@@ -83,11 +83,23 @@ def test_verdicts_do_not_depend_on_what_was_graded_before() -> None:
     assert [named(row) for row, graded in zip(some, onward, strict=True) if graded.correct is not grade(row)] == []
 
 
-def test_the_grader_hides_from_its_shortcuts_what_is_not_shown() -> None:
+def test_the_grader_hides_from_its_shortcuts_what_they_cannot_read() -> None:
     with Grader(policy="tuition-2") as grader:
         grades = grader.grade_many(["17"] * 3, ["<think>\\boxed{17}", "% \\boxed{17}", "so \\boxed{17}"])
+        operands = grader.grade_many(
+            ["17"] * 6,
+            [
+                "-\\boxed{17}",
+                "\\boxed{17}/2",
+                "1\\boxed{17}",
+                "\\boxed{17}.5",
+                "minus \\boxed{17}",
+                "\\boxed{17} times 2",
+            ],
+        )
         words = grader.grade_many(["Tuesday"] * 3, ["#### Tuesday", "答案: Tuesday", "<answer>Tuesday</answer>"])
     assert [graded.correct for graded in grades] == [False, False, True]
+    assert not any(graded.correct for graded in operands)
     assert all(graded.correct for graded in words)
 
 
@@ -101,6 +113,10 @@ def test_the_grader_hides_from_its_shortcuts_what_is_not_shown() -> None:
         ("\\boxed{17} The final answer is $18$.", "$18$"),
         ("\\boxed{\\text{a } \\} b}", "\\text{a } \\} b"),
         ("\\boxed{17", None),
+        ("1\\boxed{17}", None),
+        ("\\boxed{17}/2", None),
+        ("$x = \\boxed{17}$.", "17"),
+        ("The wrong answer is 17.", None),
         ("\\boxed{17} or \\boxed{", None),
         ("$x=3$", "$x=3$"),
         ("Step 1: 3. #### 17\n", "17"),
