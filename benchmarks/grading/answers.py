@@ -77,15 +77,19 @@ _OPEN = re.compile(r"(?:(?:\\left)?\s*[({])*\Z")
 _CLOSED = re.compile(r"(?:\s*(?:\\right\s*)?[)}])*")
 # On the box's own line: what stands below it may be a list.
 _OPERATOR_BEFORE = re.compile(
-    r"(?:\b(?:minus|plus|times|negative)[ \t]+|\\text\s*\{\s*[-+*/]\s*\}[ \t]*|\d|[/^]|(?<!-)[-+]|[\w)}][ \t]*\*"
+    r"(?:\b(?:minus|plus|times|negative)[ \t]+|\\text\s*\{\s*[-+*/]\s*\}[ \t]*|\d|[/^]"
+    r"|(?<![a-zA-Z\\])[a-zA-Z]|(?<!-)[-+]|[\w)}][ \t]*\*"
     r"|[\d)}$=(][ \t]*[-+][ \t]+|[^\n]\+[ \t]*|(?<![a-zA-Z])[a-zA-Z][ \t]+-[ \t]+"
-    r"|[\u00d7\u00f7\u00b7\u2212\u221a][ \t]*|\\(?:cdot|times|div|pm|mp|ast|sqrt|log|ln|sin|cos|tan|neq?|not\s*=)[ \t]*"
+    r"|[\u00d7\u00f7\u00b7\u2212\u221a][ \t]*"
+    r"|\\(?:cdot|times|div|pm|mp|ast|pi|sqrt|log|ln|sin|cos|tan|neq?|not\s*=)[ \t]*"
     r"|(?:\\[dt]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\d)|\\sqrt\s*\{[^{}]*\})[ \t]*)\Z"
 )
 _OPERATOR_AFTER = re.compile(
-    r"(?:[ \t]*\\text\s*\{)?[ \t]*(?:squared|cubed|factorial|dozen|plus|minus|times[ \t]+\$?\d)\b|\d|[.,]\d"
+    r"(?:[ \t]*\\text\s*\{)?[ \t]*(?:squared|cubed|factorial|dozen|hundred|[a-z]+illion|thousand"
+    r"|plus|minus|times[ \t]+\$?\d)\b"
+    r"|\d|[.,]\d|\{,\}\d|\(\d|:\d|[a-fijknp-ru-z](?![a-zA-Z])"
     r"|[ \t]*(?:\^\s*(?!\{?\s*\\(?:circ|prime|text|mathrm|degree))|/\s*[\d\\(]|\*\s*\d|[\u00d7\u00f7\u00b7]"
-    r"|\\(?:cdot|times|div|pm|over)(?![a-zA-Z])|!\s*(?:\$|\\[)\]])"
+    r"|\\(?:cdot|times|div|pm|over|sqrt|pi|[dt]?frac|binom)(?![a-zA-Z])|!\s*(?:\$|\\[)\]])"
     r"|[-+\u2212]\s*(?:\d|\\(?:[dt]?frac|sqrt|pi|boxed)|\(\d|[a-zA-Z]\s*(?:[-+=$^)}]|\\[)\]]|\Z)))"
 )
 _TAKES_OPERAND = re.compile(
@@ -237,6 +241,8 @@ def _is_of_another(sentence: str) -> bool:
     if re.search(r"\s[<>\u2264\u2265\u2260]\s", sentence):
         return True
     *_, said = _COPULA.split(sentence)
+    if re.search(r"\b\d+[a-fijknp-ru-z]\b", said):
+        return True
     return HEDGES.search(said) is not None or _BOUND.search(sentence) is not None
 
 

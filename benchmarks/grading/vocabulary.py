@@ -39,8 +39,9 @@ _ADJECTIVES = frozenset(
 HEDGES = re.compile(
     r"\b(?:not|no|never|wrong|incorrect|false|about|around|approximately|nearly|almost|roughly|close|near|opposite"
     r"|negative|inverse|reciprocal|half|third|quarter|twice|double|triple|thrice|times|least|most|over|under|above|below"
-    r"|plus|minus|squared|cubed|factorial|dozen|(?:more|less|fewer|greater|larger|smaller) than"
-    r"|(?:square|root|cube|power|multiple|factor|divisor|remainder|sum|product|difference|quotient|percent) of"
+    r"|plus|minus|but|except|exceeds|differs|log|ln|sqrt|squared|cubed|factorial|dozen"
+    r"|(?:more|less|fewer|greater|larger|smaller) than"
+    r"|(?:square|root|cube|power|multiple|factor|divisor|remainder|sum|product|difference|negation|quotient|percent) of"
     r"|(?:multiplied|divided|increased|decreased) by)\b",
     re.IGNORECASE,
 )
@@ -49,7 +50,7 @@ _NUMBER_NOUN = re.compile(
     r"(?:plus|minus|less|times|gross|dozens|scores|couples|halves|quarters|thirds|ones|twos|threes|fours|fives|sixes"
     r"|sevens|eights|nines|tens|hundreds|thousands|(?:m|b|tr)illions|\w+teens|(?:twen|thir|for|fif|six|seven|eigh|nine)"
     r"ties|\w+ths|this|unless|perhaps|always|is|was|as|us"
-    r"|factorials|powers|multiples|decimals|zeroe?s|basis|percentages|percents|logarithms|negatives|inverses|reciprocals"
+    r"|factorials|powers|exponents|multiples|decimals|zeroe?s|basis|percentages|percents|logarithms|negatives|inverses|reciprocals"
     r"|opposites|doubles|triples|others|lies|equals|does|goes|gives|makes|means|leaves|remains|needs|\w+sis)"
 )
 _SMALL = WORD.findall(
