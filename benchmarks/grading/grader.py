@@ -46,8 +46,8 @@ _OTHER_ANSWER = re.compile(r"[$\[]|(?i:final answer)")
 _NOT_SHOWN = re.compile(r"</?think>|```|~~~|%")
 # Nor a box in an expression.
 _BESIDE_BOX = re.compile(
-    r"[^\sa-zA-Z:.,=]\s*\\boxed|\\boxed\{[^}]{0,20}\}(?:\s*[^\sa-zA-Z.,]|[.,]?\d|[a-z])"
-    r"|[\^_]\s*\{[^}]{0,200}\\boxed|(?:\b(?:minus|plus|times|negative)\s+|[a-z]\W?)\\boxed"
+    r"\d\\boxed|[^\sa-zA-Z\d:.,=]\s*\\boxed|\\boxed\{[^}]{0,20}\}(?:\s*[^\sa-zA-Z.,]|[.,]?\d|[a-z])"
+    r"|[\^_]\s*\{[^}]{0,200}\\boxed|(?:\b(?:minus|plus|times|negative)\s+|[a-z])\\boxed"
     r"|\}\s*(?:squared|cubed|factorial|dozen|hundred|thousand|[a-z]+illion|plus|minus|times)\b",
     re.IGNORECASE,
 )

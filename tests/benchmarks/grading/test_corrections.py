@@ -103,6 +103,12 @@ def test_the_grader_hides_from_its_shortcuts_what_they_cannot_read() -> None:
     assert all(graded.correct for graded in words)
 
 
+@pytest.mark.parametrize("text", ["12+5=17 \\boxed{17}", "The answer is \\boxed{17}.", "12+5=17\n\\boxed{17}\n"])
+def test_one_plain_box_needs_no_worker(text: str) -> None:
+    with Grader(policy="tuition-2") as grader:
+        assert grader.submit("17", text).done() and grader._crew is None
+
+
 @pytest.mark.parametrize(
     ("completion", "answer"),
     [
