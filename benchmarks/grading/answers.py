@@ -19,7 +19,7 @@ _BARE_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?!\w|[.,]?\d|\s*[/^{\\(])")
 _JOINED = re.compile(
     r"(?:\s|[$,;.]|\\[,;:! )(\[\]]|\\text\s*\{[^{}]*\}|\\q?quad|and\b|or\b|[a-zA-Z](?:_\{?\w\}?)?\s*=)*"
 )
-_PERCENT = re.compile(r"\s*\$?\s*\\?%")
+_PERCENT = re.compile(r"\s*(?:\$\s*)?\\?%")
 _OPEN_THOUGHT = re.compile(r"<think>.*", re.DOTALL)
 _CODE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.DOTALL)
 _VERBATIM = re.compile(r"\\verb\*?([^a-zA-Z\s]).*?\1|\\begin\{verbatim\}.*?(?:\\end\{verbatim\}|\Z)", re.DOTALL)
