@@ -1,10 +1,12 @@
-"""What docs/micro.md shows of `tuition evidence` is what the command prints of the tables that ship."""
+"""What documents show of outcomes that ship is what the commands print of them."""
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.docs.documents import ROOT
+from tests.experiments.sharing.compare import report
 from tuition.app.recordings.evidence_report import make_evidence
 
 TABLES = sorted((ROOT / "benchmarks" / "recorded_tables").glob("*.parquet"))
@@ -22,3 +24,11 @@ def test_the_evidence_of_the_page_is_what_the_command_prints(table: Path) -> Non
     for line in printed.splitlines():
         assert words(line) in page, f"docs/micro.md has another line than `tuition evidence --table {table.name}`"
     assert words(printed) in page
+
+
+@pytest.mark.parametrize("name", ["micro", "micro-b"])
+def test_blocks_against_ordinary_runs_are_as_the_page_says(name: str) -> None:
+    printed = report(pd.read_parquet(ROOT / "tests" / "experiments" / "sharing" / f"{name}.parquet"))
+    page = words((ROOT / "docs" / "sharing.md").read_text(encoding="utf-8"))
+    for line in printed[1:]:
+        assert words(line) in page, f"docs/sharing.md has another line than the comparison of {name}.parquet"

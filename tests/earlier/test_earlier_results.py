@@ -208,7 +208,10 @@ def entries_of(board: Path) -> list[MeasuredEntry]:
 def test_a_leaderboard_verifies(tuition: Command) -> None:
     result = tuition("leaderboard", "verify", "board", "--json")
     (found,) = json.loads(result.stdout)["leaderboards"]
-    assert (found["measured"], found["mismatches"], found["undecided"]) == (6, [], [])
+    assert (found["measured"], found["mismatches"]) == (6, [])
+    # Its tiny blocks learnt nothing, so several routes end in one checkpoint; no file of then shows that it is theirs.
+    reasons = {one["reason"].partition(": ")[2] for one in found["undecided"]}
+    assert reasons <= {"only training again shows that both routes end in it"}
     # It holds as far as its format goes, which is not as far as today's.
     assert (result.returncode, found["status"]) == (3, "incomplete")
     assert any(lack.startswith("6 entries: format 2:") for lack in found["lacks"])
