@@ -40,6 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     (table,) = standings(load_board(find_board(arguments.board))).measured
     plot([ranked_row(row) for row in table.rows if row.rank_first is not None], arguments.out)
+    print(arguments.out)
 
 
 if __name__ == "__main__":

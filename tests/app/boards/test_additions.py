@@ -188,7 +188,7 @@ def test_scores_of_the_bench_become_entries_of_one_checkpoint(tmp_path: Path, tu
     record = {
         "model": {"label": "/somewhere/Qwen3-1.7B"}, "command": "tuition bench --model Qwen3-1.7B",
         "suite_verified": False,
-        "versions": {"tuition": "0.1.0"}, "gpu_seconds": 3.0,
+        "versions": {"tuition": "0.1.0", "torch": "2.11", "transformers": "5"}, "gpu_seconds": 3.0,
     }  # fmt: skip
     table = sample_table(0.4, 3, num_problems=20)
     key = save_score(tmp_path / "results", table, "w", suite="math500@1[:20]", record=record)

@@ -156,6 +156,7 @@ def main() -> None:
                 print(f"{path}: done", flush=True)
     rows = [row for path in paths for row in read(path)]
     pd.DataFrame(rows).to_parquet(arguments.out, index=False, compression="zstd")
+    print(f"{arguments.out}: {len(rows)} rows", flush=True)
 
 
 if __name__ == "__main__":
