@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.app.browser.served import REPOSITORY, Server, command, open_page
 
@@ -20,9 +21,13 @@ PATIENCE_SECONDS = 150.0
 
 @pytest.fixture
 def searching(results: Path, scenario: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A search on a seed of its own, so that it has blocks to train, in the folder that is being served."""
+    """A search in the folder that is being served, with blocks of so many steps that the page sees them."""
+    content = yaml.safe_load(scenario.read_text())
+    content["stages"] = {name: {**settings, "steps": 20} for name, settings in content["stages"].items()}
+    longer = tmp_path / "longer.yaml"
+    longer.write_text(yaml.safe_dump(content))
     arguments = command(
-        "search", "--scenario", str(scenario), "--trials", "40", "--results", str(results), "--study", LIVE,
+        "search", "--scenario", str(longer), "--trials", "40", "--results", str(results), "--study", LIVE,
         "--seed", "5", "--quiet",
     )  # fmt: skip
     with (tmp_path / "search.log").open("wb") as log:
