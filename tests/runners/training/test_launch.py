@@ -69,7 +69,8 @@ def test_two_processes_train_a_block_twice_the_same(
         weights.add(run.weights_sha256)
         record = runner.store.record(run.route.final)
         assert record is not None and record.environment["processes"] == "2"
-        assert record.gpu_seconds > 0.5 and record.peak_memory_bytes > 100e6
+        # Of both processes; what they imported is not theirs.
+        assert record.gpu_seconds > 0.1 and record.peak_memory_bytes > 100e6
     steps = [event for event in events if isinstance(event, StepDone)]
     assert [(event.step, event.steps) for event in steps] == [(1, 2), (2, 2)] * 2
     assert {event.key for event in steps} == {run.route.final}
