@@ -187,8 +187,7 @@ class RecordedTable:
         """Validation outcomes of a base model, as `correct_PK`; RecordedError where they are not recorded."""
         score = self.header.untrained_validation.get(model)
         if score is None:
-            known = ", ".join(self.header.untrained_validation) or "none"
-            raise RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {known}")
+            raise no_untrained_score(model, self.header.untrained_validation)
         return _outcomes_PK(score.correct, self.header.validation)
 
     def untrained_PK(self, model: str) -> Array | None:
@@ -199,6 +198,12 @@ class RecordedTable:
 
 def _outcomes_PK(counts: Sequence[int], suite: RecordedSuite) -> Array:
     return (np.arange(suite.samples)[None, :] < np.array(counts)[:, None]).astype(np.int8)
+
+
+def no_untrained_score(model: str, known: Iterable[str]) -> RecordedError:
+    """The error for a base model whose validation score is not recorded."""
+    there = ", ".join(known) or "none"
+    return RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {there}")
 
 
 def missing_checkpoints(table: RecordedTable, seed: int) -> list[Checkpoint]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from tuition.benchmarks.artefacts import finite
 from tuition.benchmarks.statistics.intervals import Score, avg_at_k
-from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, role_of
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, no_untrained_score, role_of
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
 from tuition.planner.coverage import distances
@@ -319,8 +319,7 @@ class Replay:
             RecordedError: for a model whose score is not recorded.
         """
         if model not in self._untrained:
-            known = ", ".join(self._untrained) or "none"
-            raise RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {known}")
+            raise no_untrained_score(model, self._untrained)
         score, price = self._untrained[model]
         scored = f"untrained:{model}"
         charged = 0.0 if scored in self._store.scored else price

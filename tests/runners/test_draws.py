@@ -99,7 +99,7 @@ def lora() -> Scenario:
     stages = scenario.file.stages
     for stage in ("teacher_rl", "student_rl"):
         stages = stages.changed(stage, new_labels_first=0.0)
-    return type(scenario)(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+    return scenario.with_stages(stages)
 
 
 def test_a_route_counts_the_passes_of_all_blocks_of_a_stage(lora: Scenario) -> None:

@@ -18,7 +18,7 @@ def drawing(new_labels_first: float, steps: int = 64) -> Scenario:
     stages = scenario.file.stages
     for stage in ("teacher_rl", "student_rl"):
         stages = stages.changed(stage, new_labels_first=new_labels_first, steps=steps)
-    return type(scenario)(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+    return scenario.with_stages(stages)
 
 
 @pytest.fixture(scope="module")

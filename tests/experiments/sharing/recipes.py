@@ -27,12 +27,6 @@ from tuition.runners.scenarios.scenario import Scenario
 STUDY = "recipes"
 
 
-def changed(scenario: Scenario, stage: str, **settings: float) -> Scenario:
-    """The scenario with other settings of one stage."""
-    stages = scenario.file.stages.changed(stage, **settings)
-    return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
-
-
 def score(scenario: Scenario, stage: str, seed: int, ordinary: bool, results: Path) -> float:
     """Validation score of the model that a stage trained on all labels."""
     blocks = scenario.num_label_blocks
@@ -77,8 +71,8 @@ def main() -> None:
             [shipped.new_labels_first] if arguments.share is None else arguments.share,
             arguments.rates or [shipped.learning_rate],
         ):
-            tried = changed(scenario, stage, steps=steps, new_labels_first=share, learning_rate=rate)
-            row = line(tried, stage, arguments.seeds, arguments.results or Path(scratch))
+            stages = scenario.file.stages.changed(stage, steps=steps, new_labels_first=share, learning_rate=rate)
+            row = line(scenario.with_stages(stages), stage, arguments.seeds, arguments.results or Path(scratch))
             print(f"| {steps} | {share:g} | {rate:g} | {row}", flush=True)
 
 

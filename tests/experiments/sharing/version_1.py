@@ -10,4 +10,4 @@ def version_1(scenario: Scenario) -> Scenario:
     before = {"steps": 30, "new_labels_first": 0.0}
     stages = scenario.file.stages.changed("student_rl", **before)
     stages = stages.changed("teacher_rl", **before, learning_rate=TEACHER_RATES[scenario.name])
-    return Scenario(scenario.file.model_copy(update={"stages": stages}), scenario.folder)
+    return scenario.with_stages(stages)
