@@ -1,4 +1,4 @@
-"""Replay: a recorded seed in place of training, for planners to search in microseconds.
+"""Replay: a recorded seed, or a simulated problem, in place of training, for planners to search in microseconds.
 
 What: `Replay` charges for a recorded allocation, or a teacher's checkpoint, what the live store would have charged, and
 gives its recorded validation score: it keeps which blocks "are in the store", with or without optimizer state, and asks
@@ -20,26 +20,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tuition.benchmarks.artefacts import finite
-from tuition.benchmarks.statistics.intervals import Score, avg_at_k
-from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, no_untrained_score, role_of
+from tuition.benchmarks.statistics.intervals import Score
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, no_untrained_score
+from tuition.benchmarks.tables.replay_source import Row, Source, recorded_source
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
 from tuition.planner.coverage import distances
 from tuition.planner.route import Block, Route
+from tuition.planner.space import SearchSpace
 from tuition.planner.study import Outcome
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """One row of the seed, without its test score: its route, its blocks' prices by key, and its validation score."""
-
-    route: Route
-    prices: Mapping[str, Price]
-    validation: Score
-    scoring_gpu_seconds: float
-    weights_sha256: str
-    gpu_seconds_full: float
-    labels_trained: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,7 @@ class _Store:
 
 
 class Replay:
-    """One draw seed of a table, and a store that is empty at first.
+    """One draw seed of a table, or another `Source` (`Replay.of`), and a store that is empty at first.
 
     Args:
         table: the recorded table.
@@ -107,32 +96,19 @@ class Replay:
     """
 
     def __init__(self, table: RecordedTable, seed: int, workers: int = 1) -> None:
-        draws = ", ".join(map(str, table.seeds("draw"))) or "none yet"
-        if role_of(seed) != "draw":
-            raise RecordedError(f"seed {seed} is for judging only: planners may draw from {draws}")
-        if seed not in table.seeds("draw"):
-            raise RecordedError(f"seed {seed} is not recorded: planners may draw from {draws}")
-        self.seed = seed
         # Nothing else of the table is kept: whoever holds a replay cannot look up a test score, or another seed.
-        self._space = table.header.space
-        self._states_kept = frozenset(table.header.states_kept)
-        self._recorded: dict[Checkpoint, _Recorded] = {
-            route.checkpoint: _Recorded(
-                route,
-                {block.key: block.price for block in run.blocks},
-                avg_at_k(table.correct_PK(route.checkpoint, seed, "validation")),
-                run.validation_gpu_seconds,
-                run.weights_sha256,
-                run.gpu_seconds_full,
-                run.labels_trained,
-            )
-            for route, run in zip((*table.routes, *table.teacher_routes), table.rows, strict=True)
-            if run.seed == seed
-        }
-        self._untrained = {
-            model: (avg_at_k(table.untrained_validation_PK(model)), score.gpu_seconds)
-            for model, score in table.header.untrained_validation.items()
-        }
+        self._begin_with(recorded_source(table, seed), workers)
+
+    @classmethod
+    def of(cls, source: Source, workers: int = 1) -> "Replay":
+        """A replay of any source, such as a simulated problem (`tuition.benchmarks.planning.problems`)."""
+        replay = cls.__new__(cls)
+        replay._begin_with(source, workers)
+        return replay
+
+    def _begin_with(self, source: Source, workers: int) -> None:
+        self._source = source
+        self._recorded = source.rows
         self._nearest: dict[Allocation, Route] = {}
         self._empty(workers)
 
@@ -149,6 +125,21 @@ class Replay:
         emptied = copy.copy(self)
         emptied._empty(workers)
         return emptied
+
+    @property
+    def seed(self) -> int:
+        """The recorded seed, or the number of the simulated problem."""
+        return self._source.seed
+
+    @property
+    def space(self) -> SearchSpace:
+        """What may be proposed."""
+        return self._source.space
+
+    @property
+    def dearest(self) -> float:
+        """GPU-seconds of the dearest single route of the space, with its score: R, in which searches are priced."""
+        return self._source.dearest
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
@@ -169,7 +160,7 @@ class Replay:
         """What the allocation's route passes, itself included, as far as it is recorded with this seed."""
         return tuple(one for one in allocation.checkpoints() if one in self._recorded)
 
-    def _look_up(self, checkpoint: Checkpoint) -> _Recorded:
+    def _look_up(self, checkpoint: Checkpoint) -> Row:
         recorded = self._recorded.get(checkpoint)
         if recorded is None:
             raise RecordedError(
@@ -192,8 +183,8 @@ class Replay:
         if allocation in self._recorded:
             return self._recorded[allocation].route
         if allocation not in self._nearest:
-            known = [one for one in self.allocations if self._space.holds(one)] or self.allocations
-            apart = distances(self._space, [allocation], known)[0]
+            known = [one for one in self.allocations if self._source.space.holds(one)] or self.allocations
+            apart = distances(self._source.space, [allocation], known)[0]
             self._nearest[allocation] = self._recorded[known[int(apart.argmin())]].route
         return self._nearest[allocation]
 
@@ -215,7 +206,7 @@ class Replay:
         scores = {one.weights_sha256: one.scoring_gpu_seconds for one in self._to_score(recorded, on_the_way)}
         return Charge(missing, training, sum(scores[key] for key in scores if key not in self._store.scored))
 
-    def _to_score(self, recorded: _Recorded, on_the_way: Sequence[Checkpoint]) -> list[_Recorded]:
+    def _to_score(self, recorded: Row, on_the_way: Sequence[Checkpoint]) -> list[Row]:
         passed = {block.key for block in recorded.route.blocks} if on_the_way else set()
         rows = [self._look_up(checkpoint) for checkpoint in on_the_way]
         for checkpoint, row in zip(on_the_way, rows, strict=True):
@@ -263,11 +254,11 @@ class Replay:
             store.blocks[block.key] = time
             store.states[block.key] = CheckpointState.resumable
             # As `tuition.runners.training.block_trainer` does: only the tip of a stage keeps its optimizer state.
-            if block.continues_stage and block.stage not in self._states_kept:
+            if block.continues_stage and block.stage not in self._source.states_kept:
                 store.states[block.parent] = CheckpointState.evaluable
         return time
 
-    def _score(self, rows: Sequence[_Recorded], time: float) -> float:
+    def _score(self, rows: Sequence[Row], time: float) -> float:
         """When the scores are there, begun at a time, of which a run waits for those that others make."""
         for row in rows:
             time = max(time, self._store.scored.setdefault(row.weights_sha256, time + row.scoring_gpu_seconds))
@@ -318,9 +309,9 @@ class Replay:
         Raises:
             RecordedError: for a model whose score is not recorded.
         """
-        if model not in self._untrained:
-            raise no_untrained_score(model, self._untrained)
-        score, price = self._untrained[model]
+        if model not in self._source.untrained:
+            raise no_untrained_score(model, self._source.untrained)
+        score, price = self._source.untrained[model]
         scored = f"untrained:{model}"
         charged = 0.0 if scored in self._store.scored else price
         self._store.scored[scored] = self.now
