@@ -87,6 +87,7 @@ FLOORS = (
             "boards": (15,),
             "suites": (),
             "tables": (),
+            "planning": (),
             "reported": (),
             "measured_boards": (),
             "measured_planners": (),
