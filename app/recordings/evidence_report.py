@@ -1,50 +1,34 @@
-"""`tuition evidence`: the named comparisons of a recorded table.
+"""`tuition evidence`: what recorded tables show of the paper's claims, of the teacher's share and of the best splits.
 
-Named entries are compared on all recorded seeds that they share. The best split and its runners-up are selected on
-the validation scores of the draw seeds and compared on the test scores of the judge seeds only. `direct-compute` is
-chosen as `tuition baselines` chooses it, from the chain that the table holds. The opposite split is found by its
-allocation, because tables of before do not name it.
+Named entries are compared on all recorded seeds that they share. The best splits are selected on the validation scores
+of the draw seeds and compared on the test scores of the judge seeds only, so that no seed that selected one judges it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from tuition.app.studies.direct_compute import choose_match, extended, replays_of_direct
-from tuition.app.studies.evaluation import Entry as TestEntry
-from tuition.benchmarks.baselines import (
-    DIRECT,
-    DIRECT_COMPUTE,
-    OPPOSITE,
-    RAW_TEACHER,
-    UNTRAINED_STUDENT,
-    UPSTREAM,
+from tuition.app.recordings.evidence_entries import gather_entries, upstream_names
+from tuition.benchmarks.baselines import DIRECT, DIRECT_COMPUTE, OPPOSITE, UNTRAINED_STUDENT, UPSTREAM
+from tuition.benchmarks.evidence.claims import CLAIMS, Claim, judge, stronger_teacher
+from tuition.benchmarks.evidence.comparisons import Comparison, compare
+from tuition.benchmarks.evidence.figure import plot
+from tuition.benchmarks.evidence.label_curve import label_curves
+from tuition.benchmarks.evidence.markdown import markdown
+from tuition.benchmarks.evidence.share_curve import share_curves
+from tuition.benchmarks.evidence.split_families import (
+    BEST_DIRECT,
+    BEST_INTERIOR,
+    BEST_OPPOSITE,
+    BEST_SPLIT,
+    BEST_UPSTREAM,
 )
-from tuition.benchmarks.tables.evidence import (
-    Comparison,
-    Entry,
-    Evidence,
-    compare,
-    markdown,
-    plot,
-    to_json,
-)
-from tuition.benchmarks.tables.recorded_table import (
-    RecordedError,
-    RecordedTable,
-    leading_splits,
-    read_table,
-    split_means,
-)
-from tuition.planner.allocation import Allocation
-from tuition.planner.stages import STUDENT, STUDENT_RL
+from tuition.benchmarks.evidence.table_evidence import Evidence, to_json
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, read_table
+from tuition.benchmarks.tables.shipped import find_table, newest_tables, shipped_tables
 
-BEST = "best-split"
-RUNNERS_UP = ("runner-up-1", "runner-up-2", "runner-up-3")
-
-COMPARISONS = (
+PLANNED = (
     Comparison(DIRECT, UNTRAINED_STUDENT, "direct GRPO against the untrained student"),
     Comparison("raw-bridge", DIRECT, "raw-teacher bridge against direct GRPO"),
     Comparison(OPPOSITE, DIRECT, "raw-teacher bridge before direct GRPO, label-matched"),
@@ -54,131 +38,86 @@ COMPARISONS = (
     Comparison(UPSTREAM, "opd-only", "two-stage bridge against opd only"),
     Comparison(UPSTREAM, "sft-teacher", "RL'd against SFT'd teacher"),
     Comparison("half", "half-replay", "fresh labels against replay"),
-    Comparison(BEST, UPSTREAM, "best split found against all upstream", judged=True),
-    Comparison(BEST, "half", "best split found against half", judged=True),
-    Comparison(BEST, OPPOSITE, "best split found against the opposite split", judged=True),
-    *(Comparison(BEST, name, "best split found against a runner-up", judged=True) for name in RUNNERS_UP),
+)
+
+PICKED = (
+    *(
+        Comparison(BEST_INTERIOR, b, f"best interior split against {b_words}", judged=True)
+        for b, b_words in (
+            (UPSTREAM, "all labels on the teacher"),
+            (OPPOSITE, "the opposite split"),
+            (DIRECT, "direct GRPO"),
+            ("half", "half"),
+            (BEST_UPSTREAM, "the best with labels on the teacher only"),
+            (BEST_OPPOSITE, "the best with labels on the student only, after a bridge"),
+            (BEST_DIRECT, "the best without a teacher"),
+        )
+    ),
+    Comparison(BEST_SPLIT, UPSTREAM, "best split found against all upstream", judged=True),
+    Comparison(BEST_SPLIT, "half", "best split found against half", judged=True),
+    Comparison(BEST_SPLIT, OPPOSITE, "best split found against the opposite split", judged=True),
 )
 
 
-def make_evidence(path: Path, figure: Path | None) -> tuple[dict[str, Any], str]:
-    """The evidence of a table as JSON values and as Markdown; the figure is written if a path is given."""
-    evidence = gather(read_table(path))
+def make_evidence(tables: Sequence[str], figure: Path | None) -> tuple[dict[str, Any], str]:
+    """The evidence of tables as JSON values and as Markdown; the figure is written if a path is given.
+
+    Tables are files or names of shipped ones; none stands for the newest shipped table of every bench.
+    """
     if figure is not None:
-        check_figure(figure)
-        plot(evidence, figure)
-    return {"table": str(path), **to_json(evidence)}, markdown(evidence)
+        check_figure(figure, "--out")
+    found = gather_all(tables)
+    if figure is not None:
+        plot(found, figure)
+    return {"tables": [to_json(evidence) for evidence in found]}, markdown(found)
 
 
-def check_figure(figure: Path) -> None:
+def gather_all(tables: Sequence[str]) -> list[Evidence]:
+    """The evidence of each table, as `make_evidence` takes them."""
+    return [gather(read_table(find_table(table)), name_of(table)) for table in tables or newest_tables()]
+
+
+def name_of(table: str) -> str:
+    """What a table is called: its name, or its file's without folder and ending."""
+    return table if table in shipped_tables() else Path(table).stem
+
+
+def check_figure(figure: Path, option: str = "--figure") -> None:
     """RecordedError for a figure that could not be written there, or not in that format."""
     if not figure.parent.is_dir():
-        raise RecordedError(f"--figure {figure}: the folder {figure.parent} does not exist; create it first")
+        raise RecordedError(f"{option} {figure}: the folder {figure.parent} does not exist; create it first")
     if figure.suffix not in (".png", ".pdf", ".svg"):
-        raise RecordedError(f"--figure {figure}: use a name that ends in .png, .pdf or .svg")
+        raise RecordedError(f"{option} {figure}: use a name that ends in .png, .pdf or .svg")
 
 
-def gather(table: RecordedTable) -> Evidence:
-    """The entries of the named comparisons, and the comparisons."""
-    entries = [
-        _entry(table, name, allocation, seeds)
-        for name, allocation in _named(table).items()
-        if (seeds := table.seeds(allocation=allocation))
-    ]
-    matched, why_not = _direct_compute(table)
-    if matched is not None:
-        entries.insert(1, matched)
-    notes = [f"{DIRECT_COMPUTE}: {why_not}"] if why_not else []
-    if other := table.header.other_revisions:
-        stages = ", ".join(f"{name} (revision {then}, now {now})" for name, (then, now) in other.items())
+def gather(table: RecordedTable, name: str) -> Evidence:
+    """Everything that the table shows."""
+    entries, notes = gather_entries(table)
+    header, judges = table.header, table.seeds("judge")
+    if other := header.other_revisions:
+        stages = ", ".join(f"{stage} (revision {then}, now {now})" for stage, (then, now) in other.items())
         notes.append(f"recorded by an earlier code of {stages}: what is trained today differs.")
-    if idle := table.header.idle_first_steps:
+    if idle := header.idle_first_steps:
         notes.append(f"recorded when the first step of a warm-up trained nothing ({', '.join(idle)}): today it trains.")
-    return compare(
-        table.header.scenario,
-        table.header.test.name,
-        [*entries, *_leading(table), *_untrained(table)],
-        COMPARISONS,
-        table.seeds("judge"),
-        notes,
-    )
-
-
-def _named(table: RecordedTable) -> dict[str, Allocation]:
-    """The baselines, with the opposite split after the raw bridge."""
-    named = {name: Allocation.parse(text) for name, text in table.header.names.items()}
-    upstream = named[UPSTREAM]
-    labels = {"teacher_rl": 0, STUDENT_RL.name: upstream.teacher_rl}
-    opposite = Allocation(**{**upstream.model_dump(), **labels})
-    order = [name for name in named if name != OPPOSITE]
-    order.insert(order.index("raw-bridge") + 1, OPPOSITE)
-    return {name: named.get(name, opposite) for name in order}
-
-
-def _untrained(table: RecordedTable) -> list[Entry]:
-    """The student and the default teacher before any training, as far as they are recorded."""
-    teacher = str(Allocation.parse(table.header.names[UPSTREAM]).teacher)
-    found = []
-    for name, model, shown in ((UNTRAINED_STUDENT, STUDENT, "base"), (RAW_TEACHER, teacher, f"base:{teacher}")):
-        outcomes_PK = table.untrained_PK(model)
-        if outcomes_PK is None:
-            continue
-        note = "before any training." if model == STUDENT else "before any training: a reference, no student to deploy."
-        seeds = table.seeds()
-        found.append(Entry(name, shown, dict.fromkeys(seeds, outcomes_PK), 0, dict.fromkeys(seeds, 0.0), note, True))
-    return found
-
-
-def _entry(table: RecordedTable, name: str, allocation: Allocation, seeds: Sequence[int], note: str = "") -> Entry:
-    runs = {seed: table.run(allocation, seed) for seed in seeds}
-    return Entry(
+    others = [Comparison(UPSTREAM, b, f"all labels on the teacher: {b.partition(':')[2]} instead")
+              for b in list(upstream_names(table).values())[1:]]  # fmt: skip
+    return Evidence(
         name,
-        str(allocation),
-        {seed: table.correct_PK(allocation, seed, "test") for seed in seeds},
-        runs[seeds[0]].labels_trained,
-        {seed: run.gpu_seconds_full for seed, run in runs.items()},
-        note,
+        header.scenario,
+        header.test.name,
+        tuple(entries),
+        judge((*CLAIMS, *_teacher_claims(table)), entries, judges),
+        share_curves(table),
+        label_curves(table),
+        compare(entries, [*PLANNED, *others], judges),
+        compare(entries, PICKED, judges),
+        tuple(notes),
     )
 
 
-def _leading(table: RecordedTable) -> list[Entry]:
-    """The selected split and its runners-up, scored on judge seeds only, as far as these are recorded."""
-    draws, means, found = table.seeds("draw"), split_means(table), []
-    for name, allocation in zip((BEST, *RUNNERS_UP), leading_splits(table), strict=False):
-        note = f"{100 * means[allocation]:.1f} % on validation; its test score is from judge seeds only."
-        if name == BEST:
-            note = (
-                f"selected from the {len(means)} splits recorded with all draw seeds, by its mean validation score "
-                f"over {len(draws)} draw seeds ({100 * means[allocation]:.1f} %, biased upwards: it is the best of "
-                f"{len(means)}); its test score is from judge seeds only."
-            )
-        if judges := table.seeds("judge", allocation):
-            found.append(_entry(table, name, allocation, judges, note))
-    return found
-
-
-def _direct_compute(table: RecordedTable) -> tuple[Entry | None, str]:
-    """Direct GRPO with the compute of the paper's rule, or why there is none."""
-    upstream = Allocation.parse(table.header.names[UPSTREAM])
-    blocks = table.header.recipe.recipe().num_label_blocks
-    longest = max(replays_of_direct(table.allocations, blocks), default=0)
-    chain = [extended(blocks, replay) for replay in range(longest + 1)]
-    seeds = [s for s in table.seeds() if all((a, s) in table.index for a in (upstream, *chain))]
-    if not seeds:
-        return None, "no seed is recorded with the whole chain of replay blocks"
-
-    def of_chain(value: Callable[[Allocation, int], float]) -> list[list[float]]:
-        return [[value(allocation, seed) for allocation in chain] for seed in seeds]
-
-    costs = of_chain(lambda allocation, seed: table.run(allocation, seed).gpu_seconds_full)
-    scores = of_chain(lambda allocation, seed: float(table.correct_PK(allocation, seed, "validation").mean()))
-    target = fmean(table.run(upstream, seed).gpu_seconds_full for seed in seeds)
-    try:
-        match = choose_match(
-            table.header.scenario_sha256, seeds, TestEntry(UPSTREAM, upstream), target, blocks, costs, scores
-        )
-    except ValueError as error:
-        return None, f"the recorded chain is too short: {error}"
-    chosen = extended(blocks, match.chosen_replay)
-    entry = _entry(table, DIRECT_COMPUTE, chosen, seeds, match.sentence().removeprefix(f"{DIRECT_COMPUTE}: "))
-    return replace(entry, gpu_seconds=dict(zip(seeds, match.charged_gpu_seconds, strict=True))), ""
+def _teacher_claims(table: RecordedTable) -> list[Claim]:
+    """For every two teachers whose base scores differ, that the stronger one is worth the labels more."""
+    names = upstream_names(table)
+    scores = {t: outcomes.mean() for t in names if (outcomes := table.untrained_PK(t)) is not None}
+    ranked = sorted(scores, key=lambda teacher: -scores[teacher])
+    return [stronger_teacher(names[a], names[b]) for a, b in combinations(ranked, 2) if scores[a] > scores[b]]

@@ -1,1 +1,1 @@
-"""Recorded tables: routes trained with several seeds, replayed for planners and read as evidence."""
+"""Recorded tables: routes trained with several seeds, and replayed for planners."""

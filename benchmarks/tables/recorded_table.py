@@ -162,8 +162,20 @@ class RecordedTable:
 
     def seeds(self, role: Role | None = None, allocation: Checkpoint | None = None) -> tuple[int, ...]:
         """Recorded seeds, of one role if given, and of one allocation if given."""
-        found = {seed for recorded, seed in self.index if allocation in (None, recorded)}
-        return tuple(sorted(seed for seed in found if role in (None, role_of(seed))))
+        found = self._all_seeds if allocation is None else self._seeds_of.get(allocation, ())
+        return tuple(seed for seed in found if role in (None, role_of(seed)))
+
+    @cached_property
+    def _all_seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({run.seed for run in self.rows}))
+
+    @cached_property
+    def _seeds_of(self) -> Mapping[Checkpoint, Sequence[int]]:
+        """Seeds of each checkpoint, in order. Whoever asks of every allocation must not scan all rows for each."""
+        found: dict[Checkpoint, list[int]] = {}
+        for recorded, seed in sorted(self.index, key=lambda key: key[1]):
+            found.setdefault(recorded, []).append(seed)
+        return found
 
     def run(self, allocation: Checkpoint, seed: int) -> RecordedRun:
         """One row; RecordedError with the seeds that there are, when it is not recorded."""

@@ -7,7 +7,7 @@ several at a time, on a simulated clock. `Replay.evaluate` and `Replay.route` ar
 wants.
 
 Only draw seeds can be replayed, and a replay holds no test score: planners are judged on the other seeds, by the table
-itself (`tuition.benchmarks.tables.evidence`).
+itself (`tuition.benchmarks.evidence`).
 
 Simplified: the store is never pruned; a block costs what it cost when it was recorded, each time that it is trained.
 What a run in flight will do to the store counts as done for the runs begun after it, which wait for it: so several

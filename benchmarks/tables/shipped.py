@@ -12,6 +12,15 @@ def shipped_tables() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.parquet"))}
 
 
+def newest_tables() -> list[str]:
+    """The names of the shipped tables without earlier versions of a bench."""
+    newest: dict[str, int] = {}
+    for name in shipped_tables():
+        bench, _, version = name.rpartition("@")
+        newest[bench] = max(int(version), newest.get(bench, 0))
+    return [f"{bench}@{version}" for bench, version in sorted(newest.items())]
+
+
 def find_table(table: str) -> Path:
     """A recorded table's file, from its path or the name of one that ships; RecordedError for neither."""
     shipped = shipped_tables()

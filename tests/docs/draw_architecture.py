@@ -88,6 +88,7 @@ FLOORS = (
             "suites": (),
             "tables": (),
             "planning": (),
+            "evidence": (),
             "reported": (),
             "measured_boards": (),
             "measured_planners": (),

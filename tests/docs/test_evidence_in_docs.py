@@ -1,15 +1,15 @@
 """What documents show of outcomes that ship is what the commands print of them."""
 
-from pathlib import Path
+import re
 
 import pandas as pd
 import pytest
 
 from tests.docs.documents import ROOT
+from tests.docs.fill_evidence import PAGE, filled
 from tests.experiments.sharing.compare import report
-from tuition.app.recordings.evidence_report import make_evidence
-
-TABLES = sorted((ROOT / "benchmarks" / "recorded_tables").glob("*.parquet"))
+from tuition.app.recordings.evidence_report import gather_all
+from tuition.benchmarks.evidence.markdown import TITLES, sections
 
 
 def words(text: str) -> str:
@@ -17,13 +17,12 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
-def test_the_evidence_of_the_page_is_what_the_command_prints(table: Path) -> None:
-    _, printed = make_evidence(table, None)
-    page = words((ROOT / "docs" / "micro.md").read_text(encoding="utf-8"))
-    for line in printed.splitlines():
-        assert words(line) in page, f"docs/micro.md has another line than `tuition evidence --table {table.name}`"
-    assert words(printed) in page
+@pytest.mark.slow
+def test_the_evidence_of_the_page_is_what_the_command_prints() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"<!-- evidence: (\w+) -->", page) == list(TITLES), "every section, in the command's order"
+    again = filled(page, sections(gather_all([])))
+    assert page.splitlines() == again.splitlines(), "python -m tests.docs.fill_evidence"
 
 
 @pytest.mark.parametrize("name", ["micro", "micro-b"])
