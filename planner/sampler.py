@@ -23,8 +23,9 @@ class SamplerError(ValueError):
 class SeededSampler(BaseSampler):
     """An Optuna sampler that is reseeded for each trial, from (study seed, trial number).
 
-    A restarted process therefore draws what an uninterrupted one would have drawn. A trial that was queued again takes
-    a number but no draw, so such trials are left out of the count.
+    A restarted process therefore draws what an uninterrupted one would have drawn, and however asks overlap, each trial
+    draws from its own generator. A trial that was queued again, and one that another trial passed on its way, takes a
+    number but no draw, so such trials are left out of the count.
 
     Args:
         name: "tpe" (multivariate, with the constant liar for parallel workers) or "random".
@@ -39,7 +40,8 @@ class SeededSampler(BaseSampler):
             raise SamplerError(f"unknown sampler {name!r}; allowed: {', '.join(SAMPLERS)}")
         self._name = name
         self._seed = seed
-        self._inner = self._build(0)
+        self._inner: dict[int, BaseSampler] = {}
+        """Of the trials that are not told yet, by their numbers."""
         self._trials: Trials | None = None
 
     def _build(self, draw: int) -> BaseSampler:
@@ -48,33 +50,39 @@ class SeededSampler(BaseSampler):
             return RandomSampler(seed=seed)
         return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Seed the sampler for this trial."""
-        history = retry_history(trial)
-        number = history[0] if history else trial.number
+    def _of(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
+        """The sampler that is seeded for this trial."""
         if self._trials is None or self._trials.study is not study:
-            self._trials = Trials(study)
-        self._inner = self._build(number - self._trials.refresh().num_retries_before(number))
-        self._inner.before_trial(study, trial)
+            self._trials, self._inner = Trials(study), {}
+        if trial.number not in self._inner:
+            history = retry_history(trial)
+            number = history[0] if history else trial.number
+            self._inner[trial.number] = self._build(number - self._trials.refresh().num_drawless_before(number))
+        return self._inner[trial.number]
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Seed a sampler for this trial."""
+        self._of(study, trial).before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """As the inner sampler."""
-        return self._inner.infer_relative_search_space(study, trial)
+        return self._of(study, trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """As the inner sampler."""
-        return self._inner.sample_relative(study, trial, search_space)
+        return self._of(study, trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """As the inner sampler."""
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._of(study, trial).sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """As the inner sampler."""
-        self._inner.after_trial(study, trial, state, values)
+        self._of(study, trial).after_trial(study, trial, state, values)
+        self._inner.pop(trial.number)

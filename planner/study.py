@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import copy
 import gc
-import math
 import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -25,18 +25,34 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.error_lines import named_line
 from tuition.planner.route import Route
 from tuition.planner.sampler import SeededSampler
+from tuition.planner.scores.on_the_way import Passed, asked_on_the_way
+from tuition.planner.scores.outcome import Outcome, scores_to_json
 from tuition.planner.space import SearchSpace
 from tuition.planner.storage import StudyError, open_storage
 from tuition.planner.study_identity import hold_to_scenario, hold_to_space
-from tuition.planner.trials import GPU_SECONDS, REPEAT_OF, ROUTE_KEY, Trials, best_of_routes, value_of
+from tuition.planner.trials import (
+    ALLOCATION,
+    GPU_SECONDS,
+    ON_THE_WAY,
+    ON_THE_WAY_OF,
+    REPEAT_OF,
+    ROUTE_KEY,
+    SCORE_ON_THE_WAY,
+    Trials,
+    best_of_routes,
+    value_of,
+)
 
 MAX_SAME_FAILURES = 3
 WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: this many proposals in a row without anything new to train mean an exhausted space
+
+Evaluate = Callable[[int, Allocation, Route, Sequence[Checkpoint]], Outcome]
+"""Trains and scores a route, given the trial's number, and what is to be scored on the way."""
 
 
 class SearchError(RuntimeError):
@@ -44,23 +60,20 @@ class SearchError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the evaluation of a route returns.
+class SearchOptions:
+    """What a search needs not have.
 
     Attributes:
-        value: validation avg@k, to be maximised.
-        attributes: JSON values for the trial's record. "gpu_seconds" is what the evaluation really spent.
-
-    Raises:
-        ValueError: for a value that is not finite.
+        on_trial: called after each finished trial.
+        worker: a name for this process, written into its trials, for `release_dead_trials`.
+        score_on_the_way: a fixed rule for what is scored on the way, whatever the sampler says.
+        lock: shared by all processes that work on the study, so that two that pass one checkpoint tell it once.
     """
 
-    value: float
-    attributes: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.value):
-            raise ValueError(f"the evaluation returned {self.value!r}; a value must be finite")
+    on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None
+    worker: str | None = None
+    score_on_the_way: Callable[[Allocation], Sequence[Checkpoint]] | None = None
+    lock: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True)
@@ -164,36 +177,40 @@ def search(
     study: optuna.Study,
     space: SearchSpace,
     compile: Callable[[Allocation], Route],
-    evaluate: Callable[[int, Allocation, Route], Outcome],
+    evaluate: Evaluate,
     limits: StudyLimits,
-    on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None,
-    worker: str | None = None,
+    options: SearchOptions | None = None,
 ) -> None:
     """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
 
-    A route that was evaluated before takes its recorded outcome ("repeat_of", no GPU-seconds) and is not evaluated. An
-    infeasible proposal is pruned. An exception in `evaluate` fails its trial, with "error" (and "log_path", when the
-    exception has one) in the record, and the search continues. A keyboard interrupt queues its trial again and passes
-    through.
+    A sampler that is a `tuition.planner.scores.on_the_way.AsksOnTheWay` says which checkpoints on the way to its
+    proposal are scored as well. Allocations among them become finished trials of the study ("on_the_way_of"), which no
+    limit counts, but which may be finalists: they are real scores of real allocations.
+
+    A route that was evaluated before takes its recorded outcome ("repeat_of", no GPU-seconds) and is not evaluated,
+    unless something on its way has no score yet. An infeasible proposal is pruned. An exception in `evaluate` fails its
+    trial, with "error" (and "log_path", when the exception has one) in the record, and the search continues. A keyboard
+    interrupt queues its trial again and passes through.
 
     Args:
         study: from `open_study`.
         space: what may be proposed; a resumed study keeps the space that it began with.
         compile: allocation to route; an exception in it stops the search.
-        evaluate: trains and scores a route, given the trial's number.
+        evaluate: trains and scores a route, given the trial's number and what is to be scored on the way.
         limits: when to stop.
-        on_trial: called after each finished trial.
-        worker: a name for this process, written into its trials, for `release_dead_trials`.
+        options: who is told, and how it works with others.
 
     Raises:
         StudyError: for a resumed study with another space.
         SearchError: after three failures in a row with the same error.
     """
     hold_to_space(study, space)
-    run = _Search(study, space, compile, evaluate, limits, worker)
+    options = options or SearchOptions()
+    run = _Search(study, space, compile, evaluate, limits, options)
+    run.passed.tell()  # what a killed process left
     if run.limit_reached():
         return
-    callbacks = [run.stop_at_limit] if on_trial is None else [on_trial, run.stop_at_limit]
+    callbacks = [run.tell_passed, *filter(None, [options.on_trial]), run.stop_at_limit]
     study.optimize(run.objective, catch=(_EvaluationFailed,), callbacks=callbacks)
 
 
@@ -235,13 +252,14 @@ class _Search:
         study: optuna.Study,
         space: SearchSpace,
         compile: Callable[[Allocation], Route],
-        evaluate: Callable[[int, Allocation, Route], Outcome],
+        evaluate: Evaluate,
         limits: StudyLimits,
-        worker: str | None,
+        options: SearchOptions,
     ) -> None:
         self.study = study
         self.trials = Trials(study)
-        self.worker = worker
+        self.passed = Passed(self.trials, space, compile, options.lock)
+        self.options = options
         self.space = space
         self.compile = compile
         self.evaluate = evaluate
@@ -252,20 +270,24 @@ class _Search:
 
     def objective(self, trial: optuna.Trial) -> float:
         self.idle_trials += 1
-        if self.worker is not None:
-            trial.set_user_attr(WORKER, self.worker)
+        if self.options.worker is not None:
+            trial.set_user_attr(WORKER, self.options.worker)
         allocation = self.space.suggest(trial)
         route = self.compile(allocation)
-        identity = {"allocation": str(allocation), "allocation_id": allocation.id, ROUTE_KEY: route.key}
-        _set_attributes(trial, identity)
-        original = self.trials.refresh().evaluated(route.key)
-        if original is not None:
+        asked = asked_on_the_way(trial, allocation, self.options.score_on_the_way)
+        identity = {ALLOCATION: str(allocation), "allocation_id": allocation.id, ROUTE_KEY: route.key}
+        with self.options.lock:  # either the others see that this one is at the route, or it sees what they told
+            _set_attributes(trial, identity)
+            original = self.trials.refresh().evaluated(route.key)
+        if original is not None and self.trials.scored.issuperset(map(str, asked)):
             repeated = {REPEAT_OF: original.number, GPU_SECONDS: 0.0}
-            _set_attributes(trial, {**original.user_attrs, **identity, **repeated})
+            own = (ON_THE_WAY, ON_THE_WAY_OF, SCORE_ON_THE_WAY)
+            copied = {name: value for name, value in original.user_attrs.items() if name not in own}
+            _set_attributes(trial, {**copied, **identity, **repeated})
             return value_of(original)
         self.idle_trials = 0
         try:
-            outcome = self.evaluate(trial.number, allocation, route)
+            outcome = self.evaluate(trial.number, allocation, route, asked)
         except KeyboardInterrupt:
             _queue_again(self.study, trial.number)
             raise
@@ -274,6 +296,10 @@ class _Search:
             raise _EvaluationFailed(named_line(error)) from error
         self.failures.clear()
         _set_attributes(trial, outcome.attributes)
+        if outcome.on_the_way:
+            trial.set_user_attr(ON_THE_WAY, scores_to_json(outcome.on_the_way))
+        if original is not None:
+            trial.set_user_attr(REPEAT_OF, original.number)
         return outcome.value
 
     def _record_failure(self, trial: optuna.Trial, error: Exception) -> None:
@@ -304,6 +330,9 @@ class _Search:
             if spent >= limits.gpu_seconds:
                 return True
         return self.idle_trials >= MAX_IDLE_TRIALS
+
+    def tell_passed(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.passed.tell()
 
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if self.limit_reached():

@@ -15,30 +15,43 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-ROUTE_KEY, REPEAT_OF, GPU_SECONDS = "route_key", "repeat_of", "gpu_seconds"  # user attributes of a trial
+ALLOCATION, ROUTE_KEY, REPEAT_OF, GPU_SECONDS = "allocation", "route_key", "repeat_of", "gpu_seconds"
+"""User attributes of a trial, and so are the next."""
+SCORE_ON_THE_WAY = "score_on_the_way"
+"""Checkpoints that were asked for."""
+ON_THE_WAY = "on_the_way"
+"""Their scores."""
+ON_THE_WAY_OF = "on_the_way_of"
+"""Of an allocation that another trial passed and that is told as a trial of its own: that trial's number."""
 LEADING = 2
 
 
 class Trials:
     """A view of a study, as of its last `refresh`. Other processes may add and finish trials meanwhile.
 
+    Allocations that were scored on the way to another are trials of the study, but no proposals: no count of trials
+    counts them, while their routes are evaluated and may lead.
+
     Attributes:
-        total: trials of any state.
+        total: trials of any state, those of allocations scored on the way among them.
         num_ended: trials that are over: complete, pruned and failed ones.
         num_finished: the same without those that were queued again after an interruption.
         num_running: trials that some process is at.
         leading: the best complete trials with distinct routes, best first, the earlier one where values are equal; at
             most `LEADING`.
+        scored: the texts of all checkpoints that have a score.
     """
 
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
         self.total = self.num_ended = self.num_finished = self.num_running = 0
         self.leading: list[FrozenTrial] = []
+        self.scored: set[str] = set()
         self._open: dict[int, FrozenTrial] = {}
         self._finished: set[int] = set()
         self._queued_again: set[int] = set()
-        self._retries: list[int] = []
+        self._drawless: list[int] = []
+        self._passing: list[FrozenTrial] = []
         self._spent = 0.0
         self._by_route: dict[str, FrozenTrial] = {}
 
@@ -48,8 +61,9 @@ class Trials:
         added = trials[self.total :]
         for trial in added:
             if history := retry_history(trial):
-                insort(self._retries, trial.number)
                 self._queue_again(history)
+            if history or ON_THE_WAY_OF in trial.user_attrs:
+                insort(self._drawless, trial.number)
         changed = [trials[number] for number in self._open] + added
         self.total = len(trials)
         self._open = {trial.number: trial for trial in changed if not trial.state.is_finished()}
@@ -65,12 +79,19 @@ class Trials:
             self.num_finished -= number in self._finished
 
     def _finish(self, trial: FrozenTrial) -> None:
-        self._finished.add(trial.number)
-        self.num_ended += 1
-        self.num_finished += trial.number not in self._queued_again
+        attributes = trial.user_attrs
+        if ON_THE_WAY_OF not in attributes:
+            self._finished.add(trial.number)
+            self.num_ended += 1
+            self.num_finished += trial.number not in self._queued_again
         self._spent += gpu_seconds(trial)
-        key = trial.user_attrs.get(ROUTE_KEY)
-        if trial.state is not TrialState.COMPLETE or key is None or REPEAT_OF in trial.user_attrs:
+        key = attributes.get(ROUTE_KEY)
+        if trial.state is not TrialState.COMPLETE or key is None:
+            return
+        self.scored |= {attributes.get(ALLOCATION, ""), *attributes.get(ON_THE_WAY, ())}
+        if ON_THE_WAY in attributes:
+            self._passing.append(trial)
+        if REPEAT_OF in attributes:
             return
         first = self._by_route.get(key)
         if first is None or trial.number < first.number:
@@ -86,9 +107,19 @@ class Trials:
         """The first complete trial that evaluated this route, if one has."""
         return self._by_route.get(route_key)
 
-    def num_retries_before(self, number: int) -> int:
-        """How many trials of lower numbers repeat an interrupted one."""
-        return bisect_left(self._retries, number)
+    def take_passing(self) -> list[FrozenTrial]:
+        """The complete trials with scores on the way that were not taken before."""
+        taken, self._passing = self._passing, []
+        return taken
+
+    def running_routes(self) -> set[str]:
+        """Keys of the routes that running trials are at."""
+        running = (trial for trial in self._open.values() if trial.state is TrialState.RUNNING)
+        return {trial.user_attrs[ROUTE_KEY] for trial in running if ROUTE_KEY in trial.user_attrs}
+
+    def num_drawless_before(self, number: int) -> int:
+        """How many trials of lower numbers the sampler did not draw: they repeat an interrupted one, or were passed."""
+        return bisect_left(self._drawless, number)
 
 
 def best_of_routes(trials: list[FrozenTrial]) -> list[FrozenTrial]:

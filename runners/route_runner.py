@@ -137,7 +137,7 @@ class RouteRunner:
         # Refuses other versions before anything is trained on top of them.
         stored = [record for block in route.blocks if (record := self.trainer.usable(block.key)) is not None]
         self._note_processors(stored)
-        answers = self._book(route, study)
+        answers = self.book(route, study)
         spent: dict[str, float] = {}
         total = len(missing_blocks(route, self.store.state))
         # Asked again after every block: another process may have trained the next one, or dropped its state, meanwhile.
@@ -202,7 +202,8 @@ class RouteRunner:
             self.ledger.owned(study, at_most=len(self.scenario.labels)) + validation,
         )
 
-    def _book(self, route: Route, study: str) -> dict[str, str]:
+    def book(self, route: Route, study: str) -> dict[str, str]:
+        """Book a route's labels to it, once, and return their answers."""
         answers: dict[str, str] = {}
         for block in route.blocks:
             if block.new_labels:

@@ -27,7 +27,8 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
         labels_trained: distinct labels of the route.
         gpu_seconds_full: of the route from scratch; gpu_seconds_marginal: what the trial spent.
         blocks_requested, blocks_executed: of its route, and those that it trained.
-        repeat_of: number of the trial whose outcome it took.
+        repeat_of: number of the trial whose outcome it took. on_the_way_of: number of the trial whose route passed it;
+            such a trial is a score of its own, but no proposal.
         allocation, weights_sha256, error, worker, route_key: texts.
         teacher, teacher_rl, teacher_sft, warmup, opd, transfer_sft, student_rl, replay: the allocation's blocks.
         label_blocks_teacher, label_blocks_student: blocks of labels that each buys.

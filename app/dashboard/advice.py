@@ -193,9 +193,9 @@ def next_steps(study: StudyFrames, found: list[Choice]) -> list[NextStep]:
                 with_option(command, "--test-seeds", "3"), cost or "three times the finalists' full cost",
             )
         )  # fmt: skip
-    recent = study.trials[study.trials["state"] == "complete"].tail(RECENT_TRIALS)["gpu_seconds_marginal"].dropna()
+    recent = study.proposed[study.proposed["state"] == "complete"].tail(RECENT_TRIALS)["gpu_seconds_marginal"].dropna()
     if is_search and len(recent):
-        trials = int(study.trials["state"].isin(["complete", "fail", "pruned"]).sum())
+        trials = int(study.proposed["state"].isin(["complete", "fail", "pruned"]).sum())
         steps.append(
             NextStep(
                 "Continue the search: more trials reuse the stored blocks.",

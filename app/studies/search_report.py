@@ -16,6 +16,7 @@ from tuition.app.studies.study_report import (
 from tuition.benchmarks.provenance import command_line
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
+from tuition.planner.trials import ON_THE_WAY_OF
 from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -26,9 +27,10 @@ def make_report(
 ) -> SearchReport:
     """The study before its test: blocks, labels, seconds, and every trial."""
     trials = study.get_trials(deepcopy=False)
+    proposed = [trial for trial in trials if ON_THE_WAY_OF not in trial.user_attrs]
     requested = [
         compile_route(Allocation.parse(t.user_attrs["allocation"]), scenario.recipe, seed)
-        for t in trials
+        for t in proposed
         if t.state is TrialState.COMPLETE
     ]
     costs = block_costs(scenario, MeasuredBlocks(scenario, runner.results))
@@ -46,7 +48,7 @@ def make_report(
             **count_blocks(requested, costs),
             executed=len(trained),
             executed_by_this_call=sum(key in wanted for key in trained_now),
-            gpu_seconds_requested=round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in trials), 1),
+            gpu_seconds_requested=round(sum(float(t.user_attrs.get("gpu_seconds_full", 0.0)) for t in proposed), 1),
             gpu_seconds_executed=round(sum(spent for _, spent in trained), 1),
             expected_of_random_allocations=expected_reuse(scenario, len(requested), seed, costs),
         ),

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import optuna
 from filelock import FileLock
@@ -29,19 +28,28 @@ from tuition.app.studies.evaluation import (
     seeds_for_test,
     train_in_workers,
 )
+from tuition.app.studies.search_evaluation import evaluate_on_validation
 from tuition.app.studies.search_report import make_report
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
-from tuition.benchmarks.artefacts import correct_PK, finite, write_json
+from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, checked_study_name
-from tuition.benchmarks.statistics.intervals import avg_at_k
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
+from tuition.planner.scores.outcome import Outcome
 from tuition.planner.storage import StudyError
-from tuition.planner.study import Outcome, StudyLimits, enqueue, finalists, open_study, release_dead_trials, search
+from tuition.planner.study import (
+    SearchOptions,
+    StudyLimits,
+    enqueue,
+    finalists,
+    open_study,
+    release_dead_trials,
+    search,
+)
 from tuition.planner.trials import Trials
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.route_runner import RouteRunner
@@ -218,11 +226,11 @@ def _work_on(
     done_before = trials.refresh().num_ended
     total = request.limits.trials
 
-    def evaluate_route(number: int, allocation: Allocation, route: Route) -> Outcome:
+    def evaluate_route(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
         log_path = folder.trial_log(number)
         with logged(log_path, channel):
             try:
-                return evaluate_on_validation(runner, route, study.study_name, log_path)
+                return evaluate_on_validation(runner, route, on_the_way, study.study_name, log_path)
             except Exception as error:
                 logging.getLogger(__name__).exception("trial %d failed", number)
                 error.log_path = log_path  # type: ignore[attr-defined]
@@ -240,7 +248,8 @@ def _work_on(
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
         limits = replace(request.limits, spent=lambda: runner.ledger.spent(study.study_name))
-        search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, on_trial, worker)
+        options = SearchOptions(on_trial, worker, lock=FileLock(folder.opening_lock))
+        search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, options)
 
 
 def _limit_store(
@@ -266,29 +275,6 @@ def enqueued(scenario: Scenario) -> list[Allocation]:
     # sampler: its labels would be trained twice, for the search and for the test.
     every = scenario_baselines(scenario)
     return [every[name] for name in EVALUATED_FIRST if scenario.space.holds(every[name])]
-
-
-def evaluate_on_validation(runner: RouteRunner, route: Route, study: str, log_path: Path) -> Outcome:
-    """Run a route, score it on the validation suite, and say what both cost."""
-    run = runner.run(route, study)
-    scored = runner.score(route.final, "validation", study)
-    score = avg_at_k(correct_PK(scored.table)[1])
-    return Outcome(
-        score.mean,
-        {
-            "se_problems": finite(score.se_problems),
-            "se_samples": finite(score.se_samples),
-            "truncated_share": round(scored.truncated_share, 4),
-            "labels_trained": run.labels.labels_trained,
-            "gpu_seconds": round(run.gpu_seconds_marginal + scored.gpu_seconds, 3),
-            "gpu_seconds_full": round(run.gpu_seconds_full, 3),
-            "gpu_seconds_marginal": round(run.gpu_seconds_marginal, 3),
-            "blocks_requested": len(run.blocks),
-            "blocks_executed": sum(use.executed for use in run.blocks),
-            "weights_sha256": run.weights_sha256,
-            "log": str(log_path),
-        },
-    )
 
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:

@@ -104,6 +104,8 @@ class TrialReport(Frozen):
     score: ValidationScore | None
     allocation: str = ""
     repeat_of: int | None = None
+    on_the_way_of: int | None = None
+    """The trial whose route passed it: a score of its own, but no proposal."""
     error: str | None = None
     labels_trained: int = 0
     gpu_seconds_full: float = 0.0

@@ -10,7 +10,7 @@ from tuition.app.processes.terminal import percent, size_text, terminal, time_te
 from tuition.app.studies.baseline_runs import BaselinesPlan
 from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.single_run import SingleRun
-from tuition.app.studies.study_report import SearchReport, ShuffledReport
+from tuition.app.studies.study_report import SearchReport, ShuffledReport, TrialReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
@@ -77,7 +77,7 @@ def _trials(report: SearchReport) -> Table:
     for trial, score in sorted(done, key=lambda pair: -pair[1].mean):
         table.add_row(
             f"#{trial.number}",
-            trial.allocation + (f" (repeats #{trial.repeat_of})" if trial.repeat_of is not None else ""),
+            trial.allocation + _taken_from(trial),
             f"{score.mean:.1%}".rstrip("%"),
             percent(score.se_problems),
             percent(score.se_samples),
@@ -90,6 +90,12 @@ def _trials(report: SearchReport) -> Table:
         if trial.score is None:
             table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or trial.state}")
     return table
+
+
+def _taken_from(trial: TrialReport) -> str:
+    if trial.repeat_of is not None:
+        return f" (repeats #{trial.repeat_of})"
+    return f" (on the way of #{trial.on_the_way_of})" if trial.on_the_way_of is not None else ""
 
 
 def _cut(share: float | None) -> str:

@@ -27,8 +27,8 @@ from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
 from tuition.planner.coverage import distances
 from tuition.planner.route import Block, Route
+from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay
 from tuition.planner.space import SearchSpace
-from tuition.planner.study import Outcome
 
 
 @dataclass(frozen=True)
@@ -317,15 +317,19 @@ class Replay:
         self._store.scored[scored] = self.now
         return score, charged
 
-    def evaluate(self, number: int, allocation: Allocation, route: Route) -> Outcome:
+    def evaluate(
+        self, number: int, allocation: Allocation, route: Route, on_the_way: Sequence[Checkpoint] = ()
+    ) -> Outcome:
         """What `tuition.planner.study.search` wants of an evaluation, with the attributes of a live one.
 
         `route` may be that of the nearest recorded allocation; "allocation" is then what was evaluated, and "proposed"
-        what was asked for.
+        what was asked for. What is asked for on the way is scored as far as the route passes it and it is recorded.
         """
         evaluated = route.allocation
         recorded = self._look_up(evaluated)
-        cost, score = self.run(evaluated), recorded.validation
+        passed = [one for one in self.checkpoints(evaluated)[:-1] if one in on_the_way]
+        scoring = self._prices_of_scores(passed)
+        cost, score = self.run(evaluated, passed), recorded.validation
         proposed = {} if evaluated == allocation else {"proposed": str(allocation)}
         return Outcome(
             score.mean,
@@ -343,4 +347,24 @@ class Replay:
                 "blocks_executed": len(cost.blocks),
                 "weights_sha256": recorded.weights_sha256,
             },
+            {one: self._score_on_the_way(one, price) for one, price in zip(passed, scoring, strict=True)},
+        )
+
+    def _prices_of_scores(self, checkpoints: Sequence[Checkpoint]) -> list[float]:
+        """What each of them would be charged for its score, if they were scored now, in this order."""
+        scored, prices = set(self._store.scored), []
+        for row in map(self._look_up, checkpoints):
+            prices.append(0.0 if row.weights_sha256 in scored else row.scoring_gpu_seconds)
+            scored.add(row.weights_sha256)
+        return prices
+
+    def _score_on_the_way(self, checkpoint: Checkpoint, gpu_seconds: float) -> ScoreOnTheWay:
+        row = self._look_up(checkpoint)
+        return ScoreOnTheWay(
+            row.validation.mean,
+            finite(row.validation.se_problems),
+            finite(row.validation.se_samples),
+            round(gpu_seconds, 3),
+            row.weights_sha256,
+            {"labels_trained": row.labels_trained, "gpu_seconds_full": round(row.gpu_seconds_full, 3)},
         )

@@ -9,14 +9,15 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Recipe, Route, compile_route
 from tuition.planner.sampler import SAMPLERS, SamplerError
+from tuition.planner.scores.outcome import Outcome
 from tuition.planner.space import SearchSpace, SpaceError
 from tuition.planner.study import (
     MAX_IDLE_TRIALS,
-    Outcome,
     SearchError,
+    SearchOptions,
     SeededSampler,
     StudyError,
     StudyLimits,
@@ -50,7 +51,7 @@ class Evaluator:
         self.allocations: list[Allocation] = []
         self.numbers: list[int] = []
 
-    def __call__(self, number: int, allocation: Allocation, route: Route) -> Outcome:
+    def __call__(self, number: int, allocation: Allocation, route: Route, _: Sequence[Checkpoint]) -> Outcome:
         error = next(self.errors, None)
         if error is not None:
             raise error
@@ -200,7 +201,7 @@ def test_each_finished_trial_is_told(compile_it: Callable[[Allocation], Route]) 
     queue = [Allocation(student_rl=blocks) for blocks in (1, 2, 3)]
     study = new_study()
     enqueue(study, SPACE, compile_it, queue)
-    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=3), on_trial)
+    search(study, SPACE, compile_it, evaluate, StudyLimits(trials=3), SearchOptions(on_trial))
     assert told == [(0, TrialState.COMPLETE), (1, TrialState.FAIL), (2, TrialState.COMPLETE)]
 
 
@@ -258,7 +259,7 @@ def test_a_value_that_is_not_finite_is_a_failure(compile_it: Callable[[Allocatio
     study = new_study()
     limits, queue = StudyLimits(trials=1), [Allocation(student_rl=1)]
     enqueue(study, SPACE, compile_it, queue)
-    search(study, SPACE, compile_it, lambda number, allocation, route: Outcome(value, {}), limits)
+    search(study, SPACE, compile_it, lambda *_: Outcome(value, {}), limits)
     assert study.trials[0].state == TrialState.FAIL
     assert "must be finite" in study.trials[0].user_attrs["error"]
 

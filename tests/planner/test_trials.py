@@ -22,7 +22,7 @@ from tuition.planner.trials import Trials, retry_history
 ROUTES = ("a", "b", "c")
 STEP = st.one_of(
     st.tuples(st.just("ask"), st.integers(0, 2)),
-    st.tuples(st.just("queue"), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["queue", "pass"]), st.integers(0, 2)),
     st.tuples(st.sampled_from(["complete", "repeat", "fail", "prune", "interrupt"]), st.integers(0, 5)),
     st.tuples(st.just("refresh"), st.just(0)),
 )
@@ -32,7 +32,8 @@ def scanned(study: optuna.Study) -> dict[str, Any]:
     """The same answers, from all trials at once."""
     trials = study.get_trials()
     queued_again = {number for trial in trials for number in retry_history(trial)}
-    ended = [trial for trial in trials if trial.state.is_finished()]
+    passed = {trial.number for trial in trials if "on_the_way_of" in trial.user_attrs}
+    ended = [trial for trial in trials if trial.state.is_finished() and trial.number not in passed]
     first: dict[str, int] = {}
     for trial in trials:
         if trial.state is TrialState.COMPLETE and "repeat_of" not in trial.user_attrs:
@@ -45,7 +46,11 @@ def scanned(study: optuna.Study) -> dict[str, Any]:
         "spent": sum(float(trial.user_attrs.get("gpu_seconds", 0.0)) for trial in trials),
         "evaluated": {key: first.get(key) for key in ROUTES},
         "leading": [trial.number for trial in finalists(study)],
-        "retries": [sum(bool(retry_history(t)) for t in trials if t.number < n) for n in range(len(trials) + 1)],
+        "running_routes": {t.user_attrs["route_key"] for t in trials if t.state is TrialState.RUNNING and t.user_attrs},
+        "drawless": [
+            sum(bool(retry_history(t)) or t.number in passed for t in trials if t.number < n)
+            for n in range(len(trials) + 1)
+        ],
     }
 
 
@@ -56,7 +61,8 @@ def viewed(view: Trials) -> dict[str, Any]:
         "spent": view.spent_gpu_seconds,
         "evaluated": {key: None if trial is None else trial.number for key, trial in found.items()},
         "leading": [trial.number for trial in view.leading],
-        "retries": [view.num_retries_before(number) for number in range(view.total + 1)],
+        "running_routes": view.running_routes(),
+        "drawless": [view.num_drawless_before(number) for number in range(view.total + 1)],
     }
 
 
@@ -75,6 +81,9 @@ class Player:
             self.running.append(trial)
         elif step == "queue":
             study.enqueue_trial({"x": choice})
+        elif step == "pass":
+            attributes = {"route_key": ROUTES[choice], "on_the_way_of": 0}
+            study.add_trial(optuna.trial.create_trial(value=float(choice), user_attrs=attributes))
         elif self.running:
             self.end(study, step, self.running.pop(choice % len(self.running)), choice)
 

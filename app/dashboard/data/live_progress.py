@@ -78,10 +78,10 @@ class Progress:
 
 def progress(study: StudyFrames, now: float | None = None) -> Progress:
     """The progress of the search; the time left is estimated from the trials that trained something."""
-    counts = {str(state): int(count) for state, count in study.trials["state"].value_counts().items()}
+    counts = {str(state): int(count) for state, count in study.proposed["state"].value_counts().items()}
     wanted = study.attributes.get("trials_wanted")
     wanted = wanted if isinstance(wanted, int) else None
-    done = study.trials[(study.trials["state"] == "complete") & study.trials["repeat_of"].isna()]
+    done = study.proposed[(study.proposed["state"] == "complete") & study.proposed["repeat_of"].isna()]
     each = (done["finished"] - done["started"]).dt.total_seconds().dropna()
     finished = sum(counts.get(state, 0) for state in FINISHED)
     left = None

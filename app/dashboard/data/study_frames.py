@@ -36,7 +36,7 @@ from tuition.runners.scenarios.sources import ScenarioError
 
 NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
-    "blocks_requested", "blocks_executed", "repeat_of",
+    "blocks_requested", "blocks_executed", "repeat_of", "on_the_way_of",
 )  # fmt: skip
 TEXTS = ("allocation", "weights_sha256", "error", "worker", "route_key")
 COUNTS = (*STAGE, "replay")
@@ -95,6 +95,11 @@ class StudyFrames:
         if isinstance(seed, int):
             return seed
         return self.report.seed if isinstance(self.report, SearchReport) else None
+
+    @property
+    def proposed(self) -> pd.DataFrame:
+        """The trials that were proposed: without allocations that were scored on the way to another."""
+        return self.trials[self.trials["on_the_way_of"].isna()]
 
     @property
     def complete(self) -> pd.DataFrame:

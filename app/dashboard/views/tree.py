@@ -17,7 +17,7 @@ def show(view: View) -> None:
     st.title("Tree")
     if no_study(view) or view.study is None:
         return
-    saved = advice.reuse_sentence(view.study.trials)
+    saved = advice.reuse_sentence(view.study.proposed)
     if saved is not None:
         st.markdown(f"**{saved}**")
     frame = caches.tree(view.results, view.study.name)

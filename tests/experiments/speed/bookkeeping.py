@@ -12,7 +12,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -23,10 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import optuna
 from optuna.trial import TrialState
 
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS, SeededSampler
-from tuition.planner.study import Outcome, StudyLimits, search
+from tuition.planner.scores.outcome import Outcome
+from tuition.planner.study import SearchOptions, StudyLimits, search
 from tuition.runners.scenarios.scenario import Scenario
 
 MEASURED = 30
@@ -105,7 +106,7 @@ def milliseconds(scenario: Scenario, sampler: str, trials: int, measured: int) -
 
     study.sampler._build = build  # type: ignore[attr-defined]
 
-    def evaluate(number: int, allocation: Allocation, route: Route) -> Outcome:
+    def evaluate(number: int, allocation: Allocation, route: Route, _: Sequence[Checkpoint]) -> Outcome:
         return Outcome(made_up_score(allocation), {"gpu_seconds": 1.0})
 
     def compile_new(allocation: Allocation) -> Route:
@@ -119,7 +120,7 @@ def milliseconds(scenario: Scenario, sampler: str, trials: int, measured: int) -
     limits = StudyLimits(trials=trials + measured + 1, gpu_seconds=1e9)
     gc.disable()
     try:
-        search(study, scenario.space, compile_new, evaluate, limits, note)
+        search(study, scenario.space, compile_new, evaluate, limits, SearchOptions(note))
     finally:
         gc.enable()
     whole = [later - earlier for earlier, later in pairwise(ends)]

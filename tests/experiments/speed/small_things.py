@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,9 +26,10 @@ from tuition.app.processes.libraries import silence_libraries
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.storage.store_upkeep import list_store, plan_prune
 from tuition.app.studies.search_run import SearchRequest, run_search
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
-from tuition.planner.study import Outcome, StudyLimits, finalists, open_study, search
+from tuition.planner.scores.outcome import Outcome
+from tuition.planner.study import SearchOptions, StudyLimits, finalists, open_study, search
 from tuition.runners.events import EventLog, StepDone
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import BlockRecord
@@ -133,7 +134,7 @@ def study_seconds(folder: Path, scenario: Scenario, num_trials: int) -> str:
     The first trials are proposed and recorded by a search whose evaluations are instant; the rest are copies of them.
     """
 
-    def evaluate(number: int, allocation: Allocation, route: Route) -> Outcome:
+    def evaluate(number: int, allocation: Allocation, route: Route, _: Sequence[Checkpoint]) -> Outcome:
         numbers = dict.fromkeys(("se_problems", "gpu_seconds", "gpu_seconds_full", "gpu_seconds_marginal"), 1.0)
         return Outcome(0.3, {**numbers, "weights_sha256": route.key, "labels_trained": 64, "log": str(folder)})
 
@@ -141,8 +142,8 @@ def study_seconds(folder: Path, scenario: Scenario, num_trials: int) -> str:
         return open_study("long", f"sqlite:///{folder / 'study.db'}", scenario.sha256, 0)
 
     study = open_it()
-    limits = StudyLimits(trials=min(num_trials, 50))
-    search(study, scenario.space, lambda a: compile_route(a, scenario.recipe, 0), evaluate, limits, worker="worker")
+    limits, options = StudyLimits(trials=min(num_trials, 50)), SearchOptions(worker="worker")
+    search(study, scenario.space, lambda a: compile_route(a, scenario.recipe, 0), evaluate, limits, options)
     first = study.get_trials()
     study.add_trials([first[number % len(first)] for number in range(len(first), num_trials)])
     assert len(open_it().get_trials(deepcopy=False)) == num_trials

@@ -1,0 +1,1 @@
+"""Scores of a study: what an evaluation returns, those on the way, and what was observed so far."""
