@@ -36,32 +36,64 @@ def show_recorded(document: dict[str, Any]) -> None:
     """What a table holds."""
     console = terminal()
     console.print(f"{document['table']}: {document['scenario']}", markup=False, soft_wrap=True)
+    console.print(_completeness(document), markup=False, soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("seed", "role", "routes", "missing"):
+    for column in ("seed", "role", "routes", "teachers", "missing", "blocks, h", "scores, h"):
         table.add_column(column, justify="left" if column == "role" else "right")
     for row in document["seeds"]:
-        table.add_row(str(row["seed"]), row["role"], str(row["routes"]), str(row["missing"] or "none"))
+        counts = (row["routes"], row["teachers"], row["missing"] or "none")
+        hours = (row["gpu_seconds_training"], row["gpu_seconds_scoring"])
+        table.add_row(str(row["seed"]), row["role"], *map(str, counts), *(f"{seconds / 3600:.2f}" for seconds in hours))
     console.print(table)
     console.print(
-        "Missing: checkpoints of the search space, teachers included, that are not recorded with the seed.\n"
-        f"{document['rows']:,} rows of {document['routes']:,} routes{counted(document['teachers'])}, "
-        f"{document['bytes'] / 1e6:.2f} MB.\n"
-        f"Validation: {document['validation']}; test: {document['test']}.\n"
+        "Draw seeds are what planners and selections may see; judge seeds only judge, by their test scores. Teachers: "
+        "their checkpoints. Hours of the device.\n"
+        f"{document['rows']:,} rows of {document['routes']:,} routes{counted(document['teachers'])}.\n"
+        f"Base models: {', '.join(document['base_models']) or 'not scored'}.\n"
+        f"Validation: {document['validation']}; test: {document['test']}; graded by {document['grader']}.\n"
         f"Trained: {document['blocks_distinct']:,} distinct blocks, {document['gpu_seconds_training'] / 3600:.2f} h; "
         f"scores {document['gpu_seconds_scoring'] / 3600:.2f} h; "
         f"{document['gpu_seconds_if_nothing_were_shared'] / 3600:.2f} h without sharing.",
         markup=False,
         soft_wrap=True,
     )
-    for role, best in document["best"].items():
-        if best is not None:
-            console.print(
-                f"Best mean validation over {best['seeds']} {role} seeds: {best['validation']:.1%}, "
-                f"{best['allocation']} (biased upwards: it is the best of {best['of']})",
-                markup=False,
-                soft_wrap=True,
-            )
+    console.print(_recorded_when(document), markup=False, soft_wrap=True)
+    if best := document["best_by_draws"]:
+        console.print(
+            f"Best split by mean validation over {best['seeds']} draw seeds: {best['validation']:.1%}, "
+            f"{best['allocation']} (biased upwards: it is the best of {best['of']}). `tuition evidence` judges it.",
+            markup=False,
+            soft_wrap=True,
+        )
     show_noise_floors(document["noise_floor"], document["noise_floor_of_leading"])
+
+
+def _completeness(document: dict[str, Any]) -> str:
+    """Whether every seed has the whole search space, or what is missing."""
+    total, seeds = document["checkpoints_of_space"], document["seeds"]
+    what = f"{total:,} checkpoints of the search space, teachers' included"
+    if document["complete"]:
+        return f"Complete: all {what}, with {len(seeds)} seed{'s' if len(seeds) > 1 else ''}."
+    lacking = [row for row in seeds if row["missing"]]
+    if not lacking:
+        return f"Empty: none of {what}."
+    first = lacking[0]
+    names = "; ".join(first["missing_first"])
+    more = " and so on" if first["missing"] > len(first["missing_first"]) else ""
+    return (
+        f"Not complete: {len(seeds) - len(lacking)} of {len(seeds)} seeds have all {what}. "
+        f"Seed {first['seed']} lacks {first['missing']:,}: {names}{more}."
+    )
+
+
+def _recorded_when(document: dict[str, Any]) -> str:
+    """When and on what it was recorded, and its size."""
+    dates = [date.replace("T", " ")[:16] for date in document["dates"]]
+    when = f"Recorded from {dates[0]} to {dates[1]} UTC, pauses included" if dates else "Recorded"
+    return (
+        f"{when}; {', '.join(document['devices'])}; code {', '.join(document['code_versions'])}. "
+        f"This file: {document['bytes'] / 1e6:.2f} MB; what the store took meanwhile is not in it."
+    )
 
 
 def show_noise_floors(every: dict[str, Any], leading: dict[str, Any]) -> None:

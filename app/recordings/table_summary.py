@@ -11,11 +11,11 @@ from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
 from tuition.benchmarks.tables.recorded_table import (
     RecordedError,
     RecordedTable,
-    Role,
-    missing_checkpoints,
+    leading_splits,
     read_table,
     role_of,
-    validation_means,
+    space_checkpoints,
+    split_means,
 )
 from tuition.planner.cost import charge
 
@@ -23,6 +23,9 @@ COLUMNS = (
     "allocation", "name", "teacher", "seed", "role", "validation", "test", "labels_trained", "gpu_seconds_full",
     "validation_gpu_seconds", "test_gpu_seconds", "weights_sha256",
 )  # fmt: skip
+
+
+MISSING_SHOWN = 5
 
 
 def table_frame(table: RecordedTable) -> pd.DataFrame:
@@ -42,11 +45,12 @@ def table_frame(table: RecordedTable) -> pd.DataFrame:
 
 
 def describe_table(path: Path) -> dict[str, Any]:
-    """A recorded table in numbers: routes, seeds, hours, and the best validation score of each role."""
+    """A recorded table in numbers: what it holds of which seeds, hours, noise floors, and how it was recorded."""
     table = read_table(path)
     header = table.header
     prices = {block.key: block.price for run in table.rows for block in run.blocks}
     scoring = sum(run.validation_gpu_seconds + run.test_gpu_seconds for run in table.rows)
+    seeds = _seeds(table)
     return {
         "table": str(path),
         "bytes": path.stat().st_size,
@@ -58,41 +62,62 @@ def describe_table(path: Path) -> dict[str, Any]:
         "rows": len(table.rows),
         "routes": len(table.allocations),
         "teachers": len({run.allocation for run in table.teachers}),
-        "seeds": [
-            {
-                "seed": seed,
-                "role": role_of(seed),
-                "routes": sum(run.seed == seed for run in table.runs),
-                "missing": len(missing_checkpoints(table, seed)),
-            }
-            for seed in table.seeds()
-        ],
+        "checkpoints_of_space": len(space_checkpoints(header.space)),
+        "complete": bool(seeds) and not any(row["missing"] for row in seeds),
+        "seeds": seeds,
+        "base_models": sorted(header.untrained),
         "blocks_distinct": len(prices),
         "gpu_seconds_training": round(sum(charge(prices.values())), 1),
         "gpu_seconds_scoring": round(scoring, 1),
         "gpu_seconds_if_nothing_were_shared": round(scoring + sum(run.gpu_seconds_full for run in table.runs), 1),
-        "best": {role: _best(table, role) for role in ("draw", "judge") if table.seeds(role)},
+        "best_by_draws": _best(table),
         "noise_floor": _noise_floor(table, None),
         "noise_floor_of_leading": _noise_floor(table, LEADING),
-        "hosts": sorted({run.host for run in table.runs}),
-        "devices": sorted({run.device for run in table.runs}),
-        "dates": [min(run.date for run in table.runs), max(run.date for run in table.runs)] if table.runs else [],
-        "code_versions": sorted({run.code_version for run in table.runs}),
-        "commands": sorted({run.command for run in table.runs}),
+        "hosts": sorted({run.host for run in table.rows}),
+        "devices": sorted({run.device for run in table.rows}),
+        "dates": [min(run.date for run in table.rows), max(run.date for run in table.rows)] if table.rows else [],
+        "code_versions": sorted({run.code_version for run in table.rows}),
+        "commands": sorted({run.command for run in table.rows}),
         "names": dict(header.names),
     }
 
 
-def _best(table: RecordedTable, role: Role) -> dict[str, Any] | None:
-    """The allocation with the best mean validation score over all seeds of a role; None when none has all of them."""
-    means = validation_means(table, role)
+def _seeds(table: RecordedTable) -> list[dict[str, Any]]:
+    """Of every seed what is recorded, what of the search space is missing, and its hours of blocks and scores."""
+    space, found = space_checkpoints(table.header.space), []
+    for seed in table.seeds():
+        rows = [run for run in table.rows if run.seed == seed]
+        prices = {block.key: block.price for run in rows for block in run.blocks}
+        missing = [str(checkpoint) for checkpoint in space if (checkpoint, seed) not in table.index]
+        found.append(
+            {
+                "seed": seed,
+                "role": role_of(seed),
+                "routes": sum(run.seed == seed for run in table.runs),
+                "teachers": sum(run.seed == seed for run in table.teachers),
+                "missing": len(missing),
+                "missing_first": missing[:MISSING_SHOWN],
+                "gpu_seconds_training": round(sum(charge(prices.values())), 1),
+                "gpu_seconds_scoring": round(sum(r.validation_gpu_seconds + r.test_gpu_seconds for r in rows), 1),
+            }
+        )
+    return found
+
+
+def _best(table: RecordedTable) -> dict[str, Any] | None:
+    """The allocation of the search space with the best mean validation score over all draw seeds.
+
+    None when none has all of them. What is best on the judge seeds is not shown: picked by them, it could not be judged
+    by them.
+    """
+    means = split_means(table)
     if not means:
         return None
-    best = max(means, key=means.__getitem__)
+    best = leading_splits(table)[0]
     return {
         "allocation": str(best),
         "validation": round(means[best], 4),
-        "seeds": len(table.seeds(role)),
+        "seeds": len(table.seeds("draw")),
         "of": len(means),
     }
 

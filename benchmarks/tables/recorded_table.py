@@ -34,6 +34,7 @@ from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite
 from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
 from tuition.planner.cost import Price, charge
 from tuition.planner.route import Recipe, Route, compile_checkpoint
+from tuition.planner.space import SearchSpace
 
 FIRST_RECORDED_SEED = 1_000_001
 MAX_BYTES = 64 << 20
@@ -218,11 +219,17 @@ def no_untrained_score(model: str, known: Iterable[str]) -> RecordedError:
     return RecordedError(f"no validation score of the untrained {model!r} is recorded; there is: {there}")
 
 
-def missing_checkpoints(table: RecordedTable, seed: int) -> list[Checkpoint]:
-    """What a complete table would also hold of a seed: every checkpoint of every allocation of the search space."""
+def space_checkpoints(space: SearchSpace) -> list[Checkpoint]:
+    """What a complete table holds of a seed: every checkpoint of every allocation of the search space."""
     wanted: dict[Checkpoint, None] = {}
-    for allocation in table.header.space.allocations():
+    for allocation in space.allocations():
         wanted |= dict.fromkeys(allocation.checkpoints())
+    return list(wanted)
+
+
+def missing_checkpoints(table: RecordedTable, seed: int) -> list[Checkpoint]:
+    """What a complete table would also hold of a seed."""
+    wanted = space_checkpoints(table.header.space)
     return [checkpoint for checkpoint in wanted if (checkpoint, seed) not in table.index]
 
 
