@@ -1,4 +1,5 @@
-"""The database of a study: opened so that several processes may work on one study, and refused when it is damaged.
+"""The database of a study: opened so that several processes may work on one study, and refused when it is damaged;
+and what becomes of trials whose process is gone.
 
 What: Optuna's `RDBStorage` with heartbeats. On SQLite every transaction takes the write lock when it begins. Optuna
 reads a trial's state, then writes it, and asks the database to lock the row in between (`SELECT ... FOR UPDATE`);
@@ -10,12 +11,16 @@ Simplified: readers of a SQLite study wait for each other as well; a transaction
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -25,6 +30,7 @@ HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
 MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried forever
 SQLITE_WAIT_SECONDS = 60.0  # our choice; Python's own 5 s are too few for many workers on a slow disk
+WORKER = "worker"  # user attribute of a trial
 
 
 class StudyError(ValueError):
@@ -89,3 +95,31 @@ def _lock_whole_transactions(engine: sqlalchemy.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine.dispose()  # connections made before do not know of this
+
+
+def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) -> int:
+    """Fail and queue again the running trials of workers that are gone; returns their number.
+
+    The heartbeat does the same after its grace period, and for workers of other hosts; this does it at once where the
+    caller can tell that a worker is dead. A trial that names no worker is left to the heartbeat.
+    """
+    released = 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        worker = trial.user_attrs.get(WORKER)
+        if worker is None or is_alive(str(worker)):
+            continue
+        try:
+            study.tell(trial.number, state=TrialState.FAIL)
+        except (ValueError, UpdateFinishedTrialError):
+            continue  # another process released it between our two looks
+        queue_again(study, trial.number)
+        released += 1
+    return released
+
+
+def queue_again(study: optuna.Study, number: int) -> None:
+    """Queue a copy of an interrupted trial, as the heartbeat does for a trial whose process died."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        # A copy, because the callback writes into the trial that it is given.
+        RetryHeartbeatStaleTrialCallback()(study, copy.deepcopy(study.get_trials(deepcopy=False)[number]))

@@ -10,29 +10,29 @@ limit by p - 1 trials.
 
 from __future__ import annotations
 
-import copy
 import gc
 import re
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.error_lines import named_line
 from tuition.planner.route import Route
 from tuition.planner.sampler import SeededSampler
+from tuition.planner.scores.budget import Budget, Price
+from tuition.planner.scores.observations import UNTRAINED, untrained
 from tuition.planner.scores.on_the_way import Passed, asked_on_the_way
-from tuition.planner.scores.outcome import Outcome, scores_to_json
+from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay, scores_to_json
+from tuition.planner.scores.protocols import AsksUntrained, SaysWhenToStop
 from tuition.planner.space import SearchSpace
-from tuition.planner.storage import StudyError, open_storage
+from tuition.planner.storage import WORKER, StudyError, open_storage, queue_again
 from tuition.planner.study_identity import hold_to_scenario, hold_to_space
 from tuition.planner.trials import (
     ALLOCATION,
@@ -48,7 +48,6 @@ from tuition.planner.trials import (
 )
 
 MAX_SAME_FAILURES = 3
-WORKER = "worker"
 MAX_IDLE_TRIALS = 100  # our choice: this many proposals in a row without anything new to train mean an exhausted space
 
 Evaluate = Callable[[int, Allocation, Route, Sequence[Checkpoint]], Outcome]
@@ -67,12 +66,14 @@ class SearchOptions:
         on_trial: called after each finished trial.
         worker: a name for this process, written into its trials, for `release_dead_trials`.
         score_on_the_way: a fixed rule for what is scored on the way, whatever the sampler says.
+        score_untrained: scores a base model, for a sampler that asks for some (`AsksUntrained`).
         lock: shared by all processes that work on the study, so that two that pass one checkpoint tell it once.
     """
 
     on_trial: Callable[[optuna.Study, FrozenTrial], None] | None = None
     worker: str | None = None
     score_on_the_way: Callable[[Allocation], Sequence[Checkpoint]] | None = None
+    score_untrained: Callable[[str], ScoreOnTheWay] | None = None
     lock: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
@@ -84,9 +85,11 @@ class StudyLimits:
         trials: finished trials of the study in total: complete, infeasible and failed ones. A trial that was
             interrupted and queued again counts once.
         seconds: wall clock of this call.
-        gpu_seconds: what the study has really spent (marginal cost).
+        gpu_seconds: the budget: what the study may really spend (marginal cost) on training and validation.
         spent: says how much that is so far, failed trials included; without it, the sum over the records of the
-            trials.
+            trials and of base models' scores.
+        price: what a route would still cost. With it, nothing is begun that does not fit what is left: such a proposal
+            is pruned ("refused") and counts as no trial.
 
     Raises:
         StudyError: for a negative limit.
@@ -96,6 +99,7 @@ class StudyLimits:
     seconds: float | None = None
     gpu_seconds: float | None = None
     spent: Callable[[], float] | None = None
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("seconds", self.seconds), ("gpu_seconds", self.gpu_seconds)):
@@ -108,7 +112,7 @@ def open_study(
     storage_url: str,
     scenario_sha256: str,
     seed: int,
-    sampler: str = "tpe",
+    sampler: str | BaseSampler = "tpe",
     fields: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """Create the study, or open it to resume it.
@@ -118,7 +122,8 @@ def open_study(
         storage_url: SQLAlchemy URL: "sqlite:///study.db", "postgresql+psycopg://..." and so on.
         scenario_sha256: content hash of the scenario, which an existing study must share.
         seed: seed of the draws, which an existing study must share.
-        sampler: "tpe" or "random".
+        sampler: one of Optuna's by its name here, or any other, whose proposals must depend on the study's seed and
+            history alone if an interrupted search is to go on as one that was not.
         fields: what the hash covers, as JSON values by name. Kept with the study, to say what differs.
 
     Raises:
@@ -128,7 +133,7 @@ def open_study(
     """
     study = optuna.create_study(
         storage=open_storage(storage_url),
-        sampler=SeededSampler(sampler, seed),
+        sampler=SeededSampler(sampler, seed) if isinstance(sampler, str) else sampler,
         study_name=name,
         direction="maximize",
         load_if_exists=True,
@@ -180,7 +185,7 @@ def search(
     evaluate: Evaluate,
     limits: StudyLimits,
     options: SearchOptions | None = None,
-) -> None:
+) -> str | None:
     """Propose allocations, evaluate their routes and record the outcomes, until a limit is reached.
 
     A sampler that is a `tuition.planner.scores.on_the_way.AsksOnTheWay` says which checkpoints on the way to its
@@ -191,6 +196,9 @@ def search(
     unless something on its way has no score yet. An infeasible proposal is pruned. An exception in `evaluate` fails its
     trial, with "error" (and "log_path", when the exception has one) in the record, and the search continues. A keyboard
     interrupt queues its trial again and passes through.
+
+    Returns why it stopped, in one line, unless that is the number of trials or seconds: the money is spent, no proposal
+    fits what is left, a sampler says so (`tuition.planner.scores.protocols`), or the space is exhausted.
 
     Args:
         study: from `open_study`.
@@ -208,30 +216,12 @@ def search(
     options = options or SearchOptions()
     run = _Search(study, space, compile, evaluate, limits, options)
     run.passed.tell()  # what a killed process left
-    if run.limit_reached():
-        return
-    callbacks = [run.tell_passed, *filter(None, [options.on_trial]), run.stop_at_limit]
-    study.optimize(run.objective, catch=(_EvaluationFailed,), callbacks=callbacks)
-
-
-def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) -> int:
-    """Fail and queue again the running trials of workers that are gone; returns their number.
-
-    The heartbeat does the same after its grace period, and for workers of other hosts; this does it at once where the
-    caller can tell that a worker is dead. A trial that names no worker is left to the heartbeat.
-    """
-    released = 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        worker = trial.user_attrs.get(WORKER)
-        if worker is None or is_alive(str(worker)):
-            continue
-        try:
-            study.tell(trial.number, state=TrialState.FAIL)
-        except (ValueError, UpdateFinishedTrialError):
-            continue  # another process released it between our two looks
-        _queue_again(study, trial.number)
-        released += 1
-    return released
+    if not run.limit_reached():
+        run.score_untrained()
+        run.note_progress()
+        callbacks = [run.note_progress, *filter(None, [options.on_trial]), run.stop_at_limit]
+        study.optimize(run.objective, catch=(_EvaluationFailed,), callbacks=callbacks)
+    return run.stopped
 
 
 def finalists(study: optuna.Study, count: int = 2) -> list[FrozenTrial]:
@@ -265,8 +255,12 @@ class _Search:
         self.evaluate = evaluate
         self.limits = limits
         self.started = time.monotonic()
+        self.budget: Budget | None = None
+        if limits.gpu_seconds is not None:
+            self.budget = Budget(self.trials, limits.gpu_seconds, limits.spent, limits.price, compile)
         self.idle_trials = 0
         self.failures: list[str] = []
+        self.stopped: str | None = None
 
     def objective(self, trial: optuna.Trial) -> float:
         self.idle_trials += 1
@@ -279,7 +273,10 @@ class _Search:
         with self.options.lock:  # either the others see that this one is at the route, or it sees what they told
             _set_attributes(trial, identity)
             original = self.trials.refresh().evaluated(route.key)
-        if original is not None and self.trials.scored.issuperset(map(str, asked)):
+            known = original is not None and self.trials.scored.issuperset(map(str, asked))
+            if self.budget is not None and not known:
+                self.budget.check(trial, route, asked)
+        if original is not None and known:
             repeated = {REPEAT_OF: original.number, GPU_SECONDS: 0.0}
             own = (ON_THE_WAY, ON_THE_WAY_OF, SCORE_ON_THE_WAY)
             copied = {name: value for name, value in original.user_attrs.items() if name not in own}
@@ -289,7 +286,7 @@ class _Search:
         try:
             outcome = self.evaluate(trial.number, allocation, route, asked)
         except KeyboardInterrupt:
-            _queue_again(self.study, trial.number)
+            queue_again(self.study, trial.number)
             raise
         except Exception as error:
             self._record_failure(trial, error)
@@ -318,6 +315,24 @@ class _Search:
                 "command to resume"
             ) from error
 
+    def score_untrained(self) -> None:
+        """Score the base models that the sampler asks for and the study has no score of."""
+        sampler, score = self.study.sampler, self.options.score_untrained
+        if score is None or not isinstance(sampler, AsksUntrained):
+            return
+        for model in sampler.base_models(self.study):
+            if model not in untrained(self.study):
+                made = asdict(score(model))
+                with self.options.lock:  # another process may have been as quick
+                    known = self.study.user_attrs.get(UNTRAINED, {})
+                    self.study.set_user_attr(UNTRAINED, {model: made, **known})
+
+    def note_progress(self, *_: object) -> None:
+        """Before the next proposal: tell what was passed, and write down what is left."""
+        self.passed.tell()
+        if self.budget is not None:
+            self.budget.publish()
+
     def limit_reached(self) -> bool:
         limits, trials = self.limits, self.trials.refresh()
         # A trial that another process is at counts as well, or p processes would overshoot by p - 1.
@@ -325,26 +340,20 @@ class _Search:
             return True
         if limits.seconds is not None and time.monotonic() - self.started >= limits.seconds:
             return True
-        if limits.gpu_seconds is not None:
-            spent = limits.spent() if limits.spent is not None else trials.spent_gpu_seconds
-            if spent >= limits.gpu_seconds:
-                return True
-        return self.idle_trials >= MAX_IDLE_TRIALS
+        self.stopped = self._reason_to_stop()
+        return self.stopped is not None
 
-    def tell_passed(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self.passed.tell()
+    def _reason_to_stop(self) -> str | None:
+        if self.budget is not None and (reason := self.budget.reason_to_stop()) is not None:
+            return reason
+        if self.idle_trials >= MAX_IDLE_TRIALS:
+            return f"{self.idle_trials} proposals in a row had nothing new to train"
+        sampler = self.study.sampler
+        return sampler.should_stop(self.study) if isinstance(sampler, SaysWhenToStop) else None
 
     def stop_at_limit(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if self.limit_reached():
             study.stop()
-
-
-def _queue_again(study: optuna.Study, number: int) -> None:
-    """Queue a copy of an interrupted trial, as the heartbeat does for a trial whose process died."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        # A copy, because the callback writes into the trial that it is given.
-        RetryHeartbeatStaleTrialCallback()(study, copy.deepcopy(study.get_trials(deepcopy=False)[number]))
 
 
 def _read_trials(study: optuna.Study) -> None:

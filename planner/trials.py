@@ -23,6 +23,8 @@ ON_THE_WAY = "on_the_way"
 """Their scores."""
 ON_THE_WAY_OF = "on_the_way_of"
 """Of an allocation that another trial passed and that is told as a trial of its own: that trial's number."""
+REFUSED = "refused"
+"""Why a proposal was not begun: it did not fit the money left."""
 LEADING = 2
 
 
@@ -30,7 +32,7 @@ class Trials:
     """A view of a study, as of its last `refresh`. Other processes may add and finish trials meanwhile.
 
     Allocations that were scored on the way to another are trials of the study, but no proposals: no count of trials
-    counts them, while their routes are evaluated and may lead.
+    counts them, while their routes are evaluated and may lead. Nor does one count proposals refused for their price.
 
     Attributes:
         total: trials of any state, those of allocations scored on the way among them.
@@ -67,7 +69,7 @@ class Trials:
         changed = [trials[number] for number in self._open] + added
         self.total = len(trials)
         self._open = {trial.number: trial for trial in changed if not trial.state.is_finished()}
-        self.num_running = sum(trial.state is TrialState.RUNNING for trial in self._open.values())
+        self.num_running = len(self.running)
         for trial in changed:
             if trial.state.is_finished():
                 self._finish(trial)
@@ -80,7 +82,7 @@ class Trials:
 
     def _finish(self, trial: FrozenTrial) -> None:
         attributes = trial.user_attrs
-        if ON_THE_WAY_OF not in attributes:
+        if ON_THE_WAY_OF not in attributes and REFUSED not in attributes:
             self._finished.add(trial.number)
             self.num_ended += 1
             self.num_finished += trial.number not in self._queued_again
@@ -112,10 +114,14 @@ class Trials:
         taken, self._passing = self._passing, []
         return taken
 
+    @property
+    def running(self) -> list[FrozenTrial]:
+        """The running trials."""
+        return [trial for trial in self._open.values() if trial.state is TrialState.RUNNING]
+
     def running_routes(self) -> set[str]:
         """Keys of the routes that running trials are at."""
-        running = (trial for trial in self._open.values() if trial.state is TrialState.RUNNING)
-        return {trial.user_attrs[ROUTE_KEY] for trial in running if ROUTE_KEY in trial.user_attrs}
+        return {trial.user_attrs[ROUTE_KEY] for trial in self.running if ROUTE_KEY in trial.user_attrs}
 
     def num_drawless_before(self, number: int) -> int:
         """How many trials of lower numbers the sampler did not draw: they repeat an interrupted one, or were passed."""

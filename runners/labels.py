@@ -188,7 +188,7 @@ class LabelPool:
     def _known(self, label: str) -> Problem:
         problem = self._labels.get(label)
         if label in self._forbidden_ids or (problem is not None and problem.problem in self._forbidden_texts):
-            raise LabelError(f"{label!r} belongs to the validation or test suiteand must not be trained on")
+            raise LabelError(f"{label!r} belongs to the validation or test suite and must not be trained on")
         if problem is None:
             raise LabelError(f"no label {label!r} in the pool of {len(self)}")
         return problem

@@ -40,14 +40,13 @@ from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
 from tuition.planner.scores.outcome import Outcome
-from tuition.planner.storage import StudyError
+from tuition.planner.storage import StudyError, release_dead_trials
 from tuition.planner.study import (
     SearchOptions,
     StudyLimits,
     enqueue,
     finalists,
     open_study,
-    release_dead_trials,
     search,
 )
 from tuition.planner.trials import Trials

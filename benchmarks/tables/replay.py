@@ -350,6 +350,16 @@ class Replay:
             {one: self._score_on_the_way(one, price) for one, price in zip(passed, scoring, strict=True)},
         )
 
+    def price(self, route: Route, on_the_way: Sequence[Checkpoint] = ()) -> float:
+        """What `evaluate` of the same would be charged: for `tuition.planner.study.StudyLimits`."""
+        passed = [one for one in self.checkpoints(route.allocation)[:-1] if one in on_the_way]
+        return self.marginal_cost(route.allocation, passed).gpu_seconds
+
+    def evaluate_untrained(self, model: str) -> ScoreOnTheWay:
+        """`score_untrained` as a study keeps it."""
+        score, price = self.score_untrained(model)
+        return ScoreOnTheWay(score.mean, finite(score.se_problems), finite(score.se_samples), round(price, 3), None)
+
     def _prices_of_scores(self, checkpoints: Sequence[Checkpoint]) -> list[float]:
         """What each of them would be charged for its score, if they were scored now, in this order."""
         scored, prices = set(self._store.scored), []

@@ -1,1 +1,1 @@
-"""Scores of a study: what an evaluation returns, those on the way, and what was observed so far."""
+"""What a search knows and may spend: outcomes, scores on the way, observations, its budget, what samplers may ask."""

@@ -13,8 +13,10 @@ import optuna
 from optuna.trial import TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.scores.outcome import read_checkpoint, scores_from_json
+from tuition.planner.scores.outcome import ScoreOnTheWay, read_checkpoint, scores_from_json
 from tuition.planner.trials import ALLOCATION, ON_THE_WAY, ON_THE_WAY_OF, REPEAT_OF, gpu_seconds, value_of
+
+UNTRAINED = "untrained"  # attribute of a study: scores of base models
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,8 @@ def in_flight(study: optuna.Study) -> list[Allocation]:
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     decided = (read_checkpoint(trial.user_attrs[ALLOCATION]) for trial in running if ALLOCATION in trial.user_attrs)
     return [one for one in decided if isinstance(one, Allocation)]
+
+
+def untrained(study: optuna.Study) -> dict[str, ScoreOnTheWay]:
+    """Validation scores of base models, "student" or a teacher's name, that the study was given at its start."""
+    return {model: ScoreOnTheWay(**fields) for model, fields in study.user_attrs.get(UNTRAINED, {}).items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -18,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route
 from tuition.planner.scores.outcome import ScoreOnTheWay, read_checkpoint, scores_from_json
+from tuition.planner.scores.protocols import AsksOnTheWay
 from tuition.planner.space import SearchSpace
 from tuition.planner.trials import (
     ALLOCATION,
@@ -28,14 +28,6 @@ from tuition.planner.trials import (
     SCORE_ON_THE_WAY,
     Trials,
 )
-
-
-@runtime_checkable
-class AsksOnTheWay(Protocol):
-    """A sampler that says which checkpoints on the way to its proposal are to be scored."""
-
-    def on_the_way(self, study: optuna.Study, trial: FrozenTrial, allocation: Allocation) -> Sequence[Checkpoint]:
-        """Some of `allocation.checkpoints()` without its end, which is always scored."""
 
 
 def asked_on_the_way(

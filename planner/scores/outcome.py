@@ -15,14 +15,14 @@ _parsed = lru_cache(maxsize=1 << 16)(parse_checkpoint)
 
 @dataclass(frozen=True)
 class ScoreOnTheWay:
-    """The validation score of a checkpoint that a route passes.
+    """The validation score of a checkpoint that a route passes, or of a base model.
 
     Attributes:
         value: validation avg@k.
         se_problems: its standard error over problems; None where there is none.
         se_samples: the same over samples.
         gpu_seconds: what scoring it really cost; 0 where its score was stored.
-        weights_sha256: of the checkpoint.
+        weights_sha256: of the checkpoint; None where it is not known.
         attributes: JSON values, for the record of the trial that an allocation is told as.
 
     Raises:
@@ -33,7 +33,7 @@ class ScoreOnTheWay:
     se_problems: float | None
     se_samples: float | None
     gpu_seconds: float
-    weights_sha256: str
+    weights_sha256: str | None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
