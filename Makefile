@@ -15,7 +15,7 @@ STAMP := .venv/.set-up-complete
 PIP_INSTALL := $(BIN)/python -m pip install -qq --progress-bar off --disable-pip-version-check --log .venv/set-up.log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-vllm lint style gpu-check clean-results
+.PHONY: help setup demo test test-fast test-vllm lint style gpu-check benches clean-results
 
 help:
 	@echo "make demo           set up .venv, run a small search on the micro scenario and print its leaderboard"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint           set up .venv, lint and check types"
 	@echo "make gpu-check      set up .venv, check every stage on this machine's GPU (skips without one)"
 	@echo "make setup          set up .venv from requirements.lock (Python >= 3.11; PYTHON=... chooses one)"
+	@echo "make benches        set up .venv, pack the recorded tables with their data sheet into dist/"
 	@echo "make clean-results  remove results/: studies, stored blocks, logs"
 
 setup: $(STAMP)
@@ -82,6 +83,10 @@ test-vllm: $(VLLM_STAMP)
 # `python -m tests.experiments.gpu.check --out FILE` also writes the table, as Markdown.
 gpu-check: setup
 	$(BIN)/python -m tests.experiments.gpu.check
+
+# One archive, the same bytes from the same files: what a release attaches.
+benches: setup
+	$(BIN)/python -m tuition.benchmarks.tables.release dist
 
 clean-results:
 	rm -rf results

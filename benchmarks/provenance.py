@@ -1,6 +1,7 @@
 """Provenance: by which command, which code and on what device a result was made, as a leaderboard entry states it."""
 
 import importlib.metadata
+import re
 import shlex
 import subprocess
 import sys
@@ -24,6 +25,11 @@ def command_line() -> str:
     # `tuition` is installed so; cli.py: python -m tuition.app.cli.
     called = ["tuition"] if program in ("tuition", "cli.py") else ["python", *filter(None, sys.argv[:1])]
     return shlex.join([*called, *sys.argv[1:]])
+
+
+def without_folders(command: str) -> str:
+    """The command with the names of files instead of their absolute paths, which say where somebody keeps them."""
+    return shlex.join(re.sub(r"(?:(?<==)|^)[/~].*/", "", word) for word in shlex.split(command))
 
 
 def _code_version() -> str:

@@ -44,7 +44,7 @@ from tuition.app.studies.direct_compute import CLOCK_SECONDS, extended, replays_
 from tuition.app.studies.evaluation import outcomes_of
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.baselines import UPSTREAM
-from tuition.benchmarks.provenance import CODE_VERSION, command_line
+from tuition.benchmarks.provenance import CODE_VERSION, command_line, without_folders
 from tuition.benchmarks.results_folder import RecordingFolder
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.benchmarks.tables.recorded_table import (
@@ -336,7 +336,7 @@ def _row(runner: RouteRunner, done: RouteRun, validation: Scored, test: Scored) 
         host=platform.node(),
         device=accelerator_name(scenario.device),
         date=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        command=command_line(),
+        command=without_folders(command_line()),
         code_version=CODE_VERSION,
         versions=runner.trainer.versions,
     )

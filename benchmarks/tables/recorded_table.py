@@ -323,7 +323,8 @@ def _checked_route(header: Header, recipe: Recipe, run: RecordedRun, where: str)
 
 
 def _check_counts(suite: RecordedSuite, counts: Sequence[int], where: str) -> None:
-    if len(counts) != len(suite.problem_ids) or not all(0 <= count <= suite.samples for count in counts):
+    within = min(counts, default=0) >= 0 and max(counts, default=0) <= suite.samples
+    if len(counts) != len(suite.problem_ids) or not within:
         raise RecordedError(
             f"{where}: it has counts of {len(counts)} problems on {suite.name}, from {min(counts, default=0)} to "
             f"{max(counts, default=0)}; expected {len(suite.problem_ids)}, from 0 to {suite.samples}"

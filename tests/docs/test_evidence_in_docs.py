@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.docs.documents import ROOT
-from tests.docs.fill_evidence import PAGE, filled
+from tests.docs.fill_evidence import DOCS, PAGES, filled, list_of_tables
 from tests.experiments.sharing.compare import report
 from tuition.app.recordings.evidence_report import gather_all
 from tuition.benchmarks.evidence.markdown import TITLES, sections
@@ -18,11 +18,13 @@ def words(text: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_evidence_of_the_page_is_what_the_command_prints() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert re.findall(r"<!-- evidence: (\w+) -->", page) == list(TITLES), "every section, in the command's order"
-    again = filled(page, sections(gather_all([])))
-    assert page.splitlines() == again.splitlines(), "python -m tests.docs.fill_evidence"
+def test_the_evidence_of_the_pages_is_what_the_command_prints() -> None:
+    parts, marked = {**sections(gather_all([])), "tables": list_of_tables()}, []
+    for name in PAGES:
+        page = (DOCS / name).read_text(encoding="utf-8")
+        marked += re.findall(r"<!-- evidence: (\w+) -->", page)
+        assert page.splitlines() == filled(page, parts).splitlines(), "python -m tests.docs.fill_evidence"
+    assert marked == [*TITLES, "tables"], "every section, in the command's order"
 
 
 @pytest.mark.parametrize("name", ["micro", "micro-b"])

@@ -19,7 +19,7 @@ from tests.runners.conftest import tiny_scenario_file
 pytestmark = pytest.mark.xdist_group("scripts")  # they share the process that they are forked from
 
 TINY: dict[str, list[str]] = {
-    "tests.docs.fill_evidence": ["--page", "{folder}/micro.md", "--figure", "{folder}/evidence.png"],
+    "tests.docs.fill_evidence": ["--out", "{folder}"],
     "tests.benchmarks.grading.test_hostile": ["--limit", "0.5", "--rows", "4"],
     "tests.experiments.correction.mismatch": [
         "--model", "runners/scenarios/micro/student", "--completions", "1", "--length", "16",
