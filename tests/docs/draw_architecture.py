@@ -101,6 +101,7 @@ FLOORS = (
             "study.py": (4,),
             "space.py": (4,),
             "sampler.py": (),
+            "planning": (),
             "scores": (),
             "route.py": (5,),
             "cost.py": (8,),

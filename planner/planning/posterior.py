@@ -1,0 +1,355 @@
+"""What is believed of all checkpoints' scores, given the scores so far.
+
+What: members, each with values for the structure's unknowns and a size for the residual, drawn from the posterior by a
+differential-evolution Markov chain (ter Braak 2006); a Matérn-5/2 Gaussian process for what the structure leaves,
+integrated out in the likelihood; the known noise of every score, and a random effect of every shared block. Prediction
+is the mixture of the members.
+
+With D the scores' noise and S the blocks that two scores share, M = D + tau² S = L L', and L⁻¹ K L⁻ᵀ = Q diag(e) Q'.
+A member with residual size rho and structure f has z = Q' L⁻¹ (y - f), and its log likelihood is
+-1/2 sum(z² / (rho² e + 1) + log(rho² e + 1)) - sum(log diag L): one decomposition serves every member and step.
+
+Simplified: tau and the length-scale are chosen from a few values; teachers' scores have noise, but no residual; of
+many scores, the structure's unknowns see a part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from tuition.planner.planning.grid import HARD, OPD, REPLAY, RL, SFT, STUDENT_RL, TEACHER, WARMUP, Floats, Grid, Ints
+from tuition.planner.planning.structure import Structure
+
+MEMBERS = 256
+STEPS, FINAL_STEPS = 10, 100
+MOST_FITTED = 100
+"""Scores that the structure's unknowns are fitted to; the residual sees all."""
+ROUGH_MEMBERS, ROUGH_CHUNK = 16, 20_000
+LENGTHS = (0.7, 1.2)
+BLOCK_EFFECTS = (0.005, 0.025, 0.06)
+"""Sizes that the effect of the blocks behind a student may have, in headrooms."""
+CARRIED = 0.85
+"""How much of a checkpoint's luck is left after another block."""
+RESIDUAL = (np.log(0.05), 1.0)
+"""Prior of the log of the residual's size in headrooms: mean and sd."""
+FLAT_SHARE, FLAT_RESIDUAL = 0.25, (np.log(0.15), 0.7)
+"""Prior share of members that know no structure, and their residual's size."""
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores so far: of which nodes, in points, and the standard deviations of their known noise."""
+
+    nodes: Ints
+    values: Floats
+    noise: Floats
+
+    def thinned(self, most: int) -> Scores:
+        """At most so many of them, evenly spread over their order."""
+        if len(self.nodes) <= most:
+            return self
+        kept = np.linspace(0, len(self.nodes) - 1, most).round().astype(int)
+        return Scores(self.nodes[kept], self.values[kept], self.noise[kept])
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A length-scale and a size of block effects, with what the likelihood needs of them."""
+
+    length: float
+    effect: float
+    basis: Floats
+    """L⁻ᵀ Q."""
+    spectrum: Floats
+    log_det: float
+
+
+@dataclass(frozen=True)
+class At:
+    """A posterior at some nodes.
+
+    Attributes:
+        nodes: which.
+        means: [members, nodes] each member's mean.
+        seen: for each choice of length-scale and block effect, [nodes, scores] what the scores tell of the residual.
+    """
+
+    nodes: Ints
+    means: Floats
+    seen: tuple[Floats, ...]
+
+
+class Posterior:
+    """Beliefs about the scores of a grid's nodes.
+
+    Args:
+        structure: the mean.
+        seed: of the chain.
+        residual: whether there is one; without it the structure must explain everything (for experiments).
+    """
+
+    def __init__(self, structure: Structure, seed: int, flat: float | None = None, residual: bool = True) -> None:
+        self.structure, self.grid = structure, structure.grid
+        members = MEMBERS
+        flat = FLAT_SHARE if flat is None else flat
+        self._seed, self._members, self._residual, self._flat_share = seed, members, residual, flat
+        self._rng = np.random.default_rng(seed)
+        # Two more variables than the structure has: the level of a flat mean, and the size of the residual.
+        self.z: Floats = np.zeros((members, structure.num_unknowns + 2))
+        self._flat = np.arange(members) % 64 < 64 * flat
+        self._which: Ints = np.zeros(members, np.int64)
+        self._features = features(self.grid)
+        self._has_residual = ~self.grid.is_teacher & (self.grid.blocks > 0)
+        self._choices: list[_Choice] = []
+        self._nodes, self._values, self._deviation = np.zeros(0, np.int64), np.zeros(0), np.zeros((members, 0))
+
+    @property
+    def rho(self) -> Floats:
+        """[members] sizes of the residual in points."""
+        return self._rho_of(self.z, self._flat)
+
+    def fit(self, scores: Scores) -> None:
+        """Draw the members anew, from the posterior of these scores.
+
+        From the prior, the likelihood is let in by degrees: members that it favours are doubled, those that it does not
+        are dropped, and all are moved. So the members depend on the seed and these scores only, not on what was fitted
+        before, and no peak is lost that the prior had found.
+        """
+        self._rng = np.random.default_rng(self._seed)
+        self._set_data(scores.thinned(MOST_FITTED))
+        self.z = self._rng.standard_normal(self.z.shape)
+        self._flat = np.arange(self._members) % 64 < 64 * self._flat_share
+        self._which = self._rng.integers(0, len(self._choices), self._members)
+        likelihood = self._log_likelihood(self.z, self._which, self._flat)
+        share = 0.0
+        while share < 1.0:
+            step = _next_step(likelihood, 1.0 - share)
+            share = min(share + step, 1.0)
+            # In random order, so that copies of a member do not all end in one half.
+            kept = self._rng.permutation(_resample(likelihood * step, self._rng))
+            self.z, self._which, self._flat, likelihood = (
+                self.z[kept],
+                self._which[kept],
+                self._flat[kept],
+                likelihood[kept],
+            )
+            for number in range(FINAL_STEPS if share >= 1.0 else STEPS):
+                likelihood = self._move(likelihood, share, leap=number % 10 == 9)
+            likelihood = self._redraw_choices(share)
+        if len(scores.nodes) > MOST_FITTED:
+            self._set_data(scores)
+            self._redraw_choices(1.0)
+        self._deviation = self._rest(self.z, self._flat)
+
+    def _move(self, likelihood: Floats, share: float, leap: bool) -> Floats:
+        """One step of differential evolution under a share of the likelihood; the members' log likelihoods after it."""
+        half, size = len(self.z) // 2, self.z.shape[1]
+        likelihood = likelihood.copy()
+        # One half moves by differences within the other, so that neither is moved by itself.
+        for mine, others in ((slice(0, half), slice(half, None)), (slice(half, None), slice(0, half))):
+            now, pool = self.z[mine], self.z[others]
+            a, b = self._partners(self._flat[mine], self._flat[others])
+            # Some of the variables at a time: moves of all of them are seldom accepted.
+            portion = self._rng.choice([0.2, 0.5, 1.0], (len(now), 1))
+            moved = self._rng.random(now.shape) < portion
+            scale = 1.0 if leap else 2.38 / np.sqrt(2 * size * portion) * self._rng.uniform(0.4, 1.2, (len(now), 1))
+            jitter = 1e-3 * self._rng.standard_normal(now.shape)
+            proposed = now + moved * (scale * (pool[a] - pool[b]) + jitter)
+            new = self._log_likelihood(proposed, self._which[mine], self._flat[mine])
+            rise = share * (new - likelihood[mine]) + _log_prior(proposed) - _log_prior(now)
+            accepted = np.log(self._rng.random(len(now))) < rise
+            self.z[mine] = np.where(accepted[:, None], proposed, now)
+            likelihood[mine] = np.where(accepted, new, likelihood[mine])
+        return likelihood
+
+    def _partners(self, flat: Bools, pool: Bools) -> Ints:
+        """[2, members] two of the pool for each, of its own kind where there are enough."""
+        found = self._rng.integers(0, len(pool), (2, len(flat)))
+        for kind in (False, True):
+            own = np.flatnonzero(pool == kind)
+            if len(own) >= 4:
+                mine = np.flatnonzero(flat == kind)
+                found[:, mine] = self._rng.choice(own, (2, len(mine)))
+        return found
+
+    def _set_data(self, scores: Scores) -> None:
+        self._nodes, self._values = scores.nodes, scores.values
+        luck = self.grid_luck(scores.nodes)
+        self._choices = []
+        for length in LENGTHS:
+            kernel = self._kernel(scores.nodes, scores.nodes, length)
+            for effect in BLOCK_EFFECTS:
+                covariance = np.diag(scores.noise**2 + 1e-9) + (effect * self.structure.headroom) ** 2 * luck
+                chol = np.linalg.cholesky(covariance)
+                half = solve_triangular(chol, kernel, lower=True)
+                spectrum, vectors = np.linalg.eigh(solve_triangular(chol, half.T, lower=True))
+                basis = solve_triangular(chol.T, vectors, lower=False)
+                log_det = float(np.log(np.diag(chol)).sum())
+                self._choices.append(_Choice(length, effect, basis, np.maximum(spectrum, 0.0), log_det))
+
+    def grid_luck(self, nodes: Ints) -> Floats:
+        """[nodes, nodes] how much of their luck checkpoints share: all of it one with itself, none with base models."""
+        blocks, shared = self.grid.blocks[nodes], self.grid.shared_blocks(nodes, nodes)
+        apart = blocks[:, None] + blocks - 2 * shared
+        return np.where(shared > 0, CARRIED**apart, 0.0)
+
+    def _kernel(self, a: Ints, b: Ints, length: float) -> Floats:
+        """[len(a), len(b)] correlation of the residual, which base models and teachers do not have."""
+        has = self._has_residual
+        kernel: Floats = matern(self._features[a], self._features[b], length) * has[a][:, None] * has[b]
+        return kernel
+
+    def _log_likelihood(self, z: Floats, which: Ints, flat: Bools) -> Floats:
+        rest, rho = self._rest(z, flat), self._rho_of(z, flat)
+        found = np.zeros(len(z))
+        for i, choice in enumerate(self._choices):
+            mine = which == i
+            if mine.any():
+                found[mine] = _log_likelihood(rest[mine], rho[mine], choice)
+        return found
+
+    def _rho_of(self, z: Floats, flat: Bools) -> Floats:
+        logs = np.where(flat, FLAT_RESIDUAL[0] + FLAT_RESIDUAL[1] * z[:, -1], RESIDUAL[0] + RESIDUAL[1] * z[:, -1])
+        size: Floats = self.structure.headroom * np.exp(logs)
+        return size if self._residual else np.zeros_like(size)
+
+    def _mean(self, z: Floats, flat: Bools, nodes: Ints) -> Floats:
+        """[members, nodes] the members' means without their residuals."""
+        found = self.structure.scores(z[:, :-2], nodes)
+        level = self.structure.base + self.structure.headroom * (0.2 + 0.2 * z[:, -2])
+        found[np.ix_(flat, self._has_residual[nodes])] = level[flat, None]
+        return found
+
+    def _rest(self, z: Floats, flat: Bools) -> Floats:
+        return self._values - self._mean(z, flat, self._nodes)
+
+    def _redraw_choices(self, share: float) -> Floats:
+        """Draw each member's length-scale and block effect anew, given its unknowns; their log likelihoods then."""
+        rest, rho = self._rest(self.z, self._flat), self.rho
+        each = np.stack([_log_likelihood(rest, rho, choice) for choice in self._choices], 1)
+        self._which = (share * each + self._rng.gumbel(size=each.shape)).argmax(1)
+        result: Floats = each[np.arange(len(self.z)), self._which]
+        return result
+
+    def at(self, nodes: Ints) -> At:
+        """What is believed of some nodes."""
+        kernels = {length: self._kernel(nodes, self._nodes, length) for length in LENGTHS}
+        seen = tuple(kernels[choice.length] @ choice.basis for choice in self._choices)
+        means, rho = self._mean(self.z, self._flat, nodes), self.rho
+        for i, choice in enumerate(self._choices):
+            mine = np.flatnonzero(self._which == i)
+            size = rho[mine, None] ** 2
+            means[mine] += (size * (self._deviation[mine] @ choice.basis) / (size * choice.spectrum + 1)) @ seen[i].T
+        return At(nodes, means, seen)
+
+    def rough_spread(self, nodes: Ints) -> Floats:
+        """[nodes] mean plus two standard deviations by a few members' structures: a cheap first look at many nodes."""
+        few = np.arange(0, len(self.z), len(self.z) // ROUGH_MEMBERS)
+        found = np.empty(len(nodes))
+        for part in np.array_split(np.arange(len(nodes)), max(len(nodes) // ROUGH_CHUNK, 1)):
+            means = self._mean(self.z[few], self._flat[few], nodes[part])
+            found[part] = means.mean(0) + 2 * means.std(0)
+        return found
+
+    def covariance(self, rows: At, columns: At) -> Floats:
+        """[rows, columns] posterior covariance of scores: between members, and of the residual."""
+        found: Floats = (rows.means - rows.means.mean(0)).T @ (columns.means - columns.means.mean(0)) / len(self.z)
+        kernels = {length: self._kernel(rows.nodes, columns.nodes, length) for length in LENGTHS}
+        rho = self.rho
+        for i, choice in enumerate(self._choices):
+            mine = rho[self._which == i]
+            found += (mine**2).sum() / len(self.z) * kernels[choice.length]
+            found -= (rows.seen[i] * (_explained(mine, choice).sum(0) / len(self.z))) @ columns.seen[i].T
+        return found
+
+    def variances(self, at: At) -> Floats:
+        """[nodes] posterior variances: the diagonal of `covariance`."""
+        found, rho = at.means.var(0), self.rho
+        for i, choice in enumerate(self._choices):
+            mine = rho[self._which == i]
+            left = (mine**2).sum() - (at.seen[i] ** 2 * _explained(mine, choice).sum(0)).sum(1)
+            found = found + self._has_residual[at.nodes] * left / len(self.z)
+        variances: Floats = np.maximum(found, 1e-9)
+        return variances
+
+    @property
+    def block_effect(self) -> float:
+        """Root mean square of the block effects over the members, in points."""
+        effects = np.array([choice.effect for choice in self._choices])[self._which]
+        return float(self.structure.headroom * np.sqrt((effects**2).mean()))
+
+
+def _next_step(likelihood: Floats, most: float) -> float:
+    """How much more of the likelihood to let in: half of the members should still count."""
+    low, high = 0.0, most
+    if _effective(likelihood * most) >= len(likelihood) / 2:
+        return most
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _effective(likelihood * middle) >= len(likelihood) / 2 else (low, middle)
+    return max(low, 1e-6)
+
+
+def _effective(log_weights: Floats) -> float:
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _resample(log_weights: Floats, rng: np.random.Generator) -> Ints:
+    """Members drawn by weight, each as often as its weight says within one (systematic resampling)."""
+    weights = np.exp(log_weights - log_weights.max())
+    edges = np.cumsum(weights) / weights.sum()
+    points = (np.arange(len(weights)) + rng.random()) / len(weights)
+    return np.minimum(np.searchsorted(edges, points), len(weights) - 1)
+
+
+def _log_prior(z: Floats) -> Floats:
+    result: Floats = -0.5 * (z**2).sum(1)
+    return result
+
+
+def _log_likelihood(rest: Floats, rho: Floats, choice: _Choice) -> Floats:
+    spread = rho[:, None] ** 2 * choice.spectrum + 1.0
+    result: Floats = -0.5 * ((rest @ choice.basis) ** 2 / spread + np.log(spread)).sum(1) - choice.log_det
+    return result
+
+
+def _explained(rho: Floats, choice: _Choice) -> Floats:
+    result: Floats = rho[:, None] ** 4 / (rho[:, None] ** 2 * choice.spectrum + 1)
+    return result
+
+
+def features(grid: Grid) -> Floats:
+    """[nodes, 7 + teachers] coordinates for the residual: labels in budgets, bridge blocks in units of 3.2.
+
+    Different teachers are one length-scale apart, as are a student with a bridge and one without, GRPO and SFT.
+    """
+    counts, budget = grid.counts.astype(float), grid.space.num_label_blocks
+    labels = (counts[:, RL] + counts[:, SFT]) / budget
+    one_hot = (grid.counts[:, [TEACHER]] == np.arange(len(grid.space.teachers))) / np.sqrt(2)
+    return np.column_stack(
+        [
+            labels,
+            counts[:, STUDENT_RL] / budget / 0.6,
+            counts[:, WARMUP] / 3.2,
+            (counts[:, OPD] + counts[:, HARD]) / 3.2,
+            counts[:, REPLAY] / budget / 0.6,
+            counts[:, SFT] > 0,
+            counts[:, HARD] > 0,
+            one_hot,
+        ]
+    )
+
+
+def matern(a: Floats, b: Floats, length: float) -> Floats:
+    """[len(a), len(b)] Matérn-5/2 correlation."""
+    square = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)
+    apart = np.sqrt(5 * square) / length
+    correlation: Floats = (1 + apart * (1 + apart / 3)) * np.exp(-apart)
+    return correlation

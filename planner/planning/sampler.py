@@ -1,0 +1,97 @@
+"""The planner as a sampler of an Optuna study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial
+
+from tuition.planner.allocation import Allocation, Checkpoint
+from tuition.planner.planning.planner import Costs, Ideas, Planner, Proposal, View
+from tuition.planner.route import derive_seed
+from tuition.planner.scores.budget import gpu_seconds_left
+from tuition.planner.scores.observations import in_flight, observations, untrained
+from tuition.planner.scores.protocols import MIN_GAIN
+from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STUDENT
+
+STRUCTURAL = "structural"
+SECONDS_PER_HOUR = 3600.0
+
+
+class StructuralSampler(BaseSampler):
+    """Proposes the route whose scores are worth most for what is missing of it, and says what to score on the way.
+
+    It sees a study's scores, what its other workers are at, the money that is left, and nothing else of a scenario but
+    the space and its costs. A proposal is a function of these and the seed, so an interrupted search goes on as one
+    that was not.
+
+    Args:
+        space: of the study.
+        costs: asked before every proposal, since costs are measured while a search goes on.
+        seed: of the study.
+        ideas: what the planner uses; all by default.
+    """
+
+    def __init__(self, space: SearchSpace, costs: Callable[[], Costs], seed: int, ideas: Ideas | None = None) -> None:
+        self._space, self._costs, self._seed, self._ideas = space, costs, seed, ideas
+        self._seen: tuple[object, ...] = ()
+        self._view: View | None = None
+
+    def view(self, study: optuna.Study) -> View:
+        """What the planner thinks of the study now."""
+        observed, running, costs = observations(study), in_flight(study), self._costs()
+        seen = (study, observed, running, costs)
+        if self._view is None or seen != self._seen:
+            known = {
+                model: (score.value, score.se_samples if score.se_samples is not None else 0.02)
+                for model, score in untrained(study).items()
+            }
+            planner = Planner(self._space, costs, self._seed, known, self._ideas)
+            self._seen, self._view = seen, planner.view(observed, running)
+        return self._view
+
+    def _proposal(self, study: optuna.Study) -> Proposal | None:
+        return self.view(study).propose(gpu_seconds_left(study))
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All parameters of the space."""
+        return self._space.distributions()
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The proposal's parameters; none where nothing new fits the money."""
+        proposal = self._proposal(study)
+        return {} if proposal is None else self._space.params_of(proposal.allocation)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """At random: only where there is no proposal."""
+        fallback = RandomSampler(seed=derive_seed(self._seed, "planner", trial.number, param_name))
+        return fallback.sample_independent(study, trial, param_name, param_distribution)
+
+    def on_the_way(self, study: optuna.Study, trial: FrozenTrial, allocation: Allocation) -> Sequence[Checkpoint]:
+        """What is to be scored on the way to an allocation, its own proposal or one that was queued."""
+        return self.view(study).on_the_way(allocation)
+
+    def base_models(self, study: optuna.Study) -> Sequence[str]:
+        """All base models: their scores cost little, and much depends on them."""
+        return (STUDENT, *self._space.teachers)
+
+    def should_stop(self, study: optuna.Study) -> str | None:
+        """Where nothing that is left to learn is worth its price, or nothing new fits the money."""
+        left = gpu_seconds_left(study)
+        proposal = self._proposal(study)
+        if proposal is None:
+            return f"nothing new fits the {left:.1f} GPU-s that are left" if left is not None else "nothing new is left"
+        least = study.user_attrs.get(MIN_GAIN)
+        rate = self.view(study).best_rate(left) * SECONDS_PER_HOUR
+        if least is not None and rate < least:
+            return f"no route promises more than {rate:.3g} points per GPU-hour; {least:g} were asked for (--min-gain)"
+        return None

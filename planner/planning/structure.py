@@ -1,0 +1,186 @@
+"""The shape that scores have over a search space: what a label block teaches a model, and what a bridge carries over.
+
+What: a mean of every checkpoint's score as a function of a few dozen unknowns, and the unknowns' prior. Each is a
+standard normal variable `z` that a transform turns into a rate, a share or a size, so that a sampler moves in one
+simple space. Scores are in points; sizes are shares of the headroom, 100 minus the untrained student's score, so that
+one prior serves a student at 12 % and one at 70 %.
+
+- A teacher after t label blocks: T(t) = T0 + G hill(t; c, b), the form of ScaleRL (arXiv 2510.13786).
+- A bridged student: v = S0 + (T - S0) k (1 - e^-u), u growing with warmup and opd blocks.
+- GRPO on the student: + (C - v)+ g gate(v) hill(s; c, b): it brings out what is there, and needs something to be there.
+- What can be otherwise: transfer that falls with the gap between teacher and student (arXiv 2502.08606), a bridge that
+  overwrites what the student knew, one that is too long, a split that costs more than its parts.
+
+A Gaussian process (`tuition.planner.planning.posterior`) takes up what these forms leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuition.planner.planning.grid import HARD, OPD, REPLAY, RL, SFT, STUDENT_RL, TEACHER, WARMUP, Floats, Grid, Ints
+from tuition.planner.stages import STUDENT
+
+Transform = tuple[str, float, float]
+"""How a standard normal becomes an unknown: "exp", "logit" or "plain", with the mean and sd before the transform."""
+
+SHARED: dict[str, Transform] = {
+    "sft_gain": ("exp", -0.1, 0.3),  # of teacher_sft, against GRPO with as many labels
+    "sft_rate": ("exp", 0.0, 0.5),
+    "carried": ("plain", 1.2, 1.0),  # logit of k, to which each teacher's own deviation is added
+    "warmup_rate": ("exp", np.log(0.6), 0.8),  # a block
+    "opd_rate": ("exp", np.log(0.6), 0.8),
+    "without_warmup": ("logit", 2.0, 1.0),  # factors on what is carried over
+    "without_opd": ("logit", 2.0, 1.0),
+    "hard_share": ("logit", 1.0, 1.0),  # transfer_sft against the bridge
+    "hard_rate": ("exp", np.log(0.4), 0.8),
+    "ceiling": ("logit", 0.5, 1.0),  # share of the headroom that GRPO on the student can reach
+    "gain": ("logit", 0.0, 1.2),
+    "threshold": ("plain", 0.08, 0.2),  # of the headroom: below it GRPO finds little to bring out
+    "half_student": ("exp", np.log(0.35), 0.7),  # labels for half of the gain, in budgets
+    "power_student": ("exp", np.log(1.3), 0.3),
+    "replay_share": ("logit", -0.5, 1.0),  # what a replay block counts, in label blocks
+    "gap": ("exp", np.log(0.7), 0.5),  # of the headroom: where transfer falls
+    "overwriting": ("plain", 0.0, 0.06),  # of the headroom; only a loss
+    "splitting": ("plain", 0.0, 0.06),
+    "too_long": ("plain", 0.0, 0.05),  # a block beyond the third; only a loss
+}
+OF_TEACHER: dict[str, Transform] = {
+    "raw": ("plain", 0.0, 15.0),  # points about where it was measured, or about the student
+    "reach": ("logit", 0.0, 1.3),  # share of what the raw teacher lacks that GRPO can give it
+    "half": ("exp", np.log(0.4), 0.8),  # labels for half of it, in budgets
+    "power": ("exp", np.log(1.4), 0.35),
+    "carried": ("plain", 0.0, 0.6),
+}
+LONG_BRIDGE = 3
+GATE_WIDTH = 0.125
+COUNTER_FORMS = ("gap", "overwriting", "splitting", "too_long")
+
+
+class Structure:
+    """The mean score of every node of a grid.
+
+    Args:
+        grid: the checkpoints.
+        untrained: measured scores of base models in points, by node: where their unknowns are centred.
+        counter_forms: whether things can be otherwise; for experiments.
+    """
+
+    def __init__(self, grid: Grid, untrained: Mapping[int, float], counter_forms: bool = True) -> None:
+        self.grid = grid
+        known = list(untrained.values())
+        middle = float(np.mean(known)) if known else 50.0
+        self.base = float(untrained.get(grid.base_model(STUDENT), middle))
+        self.headroom = max(100.0 - self.base, 10.0)
+        num_teachers = len(grid.space.teachers)
+        self.raw = np.array(
+            [untrained.get(grid.base_model(name), max(middle, self.base)) for name in grid.space.teachers]
+        )
+        self.without = () if counter_forms else COUNTER_FORMS
+        transforms = [("plain", 0.0, 1.0), *SHARED.values(), *(list(OF_TEACHER.values()) * num_teachers)]
+        self._kinds = np.array([kind for kind, _, _ in transforms])
+        self._means = np.array([mean for _, mean, _ in transforms])
+        self._sds = np.array([sd for _, _, sd in transforms])
+        self.names = ["base", *SHARED, *(f"{name} {k}" for k in range(num_teachers) for name in OF_TEACHER)]
+
+    @property
+    def num_unknowns(self) -> int:
+        """How many standard normal variables a member has."""
+        return len(self.names)
+
+    def _unknowns(self, z: Floats) -> tuple[Floats, dict[str, Floats], list[dict[str, Floats]]]:
+        base = self.base + 10.0 * z[:, 0]
+        values = _transformed(z, self._kinds, self._means, self._sds)
+        shared = {name: values[:, 1 + i] for i, name in enumerate(SHARED)}
+        for name in self.without:
+            shared[name] = np.full_like(base, np.inf if name == "gap" else 0.0)
+        teachers = []
+        for k in range(len(self.raw)):
+            start = 1 + len(SHARED) + k * len(OF_TEACHER)
+            teachers.append({name: values[:, start + i] for i, name in enumerate(OF_TEACHER)})
+        return base, shared, teachers
+
+    def scores(self, z: Floats, nodes: Ints) -> Floats:
+        """[members, nodes] scores in points, for z [members, `num_unknowns`]."""
+        base, shared, teachers = self._unknowns(z)
+        counts = self.grid.counts[nodes]
+        taught = self._teachers(counts, shared, teachers)
+        is_teacher = self.grid.is_teacher[nodes]
+        if is_teacher.all():
+            return taught
+        students = np.repeat(base[:, None], len(counts), 1)
+        if teachers:
+            bridged = self._bridged(counts, base, taught, shared, teachers)
+            students = np.where(counts[:, TEACHER] >= 0, bridged, students)
+        students = self._after_rl(counts, base, students, shared)
+        return np.where(is_teacher, taught, students)
+
+    def _teachers(self, counts: Ints, shared: dict[str, Floats], teachers: list[dict[str, Floats]]) -> Floats:
+        """[members, nodes] scores of the teachers behind nodes; 0 where there is none."""
+        budget = self.grid.space.num_label_blocks
+        labels = (counts[:, RL] + counts[:, SFT]) / budget
+        by_sft = counts[:, SFT] > 0
+        found = np.zeros((len(shared["gain"]), len(counts)))
+        for k, unknown in enumerate(teachers):
+            mine = np.flatnonzero(counts[:, TEACHER] == k)
+            if not len(mine):
+                continue
+            raw = (self.raw[k] + unknown["raw"])[:, None]
+            gain = np.maximum(100.0 - raw, 0.0) * unknown["reach"][:, None]
+            gain = np.where(by_sft[mine], gain * shared["sft_gain"][:, None], gain)
+            half = unknown["half"][:, None] * np.where(by_sft[mine], 1 / shared["sft_rate"][:, None], 1.0)
+            found[:, mine] = raw + gain * _hill(labels[mine], half, unknown["power"][:, None])
+        return found
+
+    def _bridged(
+        self, counts: Ints, base: Floats, taught: Floats, shared: dict[str, Floats], teachers: list[dict[str, Floats]]
+    ) -> Floats:
+        own = np.stack([unknown["carried"] for unknown in teachers], 1)
+        carried = 1 / (1 + np.exp(-(shared["carried"][:, None] + own[:, np.maximum(counts[:, TEACHER], 0)])))
+        warmup, opd, hard = counts[:, WARMUP], counts[:, OPD], counts[:, HARD]
+        dense = 1 - np.exp(-(shared["warmup_rate"][:, None] * warmup + shared["opd_rate"][:, None] * opd))
+        dense = dense * np.where(warmup == 0, shared["without_warmup"][:, None], 1.0)
+        dense = dense * np.where(opd == 0, shared["without_opd"][:, None], 1.0)
+        by_hard = shared["hard_share"][:, None] * (1 - np.exp(-shared["hard_rate"][:, None] * hard))
+        length = warmup + opd + hard
+        far = np.maximum(taught - base[:, None], 0.0) / (self.headroom * shared["gap"][:, None])
+        share = carried * np.where(hard > 0, by_hard, dense)
+        if "gap" not in self.without:
+            share = share * np.minimum(1.15 * np.exp(-(far**2)), 1.0)
+        too_long = np.maximum(shared["too_long"], 0)[:, None] * np.maximum(length - LONG_BRIDGE, 0)
+        share = share * np.maximum(1 - too_long, 0.0)
+        lost = self.headroom * np.maximum(shared["overwriting"], 0)[:, None] * (1 - np.exp(-length / 2))
+        bridged: Floats = base[:, None] + (taught - base[:, None]) * share - lost
+        return bridged
+
+    def _after_rl(self, counts: Ints, base: Floats, before: Floats, shared: dict[str, Floats]) -> Floats:
+        budget = self.grid.space.num_label_blocks
+        labels = (counts[:, STUDENT_RL] + shared["replay_share"][:, None] * counts[:, REPLAY]) / budget
+        ceiling = (base + (100.0 - base) * shared["ceiling"])[:, None]
+        threshold = (base + self.headroom * shared["threshold"])[:, None]
+        gate = 1 / (1 + np.exp(-np.clip((before - threshold) / (GATE_WIDTH * self.headroom), -30, 30)))
+        half, power = shared["half_student"][:, None], shared["power_student"][:, None]
+        gain = np.maximum(ceiling - before, 0.0) * shared["gain"][:, None] * gate * _hill(labels, half, power)
+        upstream, bought = counts[:, RL] + counts[:, SFT], counts[:, [RL, SFT, STUDENT_RL]].sum(1)
+        mixed = 4 * upstream * counts[:, STUDENT_RL] / np.maximum(bought, 1) ** 2
+        after: Floats = before + gain - self.headroom * shared["splitting"][:, None] * mixed
+        return after
+
+
+def _transformed(z: Floats, kinds: NDArray[np.str_], means: Floats, sds: Floats) -> Floats:
+    """[members, unknowns] the unknowns' values."""
+    values = means + sds * z
+    exp, logit = kinds == "exp", kinds == "logit"
+    values[:, exp] = np.exp(values[:, exp])
+    values[:, logit] = 1 / (1 + np.exp(-values[:, logit]))
+    return values
+
+
+def _hill(labels: Floats, half: Floats, power: Floats) -> Floats:
+    # As exponentials, which numpy computes many times faster than powers.
+    with np.errstate(divide="ignore"):
+        share: Floats = 1 / (1 + np.exp(np.clip(power * (np.log(half) - np.log(labels)), -50, 50)))
+    return share
