@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from tuition.benchmarks.baselines import DIRECT, OPPOSITE, UPSTREAM
 from tuition.benchmarks.evidence.comparisons import Compared, Comparison, Entry, compare
-from tuition.benchmarks.evidence.split_families import BEST_INTERIOR
+from tuition.benchmarks.evidence.split_families import BEST_INTERIOR, BEST_UPSTREAM
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 
@@ -161,7 +161,7 @@ CLAIMS = (
     ),
     Claim(
         BEST_INTERIOR,
-        UPSTREAM,
+        BEST_UPSTREAM,
         "no split between teacher and student is better than all labels on the teacher",
         sign=-1,
         judged=True,

@@ -25,6 +25,7 @@ from tuition.app.studies.study_leaderboard import ReportError
 from tuition.benchmarks.boards.entries import EntryError
 from tuition.benchmarks.results_folder import StudyNameError
 from tuition.benchmarks.tables.recorded_table import RecordedError
+from tuition.benchmarks.tables.shipped import shipped_tables
 from tuition.planner.allocation import AllocationError
 from tuition.runners.scenarios import scenario_file
 from tuition.runners.scenarios.sources import ScenarioError
@@ -109,7 +110,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
         (lambda: tuition.baselines("micro", study="../escape"), StudyNameError, "study name '../escape'"),
         (lambda: tuition.read_study("absent"), ReportError, "no study 'absent' in results (studies: none)"),
         (lambda: tuition.read_study("../escape"), StudyNameError, "study name '../escape'"),
-        (lambda: tuition.read_table("nowhere"), RecordedError, "shipped: micro-b@1, micro@1"),
+        (lambda: tuition.read_table("nowhere"), RecordedError, f"shipped: {', '.join(shipped_tables())})"),
         (lambda: tuition.read_leaderboard("nowhere"), EntryError, "shipped: micro@1"),
         (lambda: tuition.grade(["1"], ["1", "2"]), ValueError, "1 gold answers for 2 completions"),
         (lambda: tuition.grade("1", ["1"]), ValueError, "two strings, or two lists"),  # type: ignore[call-overload]

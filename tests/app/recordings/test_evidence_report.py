@@ -141,7 +141,7 @@ def test_a_complete_table_answers_every_claim_contradictions_first() -> None:
     assert len(judged) == len(CLAIMS) + 1 and all(j.compared is not None for j in judged.values())
     assert judged["half", "half-bridge"].verdict == judged["half", "direct"].verdict == "seen"
     assert judged["teacher-upstream", "half"].verdict == judged["teacher-upstream", "direct"].verdict == "contradicted"
-    inner = judged["best-interior", "teacher-upstream"]
+    inner = judged["best-interior", "best-upstream"]
     assert inner.verdict == "contradicted" and inner.compared and len(inner.compared.seeds) == 3
     assert ("teacher-upstream:small", "teacher-upstream") in judged, "the small one is the stronger one here"
     rows = [line for line in markdown([evidence]).splitlines() if line.endswith("seeds |") and " - " in line]

@@ -1,5 +1,6 @@
 """The frozen test benches and the recorded tables that ship with them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from tests.experiments.sharing.version_1 import version_1
 from tuition.app.studies.search_run import scenario_baselines
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.tables.race import measure, read_planners
-from tuition.benchmarks.tables.recorded_table import read_table
+from tuition.benchmarks.tables.recorded_table import missing_checkpoints, read_table, recorded_seeds
 from tuition.benchmarks.tables.replay import Replay
-from tuition.benchmarks.tables.shipped import find_table
+from tuition.benchmarks.tables.shipped import find_table, shipped_tables
 from tuition.planner.drift import describe_drift
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -63,6 +64,18 @@ def test_table_is_of_the_frozen_bench_and_has_the_named_routes_on_five_seeds(nam
     assert path.stat().st_size < 2_000_000
     for allocation in scenario_baselines(scenario).values():
         assert len(table.seeds(allocation=allocation)) >= 5
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_tables() if re.fullmatch(r"micro(-b)?@([2-9]|\d\d)", name)])
+def test_a_later_version_is_of_the_bench_as_it_is_complete_and_without_folders(name: str) -> None:
+    table = read_table(find_table(name))
+    assert table.header.scenario_sha256 == FROZEN[name.partition("@")[0]]
+    assert (table.seeds(), table.header.other_revisions) == (recorded_seeds(6), {})
+    assert not [seed for seed in table.seeds() if missing_checkpoints(table, seed)]
+    assert table.header.untrained.keys() == table.header.untrained_validation.keys()
+    assert table.header.untrained.keys() == {"student", *table.header.space.teachers}
+    assert not [run for run in table.rows if re.search(r"(^|[\s=])[/~]", run.command)]
+    assert find_table(name).stat().st_size < 2_000_000
 
 
 @pytest.mark.parametrize("name", FROZEN)
