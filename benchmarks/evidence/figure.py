@@ -80,6 +80,12 @@ def _shown(evidence: Evidence) -> list[Judged]:
     return sorted(judged, key=lambda judged: VERDICTS.index(judged.verdict))
 
 
+def _label(judged: Judged) -> str:
+    """The claim in lines of which none breaks the names of the entries."""
+    pair = f"({judged.claim.a} - {judged.claim.b})".replace(" ", "\N{NO-BREAK SPACE}")
+    return textwrap.fill(f"{judged.claim.says} {pair}", 66, break_on_hyphens=False)
+
+
 def _draw_claims(axes: Axes, evidence: Evidence) -> None:
     from matplotlib.lines import Line2D
 
@@ -91,10 +97,10 @@ def _draw_claims(axes: Axes, evidence: Evidence) -> None:
         axes.hlines(height, 100 * difference.low, 100 * difference.high, color=colour, linewidth=1.4)
         axes.plot(100 * difference.mean, height, marker, color=colour, markersize=5)
     axes.axvline(0, color="#666666", linewidth=0.8, linestyle=":")
-    labels = [f"{textwrap.fill(judged.claim.says, 66)}\n({judged.claim.a} - {judged.claim.b})" for judged in rows]
+    labels = [_label(judged) for judged in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=6.5)
     axes.set_ylim(-0.6, max(1, len(rows)) - 0.4)
-    axes.set_xlabel(f"paired difference on {evidence.suite}, points (95 %, other seeds and problems)", fontsize=8)
+    axes.set_xlabel(f"paired difference on {evidence.suite}, points, 95 %", fontsize=8)
     axes.set_title("what the paper says", fontsize=9, loc="left")
     tidy(axes)
     handles = [
