@@ -198,8 +198,9 @@ def _judge_seeds(picked: Answers) -> list[str]:
     if not counts:
         return []
     return [
-        f"- {' or '.join(map(str, counts))} judge seeds: an interval over seeds has one degree of freedom less. "
-        f"p, Holm: corrected over the {len(picked.compared)} comparisons of best splits."
+        f"- seeds: {' or '.join(map(str, counts))} that judge; the interval over S of them has S - 1 degrees of freedom, so "
+        "with few only large differences show.",
+        f"- p, Holm: corrected over the {len(picked.compared)} comparisons of best splits.",
     ]
 
 
@@ -229,12 +230,13 @@ def _comparisons(evidence: Evidence) -> str:
 
 def _notes(entries: Sequence[Entry], answers: Answers) -> list[str]:
     """What is said of single comparisons and entries, and what could not be compared."""
+    one_run = [
+        f"{compared.comparison.a} - {compared.comparison.b}"
+        for compared in answers.compared
+        if compared.difference.excludes_training_variance
+    ]
     return [
-        *(
-            f"- {compared.comparison.a} - {compared.comparison.b}: {ONE_RUN}."
-            for compared in answers.compared
-            if compared.difference.excludes_training_variance
-        ),
+        *([f"- {', '.join(one_run)}: {ONE_RUN}."] if one_run else []),
         *(f"- {entry.name}: {entry.note}" for entry in entries if entry.note),
         *(f"- left out: {c.question} ({c.a} - {c.b}): {reason}." for c, reason in answers.left_out),
     ]

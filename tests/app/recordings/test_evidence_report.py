@@ -93,7 +93,8 @@ def test_a_table_of_the_first_seed_says_what_cannot_be_answered_yet() -> None:
     assert {reason for _, reason in left_out} == {f"{name} is not recorded" for name in absent}
     assert "the recorded chain is too short" in evidence.notes[0]
     assert evidence.count("undecided") == len(evidence.claims), "one seed decides nothing"
-    assert f"Some rows: {ONE_RUN}" in markdown([evidence])
+    text = markdown([evidence])
+    assert f"Some rows: {ONE_RUN}" in text and text.count(f"half - half-replay: {ONE_RUN}.") == 1
 
 
 def test_base_models_have_one_score_and_are_compared_with_every_seed() -> None:
