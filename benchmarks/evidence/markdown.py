@@ -198,8 +198,8 @@ def _judge_seeds(picked: Answers) -> list[str]:
     if not counts:
         return []
     return [
-        f"- seeds: {' or '.join(map(str, counts))} that judge; the interval over S of them has S - 1 degrees of freedom, "
-        "so with few only large differences show.",
+        f"- seeds: {' or '.join(map(str, counts))} that judge; the interval over S of them has S - 1 degrees of "
+        "freedom, so with few only large differences show.",
         f"- p, Holm: corrected over the {len(picked.compared)} comparisons of best splits.",
     ]
 
