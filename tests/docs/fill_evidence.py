@@ -1,9 +1,10 @@
-"""Writes what the recorded tables that ship show into docs/micro.md and docs/benches.md, and draws the figure.
+"""Writes what the recorded tables that ship show into the pages about them, and draws the figure.
 
     python -m tests.docs.fill_evidence
 
 What: every part of a page between `<!-- evidence: NAME -->` and `<!-- /evidence -->` becomes that section of `tuition
-evidence`, or the list of tables; `test_evidence_in_docs` holds the pages against it. Run it when a table is new.
+evidence`, the list of tables or their noise floors; `test_evidence_in_docs` holds the pages against it. Run it when a
+table is new.
 """
 
 import argparse
@@ -15,10 +16,11 @@ from tests.docs.documents import ROOT
 from tuition.app.recordings.evidence_report import gather_all
 from tuition.benchmarks.evidence.figure import plot
 from tuition.benchmarks.evidence.markdown import sections
-from tuition.benchmarks.tables.recorded_table import missing_checkpoints, read_table
-from tuition.benchmarks.tables.shipped import shipped_tables
+from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
+from tuition.benchmarks.tables.recorded_table import RecordedError, missing_checkpoints, read_table
+from tuition.benchmarks.tables.shipped import find_table, newest_tables, shipped_tables
 
-PAGES = ("micro.md", "benches.md")
+PAGES = ("micro.md", "benches.md", "recorded.md")
 DOCS = ROOT / "docs"
 
 
@@ -53,18 +55,47 @@ def list_of_tables() -> str:
     return "\n".join(lines)
 
 
+def noise_floors() -> str:
+    """What noise costs on the newest table of every bench, as `tuition recorded` shows it at length."""
+    lines = [
+        "| table | judge + draw seeds | error of a judge mean | of a shrunken one | lost by all draw seeds' choice "
+        "| by one draw seed's, on average |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in newest_tables():
+        table = read_table(find_table(name))
+        try:
+            floors = [noise_floor(table), noise_floor(table, LEADING)]
+        except RecordedError as error:
+            lines.append(f"| `{name}` | {error} | | | | |")
+            continue
+        values = (
+            [floor.error for floor in floors],
+            [floor.shrunken_error for floor in floors],
+            [floor.all_draws.raw for floor in floors],
+            [floor.one_draw.raw for floor in floors],
+        )
+        cells = " | ".join(" / ".join(f"{100 * value:.2f}" for value in pair) for pair in values)
+        lines.append(f"| `{name}` | {len(floors[0].judge_seeds)} + {len(floors[0].draw_seeds)} | {cells} |")
+    return "\n".join(lines)
+
+
+def parts() -> dict[str, str]:
+    """The text of every mark."""
+    return {**sections(gather_all([])), "tables": list_of_tables(), "floors": noise_floors()}
+
+
 def main() -> None:
     """Fill the pages and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=DOCS, help="the folder to write to")
     folder = parser.parse_args().out
-    found = gather_all([])
-    parts = {**sections(found), "tables": list_of_tables()}
+    texts = parts()
     for page in PAGES:
         text = (DOCS / page).read_text(encoding="utf-8")
-        (folder / page).write_text(filled(text, parts), encoding="utf-8")
-    plot(found, folder / "evidence.png")
-    print(f"{folder}: {', '.join(PAGES)} and evidence.png, of {', '.join(evidence.table for evidence in found)}")
+        (folder / page).write_text(filled(text, texts), encoding="utf-8")
+    plot(gather_all([]), folder / "evidence.png")
+    print(f"{folder}: {', '.join(PAGES)} and evidence.png, of {', '.join(newest_tables())}")
 
 
 if __name__ == "__main__":
