@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.route import derive_seed
 from tuition.planner.trials import Trials, retry_history
 
-SAMPLERS = ("tpe", "random")
+SAMPLERS = ("tpe", "random", "gp", "qmc")
 
 
 class SamplerError(ValueError):
     """A sampler that is not known; one line with the name and the choices."""
+
+
+class _NumberedQMCSampler(QMCSampler):
+    """Takes the point of the sequence that belongs to a draw.
+
+    Optuna's counts in the study how many points were taken, and a trial that is queued again would take one too.
+    """
+
+    def __init__(self, draw: int, seed: int, independent_sampler: BaseSampler) -> None:
+        super().__init__(
+            scramble=True, seed=seed, independent_sampler=independent_sampler, warn_independent_sampling=False
+        )
+        self._draw = draw
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._draw
 
 
 class SeededSampler(BaseSampler):
@@ -28,7 +46,8 @@ class SeededSampler(BaseSampler):
     number but no draw, so such trials are left out of the count.
 
     Args:
-        name: "tpe" (multivariate, with the constant liar for parallel workers) or "random".
+        name: "tpe" (multivariate, with the constant liar for parallel workers), "random", "gp" (a Gaussian process,
+            which needs torch), or "qmc" (a scrambled Sobol sequence).
         seed: the study's seed.
 
     Raises:
@@ -46,9 +65,15 @@ class SeededSampler(BaseSampler):
 
     def _build(self, draw: int) -> BaseSampler:
         seed = derive_seed(self._seed, "sampler", draw)
-        if self._name == "random":
-            return RandomSampler(seed=seed)
-        return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            if self._name == "random":
+                return RandomSampler(seed=seed)
+            if self._name == "gp":
+                return GPSampler(seed=seed, warn_independent_sampling=False)
+            if self._name == "qmc":
+                return _NumberedQMCSampler(draw, derive_seed(self._seed, "sampler"), RandomSampler(seed=seed))
+            return TPESampler(multivariate=True, constant_liar=True, seed=seed)
 
     def _of(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
         """The sampler that is seeded for this trial."""

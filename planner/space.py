@@ -226,6 +226,21 @@ class SearchSpace(BaseModel):
                 found[allocation] = None
         return list(found)
 
+    def corners(self) -> list[Allocation]:
+        """Allocations with all labels on one model and as many other blocks as may be, for every way of training.
+
+        What grows with every count of blocks is largest at one of them, such as a cost.
+        """
+        most = dict(
+            label_blocks=self.num_label_blocks, warmup=self.max_warmup, opd=self.max_opd, replay=self.max_replay
+        )
+        ways = itertools.product((NO_TEACHER, *self.teachers), (0, self.num_label_blocks), self.prepare, self.transfer)
+        found = (
+            self.decode({**most, "teacher": teacher, "upstream": upstream, "prepare": prepare, "transfer": transfer})
+            for teacher, upstream, prepare, transfer in ways
+        )
+        return list(dict.fromkeys(allocation for allocation in found if allocation is not None))
+
     def random_allocations(self, n: int, seed: int) -> list[Allocation]:
         """n feasible allocations drawn uniformly over the parameters, with repeats: what random search would train."""
         generator = random.Random(seed)

@@ -347,7 +347,8 @@ class _Search:
         if self.budget is not None and (reason := self.budget.reason_to_stop()) is not None:
             return reason
         if self.idle_trials >= MAX_IDLE_TRIALS:
-            return f"{self.idle_trials} proposals in a row had nothing new to train"
+            fits = " that fits the money left" if self.budget is not None and self.budget.refusals else ""
+            return f"{self.idle_trials} proposals in a row had nothing new to train{fits}"
         sampler = self.study.sampler
         return sampler.should_stop(self.study) if isinstance(sampler, SaysWhenToStop) else None
 

@@ -14,6 +14,11 @@ from pathlib import Path
 from tuition.benchmarks.problems import Problem
 
 
+def account_of_test(study: str) -> str:
+    """Where the ledger books what a study's test reveals and spends: a search's budget is its own."""
+    return f"{study}:test"
+
+
 class LedgerError(RuntimeError):
     """A ledger that cannot be read or written; one line with the path and the fix."""
 
@@ -108,13 +113,13 @@ class Ledger:
         return self._count(query, (study, seed, route))
 
     def owned(self, study: str, at_most: int = -1) -> int:
-        """Distinct labels booked by a whole study.
+        """Distinct labels booked by a whole study, its test included.
 
         With `at_most`, which is all that there are, the count ends when it has found them: routes that buy every label
         are common, and the rows of a long study are many.
         """
-        query = "SELECT COUNT(*) FROM (SELECT DISTINCT id FROM spent WHERE study = ? LIMIT ?)"
-        return self._count(query, (study, at_most))
+        query = "SELECT COUNT(*) FROM (SELECT DISTINCT id FROM spent WHERE study IN (?, ?) LIMIT ?)"
+        return self._count(query, (study, account_of_test(study), at_most))
 
     def _count(self, query: str, arguments: Sequence[object]) -> int:
         with self._connect() as db:

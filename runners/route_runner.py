@@ -119,6 +119,7 @@ class RouteRunner:
         self.scorer = Scorer(self.results, self.grader)
         self.trainer = BlockTrainer(scenario, self.results, self.pool, self.grader, mix_versions)
         self.store = self.trainer.store
+        self._bases = {scenario.recipe.student, *scenario.recipe.teachers.values()}
         self._noted, self._cut = False, set[tuple[str, str]]()
 
     def close(self) -> None:
@@ -243,8 +244,7 @@ class RouteRunner:
 
     def score(self, model: str, suite: SuiteKind, study: str, seed: int = 0) -> Scored:
         """Sample and grade a checkpoint (block key or base hash) on the validation or the test suite, or load it."""
-        described, weights = self._described(model), self.trainer.weights_sha256(model)
-        task = score_task(self.scenario, suite, seed, described, weights, self.trainer.base_name(model))
+        task = self._task(model, suite, seed)
         score = self.scorer.score(
             task,
             lambda: self.trainer.opened(model),
@@ -255,6 +255,15 @@ class RouteRunner:
             spent = score.record.gpu_seconds or 0.0
             self.ledger.record_training(study, f"score:{score.record.key}", spent)
         return Scored(score.table, task.suite.name, spent, score.record.key)
+
+    def is_scored(self, model: str, suite: SuiteKind, seed: int = 0) -> bool:
+        """Whether `score` of the same would find it stored; not where the checkpoint itself is not."""
+        stored = model in self._bases or self.store.record(model) is not None
+        return stored and self.scorer.find(self._task(model, suite, seed).key) is not None
+
+    def _task(self, model: str, suite: SuiteKind, seed: int) -> Task:
+        described, weights = self._described(model), self.trainer.weights_sha256(model)
+        return score_task(self.scenario, suite, seed, described, weights, self.trainer.base_name(model))
 
     def _described(self, model: str) -> ScoredModel:
         record = self.store.record(model)

@@ -43,7 +43,9 @@ def load_scenario(scenario: str | Path = "micro", *, trust_remote_code: bool = F
 def plan(
     scenario: str | Path = "micro",
     *,
-    trials: int = 12,
+    trials: int | None = None,
+    budget: str | None = None,
+    gpu_hours: float | None = None,
     results: str | Path = RESULTS,
     seed: int = 0,
     test_seeds: int = 1,
@@ -51,6 +53,8 @@ def plan(
     as_deployed: bool = False,
 ) -> SearchPlan:
     """Estimate what a search would need: blocks, seconds, memory, disk, labels. Nothing is trained, written, fetched.
+
+    Without `trials`, as many as the budget pays for, or 12 without one.
 
     >>> import tuition
     >>> planned = tuition.plan("micro", trials=8)
@@ -61,15 +65,18 @@ def plan(
 
     Raises:
         ScenarioError: as `load_scenario`.
-        StudyError: for a seed that `search` would refuse for this study, which is new: another was tested on it.
+        StudyError: for a seed that `search` would refuse for this study, which is new: another was tested on it; and
+            for a budget that cannot be read.
         ArgumentError: for a number out of range.
     """
     at_least(1, trials=trials)
     at_least(0, seed=seed, test_seeds=test_seeds)
     set_environment()
-    from tuition.app.studies.search_plan import plan_search
+    from tuition.app.studies.search_plan import PlanRequest, plan_search
 
-    return plan_search(str(scenario), trials, Path(results), seed, test_seeds, study, as_deployed)
+    return plan_search(
+        PlanRequest(str(scenario), Path(results), trials, seed, test_seeds, study, as_deployed, budget, gpu_hours)
+    )
 
 
 def run(
@@ -112,9 +119,11 @@ def run(
 def search(
     scenario: str | Path = "micro",
     *,
-    trials: int | None = 12,
+    trials: int | None = None,
     seconds: float | None = None,
-    gpu_seconds: float | None = None,
+    budget: str | None = None,
+    gpu_hours: float | None = None,
+    min_gain: float | None = None,
     results: str | Path = RESULTS,
     study: str | None = None,
     seed: int = 0,
@@ -134,6 +143,10 @@ def search(
     The same call resumes a search that was interrupted, and trains nothing when it is finished. With `as_deployed` the
     test trains ordinary runs, without blocks: what a model to deploy would be.
 
+    `budget` ("1R", in costs of the dearest route) or `gpu_hours` (of reserved devices) is what training and validation
+    may cost, the test apart: nothing is begun that does not fit. `min_gain`, in points per GPU-hour, ends a search
+    whose sampler expects less. Without any limit, `trials` is 12.
+
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
     >>> report.study, len(report.trials)
@@ -147,7 +160,8 @@ def search(
 
     Raises:
         ScenarioError: as `load_scenario`.
-        StudyError, StudyNameError: for a study of another scenario or seed, a sampler or a name that cannot be.
+        StudyError, StudyNameError: for a study of another scenario or seed, a sampler or a name that cannot be, a
+            budget that cannot be read or that unknown costs forbid.
         StoreError: for a `max_store` that is no size.
         ArgumentError: for a number out of range.
     """
@@ -155,13 +169,17 @@ def search(
     at_least(0, seed=seed, test_seeds=test_seeds)
     with as_command(results, track, trust_remote_code):
         from tuition.app.storage.store_upkeep import parse_size
+        from tuition.app.studies.search_plan import TRIALS
         from tuition.app.studies.search_run import SearchRequest, run_search
         from tuition.planner.study import StudyLimits
 
-        limits = StudyLimits(trials=trials, seconds=seconds, gpu_seconds=gpu_seconds)
+        unlimited = trials is None and seconds is None and budget is None and gpu_hours is None
+        limits = StudyLimits(trials=TRIALS if unlimited else trials, seconds=seconds)
         limit_bytes = None if max_store is None else parse_size(max_store)
         configuration = make_configuration(scenario, results, mix_versions, workers, limit_bytes, quiet)
-        request = SearchRequest(configuration, study, seed, limits, sampler, storage, test_seeds, as_deployed)
+        request = SearchRequest(
+            configuration, study, seed, limits, sampler, storage, test_seeds, as_deployed, budget, gpu_hours, min_gain
+        )
         return run_search(request).report
 
 

@@ -40,6 +40,17 @@ TrustOption = Annotated[
         help="Run code that comes with a model, if the scenario sets trust_remote_code for it. Read the code first.",
     ),
 ]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the search may cost without its test, in R, the cost of the dearest route: 1R or 0.5R. Nothing is "
+        "begun that does not fit."
+    ),
+]
+GpuHoursOption = Annotated[
+    float | None,
+    typer.Option(help="The same budget in hours of reserved devices (processor hours on a CPU)."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate the cost without training.")]
 AsDeployedOption = Annotated[
     bool,

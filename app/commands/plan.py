@@ -7,6 +7,8 @@ import typer
 from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     AsDeployedOption,
+    BudgetOption,
+    GpuHoursOption,
     JsonOption,
     ResultsOption,
     ScenarioOption,
@@ -16,7 +18,11 @@ from tuition.app.commands.options import (
 
 def plan(
     scenario: ScenarioOption = "micro",
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 12,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of the search. Default: what the budget pays for, or 12.")
+    ] = None,
+    budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     seed: SeedOption = 0,
     test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test after the search.")] = 1,
@@ -32,6 +38,8 @@ def plan(
     planned = training.plan(
         scenario,
         trials=trials,
+        budget=budget,
+        gpu_hours=gpu_hours,
         results=results,
         seed=seed,
         test_seeds=test_seeds,

@@ -7,7 +7,9 @@ import typer
 from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     AsDeployedOption,
+    BudgetOption,
     DryRunOption,
+    GpuHoursOption,
     JsonOption,
     MixOption,
     QuietOption,
@@ -24,10 +26,18 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 def search(
     scenario: ScenarioOption = "micro",
-    trials: Annotated[int | None, typer.Option(min=1, help="Stop when the study has this many trials in total.")] = 12,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Stop when the study has this many trials in total. Default: 12, or no limit if another is set."
+        ),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop this call after this many seconds.")] = None,
-    gpu_seconds: Annotated[
-        float | None, typer.Option(help="Stop when the study has spent this many GPU-seconds (CPU-seconds on a CPU).")
+    budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
+    min_gain: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop when no proposal promises this many points per GPU-hour."),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     study: Annotated[
@@ -43,7 +53,7 @@ def search(
         ),
     ] = 1,
     as_deployed: AsDeployedOption = False,
-    sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe or random.")] = "tpe",
+    sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe, random, gp or qmc.")] = "tpe",
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,
@@ -70,7 +80,7 @@ def search(
         from tuition.runners.scenarios.sources import confirm_trust
 
         confirm_trust(trust_remote_code)
-        plan(scenario, trials or 12, results, seed, test_seeds, study, as_deployed, json)
+        plan(scenario, trials, budget, gpu_hours, results, seed, test_seeds, study, as_deployed, json)
         return
     from tuition.app.api import training
     from tuition.app.processes.terminal import print_json
@@ -80,7 +90,9 @@ def search(
         scenario,
         trials=trials,
         seconds=seconds,
-        gpu_seconds=gpu_seconds,
+        budget=budget,
+        gpu_hours=gpu_hours,
+        min_gain=min_gain,
         results=results,
         study=study,
         seed=seed,

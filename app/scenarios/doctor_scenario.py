@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tuition.app.processes.cost_words import basis_text, total_text
-from tuition.app.studies.search_plan import plan_search
+from tuition.app.studies.search_plan import PlanRequest, plan_search
 
 if TYPE_CHECKING:
     from tuition.runners.scenarios.scenario import Scenario
@@ -34,7 +34,7 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
     if problems:
         facts = {"scenario": f"{scenario.name}: sizes, hours and disk are predicted once its problems are solved"}
         return {"facts": facts, "memory": {}, "problems": problems, "warnings": warnings}
-    plan = plan_search(name, TRIALS, results, 0, TEST_SEEDS)
+    plan = plan_search(PlanRequest(name, results, TRIALS, num_test_seeds=TEST_SEEDS))
     device, memory = device_memory(scenario.device)
     folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     free, peak = shutil.disk_usage(folder).free, plan.peak_disk_bytes

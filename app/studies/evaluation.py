@@ -47,6 +47,7 @@ from tuition.planner.allocation import Allocation, replay_control
 from tuition.planner.route import Recipe, Route, compile_route
 from tuition.planner.stages import STUDENT
 from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.labels import account_of_test
 from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.training.meter import accelerator_name
@@ -166,8 +167,8 @@ def entry_worker(
     with logged(log, remote), run.open_runner(scenario, remote) as runner:
         for number in remote.tasks():
             entry, seed = tasks[number]
-            done = runner.run(entry.route(scenario.recipe, seed), study)
-            runner.score(done.route.final, "test", study)
+            done = runner.run(entry.route(scenario.recipe, seed), account_of_test(study))
+            runner.score(done.route.final, "test", account_of_test(study))
             name, result = f"{entry.name} (seed {seed})", "trained and scored"
             remote.hear(RunDone(name=name, result=result, done=number + 1, total=len(tasks)))
 
@@ -231,8 +232,8 @@ def _train_and_score(
         for one in tested:
             if seed not in one.entry.seeds(seeds):
                 continue
-            run = runner.run(one.entry.route(runner.scenario.recipe, seed), study)
-            scored = runner.score(run.route.final, "test", study)
+            run = runner.run(one.entry.route(runner.scenario.recipe, seed), account_of_test(study))
+            scored = runner.score(run.route.final, "test", account_of_test(study))
             one.runs.append(run)
             one.scores.append(scored.key)
             one.outcomes.append(outcomes_of(scored.table, expected_ids))

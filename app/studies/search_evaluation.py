@@ -9,6 +9,7 @@ from tuition.planner.allocation import Checkpoint
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Route, compile_checkpoint
 from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay
+from tuition.planner.stages import STUDENT
 from tuition.runners.route_runner import RouteRun, RouteRunner
 
 
@@ -17,12 +18,12 @@ def evaluate_on_validation(
 ) -> Outcome:
     """Run a route, score it and what is asked for on its way on the validation suite, and say what that cost."""
     run = runner.run(route, study)
-    scored = runner.score(route.final, "validation", study)
-    score = avg_at_k(correct_PK(scored.table)[1])
     passed = {}
     for checkpoint in on_the_way:
         if (found := _score_on_the_way(runner, run, checkpoint, study)) is not None:
             passed[checkpoint] = found
+    scored = runner.score(route.final, "validation", study)
+    score = avg_at_k(correct_PK(scored.table)[1])
     scoring = scored.gpu_seconds + sum(one.gpu_seconds for one in passed.values())
     return Outcome(
         score.mean,
@@ -64,3 +65,13 @@ def _score_on_the_way(runner: RouteRunner, run: RouteRun, checkpoint: Checkpoint
             "gpu_seconds_full": round(sum(use.gpu_seconds for use in run.blocks if use.key in passed), 3),
         },
     )
+
+
+def score_untrained(runner: RouteRunner, model: str, study: str) -> ScoreOnTheWay:
+    """The validation score of a base model, "student" or a teacher's name."""
+    recipe = runner.scenario.recipe
+    content = {STUDENT: recipe.student, **recipe.teachers}[model]
+    scored = runner.score(content, "validation", study)
+    score = avg_at_k(correct_PK(scored.table)[1])
+    errors = finite(score.se_problems), finite(score.se_samples)
+    return ScoreOnTheWay(score.mean, *errors, round(scored.gpu_seconds, 3), content)

@@ -3,32 +3,36 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from tuition.app.costs.block_costs import ScoreCosts, block_costs, names_of_bases
+from tuition.app.costs.block_costs import names_of_bases
 from tuition.app.costs.planned_passes import StagePasses, plan_passes
+from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
+from tuition.app.studies.search_budget import check_budget, in_gpu_seconds, unknown_costs
 from tuition.app.studies.search_run import (
     enqueued,
     refuse_seeds,
-    scenario_baselines,
     search_baselines,
     study_name,
 )
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
 from tuition.planner.route import Block, Route, compile_route
 from tuition.planner.stages import STUDENT
-from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.outline import Outline, load_to_plan
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_store import BlockStore
 
+TRIALS = 12  # where nothing else limits a search
+MAX_PROPOSALS = 200  # our choice: a plan looks no further
 ADAM_STATES = 2  # AdamW keeps two moments per weight
 
 
@@ -99,8 +103,12 @@ class SearchPlan:
     """Where the seconds come from: seconds by source ("measured", "estimated", "stated"), and what is unknown."""
     costs: tuple[PlannedCost, ...]
     """The predicted costs of which they are sums."""
+    dearest_route: str
+    """The dearest allocation of the search space; by what is known, where a part is unknown."""
     dearest_route_gpu_seconds: float | None
-    """Full cost of the dearest route of the scenario's baselines; None where a part is unknown."""
+    """R: its full cost with its validation score; None where a part is unknown."""
+    budget_gpu_seconds: float | None
+    """What the search may spend, its test apart; None without a budget."""
     planned_from: str
     """Whether models and data were looked at, or the file alone."""
     peak_disk_bytes: int | None
@@ -119,50 +127,65 @@ class SearchPlan:
         return asdict(self)
 
 
-def plan_search(
-    scenario_name: str,
-    trials: int,
-    results: Path,
-    seed: int,
-    num_test_seeds: int,
-    study: str | None = None,
-    as_deployed: bool = False,
-) -> SearchPlan:
+@dataclass(frozen=True)
+class PlanRequest:
+    """What the command line asks for. Without a number of trials, as many as the budget pays for, or `TRIALS`."""
+
+    scenario: str
+    results: Path
+    trials: int | None = None
+    seed: int = 0
+    num_test_seeds: int = 1
+    study: str | None = None
+    as_deployed: bool = False
+    budget: str | None = None
+    gpu_hours: float | None = None
+
+    @property
+    def options(self) -> str:
+        """Those of the search."""
+        trials = None if self.trials is None and (self.budget or self.gpu_hours) else self.trials or TRIALS
+        named = {"--trials": trials, "--budget": self.budget, "--gpu-hours": self.gpu_hours}
+        return " ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+
+def plan_search(request: PlanRequest) -> SearchPlan:
     """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
 
     StudyError where the search would refuse its seeds. Nothing is fetched: where models or data sets of the Hub are not
     on this machine, the file alone is read.
     """
-    scenario = load_to_plan(scenario_name)
+    scenario, seed, results = load_to_plan(request.scenario), request.seed, request.results
     folder = ResultsFolder(results)
-    refuse_seeds(seed, num_test_seeds, scenario.name, folder.study(study_name(scenario.name, seed, study)), folder)
+    name = study_name(scenario.name, seed, request.study)
+    refuse_seeds(seed, request.num_test_seeds, scenario.name, folder.study(name), folder)
+    check_budget(request.budget, request.gpu_hours)
     warnings = check_models(scenario)
-    first = enqueued(scenario)[:trials]
-    proposals = first + scenario.space.random_allocations(trials - len(first), seed)
+    store, prices = find_store(results), RoutePrices(scenario, folder)
+    dearest = prices.dearest()
+    budget = in_gpu_seconds(dearest.total.at_least, request.budget, request.gpu_hours)
+    if budget < inf and (unknown := unknown_costs(prices, request.scenario, results)) is not None:
+        warnings, budget = (*warnings, unknown), inf
+    proposals = _proposals(request, scenario, prices, block_states(store), budget)
     search_routes = [compile_route(allocation, scenario.recipe, seed) for allocation in proposals]
     tested = [*search_baselines(scenario).values(), *proposals[-2:]]
     entries = [*(Entry(str(a), a) for a in tested), *base_entries(scenario.default_teacher)]
-    if as_deployed:
+    if request.as_deployed:
         entries = [entry.as_deployed() for entry in entries]
-    seeds = seeds_for_test(seed, num_test_seeds)
+    seeds = seeds_for_test(seed, request.num_test_seeds)
     test_routes = [entry.route(scenario.recipe, s) for s in seeds for entry in entries]
-    store = find_store(results)
-    measured = MeasuredBlocks(scenario, folder)
-    costs, scores = block_costs(scenario, measured), ScoreCosts(scenario, measured)
     bases = names_of_bases(scenario.recipe)
     phases = [
         _Phase(search_routes, block_states(store), "validation", bases),
         _Phase(test_routes, block_states(store), "test", bases),
     ]
-    search, test = (phase.total(costs, scores) for phase in phases)
+    search, test = (phase.total(prices) for phase in phases)
     total = search + test
-    named = [compile_route(allocation, scenario.recipe, seed) for allocation in scenario_baselines(scenario).values()]
-    dearest = [costs.total(route.blocks).rounded for route in named]
-    rows = tuple(_planned_costs(phases, costs, scores))
-    measure = f"tuition measure --scenario {scenario_name} --results {results}"
+    rows = tuple(_planned_costs(phases, prices))
+    measure = f"tuition measure --scenario {request.scenario} --results {results}"
     return SearchPlan(
         scenario=scenario.name,
-        trials=trials,
+        trials=len(proposals),
         search=phases[0].plan(search),
         test=phases[1].plan(test),
         gpu_seconds=total.rounded,
@@ -171,7 +194,9 @@ def plan_search(
         device="processor time" if scenario.device == "cpu" else "GPU time",
         basis=total.basis(),
         costs=rows,
-        dearest_route_gpu_seconds=None if None in dearest else max(filter(None, dearest), default=None),
+        dearest_route=str(dearest.allocation),
+        dearest_route_gpu_seconds=dearest.total.rounded,
+        budget_gpu_seconds=None if budget == inf else round(budget, 1),
         planned_from="the file alone: models and data sets on the Hub were neither fetched nor checked"
         if isinstance(scenario, Outline)
         else "models and data",
@@ -179,11 +204,12 @@ def plan_search(
         memory=stage_memory(scenario, [*search_routes, *test_routes]),
         passes=plan_passes(scenario, seed),
         commands=(
-            *([] if all(phase.is_measured(costs) for phase in phases) else [measure]),
-            f"tuition doctor --scenario {scenario_name}",
-            f"tuition search --scenario {scenario_name} --trials {trials} --test-seeds {num_test_seeds} --seed {seed} "
-            f"--results {results}{' --as-deployed' if as_deployed else ''}",
-            f"tuition baselines --scenario {scenario_name} --results {results}",
+            *([] if all(phase.is_measured(prices.blocks) for phase in phases) else [measure]),
+            f"tuition doctor --scenario {request.scenario}",
+            f"tuition search --scenario {request.scenario} {request.options} "
+            f"--test-seeds {request.num_test_seeds} --seed {seed} --results {results}"
+            f"{' --as-deployed' if request.as_deployed else ''}",
+            f"tuition baselines --scenario {request.scenario} --results {results}",
         ),
         labels=PlannedLabels(
             labels_budget=len(scenario.labels),
@@ -192,6 +218,33 @@ def plan_search(
         ),
         warnings=warnings,
     )
+
+
+def _proposals(
+    request: PlanRequest,
+    scenario: Scenario,
+    prices: RoutePrices,
+    state: Callable[[str], CheckpointState],
+    budget: float,
+) -> list[Allocation]:
+    """What a search is assumed to train: its first routes, then random ones, as far as trials or money go."""
+    most = request.trials or (TRIALS if budget == inf else MAX_PROPOSALS)
+    first = enqueued(scenario)[:most]
+    proposals = first + scenario.space.random_allocations(most - len(first), request.seed)
+    if budget == inf:
+        return proposals
+    bought: set[str] = set()
+    affordable = []
+    for allocation in proposals:
+        route = compile_route(allocation, scenario.recipe, request.seed)
+        missing = [block for block in missing_blocks(route, state) if block.key not in bought]
+        price = prices.blocks.total(missing).at_least + (prices.score().seconds or 0.0)
+        if price > budget:
+            continue
+        budget -= price
+        bought |= {block.key for block in missing}
+        affordable.append(allocation)
+    return affordable
 
 
 class _Phase:
@@ -210,10 +263,10 @@ class _Phase:
         self.suite = suite
         self.scores = Counter(bases.get(final, STUDENT) for final in {route.final for route in routes})
 
-    def total(self, costs: BlockCosts, scores: ScoreCosts) -> Total:
+    def total(self, prices: RoutePrices) -> Total:
         """Of training what is missing, and of scoring."""
-        scoring = (scores.total(self.suite, count, model) for model, count in self.scores.items())
-        return sum(scoring, costs.total(self.missing.values()))
+        scoring = (prices.scores.total(self.suite, count, model) for model, count in self.scores.items())
+        return sum(scoring, prices.blocks.total(self.missing.values()))
 
     def is_measured(self, costs: BlockCosts) -> bool:
         """Whether the costs of all blocks that are missing were measured."""
@@ -232,17 +285,17 @@ class _Phase:
         )
 
 
-def _planned_costs(phases: Sequence[_Phase], costs: BlockCosts, scores: ScoreCosts) -> Iterator[PlannedCost]:
+def _planned_costs(phases: Sequence[_Phase], prices: RoutePrices) -> Iterator[PlannedCost]:
     """One row for each kind of block and score of a plan."""
     missing = {key: block for phase in phases for key, block in phase.missing.items()}
     counts = Counter(work_of(block) for block in missing.values())
-    for work, cost in costs.costs.items():
+    for work, cost in prices.blocks.costs.items():
         if counts[work]:
             yield _row(f"{work}, a block", counts[work], cost)
     for phase in phases:
         for model, count in sorted(phase.scores.items(), key=lambda item: item[0] != STUDENT):
             name = "score" if model == STUDENT else f"score of {model}"
-            yield _row(f"{name} on {phase.suite}", count, scores.of(phase.suite, model))
+            yield _row(f"{name} on {phase.suite}", count, prices.score(model, phase.suite))
 
 
 def _row(name: str, count: int, cost: Cost) -> PlannedCost:

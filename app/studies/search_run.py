@@ -8,11 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
+from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.processes.channel import Channel, logged
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.liveness import alive, is_alive
@@ -28,7 +30,8 @@ from tuition.app.studies.evaluation import (
     seeds_for_test,
     train_in_workers,
 )
-from tuition.app.studies.search_evaluation import evaluate_on_validation
+from tuition.app.studies.search_budget import budget_gpu_seconds, check_budget, unknown_costs
+from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.app.studies.search_report import make_report
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
@@ -40,6 +43,7 @@ from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
 from tuition.planner.sampler import SAMPLERS
 from tuition.planner.scores.outcome import Outcome
+from tuition.planner.scores.protocols import MIN_GAIN, SaysWhenToStop
 from tuition.planner.storage import StudyError, release_dead_trials
 from tuition.planner.study import (
     SearchOptions,
@@ -49,13 +53,16 @@ from tuition.planner.study import (
     open_study,
     search,
 )
-from tuition.planner.trials import Trials
+from tuition.planner.trials import REFUSED, Trials
 from tuition.runners.events import PhaseBegan, RunDone
+from tuition.runners.labels import account_of_test
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.store.eviction import gpu_seconds_at_stake
+
+STOPPED = "stopped"  # attribute of a study: why its last search stopped, None for its trials or seconds
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,17 @@ class SearchRequest:
     num_test_seeds: int
     as_deployed: bool = False
     """The test trains ordinary runs, without blocks."""
+    budget: str | None = None
+    """Of the search without its test, in R: "1R"."""
+    gpu_hours: float | None = None
+    """The same in reserved device-hours."""
+    min_gain: float | None = None
+    """Points per GPU-hour that a proposal must promise; the sampler must be able to say so."""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether nothing may be begun that does not fit."""
+        return self.budget is not None or self.gpu_hours is not None
 
 
 @dataclass(frozen=True)
@@ -90,13 +108,20 @@ def run_search(request: SearchRequest) -> SearchResult:
     folder = request.run.folder.study(name)
     before = looks_before(folder.report)
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
+    check_budget(request.budget, request.gpu_hours)
+    if request.has_budget:
+        prices = RoutePrices(scenario, request.run.folder)
+        if (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
+            raise StudyError(unknown)
     study = _open(request, scenario, name, folder)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
     with Reporter(request.run.quiet) as reporter:
         _announce(scenario, warnings, reporter)
-        _search(study, scenario, request, folder, reporter)
+        _search(study, scenario, _with_budget(request, study, scenario, reporter), folder, reporter)
+        if (stopped := study.user_attrs.get(STOPPED)) is not None:
+            reporter.say(f"search stopped: {stopped}")
         entries = _entries(study, scenario)
         if request.as_deployed:
             entries = [entry.as_deployed() for entry in entries]
@@ -108,7 +133,7 @@ def run_search(request: SearchRequest) -> SearchResult:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
-            report = report.model_copy(update={"tests": before})
+            report = report.model_copy(update={"tests": before, "stopped": stopped})
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_report(report, folder.report)
             if seeds:
@@ -116,7 +141,10 @@ def run_search(request: SearchRequest) -> SearchResult:
                     ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
                 looks = with_look(before, test)
                 leaderboard = to_json(ranked, replace(meta, looks=len(looks)))
-                report = report.model_copy(update={"leaderboard": leaderboard, "test": test, "tests": looks})
+                spent = round(runner.ledger.spent(account_of_test(name)), 1)
+                report = report.model_copy(
+                    update={"leaderboard": leaderboard, "test": test, "tests": looks, "test_gpu_seconds": spent}
+                )
                 write_json(leaderboard, folder.leaderboard)
                 plot(ranked, folder.figure)
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
@@ -150,6 +178,20 @@ def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFo
     folder.path.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
         return open_study(name, url, *belongs)
+
+
+def _with_budget(request: SearchRequest, study: optuna.Study, scenario: Scenario, reporter: Reporter) -> SearchRequest:
+    """The request with its budget in GPU-seconds."""
+    if request.min_gain is not None:
+        if not isinstance(study.sampler, SaysWhenToStop):
+            raise StudyError(f"--min-gain: --sampler {request.sampler} does not say what a proposal promises")
+        study.set_user_attr(MIN_GAIN, request.min_gain)
+    if not request.has_budget:
+        return request
+    prices = RoutePrices(scenario, request.run.folder)
+    gpu_seconds, words = budget_gpu_seconds(study, prices, request.budget, request.gpu_hours)
+    reporter.say(words)
+    return replace(request, limits=replace(request.limits, gpu_seconds=gpu_seconds))
 
 
 def _announce(scenario: Scenario, warnings: Sequence[str], reporter: Reporter) -> None:
@@ -224,6 +266,7 @@ def _work_on(
     trials = Trials(study)
     done_before = trials.refresh().num_ended
     total = request.limits.trials
+    prices = RoutePrices(scenario, runner.results) if request.has_budget else None
 
     def evaluate_route(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
         log_path = folder.trial_log(number)
@@ -239,6 +282,8 @@ def _work_on(
         name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
         done = trials.refresh().num_ended
         channel.hear(RunDone(name=name, result=_result(trial), done=done, total=total, done_before=done_before))
+        if prices is not None:
+            prices.refresh()
         if request.run.max_store_bytes is not None:
             _limit_store(trials.leading, scenario, request, request.run.max_store_bytes, channel)
         channel.check()
@@ -247,8 +292,16 @@ def _work_on(
     with alive(locks) as worker:
         release_dead_trials(study, lambda other: is_alive(locks, other))
         limits = replace(request.limits, spent=lambda: runner.ledger.spent(study.study_name))
-        options = SearchOptions(on_trial, worker, lock=FileLock(folder.opening_lock))
-        search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, options)
+        if prices is not None:
+            limits = replace(limits, price=partial(prices.still_costs, runner))
+        options = SearchOptions(
+            on_trial,
+            worker,
+            score_untrained=lambda model: score_untrained(runner, model, study.study_name),
+            lock=FileLock(folder.opening_lock),
+        )
+        stopped = search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, options)
+        study.set_user_attr(STOPPED, stopped)
 
 
 def _limit_store(
@@ -291,6 +344,8 @@ def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
 
 
 def _result(trial: FrozenTrial) -> str:
+    if REFUSED in trial.user_attrs:
+        return f"refused: {trial.user_attrs[REFUSED]}"
     if trial.state is not TrialState.COMPLETE:
         return str(trial.user_attrs.get("error", "infeasible" if trial.state is TrialState.PRUNED else "failed"))
     repeat = f", repeats #{trial.user_attrs['repeat_of']}" if "repeat_of" in trial.user_attrs else ""

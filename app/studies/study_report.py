@@ -107,6 +107,8 @@ class TrialReport(Frozen):
     on_the_way_of: int | None = None
     """The trial whose route passed it: a score of its own, but no proposal."""
     error: str | None = None
+    refused: str | None = None
+    """Why it was not begun: it did not fit the budget. It counts as no trial."""
     labels_trained: int = 0
     gpu_seconds_full: float = 0.0
     gpu_seconds_marginal: float = 0.0
@@ -256,6 +258,11 @@ class SearchReport(StudyReport):
     labels: LabelAccount
     seconds: float
     gpu_seconds: float
+    """Of the search; in reports of before with its test."""
+    test_gpu_seconds: float | None = None
+    """Of the test by itself; None before it, and of earlier versions."""
+    stopped: str | None = None
+    """Why the search stopped, unless that is its number of trials or seconds."""
     trials: tuple[TrialReport, ...]
 
 

@@ -37,6 +37,10 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
             f"({blocks.executed / blocks.requested:.0%} of those requested; random allocations would need "
             f"{expected:.0%})."
         )
+    test = "" if report.test_gpu_seconds is None else f", {time_text(report.test_gpu_seconds)} on its test"
+    console.print(f"Spent: {time_text(report.gpu_seconds)} on the search{test}.")
+    if report.stopped is not None:
+        console.print(f"Stopped: {report.stopped}.", soft_wrap=True, markup=False)
     console.print(
         f"Labels: {labels.labels_trained} trained on by the largest route (budget {labels.labels_budget}), "
         f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study."
@@ -88,7 +92,8 @@ def _trials(report: SearchReport) -> Table:
         )
     for trial in report.trials:
         if trial.score is None:
-            table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or trial.state}")
+            refused = None if trial.refused is None else f"refused: {trial.refused}"
+            table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or refused or trial.state}")
     return table
 
 
@@ -175,15 +180,19 @@ def show_plan(plan: SearchPlan) -> None:
     spread = ""
     if plan.devices > 1 and plan.gpu_seconds is not None:
         spread = f" ({time_text(plan.gpu_seconds / plan.devices)} on {plan.devices} devices)"
-    route = seconds_text(plan.dearest_route_gpu_seconds)
-    if plan.dearest_route_gpu_seconds is not None:
-        route = time_text(plan.dearest_route_gpu_seconds)
+    r = plan.dearest_route_gpu_seconds
+    route = seconds_text(r) if r is None else time_text(r)
+    budget = ""
+    if plan.budget_gpu_seconds is not None:
+        budget = f"Budget of the search, its test apart: {time_text(plan.budget_gpu_seconds)}"
+        budget += f" ({plan.budget_gpu_seconds / r:.2g} R).\n" if r else ".\n"
     console.print(
         f"Labels: {labels.labels_budget} to train on + {labels.labels_validation} for validation = "
         f"{labels.labels_owned} owned.\n"
         f"Time: {total_text(plan.gpu_seconds, plan.gpu_seconds_known)} of {plan.device}{spread} with one worker "
         f"({basis_text(plan.basis)}).\n"
-        f"The dearest named route from scratch (R): {route}.\n"
+        f"R, the dearest route with its score ({plan.dearest_route}): {route}.\n"
+        f"{budget}"
         f"Peak disk: {size_text(plan.peak_disk_bytes)}.\n"
         f"Planned from {plan.planned_from}."
     )

@@ -19,6 +19,7 @@ from tuition.benchmarks.artefacts import FileError, artefact_folder
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import charge
+from tuition.runners.labels import account_of_test
 from tuition.runners.store.chains import Chain, chain_of
 
 CURVES = {
@@ -174,9 +175,9 @@ def labels_booked(results: Path, study: str, seed: int | None, allocation_id: st
     try:
         with database(path) as db:
             rows = db.execute(
-                "SELECT stage, COUNT(DISTINCT id) FROM spent WHERE study = ? AND seed = ? AND route LIKE ? "
+                "SELECT stage, COUNT(DISTINCT id) FROM spent WHERE study IN (?, ?) AND seed = ? AND route LIKE ? "
                 "GROUP BY stage",
-                (study, seed, f"{allocation_id}:%"),
+                (study, account_of_test(study), seed, f"{allocation_id}:%"),
             ).fetchall()
     except sqlite3.DatabaseError as error:
         raise FileError(f"ledger.sqlite: {one_line(error)}") from None

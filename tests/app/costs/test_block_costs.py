@@ -15,7 +15,7 @@ from tests.runners.made_records import made_record, store_untrained
 from tuition.app.costs.block_costs import ScoreCosts, all_work
 from tuition.app.costs.block_costs import block_costs as costs_of_measured
 from tuition.app.processes.cost_words import basis_text, total_text
-from tuition.app.studies.search_plan import plan_search
+from tuition.app.studies.search_plan import PlanRequest, plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.score_store import Making, ScoredModel, ScoreStore
 from tuition.planner.allocation import Allocation
@@ -166,7 +166,7 @@ def test_another_type_of_number_or_device_is_unknown(folder: ResultsFolder, load
 @pytest.mark.slow
 def test_a_scenario_for_gpus_is_never_priced_by_blocks_of_a_processor(folder: ResultsFolder, load: Load) -> None:
     put(load(tiny_scenario_file()), folder, gpu_seconds=0.5)
-    plan = plan_search("qwen3-8b-to-1.7b", 1, folder.path, 0, 0)
+    plan = plan_search(PlanRequest("qwen3-8b-to-1.7b", folder.path, 1, num_test_seeds=0))
     assert plan.basis.keys() == {"stated"} and (plan.gpu_seconds or 0) > 1e6
     assert plan.commands[0].startswith("tuition measure --scenario qwen3-8b-to-1.7b")
 
@@ -218,7 +218,7 @@ def test_a_raw_teachers_score_is_priced_by_its_own_size(folder: ResultsFolder, l
         assert teacher.basis == f"the student's, scaled by the models' sizes: {student.basis}"
         scores[name] = (teacher.seconds or 0) / (student.seconds or 1)
     assert scores["estimated"] == pytest.approx(scores["stated"]) and scores["estimated"] > 1.2
-    (row,) = [row for row in plan_search("micro", 1, folder.path, 0, 1).costs if row.name.startswith("score of")]
+    (row,) = [row for row in plan_search(PlanRequest("micro", folder.path, 1)).costs if row.name.startswith("score of")]
     assert (row.name, row.count) == ("score of big on test", 1)
 
 
@@ -238,7 +238,7 @@ def test_a_plan_reads_the_blocks_once(folder: ResultsFolder, monkeypatch: pytest
     records = BlockStore.records
     monkeypatch.setattr(BlockStore, "records", lambda store: read.append(store.folder) or records(store))
     folder.store.mkdir(parents=True)
-    plan_search("micro", 1, folder.path, 0, 1)
+    plan_search(PlanRequest("micro", folder.path, 1))
     assert read == [folder.store]
 
 

@@ -11,7 +11,7 @@ from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.costs.block_costs import all_work
 from tuition.app.costs.measure_run import LOCK, remove_left_behind, rollouts_of, short_chains, shortened
-from tuition.app.studies.search_plan import plan_search
+from tuition.app.studies.search_plan import PlanRequest, plan_search
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.cost import work_of
 from tuition.planner.route import compile_route
@@ -58,7 +58,7 @@ def test_what_a_killed_measurement_left_is_removed_and_what_another_uses_is_not(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_measured_costs_reach_the_plan_and_nothing_else_is_touched(path: Path, tuition: Command) -> None:
-    before = plan_search(str(path), 3, path.parent / "results", 0, 1)
+    before = plan_search(PlanRequest(str(path), path.parent / "results", 3))
     assert "measured" not in before.basis and before.commands[0].startswith("tuition measure")
     command = ["measure", "--scenario", str(path), "--steps", "3", "--json", "--quiet"]
     document = json.loads(tuition(*command).stdout)
@@ -70,6 +70,6 @@ def test_measured_costs_reach_the_plan_and_nothing_else_is_touched(path: Path, t
     assert not list(folder.path.glob(".measuring-*")), "no weights are kept"
     account = f"measure:{scenario.sha256[:12]}"
     assert Ledger(folder.ledger).owned(account) == document["labels_revealed"] == 2 * scenario.file.labels_per_block
-    plan = plan_search(str(path), 3, folder.path, 0, 1)
+    plan = plan_search(PlanRequest(str(path), folder.path, 3))
     assert plan.basis.keys() <= {"measured", "estimated"} and plan.basis["measured"] > 0
     assert not any(command.startswith("tuition measure") for command in plan.commands)

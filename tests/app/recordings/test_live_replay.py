@@ -1,15 +1,18 @@
 """Replay against the live store: the same blocks trained, the same scores made, step by step."""
 
 import random
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from tests.app.recordings.test_recording import write
 from tuition.app.recordings.recording import record_route
 from tuition.app.recordings.recording_plan import header_of
+from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.benchmarks.tables.recorded_table import (
     RecordedRun,
     RecordedTable,
@@ -19,7 +22,11 @@ from tuition.benchmarks.tables.recorded_table import (
 )
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
-from tuition.planner.route import compile_checkpoint, compile_route
+from tuition.planner.route import Route, compile_checkpoint, compile_route
+from tuition.planner.sampler import SeededSampler
+from tuition.planner.scores.observations import observations
+from tuition.planner.scores.outcome import Outcome
+from tuition.planner.study import SearchOptions, StudyLimits, search
 from tuition.runners.route_runner import RouteRun, RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -74,6 +81,46 @@ def test_a_replay_charges_what_the_live_store_did(tmp_path: Path, keep: str, tex
     forked = [use.executed for use in live[2][0].blocks]
     # Where the stage forks the optimizer state is gone, unless all are kept.
     assert forked == [True] * 3 if keep == "tip" else [False, False, True]
+
+
+@pytest.mark.slow
+def test_a_live_search_with_scores_on_the_way_is_charged_what_a_replayed_one_is(tmp_path: Path) -> None:
+    """Every other checkpoint on the way; in a space without forks, where nothing is trained twice."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    scenario = Scenario.load(str(write(tmp_path, labels={"micro": "labels", "count": 12})))
+    seed, space = recorded_seeds(2)[1], scenario.space
+    options = SearchOptions(score_on_the_way=lambda allocation: allocation.checkpoints()[:-1][::2])
+
+    def new_study() -> optuna.Study:
+        return optuna.create_study(direction="maximize", sampler=SeededSampler("random", 5))
+
+    with closing(RouteRunner(scenario, tmp_path / "results")) as runner:
+
+        def evaluate(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
+            return evaluate_on_validation(runner, route, on_the_way, "live", tmp_path / f"{number}.log")
+
+        live, limits = new_study(), StudyLimits(trials=5)
+        search(live, space, lambda one: compile_route(one, scenario.recipe, seed), evaluate, limits, options)
+        bases = [score_untrained(runner, model, "live") for model in ("student", "medium", "student")]
+        assert bases[0].gpu_seconds > bases[2].gpu_seconds == 0.0 and bases[0].value == bases[2].value
+        seen = [o.checkpoint for o in observations(live)]
+        rows = [record_route(runner, compile_checkpoint(one, scenario.recipe, seed)) for one in seen]
+    table = checked_table(header_of(scenario), with_first_prices(rows))
+
+    replay, replayed = Replay(table, seed), new_study()
+    search(replayed, space, replay.route, replay.evaluate, limits, options)
+    assert len(live.trials) == len(replayed.trials) and any(isinstance(one, TeacherCheckpoint) for one in seen)
+    assert any("on_the_way_of" in trial.user_attrs for trial in live.trials)
+    for one, other in zip(live.trials, replayed.trials, strict=True):
+        assert (one.params, one.value, one.state) == (other.params, other.value, other.state)
+        for name in ("on_the_way_of", "repeat_of", "weights_sha256", "labels_trained", "blocks_executed"):
+            assert one.user_attrs.get(name) == other.user_attrs.get(name), name
+        for name in ("gpu_seconds", "gpu_seconds_full"):
+            assert one.user_attrs.get(name) == pytest.approx(other.user_attrs.get(name), abs=0.03), name
+    for o, other in zip(observations(live), observations(replayed), strict=True):
+        assert (o.checkpoint, o.value, o.trial) == (other.checkpoint, other.value, other.trial)
+        assert (o.se_problems, o.se_samples) == (other.se_problems, other.se_samples)
+        assert o.gpu_seconds == pytest.approx(other.gpu_seconds, abs=0.03)
 
 
 def random_walk(scenario: Scenario, steps: int, seed: int) -> list[tuple[Checkpoint, tuple[Checkpoint, ...]]]:
