@@ -235,7 +235,7 @@ def _proposals(
         return proposals
     bought: set[str] = set()
     affordable = []
-    for allocation in proposals:
+    for allocation in dict.fromkeys(proposals):
         route = compile_route(allocation, scenario.recipe, request.seed)
         missing = [block for block in missing_blocks(route, state) if block.key not in bought]
         price = prices.blocks.total(missing).at_least + (prices.score().seconds or 0.0)
