@@ -31,6 +31,7 @@ from tuition.planner.scores.observations import UNTRAINED, untrained
 from tuition.planner.scores.on_the_way import Passed, asked_on_the_way
 from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay, scores_to_json
 from tuition.planner.scores.protocols import AsksUntrained, SaysWhenToStop
+from tuition.planner.scores.readable import name_metric
 from tuition.planner.space import SearchSpace
 from tuition.planner.storage import WORKER, StudyError, open_storage, queue_again
 from tuition.planner.study_identity import hold_to_scenario, hold_to_space
@@ -139,6 +140,7 @@ def open_study(
         load_if_exists=True,
     )
     hold_to_scenario(study, scenario_sha256, seed, fields)
+    name_metric(study)
     _read_trials(study)
     return study
 

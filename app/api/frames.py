@@ -1,4 +1,4 @@
-"""The Python API's functions that read results as pandas frames: `read_study`, `read_table`, `read_leaderboard`."""
+"""The Python API's functions that read results: `read_study`, `read_table`, `read_leaderboard`, `optuna_study`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 
 # Types alone: torch, pandas and Optuna wait until a function needs them.
 if TYPE_CHECKING:
+    import optuna
     import pandas as pd
 
     from tuition.app.dashboard.data.study_frames import StudyFrames
@@ -73,6 +74,35 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
     if frames.unreadable:
         raise ReportError(f"{frames.unreadable[0].path} of {results} {frames.unreadable[0].reason}")
     return frames
+
+
+def optuna_study(study: str, *, results: str | Path = RESULTS, storage: str | None = None) -> optuna.Study:
+    """A search as an Optuna study, for Optuna's own plots: without repeats and parameters that count for nothing.
+
+    It is a copy, in memory or in a new database, such as "sqlite:///copy.db" for optuna-dashboard. Only searches that
+    keep their study in the results folder can be read.
+
+    >>> import tuition
+    >>> report = tuition.search("micro", trials=4)
+    >>> copied = tuition.optuna_study(report.study)
+    >>> copied.metric_names, copied.best_value == max(trial.score.mean for trial in report.trials if trial.score)
+    (['validation avg@k'], True)
+
+    Raises:
+        StudyNameError: for what could not be a study's name.
+        ReportError: where there is no such search.
+    """
+    import optuna
+
+    from tuition.app.studies.study_leaderboard import ReportError
+    from tuition.planner.scores.readable import readable_copy
+    from tuition.planner.storage import open_storage
+
+    folder = ResultsFolder(Path(results)).named_study(study)
+    if not folder.database.exists():
+        raise ReportError(f"no search {study!r} in {results}: `tuition dashboard` lists what there is")
+    kept = optuna.load_study(study_name=study, storage=open_storage(f"sqlite:///{folder.database}"))
+    return readable_copy(kept, storage)
 
 
 def read_table(table: str | Path) -> pd.DataFrame:

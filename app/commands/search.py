@@ -53,7 +53,7 @@ def search(
         ),
     ] = 1,
     as_deployed: AsDeployedOption = False,
-    sampler: Annotated[str, typer.Option(help="Optuna sampler: tpe, random, gp or qmc.")] = "tpe",
+    sampler: Annotated[str, typer.Option(help="tpe, random, gp, qmc (Optuna's) or structural.")] = "tpe",
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,

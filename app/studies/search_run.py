@@ -33,6 +33,7 @@ from tuition.app.studies.evaluation import (
 from tuition.app.studies.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.app.studies.search_report import make_report
+from tuition.app.studies.search_samplers import check_sampler, make_sampler, needs_prices
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
 from tuition.benchmarks.artefacts import write_json
@@ -41,7 +42,6 @@ from tuition.benchmarks.boards.ranked_rows import plot, to_json
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder, checked_study_name
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
-from tuition.planner.sampler import SAMPLERS
 from tuition.planner.scores.outcome import Outcome
 from tuition.planner.scores.protocols import MIN_GAIN, SaysWhenToStop
 from tuition.planner.storage import StudyError, release_dead_trials
@@ -90,6 +90,11 @@ class SearchRequest:
         """Whether nothing may be begun that does not fit."""
         return self.budget is not None or self.gpu_hours is not None
 
+    def prices(self, scenario: Scenario) -> RoutePrices | None:
+        """What routes cost, where the budget or the sampler needs to know."""
+        wanted = self.has_budget or needs_prices(self.sampler)
+        return RoutePrices(scenario, self.run.folder) if wanted else None
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -109,17 +114,17 @@ def run_search(request: SearchRequest) -> SearchResult:
     before = looks_before(folder.report)
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
-    if request.has_budget:
-        prices = RoutePrices(scenario, request.run.folder)
-        if (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
-            raise StudyError(unknown)
-    study = _open(request, scenario, name, folder)
+    check_sampler(request.sampler)
+    prices = request.prices(scenario)
+    if prices is not None and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
+        raise StudyError(unknown)
+    study = _open(request, scenario, folder, prices)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
     with Reporter(request.run.quiet) as reporter:
         _announce(scenario, warnings, reporter)
-        _search(study, scenario, _with_budget(request, study, scenario, reporter), folder, reporter)
+        _search(study, scenario, _with_budget(request, study, prices, reporter), prices, reporter)
         if (stopped := study.user_attrs.get(STOPPED)) is not None:
             reporter.say(f"search stopped: {stopped}")
         entries = _entries(study, scenario)
@@ -163,32 +168,32 @@ def refuse_seeds(seed: int, num_test_seeds: int, scenario: str, folder: StudyFol
     refuse_searched_seeds(seeds_for_test(seed, num_test_seeds), scenario, folder, results, "choose another --seed")
 
 
-def _open(request: SearchRequest, scenario: Scenario, name: str, folder: StudyFolder) -> optuna.Study:
+def _open(request: SearchRequest, scenario: Scenario, folder: StudyFolder, prices: RoutePrices | None) -> optuna.Study:
     """Open the study; what can be wrong is found before a folder is made."""
-    if request.sampler not in SAMPLERS:
-        raise StudyError(f"--sampler {request.sampler!r}: choose from {', '.join(SAMPLERS)}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    belongs = (scenario.sha256, request.seed, request.sampler, scenario.fields)
+    sampler = make_sampler(request.sampler, request.seed, scenario, prices)
+    belongs = (scenario.sha256, request.seed, sampler, scenario.fields)
     enqueued(scenario)  # space and baselines are checked by making them
     url = request.storage or f"sqlite:///{folder.database}"
     if request.storage is not None:
-        study = open_study(name, url, *belongs)
+        study = open_study(folder.name, url, *belongs)
         folder.path.mkdir(parents=True, exist_ok=True)
         return study
     folder.path.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
-        return open_study(name, url, *belongs)
+        return open_study(folder.name, url, *belongs)
 
 
-def _with_budget(request: SearchRequest, study: optuna.Study, scenario: Scenario, reporter: Reporter) -> SearchRequest:
+def _with_budget(
+    request: SearchRequest, study: optuna.Study, prices: RoutePrices | None, reporter: Reporter
+) -> SearchRequest:
     """The request with its budget in GPU-seconds."""
     if request.min_gain is not None:
         if not isinstance(study.sampler, SaysWhenToStop):
             raise StudyError(f"--min-gain: --sampler {request.sampler} does not say what a proposal promises")
         study.set_user_attr(MIN_GAIN, request.min_gain)
-    if not request.has_budget:
+    if prices is None or not request.has_budget:
         return request
-    prices = RoutePrices(scenario, request.run.folder)
     gpu_seconds, words = budget_gpu_seconds(study, prices, request.budget, request.gpu_hours)
     reporter.say(words)
     return replace(request, limits=replace(request.limits, gpu_seconds=gpu_seconds))
@@ -227,19 +232,21 @@ def search_baselines(scenario: Scenario) -> dict[str, Allocation]:
 
 
 def _search(
-    study: optuna.Study, scenario: Scenario, request: SearchRequest, folder: StudyFolder, reporter: Reporter
+    study: optuna.Study, scenario: Scenario, request: SearchRequest, prices: RoutePrices | None, reporter: Reporter
 ) -> None:
     """The search, in this process or in workers; several commands may work on one study at once."""
+    folder = request.run.folder.study(study.study_name)
     title = f"search {study.study_name}"
     reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_ended, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
-        enqueue(study, scenario.space, _compile(scenario, request), enqueued(scenario))
+        first = [] if needs_prices(request.sampler) else enqueued(scenario)
+        enqueue(study, scenario.space, _compile(scenario, request), first)
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
         return
     with Interrupts(reporter.say) as interrupts, request.run.open_runner(scenario, reporter) as runner:
         reporter.check = interrupts.check
-        _work_on(study, scenario, runner, request, folder, reporter)
+        _work_on(study, scenario, runner, request, reporter, prices)
 
 
 def _compile(scenario: Scenario, request: SearchRequest) -> Callable[[Allocation], Route]:
@@ -250,9 +257,10 @@ def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     """One worker's part of a search: trials of the shared study until its limit is reached."""
     scenario = request.run.load_scenario()
     folder = request.run.folder.study(name)
-    study = _open(request, scenario, name, folder)
+    prices = request.prices(scenario)
+    study = _open(request, scenario, folder, prices)
     with request.run.open_runner(scenario, remote) as runner:
-        _work_on(study, scenario, runner, request, folder, remote)
+        _work_on(study, scenario, runner, request, remote, prices)
 
 
 def _work_on(
@@ -260,13 +268,12 @@ def _work_on(
     scenario: Scenario,
     runner: RouteRunner,
     request: SearchRequest,
-    folder: StudyFolder,
     channel: Channel,
+    prices: RoutePrices | None,
 ) -> None:
-    trials = Trials(study)
+    folder, trials = request.run.folder.study(study.study_name), Trials(study)
     done_before = trials.refresh().num_ended
     total = request.limits.trials
-    prices = RoutePrices(scenario, runner.results) if request.has_budget else None
 
     def evaluate_route(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
         log_path = folder.trial_log(number)

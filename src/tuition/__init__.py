@@ -11,7 +11,7 @@
 
 from importlib.metadata import version
 
-from tuition.app.api.frames import read_leaderboard, read_study, read_table
+from tuition.app.api.frames import optuna_study, read_leaderboard, read_study, read_table
 from tuition.app.api.models import export, grade, score
 from tuition.app.api.training import baselines, load_scenario, plan, plan_baselines, run, search
 from tuition.planner.allocation import Allocation
@@ -25,6 +25,7 @@ __all__ = [
     "export",
     "grade",
     "load_scenario",
+    "optuna_study",
     "plan",
     "plan_baselines",
     "read_leaderboard",

@@ -111,6 +111,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
         (lambda: tuition.read_study("absent"), ReportError, "no study 'absent' in results (studies: none)"),
         (lambda: tuition.read_study("../escape"), StudyNameError, "study name '../escape'"),
         (lambda: tuition.read_table("nowhere"), RecordedError, f"shipped: {', '.join(shipped_tables())})"),
+        (lambda: tuition.optuna_study("nowhere"), ReportError, "no search 'nowhere' in results"),
         (lambda: tuition.read_leaderboard("nowhere"), EntryError, "shipped: micro@1"),
         (lambda: tuition.grade(["1"], ["1", "2"]), ValueError, "1 gold answers for 2 completions"),
         (lambda: tuition.grade("1", ["1"]), ValueError, "two strings, or two lists"),  # type: ignore[call-overload]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 
@@ -11,7 +12,9 @@ from tests.runners.conftest import tiny_scenario_file
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.studies.search_budget import check_budget, parse_multiple_of_r
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.planner.allocation import TeacherCheckpoint
 from tuition.planner.route import compile_route
+from tuition.planner.scores.observations import observations, untrained
 from tuition.planner.storage import StudyError
 from tuition.runners.labels import Ledger, account_of_test
 from tuition.runners.scenarios.scenario import Scenario
@@ -79,3 +82,22 @@ def test_a_search_keeps_its_budget_and_books_its_test_apart(
     spent_on_test = ledger.spent(account_of_test(report["study"]))
     assert spent_on_test > 0 and report["test_gpu_seconds"] == pytest.approx(spent_on_test, abs=0.1)
     assert tuition(*command[:-2], "--min-gain", "1").stderr.strip().endswith("does not say what a proposal promises")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_our_own_sampler_scores_base_models_first_and_passed_checkpoints_on_the_way(
+    tmp_path: Path, tuition: Command
+) -> None:
+    path = write(tmp_path, labels={"micro": "labels", "count": 12})
+    command = ("search", "-s", str(path), "--sampler", "structural", "--quiet", "--test-seeds", "0", "--json")
+    report = json.loads(tuition(*command, "--budget", "1R").stdout)
+    own = [trial for trial in report["trials"] if "on_the_way_of" not in trial]
+    assert own and report["trials"][0]["allocation"] not in ("student_rl=3", "base"), "no named route comes first"
+    database = f"sqlite:///{tmp_path / 'results' / 'studies' / report['study'] / 'study.db'}"
+    study = optuna.load_study(study_name=report["study"], storage=database)
+    assert untrained(study).keys() == {"student", "medium"}
+    passed = [o for o in observations(study) if isinstance(o.checkpoint, TeacherCheckpoint)]
+    assert passed or not any(trial.get("score_on_the_way") for trial in report["trials"])
+    again = json.loads(tuition(*command, "--trials", str(len(own)), "--min-gain", "1e12").stdout)
+    assert again["blocks"]["executed_by_this_call"] == 0 and len(again["trials"]) == len(report["trials"])
