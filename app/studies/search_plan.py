@@ -10,9 +10,9 @@ from typing import Any
 from tuition.app.costs.block_costs import names_of_bases
 from tuition.app.costs.planned_passes import StagePasses, plan_passes
 from tuition.app.costs.route_prices import RoutePrices
+from tuition.app.costs.search_budget import check_budget, in_gpu_seconds, unknown_costs
 from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
-from tuition.app.studies.search_budget import check_budget, in_gpu_seconds, unknown_costs
 from tuition.app.studies.search_run import (
     enqueued,
     refuse_seeds,

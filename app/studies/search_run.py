@@ -15,6 +15,7 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.app.costs.route_prices import RoutePrices
+from tuition.app.costs.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.processes.channel import Channel, logged
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.liveness import alive, is_alive
@@ -30,7 +31,6 @@ from tuition.app.studies.evaluation import (
     seeds_for_test,
     train_in_workers,
 )
-from tuition.app.studies.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.app.studies.search_report import make_report
 from tuition.app.studies.search_samplers import check_sampler, make_sampler, needs_prices

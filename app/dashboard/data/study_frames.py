@@ -38,7 +38,7 @@ NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
     "blocks_requested", "blocks_executed", "repeat_of", "on_the_way_of",
 )  # fmt: skip
-TEXTS = ("allocation", "weights_sha256", "error", "worker", "route_key")
+TEXTS = ("allocation", "weights_sha256", "error", "refused", "worker", "route_key")
 COUNTS = (*STAGE, "replay")
 COLUMNS = (
     "number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher",
@@ -98,8 +98,8 @@ class StudyFrames:
 
     @property
     def proposed(self) -> pd.DataFrame:
-        """The trials that were proposed: without allocations that were scored on the way to another."""
-        return self.trials[self.trials["on_the_way_of"].isna()]
+        """The trials that count: without allocations scored on the way to another, and what did not fit the budget."""
+        return self.trials[self.trials["on_the_way_of"].isna() & self.trials["refused"].isna()]
 
     @property
     def complete(self) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import yaml
 from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.costs.route_prices import RoutePrices
-from tuition.app.studies.search_budget import check_budget, parse_multiple_of_r
+from tuition.app.costs.search_budget import check_budget, parse_multiple_of_r
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.allocation import TeacherCheckpoint
 from tuition.planner.route import compile_route
