@@ -29,6 +29,9 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.gpu.check": [],
     "tests.experiments.grading_rules": ["--data", "{data}", "--rows", "3"],
     "tests.experiments.leaderboard_picture": ["--out", "{folder}/leaderboard.png"],
+    "tests.experiments.micro_c.splits": [
+        "--scenario", "{tiny}", "--seeds", "0", "--first", "2", "--results", "{folder}/results",
+    ],
     "tests.experiments.scarcity.label_curves": [
         "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],

@@ -240,7 +240,7 @@ def test_a_generated_suite_is_made_by_the_name_that_its_scores_carry(name: str) 
     [
         "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/384",
         f"micro-test@1/{num_problems('test') + 1}", "micro-labels@1/8",
-        "micro-c-test@1/8", "micro-test@1/0", "micro-test@1/384[:4]", "micro-test@1/384\n", "../micro-test@1/8",
+        "micro-z-test@1/8", "micro-test@1/0", "micro-test@1/384[:4]", "micro-test@1/384\n", "../micro-test@1/8",
     ],
 )  # fmt: skip
 def test_no_other_name_is_a_generated_suite(name: str) -> None:
