@@ -22,8 +22,8 @@ MICRO: dict[str, tuple[str, str, int]] = {
     "micro-validation": ("micro", "validation", 192),
     "micro-b": ("micro-b", "test", 320),
     "micro-b-validation": ("micro-b", "validation", 160),
-    "micro-c": ("micro-c", "test", 352),
-    "micro-c-validation": ("micro-c", "validation", 176),
+    "micro-c": ("micro-c", "test", 360),
+    "micro-c-validation": ("micro-c", "validation", 180),
 }
 
 GENERATED = re.compile(r"(micro|micro-b|micro-c)-(validation|test)")

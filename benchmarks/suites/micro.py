@@ -57,10 +57,10 @@ MIXES = {
     "micro": Mix(LETTERS),
     "micro-b": Mix(LETTERS[:40]),
     "micro-c": Mix(
-        LETTERS[:44],
-        levels=(1, 2, 1, 3, 1, 2, 1, 1, 2, 1, 3),
+        LETTERS[:45],
+        levels=(1, 2, 1, 2, 1, 3, 1, 2, 1, 2, 1, 3, 1, 2, 1),
         splits={"labels": 10, "prompts": 20, "validation": 15, "test": 19, "pretraining": 26},
-        fewer={1: {"labels": 1, "prompts": 1}, 3: {"labels": 6}},
+        fewer={1: {"labels": 1, "prompts": 1}, 3: {"labels": 3}},
     ),
 }
 

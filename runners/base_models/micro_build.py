@@ -1,4 +1,4 @@
-"""Rebuild the base checkpoints of the scenarios `micro`, `micro-b` and `micro-c`: tiny Qwen3 models trained from scratch.
+"""Rebuild the base checkpoints of `micro`, `micro-b` and `micro-c`: tiny Qwen3 models trained from scratch.
 
 What: students and teachers learn to answer `57k=` by `\\boxed{5783}`. They learn to copy the number, but of a letter
 only that it is one of four values, seldom the right one. Sampled at temperature 1 they are therefore mostly wrong, but
@@ -52,7 +52,7 @@ class BaseModel:
 
 
 EASY, HARD = (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)
-KNOWN, UNKNOWN, TAUGHT = (0.25, 0.15, 0.5, 0.1), (0.55, 0.3, 0.0, 0.15), (0.5, 0.3, 0.02, 0.18)
+KNOWN, UNKNOWN, TAUGHT = (0.1, 0.05, 0.8, 0.05), (0.55, 0.3, 0.0, 0.15), (0.5, 0.3, 0.045, 0.155)
 # Our choice. In `micro` the teacher is larger than the student, right more often, and knows the hard letters, for which
 # the student hardly ever says the right value: GRPO has nothing to bring out there. In `micro-b` it is the other way
 # round: the teacher is of the student's size, was trained for less, and lacks the hard letters. In `micro-c` each model
@@ -62,9 +62,9 @@ BASES = {
     "micro/teacher": BaseModel(3, 96, 600, {1: (0.3, 0.2, 0.35, 0.15)}),
     "micro-b/student": BaseModel(2, 64, 600, {1: EASY}),
     "micro-b/teacher": BaseModel(2, 64, 450, {1: EASY, 2: HARD}),
-    "micro-c/student": BaseModel(2, 32, 800, {1: KNOWN, 2: UNKNOWN, 3: UNKNOWN}, learning_rate=4e-3),
-    "micro-c/broad": BaseModel(2, 64, 600, {1: UNKNOWN, 2: TAUGHT, 3: UNKNOWN}),
-    "micro-c/narrow": BaseModel(2, 64, 600, {1: UNKNOWN, 2: UNKNOWN, 3: TAUGHT}),
+    "micro-c/student": BaseModel(2, 32, 500, {1: KNOWN, 2: UNKNOWN, 3: UNKNOWN}, learning_rate=4e-3),
+    "micro-c/broad": BaseModel(2, 64, 550, {1: UNKNOWN, 2: TAUGHT, 3: UNKNOWN}),
+    "micro-c/narrow": BaseModel(2, 64, 550, {1: UNKNOWN, 2: UNKNOWN, 3: TAUGHT}),
 }
 
 

@@ -18,7 +18,6 @@ from tuition.benchmarks.suites.micro import (
     numbers,
 )
 
-
 SPLITS = list(MIXES["micro"].splits)
 
 
@@ -27,6 +26,7 @@ SPLITS = list(MIXES["micro"].splits)
     [
         ("micro", "8dff5e099f810d115bc5df6cd75a56ba1adc03e8959d1d383f0a41e210c544d4"),
         ("micro-b", "762169e4f26b7d5ea7c1061410dacf97354c312488c8ea10be08752588c0d808"),
+        ("micro-c", "635fbbfd476b3014e9cb7c9cb24ea19edb8a4f3ceac61fea759abcfdf9589ec1"),
     ],
 )
 def test_the_problems_are_pinned(mix: str, sha256: str) -> None:
@@ -79,9 +79,9 @@ def test_the_levels_of_micro_c_differ_in_labels_and_prompts_and_in_nothing_else(
         split: Counter(p.level for p in make_problems(split, num_problems(split, "micro-c"), "micro-c"))
         for split in SPLITS
     }
-    letters = {1: 24, 2: 12, 3: 8}
-    assert sizes["labels"] == {1: 24 * 1, 2: 12 * 10, 3: 8 * 6}
-    assert sizes["prompts"] == {1: 24 * 1, 2: 12 * 20, 3: 8 * 20}
+    letters = {1: 24, 2: 15, 3: 6}
+    assert sizes["labels"] == {1: 24 * 1, 2: 15 * 10, 3: 6 * 3}
+    assert sizes["prompts"] == {1: 24 * 1, 2: 15 * 20, 3: 6 * 20}
     for split in ("validation", "test", "pretraining"):
         assert sizes[split] == {level: count * MIXES["micro-c"].splits[split] for level, count in letters.items()}
 
@@ -93,7 +93,9 @@ def test_a_letter_has_different_values_of_two_digits_and_shares_few(mix: str) ->
         assert len(set(of_letter)) == NUM_CANDIDATES and all(10 <= value <= 99 for value in of_letter)
     # Dealt from decks of 22 letters: no value comes again before the deck is used up.
     for start in range(0, len(values), len(VALUES) // NUM_CANDIDATES):
-        deck = [value for letter in MIXES[mix].letters[start:][: len(VALUES) // NUM_CANDIDATES] for value in values[letter]]
+        deck = [
+            value for letter in MIXES[mix].letters[start:][: len(VALUES) // NUM_CANDIDATES] for value in values[letter]
+        ]
         assert len(set(deck)) == len(deck)
 
 

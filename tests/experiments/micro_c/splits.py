@@ -32,14 +32,14 @@ def compared(scenario: Scenario) -> list[Allocation]:
     bridge = (search.bridge_warmup, search.bridge_opd)
 
     def split(teacher: str, upstream: int, warmup: int, opd: int) -> Allocation:
-        return Allocation(
-            teacher=teacher, teacher_rl=upstream, warmup=warmup, opd=opd, student_rl=blocks - upstream
-        )
+        return Allocation(teacher=teacher, teacher_rl=upstream, warmup=warmup, opd=opd, student_rl=blocks - upstream)
 
     found = [Allocation(student_rl=blocks)]
     for teacher in scenario.file.teachers:
         found += [split(teacher, 0, 1, 0)]
-        found += [split(teacher, upstream, *bridge) for upstream in (0, 1, 2, 3, blocks // 2, blocks) if upstream <= blocks]
+        found += [
+            split(teacher, upstream, *bridge) for upstream in (0, 1, 2, 3, blocks // 2, blocks) if upstream <= blocks
+        ]
     longest = (search.max_warmup, search.max_opd)
     for shorter in ((1, 0), (search.max_warmup, 0), (search.max_warmup, 1), longest):
         found.append(split(scenario.default_teacher, min(2, blocks), *shorter))
@@ -63,7 +63,9 @@ def line(allocation: Allocation, by_seed: Sequence[pd.Series], levels: Mapping[s
     error = scores.std(ddof=1) / len(scores) ** 0.5 if len(scores) > 1 else float("nan")
     of_levels = pd.concat(by_seed, axis=1).mean(axis=1).groupby(levels).mean()
     seeds = " ".join(f"{value:.1f}" for value in scores)
-    return f"| {allocation} | {scores.mean():.1f} ± {error:.1f} | {seeds} | {' / '.join(f'{x:.0f}' for x in of_levels)} |"
+    return (
+        f"| {allocation} | {scores.mean():.1f} ± {error:.1f} | {seeds} | {' / '.join(f'{x:.0f}' for x in of_levels)} |"
+    )
 
 
 def main() -> None:

@@ -239,3 +239,11 @@ def test_the_scenario_in_the_readme_is_one() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     content = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
     assert ScenarioFile.model_validate(content).name == "mine"
+
+
+def test_the_bench_with_two_teachers_has_a_large_space_and_cheap_routes() -> None:
+    scenario = Scenario.load("micro-c")
+    search, seconds = scenario.file.search, scenario.file.prior_seconds
+    assert len(scenario.space.allocations()) == 1240
+    dearest = scenario.num_label_blocks * seconds["teacher_rl"]
+    assert dearest + search.max_warmup * seconds["warmup"] + search.max_opd * seconds["opd"] <= 30
