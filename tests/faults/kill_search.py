@@ -41,11 +41,12 @@ FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Size:
-    """Of every search, and how many seconds at most it is left alone before the next kill."""
+    """Of every search, its sampler, and how many seconds at most it is left alone before the next kill."""
 
     trials: int
     workers: int
     longest_wait: float
+    sampler: str = "random"
 
 
 class Search:
@@ -61,7 +62,7 @@ class Search:
         self.size = size
         self.output = folder / f"{results}-{seed}.out"
         self.arguments = ["search", "--scenario", str(folder / "small.yaml"), "--results", str(self.results)]
-        self.arguments += ["--trials", str(size.trials), "--workers", str(size.workers), "--sampler", "random"]
+        self.arguments += ["--trials", str(size.trials), "--workers", str(size.workers), "--sampler", size.sampler]
         self.arguments += ["--seed", str(seed), "--test-seeds", "0", "--json"]
         self.process: multiprocessing.process.BaseProcess | None = None
 
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=7200, help="stop killing after this many seconds")
     parser.add_argument("--trials", type=int, default=12, help="of a search")
     parser.add_argument("--workers", type=int, default=2, help="of a search")
+    parser.add_argument("--sampler", default="random", help="structural also scores checkpoints on the way")
     parser.add_argument("--longest-wait", type=float, default=20.0, help="seconds before a kill; it is 1 or more")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     parser.add_argument("--folder", type=Path, help="keep everything here; if killed itself, it resumes here")
@@ -172,7 +174,7 @@ def main() -> None:
         folder = arguments.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "small.yaml").write_text(yaml.safe_dump(small_scenario_file()))
-        size = Size(arguments.trials, arguments.workers, arguments.longest_wait)
+        size = Size(arguments.trials, arguments.workers, arguments.longest_wait, arguments.sampler)
         searches, counts = disturb(folder, size, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)
     print(json.dumps(counts, indent=1))
