@@ -74,4 +74,5 @@ def budget_gpu_seconds(
     seconds, what_r_is = dearest_gpu_seconds(study, prices)
     spend = in_gpu_seconds(seconds, budget, gpu_hours)
     multiple = f"{spend / seconds:.2g} R" if seconds > 0 else "no R"
-    return spend, f"budget of the search: {time_text(spend)} = {multiple}; {what_r_is}; its test is not in it"
+    test = "its test is not in it (`tuition plan` prices it)"
+    return spend, f"budget of the search: {time_text(spend)} = {multiple}; {what_r_is}; {test}"
