@@ -1,6 +1,7 @@
 """Replay: what the live store would charge, only seeds that are for drawing, and studies that run on it."""
 
 import gc
+from collections.abc import Sequence
 from functools import cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
@@ -23,9 +24,11 @@ from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTabl
 from tuition.benchmarks.tables.replay import Replay
 from tuition.benchmarks.tables.table_header import UntrainedScore
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
+from tuition.planner.route import Route
 from tuition.planner.sampler import SAMPLERS, SeededSampler
+from tuition.planner.scores.outcome import Outcome
 from tuition.planner.space import SearchSpace
-from tuition.planner.study import StudyLimits, finalists, search
+from tuition.planner.study import SearchOptions, StudyLimits, finalists, search
 
 TEXTS = [str(a) for a in dict.fromkeys(SPACE.random_allocations(400, seed=0))][:40]
 BRIDGED = "teacher=large teacher_rl=2 warmup=1 opd=1"
@@ -111,6 +114,26 @@ def test_a_study_of_20_trials_runs_on_a_replay(table: RecordedTable, sampler: st
         if "repeat_of" not in trial.user_attrs:
             charge = again.run(Allocation.parse(trial.user_attrs["allocation"]))
             assert trial.user_attrs["gpu_seconds"] == pytest.approx(charge.gpu_seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_budget_is_spent_and_never_exceeded(complete: RecordedTable, sampler: str) -> None:
+    """Scores on the way and of base models included; a proposal costs what it was priced at."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    replay, prices = Replay(complete, DRAW), dict[int, float]()
+
+    def evaluate(number: int, allocation: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
+        prices[number] = replay.price(route, on_the_way)
+        return replay.evaluate(number, allocation, route, on_the_way)
+
+    study = optuna.create_study(sampler=SeededSampler(sampler, 0), direction="maximize")
+    limits = StudyLimits(gpu_seconds=replay.dearest, price=replay.price)
+    every = SearchOptions(score_on_the_way=lambda allocation: allocation.checkpoints()[:-1])
+    assert search(study, replay.space, replay.nearest_route, evaluate, limits, every) is not None
+    spent = {number: study.trials[number].user_attrs["gpu_seconds"] for number in prices}
+    assert spent == pytest.approx(prices, abs=1e-3)
+    assert replay.dearest / 2 < sum(spent.values()) <= replay.dearest + 1e-2
+    assert sum(trial.user_attrs.get("gpu_seconds", 0.0) for trial in study.trials) == pytest.approx(sum(spent.values()))
 
 
 def test_the_base_student_costs_its_score(table: RecordedTable) -> None:
