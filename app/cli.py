@@ -18,8 +18,8 @@ from tuition.app.commands.leaderboard import leaderboard_app
 from tuition.app.commands.measure import measure
 from tuition.app.commands.micro import micro_app
 from tuition.app.commands.plan import plan
-from tuition.app.commands.planners import planners
 from tuition.app.commands.power import power
+from tuition.app.commands.race import race
 from tuition.app.commands.record import record
 from tuition.app.commands.recorded import recorded
 from tuition.app.commands.run import run
@@ -59,7 +59,7 @@ app.command(epilog="Example: tuition power --difference 2 --problems 500 --sampl
 app.command(epilog="Example: tuition record --scenario micro --seeds 4 --workers 2")(record)
 app.command(epilog="Example: tuition recorded micro.parquet")(recorded)
 app.command(epilog="Example: tuition evidence --table micro@1 --out evidence.png")(evidence)
-app.command(epilog="Example: tuition planners --table micro.parquet --figure planners.png")(planners)
+app.command(epilog="Example: tuition race --family matched --problems 8 --repeats 2 --figure race.png")(race)
 app.command("app", epilog="Example: tuition app results --port 8501")(dashboard)
 app.command(epilog="Example: tuition doctor --results /data/results")(doctor)
 app.add_typer(leaderboard_app, name="leaderboard")

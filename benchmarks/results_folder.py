@@ -7,7 +7,7 @@
         statements/       what was asked in each scored suite
         studies/<study>/  what one study keeps for itself (`StudyFolder`)
         recorded/         tables of recorded scenarios, and each recording's own files (`RecordingFolder`)
-        planners/         measured planners
+        planners/         races of planners
         boards/           leaderboards of one's own; so does leaderboards/
         logs/             logs of single runs, and of blocks that other processes train
         tracking/         trackers' files
@@ -212,7 +212,7 @@ class ResultsFolder:
 
     @property
     def planners(self) -> Path:
-        """Measured planners, one table each."""
+        """Races of planners, a folder each."""
         return self.path / "planners"
 
     @property

@@ -257,34 +257,33 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
     return figure
 
 
-def planners(frame: pd.DataFrame, palette: Palette) -> "Figure":
-    """Test scores of planners' selected allocations, by budget. Columns: planner, budget, mean, low, high (%), kind.
+def race(frame: pd.DataFrame, palette: Palette) -> "Figure":
+    """Regret of planners against cost. Columns: planner, answer, budget (R), regret, low, high (points).
 
-    A planner's bar reaches from its lowest to its highest recording.
+    A line a planner with the band of its interval; dashed and without one where it names what it has not trained.
     """
-    figure, axes = _figure(3.0)
-    lines = frame[frame["kind"] == "planner"]
-    for index, (name, part) in enumerate(lines.groupby("planner")):  # the same colour in every figure
-        colour = palette.series[index % len(palette.series)]
-        around = (part["mean"] - part["low"], part["high"] - part["mean"])
-        # Side by side, so that equal ones are seen.
-        shifted = part["budget"] * (1 + 0.008 * index)
-        axes.errorbar(
-            shifted, part["mean"], around, color=colour, marker=MARKERS[index % len(MARKERS)], markersize=5,
-            linewidth=1.2, capsize=2, label=_cut(name),
-        )  # fmt: skip
-    known = frame[frame["kind"] == "reference"].sort_values("mean", ascending=False, kind="stable")
-    for index, row in enumerate(records(known)):
-        axes.axhline(row["mean"], color=palette.text, linewidth=0.8, linestyle=":")
-        side, offset = ("top", -3) if index == 0 else ("bottom", 2)  # two that are equal stand on either side
-        axes.annotate(
-            f"{_cut(row['planner'])} ({row['budget']:,.0f} GPU-s)", (0.99, row["mean"]), (0, offset),
-            xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5, va=side, ha="right",
-        )  # fmt: skip
-    axes.set_xlabel("budget, GPU-s")
-    axes.set_ylabel("test score of the selection, %")
+    figure, axes = _figure(3.6)
+    for index, (planner, part) in enumerate(frame.groupby("planner")):  # the same colour in every figure
+        colour, round_ = palette.series[index % len(palette.series)], index // len(palette.series)
+        for answer, line in part.sort_values("budget").groupby("answer"):
+            named = answer == "named"
+            axes.plot(
+                line["budget"], line["regret"], color=colour, linestyle="--" if named else "-", linewidth=1.2,
+                marker=MARKERS[(index + round_) % len(MARKERS)], markersize=4, markerfacecolor=colour if round_ == 0
+                else palette.page, label=_cut(f"{planner}, named" if named else planner),
+            )  # fmt: skip
+            if not named and line["low"].notna().all():
+                axes.fill_between(line["budget"], line["low"], line["high"], color=colour, alpha=0.1, linewidth=0)
+    shown = sorted(frame["budget"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(shown, [f"{budget:g}" for budget in shown])
+    axes.minorticks_off()
+    highest = frame["regret"].max() if len(frame) else 1.0
+    axes.set_ylim(0, 1.1 * max(highest, 0.1))
+    axes.set_xlabel("spent, in R (the dearest single route)")
+    axes.set_ylabel("points lost to the best split")
     _tidy(axes, "both")
-    figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1)
+    figure.legend(loc="outside upper left", ncols=3, handlelength=1.6, columnspacing=1)
     return figure
 
 

@@ -36,8 +36,8 @@ from tuition.benchmarks.tables.recorded_table import RecordedError
 from tuition.benchmarks.tables.replay import Replay
 from tuition.benchmarks.tables.replay_source import Row, Source
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
-from tuition.planner.cost import Price
-from tuition.planner.route import Block, Label, Recipe, Route, compile_checkpoint, derive_seed
+from tuition.planner.cost import Price, Work, work_of
+from tuition.planner.route import Label, Recipe, Route, compile_checkpoint, derive_seed
 from tuition.planner.stages import STAGES, STUDENT
 
 FIRST_JUDGING = 1000
@@ -116,7 +116,10 @@ class Problem:
             name: (rows.score(base_score(world, name), f"untrained:{name}"), world.prices.score)
             for name in (STUDENT, *world.space.teachers)
         }
-        return Source(self.number, world.space, rows, untrained, frozenset(), dearest(world))
+        models = dict.fromkeys((STUDENT, *world.space.teachers), world.prices.score)
+        return Source(
+            self.number, world.space, rows, untrained, frozenset(), block_seconds(world), models, dearest(world)
+        )  # fmt: skip
 
 
 def simulated_problem(family: str, number: int) -> Problem:
@@ -163,6 +166,17 @@ def base_score(world: World, model: str) -> float:
     return float(world.teacher(world.space.teachers.index(model), np.array([0]))[0]) / POINTS
 
 
+def block_seconds(world: World) -> dict[Work, float]:
+    """What a block costs, by kind of work."""
+    prices, teachers = world.prices, world.space.teachers
+    return {
+        Work("student_rl", STUDENT): prices.student,
+        **{Work("teacher_rl", name): own for name, own in zip(teachers, prices.teacher, strict=True)},
+        **{Work("warmup", STUDENT, name): prices.warmup for name in teachers},
+        **{Work("opd", STUDENT, name): prices.opd for name in teachers},
+    }
+
+
 def dearest(world: World) -> float:
     """R: the dearest single route with its score."""
     counts, prices = all_counts(world), world.prices
@@ -187,6 +201,7 @@ class _Rows(Mapping[Checkpoint, Row]):
             stages={stage.name: {"revision": stage.revision} for stage in STAGES},
             environment={"simulated": self._seed},
         )
+        self._seconds = block_seconds(world)
         self._known: dict[Checkpoint, Row] = {}
         self._normal: dict[str, float] = {}
 
@@ -236,7 +251,7 @@ class _Rows(Mapping[Checkpoint, Row]):
 
     def _work_out(self, checkpoint: Checkpoint) -> Row:
         world, route = self._world, compile_checkpoint(checkpoint, self._recipe, self._number)
-        prices = {block.key: Price(self._seconds(block)) for block in route.blocks}
+        prices = {block.key: Price(self._seconds[work_of(block)]) for block in route.blocks}
         truth = true_score(world, checkpoint) + self._luck(route)
         return Row(
             route=route,
@@ -247,12 +262,6 @@ class _Rows(Mapping[Checkpoint, Row]):
             gpu_seconds_full=sum(price.gpu_seconds for price in prices.values()),
             labels_trained=len(route.labels_trained),
         )
-
-    def _seconds(self, block: Block) -> float:
-        prices = self._world.prices
-        if block.stage == "teacher_rl":
-            return prices.teacher[self._world.space.teachers.index(block.model)]
-        return {"warmup": prices.warmup, "opd": prices.opd, "student_rl": prices.student}[block.stage]
 
     def _luck(self, route: Route) -> float:
         if not self._world.luck:

@@ -24,11 +24,12 @@ from tuition.benchmarks.statistics.intervals import Score
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, no_untrained_score
 from tuition.benchmarks.tables.replay_source import Row, Source, recorded_source
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
-from tuition.planner.cost import CheckpointState, Price, charge, missing_blocks
+from tuition.planner.cost import CheckpointState, Price, Work, charge, missing_blocks
 from tuition.planner.coverage import distances
 from tuition.planner.route import Block, Route
 from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay
 from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STUDENT
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,33 @@ class Replay:
 
     @property
     def seed(self) -> int:
-        """The recorded seed, or the number of the simulated problem."""
+        """The recorded seed, or the problem's number."""
         return self._source.seed
 
     @property
     def space(self) -> SearchSpace:
         """What may be proposed."""
         return self._source.space
+
+    @property
+    def block_seconds(self) -> Mapping[Work, float]:
+        """GPU-seconds of one block by kind of work, on average, for planners that foresee costs."""
+        return self._source.block_seconds
+
+    @property
+    def score_seconds(self) -> Mapping[str, float]:
+        """GPU-seconds of a validation score by model, "student" or a teacher's name, on average."""
+        return self._source.score_seconds
+
+    @property
+    def has_base_models(self) -> bool:
+        """Whether all base models' validation scores are known."""
+        return self._source.untrained.keys() >= {STUDENT, *self.space.teachers}
+
+    @property
+    def states_kept(self) -> frozenset[str]:
+        """Stages of which every block keeps its optimizer state."""
+        return self._source.states_kept
 
     @property
     def dearest(self) -> float:
@@ -183,8 +204,8 @@ class Replay:
         if allocation in self._recorded:
             return self._recorded[allocation].route
         if allocation not in self._nearest:
-            known = [one for one in self.allocations if self._source.space.holds(one)] or self.allocations
-            apart = distances(self._source.space, [allocation], known)[0]
+            known = self._source.proposals
+            apart = distances(self.space, [allocation], known)[0]
             self._nearest[allocation] = self._recorded[known[int(apart.argmin())]].route
         return self._nearest[allocation]
 
@@ -254,7 +275,7 @@ class Replay:
             store.blocks[block.key] = time
             store.states[block.key] = CheckpointState.resumable
             # As `tuition.runners.training.block_trainer` does: only the tip of a stage keeps its optimizer state.
-            if block.continues_stage and block.stage not in self._source.states_kept:
+            if block.continues_stage and block.stage not in self.states_kept:
                 store.states[block.parent] = CheckpointState.evaluable
         return time
 

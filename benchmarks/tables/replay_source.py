@@ -4,15 +4,18 @@ A `Source` holds validation scores only, and no seed but one: whoever holds it c
 by.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
 
 from tuition.benchmarks.statistics.intervals import Score, avg_at_k
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, role_of
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.cost import Price
+from tuition.planner.cost import Price, Work, charge, work_of
 from tuition.planner.route import Route
 from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STUDENT
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Source:
             out only then; asking whether it is there must be cheap.
         untrained: base models' validation scores and their prices.
         states_kept: stages of which every block keeps its optimizer state.
+        block_seconds: GPU-seconds of one block by kind of work, on average: what a planner may foresee costs from.
+        score_seconds: the same of a score, by model: "student" or a teacher's name.
         dearest: GPU-seconds of the dearest single route of the space, with its score: R, the unit of a search's price.
     """
 
@@ -47,7 +52,15 @@ class Source:
     rows: Mapping[Checkpoint, Row]
     untrained: Mapping[str, tuple[Score, float]]
     states_kept: frozenset[str]
+    block_seconds: Mapping[Work, float]
+    score_seconds: Mapping[str, float]
     dearest: float
+
+    @cached_property
+    def proposals(self) -> Sequence[Allocation]:
+        """The allocations that a search may be handed; where the space holds none of them, all."""
+        allocations = [one for one in self.rows if isinstance(one, Allocation)]
+        return [one for one in allocations if self.space.holds(one)] or allocations
 
 
 def recorded_source(table: RecordedTable, seed: int) -> Source:
@@ -77,5 +90,35 @@ def recorded_source(table: RecordedTable, seed: int) -> Source:
         model: (avg_at_k(table.untrained_validation_PK(model)), score.gpu_seconds)
         for model, score in table.header.untrained_validation.items()
     }
-    dearest = max(proposals or costs.values())
-    return Source(seed, space, rows, untrained, frozenset(table.header.states_kept), dearest)
+    return Source(
+        seed,
+        space,
+        rows,
+        untrained,
+        frozenset(table.header.states_kept),
+        _block_seconds(rows.values()),
+        _score_seconds(rows, {model: price for model, (_, price) in untrained.items()}, space),
+        dearest=max(proposals or costs.values()),
+    )
+
+
+def _block_seconds(rows: Iterable[Row]) -> dict[Work, float]:
+    """Means over distinct blocks, rollouts charged to the first that needs them."""
+    prices: dict[Work, dict[str, Price]] = {}
+    for row in rows:
+        for block in row.route.blocks:
+            prices.setdefault(work_of(block), {})[block.key] = row.prices[block.key]
+    return {work: fmean(charge(own.values())) for work, own in prices.items()}
+
+
+def _score_seconds(
+    rows: Mapping[Checkpoint, Row], untrained: Mapping[str, float], space: SearchSpace
+) -> dict[str, float]:
+    """Means over checkpoints; of a teacher without any its base model's, or the student's."""
+    seconds: dict[str, list[float]] = {}
+    for checkpoint, row in rows.items():
+        model = STUDENT if isinstance(checkpoint, Allocation) else checkpoint.teacher
+        seconds.setdefault(model, []).append(row.scoring_gpu_seconds)
+    student = fmean(seconds.get(STUDENT) or [0.0])
+    otherwise = {model: untrained.get(model, student) for model in (STUDENT, *space.teachers)}
+    return {**otherwise, **{model: fmean(own) for model, own in seconds.items()}}

@@ -68,7 +68,7 @@ def test_it_holds_the_packages_with_all_scenarios_and_checkpoints_and_nothing_el
             "measured_boards/*/leaderboard.json",
             "measured_boards/*/entries/*.json",
             "measured_boards/*/samples/*.parquet",
-            "measured_planners/*.parquet",
+            "measured_planners/*/*.parquet",
             "recorded_tables/*.parquet",
         )
         for path in (ROOT / "benchmarks").glob(pattern)

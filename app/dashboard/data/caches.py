@@ -15,8 +15,8 @@ from tuition.app.dashboard.data.recomputed_boards import ShownBoard
 from tuition.app.dashboard.data.record_index import Block, Found, Index, Protocol, StoredScore
 from tuition.app.dashboard.data.samples import Item, Sampled
 from tuition.app.dashboard.data.study_frames import StudyFrames, read_study
+from tuition.benchmarks.planning.race_file import Measured, read_race
 from tuition.benchmarks.results_folder import ResultsFolder
-from tuition.benchmarks.tables.race import read_planners
 
 Stamps = tuple[tuple[int, int], ...]
 
@@ -131,13 +131,13 @@ def curves(results: Path, blocks: Sequence[Block]) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _planners(file: str, stamped: tuple[int, int]) -> pd.DataFrame:
-    return read_planners(Path(file))
+def _race(folder: str, stamps: Stamps) -> list[Measured]:
+    return read_race(Path(folder))
 
 
-def planners(file: Path) -> pd.DataFrame:
-    """Planners measured on a recorded table; PlannersError for what is none."""
-    return _planners(str(file), stamp(file))
+def race(folder: Path) -> list[Measured]:
+    """The planners of a race; RaceError for what is none."""
+    return _race(str(folder), tuple(map(stamp, sorted(folder.glob("*.parquet")))))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Recomputing the leaderboard …")

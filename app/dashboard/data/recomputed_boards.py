@@ -40,12 +40,12 @@ def board_folders(results: Path) -> dict[str, Path]:
     }
 
 
-def planner_files(results: Path) -> dict[str, Path]:
-    """Files of measured planners by the name under which they are offered: those of the results folder first."""
-    measured = sorted(ResultsFolder(results).planners.glob("*.parquet"))
-    own = [path for path in measured if path.is_file() and not path.is_symlink()]
-    shipped = sorted(Path(measured_planners.__file__).parent.glob("*.parquet"))
-    return {**{path.stem: path for path in own}, **{f"{SHIPPED}{path.stem}": path for path in shipped}}
+def race_folders(results: Path) -> dict[str, Path]:
+    """Folders of planners' races by the name under which they are offered: those of the results folder first."""
+    held = sorted(path.parent for path in ResultsFolder(results).planners.glob("*/*.parquet"))
+    own = [folder for folder in held if not folder.is_symlink()]
+    shipped = sorted(path.parent for path in Path(measured_planners.__file__).parent.glob("*/*.parquet"))
+    return {**{path.name: path for path in own}, **{f"{SHIPPED}{path.name}": path for path in shipped}}
 
 
 def read_board(folder: Path) -> ShownBoard:

@@ -8,7 +8,7 @@ import streamlit as st
 from tuition.app.dashboard import charts, latex, words
 from tuition.app.dashboard.data import caches
 from tuition.app.dashboard.data.files import Unreadable
-from tuition.app.dashboard.data.recomputed_boards import ShownBoard, board_folders, planner_files
+from tuition.app.dashboard.data.recomputed_boards import ShownBoard, board_folders, race_folders
 from tuition.app.dashboard.data.study_frames import StudyFrames
 from tuition.app.dashboard.show import View, chart, choose, name_unreadable, switch, table
 from tuition.app.recordings import race_report
@@ -19,7 +19,7 @@ from tuition.benchmarks.boards.exports.formats import FORMATS
 from tuition.benchmarks.boards.ranked_rows import TEACHER_NOTE, heading, notes_on_differences, row_label
 from tuition.benchmarks.boards.standings import MeasuredTable, ReportedTable
 from tuition.benchmarks.one_line import one_line
-from tuition.benchmarks.tables.race import SHARES, PlannersError, standings
+from tuition.benchmarks.planning.contestant import RaceError
 
 MIME = {"md": "text/markdown", "html": "text/html", "csv": "text/csv", "json": "application/json"}
 SCORES_AND_COSTS = (
@@ -69,25 +69,23 @@ def show(view: View) -> None:
 
 
 def _planners(view: View) -> None:
-    files = planner_files(view.results)
-    chosen = choose("Recorded table", "planners", list(files))
+    races = race_folders(view.results)
+    chosen = choose("Race", "planners", list(races))
     try:
-        frame = caches.planners(files[chosen])
-    except PlannersError as error:
-        name_unreadable([Unreadable(chosen, one_line(str(error).replace(str(files[chosen]), files[chosen].name)))])
+        measured = caches.race(races[chosen])
+    except RaceError as error:
+        name_unreadable([Unreadable(chosen, one_line(str(error).replace(f"{races[chosen]}/", "")))])
         return
-    st.markdown(f"Planners on {words.code(frame['scenario'].iloc[0])}, judged on {words.code(frame['suite'].iloc[0])}")
-    st.caption(latex.escape(race_report.caption(frame)))
-    names = {f"{race_report.budget_of(frame, share):,.0f} GPU-s ({100 * share:.0f} %)": share for share in SHARES}
-    share = names[choose("Budget, as a share of evaluating every allocation", "budget", list(names), list(names)[-1])]
-    table_of = pd.DataFrame([race_report.cells(standing) for standing in standings(frame, share)])
+    st.markdown(f"Planners on {words.code(measured[0].header.ground)}")
+    st.caption(latex.escape(race_report.caption(measured)))
+    table_of = pd.DataFrame(race_report.cells(measured))
     st.dataframe(table_of, hide_index=True, width="stretch")
     table("planners", table_of)
     left, _ = st.columns(2)
     with left:
-        chart("planners by budget", "Test score of each planner's selected allocation, by budget; bars: recordings.",
-              charts.planners, race_report.chart_frame(frame))  # fmt: skip
-    st.caption(f"For another recorded table, run {words.code('tuition planners --table TABLE')}.")
+        chart("regret against cost", "Points that planners lose to the best split, by what they have spent, with 95 % "
+              "intervals.", charts.race, race_report.chart_frame(measured))  # fmt: skip
+    st.caption(f"For another table, run {words.code('tuition race --table TABLE')}.")
 
 
 def _of_study(study: StudyFrames) -> None:

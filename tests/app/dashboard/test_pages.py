@@ -179,16 +179,16 @@ def test_there_is_nothing_to_prepare_in_a_new_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_planners_are_shown_with_their_budget(made: Path, show: Open) -> None:
+def test_planners_are_shown_by_what_they_lose(made: Path, show: Open) -> None:
     said = text(show("leaderboards", made, board="shipped: micro@1", part="Planners", planners="shipped: micro@1"))
-    assert "judge seed" in said and "tuition planners" in said
+    assert "judge seeds" in said and "tuition race" in said
 
 
 def test_damaged_planners_are_named(own: Path, show: Open) -> None:
-    (own / "planners").mkdir()
-    (own / "planners" / "mine.parquet").write_text("no table")
+    (own / "planners" / "mine").mkdir(parents=True)
+    (own / "planners" / "mine" / "tpe.parquet").write_text("no table")
     said = text(show("leaderboards", own, board="shipped: micro@1", part="Planners", planners="mine"))
-    assert "mine" in said and "not a table of planners" in said
+    assert "mine" in said and "tpe.parquet is not a planner's race" in said
 
 
 def test_live_names_failures(made: Path, show: Open) -> None:

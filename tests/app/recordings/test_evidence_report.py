@@ -203,22 +203,3 @@ def test_wrong_input_is_one_line(tmp_path: Path, tuition: Command, arguments: li
     result = tuition("evidence", *arguments)
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["made.parquet"]
-
-
-def test_planners_are_ranked_and_written_for_the_dashboard(tmp_path: Path, tuition: Command) -> None:
-    write_table(tmp_path / "made.parquet", HEADER, runs())
-    arguments = ("planners", "--table", "made.parquet", "--searches", "2")
-    result = tuition(*arguments, "--figure", "planners.png")
-    assert result.returncode == 0, result.stderr
-    assert "# Planners on made@" in result.stdout and "tpe, no named routes" in result.stdout
-    assert (tmp_path / "planners.png").stat().st_size > 10_000
-    document = json.loads(tuition(*arguments, "--json").stdout)
-    assert (tmp_path / document["rows"]).exists() and len(document["budgets"]) == 4
-    assert document["budgets"][0]["standings"][0]["searches"] == 4
-
-
-def test_planners_of_something_else_are_refused(tmp_path: Path, tuition: Command) -> None:
-    (tmp_path / "made.parquet").write_text("no table")
-    result = tuition("planners", "--table", "made.parquet")
-    assert result.returncode == 2 and "made.parquet" in result.stderr and len(result.stderr.splitlines()) <= 2
-    assert "--figure" in tuition("planners", "--table", "made.parquet", "--figure", "x.txt").stderr

@@ -11,8 +11,10 @@ import tuition.benchmarks
 from tests.app.conftest import Command
 from tests.experiments.sharing.version_1 import version_1
 from tuition.app.studies.search_run import scenario_baselines
-from tuition.benchmarks.artefacts import file_sha256
-from tuition.benchmarks.tables.race import measure, read_planners
+from tuition.benchmarks.planning.grounds import table_ground
+from tuition.benchmarks.planning.race import Rules, hold
+from tuition.benchmarks.planning.race_file import read_race
+from tuition.benchmarks.planning.rivals import PLANNERS
 from tuition.benchmarks.tables.recorded_table import missing_checkpoints, read_table, recorded_seeds
 from tuition.benchmarks.tables.replay import Replay
 from tuition.benchmarks.tables.shipped import find_table, shipped_tables
@@ -37,7 +39,7 @@ RECORDED = {
     "micro-b": "c77e5bd18ae44558b4b4db5bf9944fd85e94fdb2f8e7620aaf0723ac25344dd1",
 }
 TABLES = Path(tuition.benchmarks.__file__).parent / "recorded_tables"
-PLANNERS = Path(tuition.benchmarks.__file__).parent / "measured_planners"
+RACES = Path(tuition.benchmarks.__file__).parent / "measured_planners"
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -95,24 +97,24 @@ def test_a_planner_can_draw_from_the_table(name: str) -> None:
     assert replay.marginal_cost(best).gpu_seconds == 0
 
 
-@pytest.mark.parametrize("name", FROZEN)
-def test_the_shipped_planners_were_measured_on_the_shipped_table(name: str) -> None:
-    measured = read_planners(PLANNERS / f"{name}@1.parquet")
-    assert set(measured["table_sha256"]) == {file_sha256(TABLES / f"{name}@1.parquet")}
-    assert measured.groupby("planner")["search"].nunique().max() == 50
+@pytest.mark.parametrize("folder", sorted(path for path in RACES.iterdir() if "@" in path.name), ids=lambda p: p.name)
+def test_a_race_that_ships_was_held_on_the_table_that_ships(folder: Path) -> None:
+    ground = table_ground(TABLES / f"{folder.name}.parquet")
+    for measured in read_race(folder):
+        header = measured.header
+        assert (header.ground, header.identity, header.units) == (ground.name, ground.identity, ground.units)
 
 
 @pytest.mark.slow
-def test_their_first_searches_are_repeated() -> None:
-    path = TABLES / "micro@1.parquet"
-    again = measure(path, read_table(path), searches=1)
-    shipped = read_planners(PLANNERS / path.name)
-    if again["optuna"].iloc[0] != shipped["optuna"].iloc[0]:
+def test_its_random_searches_are_repeated(tmp_path: Path) -> None:
+    ground = table_ground(TABLES / "micro@1.parquet")
+    shipped = next(one for one in read_race(RACES / ground.name) if one.header.planner == "random")
+    rules = Rules(repeats=shipped.header.repeats, budgets=shipped.header.budgets)
+    (again,) = hold(ground, [PLANNERS["random"]], rules, tmp_path)
+    if again.header.optuna != shipped.header.optuna:
         pytest.skip("another Optuna draws other proposals")
-    again = again[again["planner"].isin(set(shipped["planner"]))]  # one that is new was not measured
-    # TPE's proposals may hang on a processor's last digit; random ones do not.
-    first, now = (rows[(rows["search"] == 0) & ~rows["planner"].str.startswith("tpe")] for rows in (shipped, again))
-    pd.testing.assert_frame_equal(now[list(first.columns)].reset_index(drop=True), first.reset_index(drop=True))
+    assert again.header == shipped.header
+    pd.testing.assert_frame_equal(again.rows.reset_index(drop=True), shipped.rows)
 
 
 def test_a_table_of_another_grading_policy_is_never_completed(tmp_path: Path, tuition: Command) -> None:
@@ -129,7 +131,7 @@ def test_a_table_of_another_grading_policy_is_never_completed(tmp_path: Path, tu
     assert table.read_bytes() == before and list(tmp_path.iterdir()) == [table]
 
 
-@pytest.mark.parametrize("command", [["evidence", "--table"], ["planners", "--table"], ["recorded"]])
+@pytest.mark.parametrize("command", [["evidence", "--table"], ["race", "--table"], ["recorded"]])
 def test_a_table_that_ships_is_had_by_its_name(command: list[str], tuition: Command) -> None:
     wrong = tuition(*command, "absent@1")
     assert wrong.returncode == 2 and "'absent@1' is neither a file nor a shipped table (shipped: " in wrong.stderr

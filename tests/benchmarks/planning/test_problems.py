@@ -16,6 +16,7 @@ from tuition.benchmarks.planning.problems import (
 )
 from tuition.benchmarks.tables.recorded_table import RecordedError
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
+from tuition.planner.cost import work_of
 from tuition.planner.sampler import SeededSampler
 from tuition.planner.study import StudyLimits, search
 
@@ -37,6 +38,10 @@ def test_a_route_is_charged_what_its_missing_blocks_cost(matched: Problem) -> No
     assert replay.run(Allocation.parse("teacher=t1 teacher_rl=1 opd=1")).gpu_seconds == pytest.approx(14 + 3 + 0.4)
     assert replay.run(first).gpu_seconds == 0 and replay.score(teacher)[1] == 0
     assert [replay.score_untrained("t0")[1] for _ in range(2)] == [0.4, 0]
+    for text, seconds in ((BRIDGED, [8, 8, 2, 3]), ("teacher=t1 teacher_rl=1 opd=1 student_rl=1", [14, 3, 2])):
+        route = replay.route(Allocation.parse(text))
+        assert [replay.block_seconds[work_of(block)] for block in route.blocks] == seconds
+    assert replay.score_seconds == {"student": 0.4, "t0": 0.4, "t1": 0.4}
     dearest = Allocation.parse("teacher=t1 teacher_rl=8 warmup=4 opd=4")
     assert replay.emptied().run(dearest).gpu_seconds == pytest.approx(replay.dearest) == 8 * 14 + 4 * 2 + 4 * 3 + 0.4
 

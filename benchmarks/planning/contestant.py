@@ -1,0 +1,70 @@
+"""What a planner in the race is: a name, and a function that plays one search on a replay within a budget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tuition.benchmarks.tables.recorded_table import RecordedError
+from tuition.benchmarks.tables.replay import Replay
+from tuition.planner.allocation import Allocation
+
+
+class RaceError(RecordedError):
+    """A race that cannot be held, or a file of one that is refused; one line with the reason."""
+
+
+@dataclass(frozen=True)
+class Game:
+    """One search to be played.
+
+    Attributes:
+        replay: what can be trained, with an empty store. It knows no truth and no test score.
+        named: the named routes by name, those that the space holds.
+        budget: GPU-seconds, of training and of scores.
+        seed: of the planner's own draws.
+    """
+
+    replay: Replay
+    named: Mapping[str, Allocation]
+    budget: float
+    seed: int
+
+    def best_named(self, name: str) -> Allocation:
+        """A named route as the replay has it: itself, or on an incomplete table the nearest one."""
+        return self.replay.nearest_route(self.named[name]).allocation
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state of a search at a point of its spending.
+
+    Attributes:
+        spent: GPU-seconds so far.
+        named: what it would hand over, of all allocations, maybe untrained; None while it has no answer.
+        trained: what it would hand over of what it has trained; None while it has trained nothing.
+        trials: routes trained so far.
+    """
+
+    spent: float
+    named: Allocation | None
+    trained: Allocation | None
+    trials: int
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A planner in the race.
+
+    Attributes:
+        name: in files, tables and on the command line.
+        about: what it does, in one line.
+        play: plays a search and returns its steps, by spending. It is played anew for every budget, and a step beyond
+            the budget counts for no one.
+        draws: whether its search depends on the seed: without, it is played once and not repeated.
+        revision: raised whenever it plays otherwise, so that files of before are not reused.
+    """
+
+    name: str
+    about: str
+    play: Callable[[Game], Sequence[Step]]
+    draws: bool = True
+    revision: int = 1
