@@ -270,7 +270,7 @@ def race(frame: pd.DataFrame, palette: Palette) -> "Figure":
             axes.plot(
                 line["budget"], line["regret"], color=colour, linestyle="--" if named else "-", linewidth=1.2,
                 marker=MARKERS[(index + round_) % len(MARKERS)], markersize=4, markerfacecolor=colour if round_ == 0
-                else palette.page, label=_cut(f"{planner}, named" if named else planner),
+                else palette.page, label=_cut(f"{planner}, named" if named else planner), clip_on=False, zorder=3,
             )  # fmt: skip
             if not named and line["low"].notna().all():
                 axes.fill_between(line["budget"], line["low"], line["high"], color=colour, alpha=0.1, linewidth=0)

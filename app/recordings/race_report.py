@@ -20,6 +20,7 @@ from tuition.benchmarks.planning.race_file import Measured
 from tuition.benchmarks.planning.regrets import Regret, answers_differ, regrets
 from tuition.benchmarks.planning.rivals import choose_planners
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.benchmarks.tables.noise_floor import noise_floor
 from tuition.benchmarks.tables.recorded_table import RecordedError, read_table
 from tuition.benchmarks.tables.shipped import find_table
@@ -182,13 +183,16 @@ def markdown(measured: Sequence[Measured], floor: str | None) -> str:
 
 
 def chart_frame(measured: Sequence[Measured]) -> pd.DataFrame:
-    """What `charts.race` draws: planner, answer, budget (R), regret, low, high (points); equal answers once."""
+    """What `charts.race` draws: planner, answer, budget (R), regret, low, high (points); equal answers once.
+
+    Fewer than three units have no band: it would reach over the whole figure.
+    """
     differ = {one.header.planner for one in measured if answers_differ(one)}
-    rows = [
-        (r.planner, r.answer, r.budget, 100 * r.mean, 100 * (r.mean - r.half), 100 * (r.mean + r.half))
-        for r in regrets(measured)
-        if not math.isnan(r.mean) and (r.answer == "trained" or r.planner in differ)
-    ]
+    rows = []
+    for r in regrets(measured):
+        if not math.isnan(r.mean) and (r.answer == "trained" or r.planner in differ):
+            half = r.half if r.units >= RANKED_SEEDS else math.nan
+            rows.append((r.planner, r.answer, r.budget, 100 * r.mean, 100 * (r.mean - half), 100 * (r.mean + half)))
     return pd.DataFrame(rows, columns=["planner", "answer", "budget", "regret", "low", "high"])
 
 

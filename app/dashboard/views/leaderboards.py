@@ -84,7 +84,7 @@ def _planners(view: View) -> None:
     left, _ = st.columns(2)
     with left:
         chart("regret against cost", "Points that planners lose to the best split, by what they have spent, with 95 % "
-              "intervals.", charts.race, race_report.chart_frame(measured))  # fmt: skip
+              "intervals of three units and more.", charts.race, race_report.chart_frame(measured))  # fmt: skip
     st.caption(f"For another table, run {words.code('tuition race --table TABLE')}.")
 
 
