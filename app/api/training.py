@@ -129,7 +129,8 @@ def search(
     seed: int = 0,
     test_seeds: int = 1,
     as_deployed: bool = False,
-    sampler: str = "tpe",
+    sampler: str = "structural",
+    first: str | None = None,
     storage: str | None = None,
     mix_versions: bool = False,
     track: str | None = None,
@@ -145,7 +146,9 @@ def search(
 
     `budget` ("1R", in costs of the dearest route) or `gpu_hours` (of reserved devices) is what training and validation
     may cost, the test apart: nothing is begun that does not fit. `min_gain`, in points per GPU-hour, ends a search
-    whose sampler expects less. Without any limit, `trials` is 12.
+    whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner), "tpe",
+    "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before anything is proposed,
+    "none" to leave all to the sampler; by default only our own planner begins with its own proposal.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
@@ -178,7 +181,18 @@ def search(
         limit_bytes = None if max_store is None else parse_size(max_store)
         configuration = make_configuration(scenario, results, mix_versions, workers, limit_bytes, quiet)
         request = SearchRequest(
-            configuration, study, seed, limits, sampler, storage, test_seeds, as_deployed, budget, gpu_hours, min_gain
+            configuration,
+            study,
+            seed,
+            limits,
+            sampler,
+            storage,
+            test_seeds,
+            as_deployed,
+            budget,
+            gpu_hours,
+            min_gain,
+            first,
         )
         return run_search(request).report
 

@@ -53,7 +53,16 @@ def search(
         ),
     ] = 1,
     as_deployed: AsDeployedOption = False,
-    sampler: Annotated[str, typer.Option(help="tpe, random, gp, qmc (Optuna's) or structural.")] = "tpe",
+    sampler: Annotated[
+        str, typer.Option(help="Who proposes: structural, our own planner, or Optuna's tpe, random, gp or qmc.")
+    ] = "structural",
+    first: Annotated[
+        str | None,
+        typer.Option(
+            help="What is trained before anything is proposed: named (direct GRPO and the paper's routes) or none. "
+            "Default: none for structural, named for the others."
+        ),
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
     ] = None,
@@ -99,6 +108,7 @@ def search(
         test_seeds=test_seeds,
         as_deployed=as_deployed,
         sampler=sampler,
+        first=first,
         storage=storage,
         mix_versions=mix_versions,
         track=track,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from tuition.app.costs.block_costs import ScoreCosts, block_costs
 from tuition.benchmarks.results_folder import ResultsFolder
@@ -57,6 +58,12 @@ class RoutePrices:
         """Of one block, by kind of work; without what is unknown."""
         known = {work: self.blocks.costs[work].seconds for work in self._works}
         return {work: seconds for work, seconds in known.items() if seconds is not None}
+
+    def weights(self) -> dict[Work, float]:
+        """The same of all kinds: what is unknown weighs as much as the mean of what is known, or 1. No time."""
+        known = self.by_work()
+        unknown = fmean(known.values()) if known else 1.0
+        return {work: known.get(work, unknown) for work in sorted(self._works, key=str)}
 
     def by_model(self) -> dict[str, float]:
         """Of one validation score, by base model; without what is unknown."""

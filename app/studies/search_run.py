@@ -33,7 +33,14 @@ from tuition.app.studies.evaluation import (
 )
 from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.app.studies.search_report import make_report
-from tuition.app.studies.search_samplers import check_sampler, make_sampler, needs_prices
+from tuition.app.studies.search_sampler import (
+    answer_of,
+    check_sampler,
+    finalist_entries,
+    make_sampler,
+    named_first,
+    needs_prices,
+)
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
 from tuition.benchmarks.artefacts import write_json
@@ -49,7 +56,6 @@ from tuition.planner.study import (
     SearchOptions,
     StudyLimits,
     enqueue,
-    finalists,
     open_study,
     search,
 )
@@ -84,6 +90,8 @@ class SearchRequest:
     """The same in reserved device-hours."""
     min_gain: float | None = None
     """Points per GPU-hour that a proposal must promise; the sampler must be able to say so."""
+    first: str | None = None
+    """What is queued before anything is proposed: "named" routes or "none"; None leaves it to the sampler."""
 
     @property
     def has_budget(self) -> bool:
@@ -114,9 +122,10 @@ def run_search(request: SearchRequest) -> SearchResult:
     before = looks_before(folder.report)
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
-    check_sampler(request.sampler)
+    check_sampler(request.sampler, request.first)
     prices = request.prices(scenario)
-    if prices is not None and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
+    known = prices if request.has_budget else None
+    if known and (unknown := unknown_costs(known, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
     study = _open(request, scenario, folder, prices)
     note_search(folder, scenario.name, request.seed)
@@ -138,7 +147,7 @@ def run_search(request: SearchRequest) -> SearchResult:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
-            report = report.model_copy(update={"tests": before, "stopped": stopped})
+            report = report.model_copy(update={"tests": before, "stopped": stopped, "answer": answer_of(study)})
             # Written before the test as well: a baseline that fails must not cost the search its report.
             write_report(report, folder.report)
             if seeds:
@@ -171,7 +180,7 @@ def refuse_seeds(seed: int, num_test_seeds: int, scenario: str, folder: StudyFol
 def _open(request: SearchRequest, scenario: Scenario, folder: StudyFolder, prices: RoutePrices | None) -> optuna.Study:
     """Open the study; what can be wrong is found before a folder is made."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = make_sampler(request.sampler, request.seed, scenario, prices)
+    sampler = make_sampler(request.sampler, scenario, request.seed, prices)
     belongs = (scenario.sha256, request.seed, sampler, scenario.fields)
     enqueued(scenario)  # space and baselines are checked by making them
     url = request.storage or f"sqlite:///{folder.database}"
@@ -239,7 +248,7 @@ def _search(
     title = f"search {study.study_name}"
     reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_ended, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
-        first = [] if needs_prices(request.sampler) else enqueued(scenario)
+        first = enqueued(scenario) if named_first(request.sampler, request.first) else []
         enqueue(study, scenario.space, _compile(scenario, request), first)
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
@@ -338,15 +347,7 @@ def enqueued(scenario: Scenario) -> list[Allocation]:
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:
     """What is to be tested: the finalists of the search, their replay controls, the baselines and the base models."""
-    chosen = [
-        Entry(
-            f"search #{trial.number}",
-            Allocation.parse(trial.user_attrs["allocation"]),
-            finalist=True,
-            selected_validation=trial.value,
-        )
-        for trial in finalists(study)
-    ]
+    chosen = finalist_entries(study)
     return [*merge_entries(search_baselines(scenario), chosen), *base_entries(scenario.default_teacher)]
 
 

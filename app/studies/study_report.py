@@ -194,6 +194,21 @@ class Evaluation(Frozen):
     pairwise: tuple[Pair, ...]
 
 
+class PlannedSplit(Frozen):
+    """An allocation's validation score as the planner predicts it: a fraction, and its posterior standard deviation."""
+
+    allocation: str
+    mean: float
+    sd: float
+
+
+class PlannerAnswer(Frozen):
+    """What the planner would hand over: the split that it names, of all, and the best of those that it trained."""
+
+    named: PlannedSplit
+    trained: PlannedSplit
+
+
 class StudyTest(Frozen):
     """One look at the test suite: which runs were scored. The same runs again are no other look."""
 
@@ -263,6 +278,8 @@ class SearchReport(StudyReport):
     """Of the test by itself; None before it, and of earlier versions."""
     stopped: str | None = None
     """Why the search stopped, unless that is its number of trials or seconds."""
+    answer: PlannerAnswer | None = None
+    """Of searches by our own planner."""
     trials: tuple[TrialReport, ...]
 
 

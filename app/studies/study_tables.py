@@ -10,7 +10,7 @@ from tuition.app.processes.terminal import percent, size_text, terminal, time_te
 from tuition.app.studies.baseline_runs import BaselinesPlan
 from tuition.app.studies.search_plan import SearchPlan
 from tuition.app.studies.single_run import SingleRun
-from tuition.app.studies.study_report import SearchReport, ShuffledReport, TrialReport
+from tuition.app.studies.study_report import PlannedSplit, PlannerAnswer, SearchReport, ShuffledReport, TrialReport
 from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
@@ -39,6 +39,8 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         )
     test = "" if report.test_gpu_seconds is None else f", {time_text(report.test_gpu_seconds)} on its test"
     console.print(f"Spent: {time_text(report.gpu_seconds)} on the search{test}.")
+    if report.answer is not None:
+        console.print(_answer(report.answer), soft_wrap=True, markup=False)
     if report.stopped is not None:
         console.print(f"Stopped: {report.stopped}.", soft_wrap=True, markup=False)
     console.print(
@@ -60,6 +62,19 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         "`tuition scenarios micro` describes the bench; README.md shows how to use your own models and data.",
         markup=False,
     )
+
+
+def _answer(answer: PlannerAnswer) -> str:
+    """What the planner hands over, in words."""
+    named, trained = answer.named, answer.trained
+    text = f"Planner: {_predicted(named)} is expected to be the best of all allocations"
+    if named.allocation == trained.allocation:
+        return f"{text}; the search trained it."
+    return f"{text}; the search did not train it. Of those that it trained, the best is {_predicted(trained)}."
+
+
+def _predicted(split: PlannedSplit) -> str:
+    return f"{split.allocation} (validation {percent(split.mean)} ± {percent(split.sd)} predicted)"
 
 
 def _trials(report: SearchReport) -> Table:

@@ -2,8 +2,9 @@
 
 What: routes that fit the money left are sifted by expected improvement; for each of the best the *knowledge gradient*
 of all scores that it would give, its end's and those on the way: how much the best posterior mean is expected to rise
-(Frazier, Powell, Dayanik 2009). The most per price^`EXPONENT` is bought. When what is left would not pay for both
-another look and the training of what is then best, it goes to the route whose trained end is expected to be best.
+(Frazier, Powell, Dayanik 2009). The most per price^`EXPONENT` is bought. When what is left would not pay for both that
+and the training of what is now best, the route is bought after which the best is expected to be trained in the end:
+what it trains itself, or what could still be paid for when its scores are known.
 """
 
 from __future__ import annotations
@@ -44,18 +45,29 @@ class Candidate:
     Attributes:
         route: what would be bought.
         gain: expected rise of the best posterior mean, in points.
-        expected: expected posterior mean of the best trained allocation afterwards, in points.
+        after: [draws, targets] posterior means that it may lead to, in points.
+        trained: [draws, allocations] the same of all allocations that are trained then.
     """
 
     route: Purchase
     gain: float
-    expected: float
+    after: Floats
+    trained: Floats
 
     @property
     def worth(self) -> float:
         """What candidates are compared by."""
         worth: float = self.gain / self.route.price**EXPONENT
         return worth
+
+    def handed_over(self, affordable: Bools) -> float:
+        """Expected posterior mean of what is trained in the end, if one of some targets may be bought after it.
+
+        Args:
+            affordable: [targets] which could be.
+        """
+        means = np.concatenate([self.trained, self.after[:, affordable]], 1)
+        return float(means.max(1).mean()) if means.shape[1] else -np.inf
 
 
 class Choice:
@@ -102,6 +114,11 @@ class Choice:
             left = self._posterior.covariance(rows, self._pending)
             found = found - left @ self._given @ self._posterior.covariance(columns, self._pending).T
         return found
+
+    @property
+    def targets(self) -> Ints:
+        """The allocations whose means are followed."""
+        return self._targets.nodes
 
     @property
     def best(self) -> int:
@@ -160,13 +177,11 @@ class Choice:
             z = self._normals(len(places))
             after = target_mean + z @ np.linalg.solve(chol, targets[places])
             gain = float(after.max(1).mean() - target_mean.max())
-            # What would be handed over, of what is trained then, if nothing were bought after it.
+            # What is trained then.
             allowed = self.grid.allowed[nodes[places]]
             ends = (mean[places] + z @ np.linalg.solve(chol, own))[:, allowed]
-            if len(trained):
-                ends = np.concatenate([ends, known_mean + z @ np.linalg.solve(chol, crossed[places])], 1)
-            expected = float(ends.max(1).mean()) if ends.shape[1] else -np.inf
-            found.append(Candidate(route, gain, expected))
+            known = known_mean + z @ np.linalg.solve(chol, crossed[places])
+            found.append(Candidate(route, gain, after, np.concatenate([ends, known], 1)))
         return found
 
     def _normals(self, dimension: int) -> Floats:

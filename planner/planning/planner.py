@@ -21,7 +21,7 @@ import numpy as np
 
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import Work
-from tuition.planner.planning.choice import Candidate, Choice, Purchase
+from tuition.planner.planning.choice import Bools, Candidate, Choice, Purchase
 from tuition.planner.planning.grid import Grid, Ints
 from tuition.planner.planning.posterior import Posterior, Scores
 from tuition.planner.planning.structure import Structure
@@ -200,6 +200,10 @@ class View:
         price = self.planner.block_costs[missing].sum() + self.planner.score_costs[scored].sum()
         return Purchase(node, tuple(scored), float(price))
 
+    def price(self, allocation: Allocation) -> float:
+        """What an allocation of the space would cost now, with the scores that it would give."""
+        return self.purchase(self.grid.index(allocation)).price
+
     def on_the_way(self, allocation: Allocation) -> list[Checkpoint]:
         """What is to be scored on the way to an allocation."""
         node = self.grid.index(allocation)
@@ -224,9 +228,10 @@ class View:
         if not candidates:
             return None
         chosen = max(candidates, key=lambda one: one.worth)
-        if money is not None and self.ideas.reserve and not self._leaves_enough(chosen.route, money):
-            # No money for both another look and the training of what is then best.
-            chosen = max(candidates, key=lambda one: one.expected)
+        if money is not None and self.ideas.reserve and not self._left_after(chosen.route, money)[self.choice.best]:
+            # No money for both another look and the training of what is now best.
+            targets = self.choice.targets
+            chosen = max(candidates, key=lambda one: one.handed_over(self._left_after(one.route, money)[targets]))
         *on_the_way, end = [self.grid.checkpoint(node) for node in chosen.route.new]
         assert isinstance(end, Allocation)
         return Proposal(end, tuple(on_the_way), chosen.route.price, chosen.gain)
@@ -237,12 +242,10 @@ class View:
         routes = [route for route in map(self.purchase, ends.tolist()) if route.price <= money]
         return self.choice.values(routes, self.trained) if routes else []
 
-    def _leaves_enough(self, route: Purchase, money: float) -> bool:
-        """Whether what is now best could still be trained and scored after a route is bought."""
-        state, best = self.state.copy(), self.choice.best
+    def _left_after(self, route: Purchase, money: float) -> Bools:
+        """[nodes] what could still be trained and scored after a route is bought."""
+        state = self.state.copy()
         self.grid.train(self.grid.missing(route.node, state), state, self.planner.costs.states_kept)
-        left = self.grid.missing(best, state)
-        price: float = self.planner.block_costs[left].sum() + (
-            0 if self.scored[best] else self.planner.score_costs[best]
-        )
-        return route.price + price <= money
+        prices = self.grid.missing_costs(self.planner.block_costs, state) + self.planner.score_costs
+        affordable: Bools = prices <= money - route.price
+        return affordable

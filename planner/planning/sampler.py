@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.planning.planner import Costs, Ideas, Planner, Proposal, View
@@ -18,9 +18,12 @@ from tuition.planner.scores.observations import in_flight, observations, untrain
 from tuition.planner.scores.protocols import MIN_GAIN
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import STUDENT
+from tuition.planner.trials import ALLOCATION, REFUSED
 
 STRUCTURAL = "structural"
 SECONDS_PER_HOUR = 3600.0
+AFTER_REFUSAL = 0.95
+"""After a proposal did not fit the money left, by exact prices, the next one costs at most this share of it."""
 
 
 class StructuralSampler(BaseSampler):
@@ -32,19 +35,22 @@ class StructuralSampler(BaseSampler):
 
     Args:
         space: of the study.
-        costs: asked before every proposal, since costs are measured while a search goes on.
+        costs: of a study; the same whenever it is asked, or an interrupted search goes on differently.
         seed: of the study.
         ideas: what the planner uses; all by default.
     """
 
-    def __init__(self, space: SearchSpace, costs: Callable[[], Costs], seed: int, ideas: Ideas | None = None) -> None:
+    def __init__(
+        self, space: SearchSpace, costs: Callable[[optuna.Study], Costs], seed: int, ideas: Ideas | None = None
+    ) -> None:
         self._space, self._costs, self._seed, self._ideas = space, costs, seed, ideas
         self._seen: tuple[object, ...] = ()
         self._view: View | None = None
+        self._proposed: dict[float | None, Proposal | None] = {}
 
     def view(self, study: optuna.Study) -> View:
         """What the planner thinks of the study now."""
-        observed, running, costs = observations(study), in_flight(study), self._costs()
+        observed, running, costs = observations(study), in_flight(study), self._costs(study)
         seen = (study, observed, running, costs)
         if self._view is None or seen != self._seen:
             known = {
@@ -52,11 +58,25 @@ class StructuralSampler(BaseSampler):
                 for model, score in untrained(study).items()
             }
             planner = Planner(self._space, costs, self._seed, known, self._ideas)
-            self._seen, self._view = seen, planner.view(observed, running)
+            self._seen, self._view, self._proposed = seen, planner.view(observed, running), {}
         return self._view
 
     def _proposal(self, study: optuna.Study) -> Proposal | None:
-        return self.view(study).propose(gpu_seconds_left(study))
+        view, money = self.view(study), self._money(study)
+        if money not in self._proposed:
+            self._proposed[money] = view.propose(money)
+        return self._proposed[money]
+
+    def _money(self, study: optuna.Study) -> float | None:
+        """What a proposal may cost by the planner's own costs, of which those that were refused cost too much."""
+        left = gpu_seconds_left(study)
+        refused: list[float] = []
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state is TrialState.COMPLETE:
+                refused.clear()
+            elif REFUSED in trial.user_attrs:
+                refused.append(self.view(study).price(Allocation.parse(trial.user_attrs[ALLOCATION])))
+        return left if left is None or not refused else min(left, AFTER_REFUSAL * min(refused))
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters of the space."""
@@ -86,7 +106,7 @@ class StructuralSampler(BaseSampler):
 
     def should_stop(self, study: optuna.Study) -> str | None:
         """Where nothing that is left to learn is worth its price, or nothing new fits the money."""
-        left = gpu_seconds_left(study)
+        left = self._money(study)
         proposal = self._proposal(study)
         if proposal is None:
             return f"nothing new fits the {left:.1f} GPU-s that are left" if left is not None else "nothing new is left"

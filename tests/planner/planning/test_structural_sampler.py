@@ -20,7 +20,7 @@ SCORES = truth(2)
 
 
 def sampler(seed: int = 0) -> StructuralSampler:
-    return StructuralSampler(SPACE, lambda: COSTS, seed)
+    return StructuralSampler(SPACE, lambda study: COSTS, seed)
 
 
 def compiled(allocation: Allocation) -> Route:
@@ -79,6 +79,17 @@ def test_it_stops_when_nothing_new_fits_the_money() -> None:
     limits = StudyLimits(gpu_seconds=6.0, price=lambda route, asked: 2.0 * len(route.blocks) + 0.2 * (len(asked) + 1))
     reason = run(study, limits)
     assert reason is not None and "left" in reason
+
+
+def test_what_was_refused_is_not_proposed_again() -> None:
+    """Exact prices may lie above the planner's: it goes on with what costs less."""
+    study = optuna.create_study(direction="maximize", sampler=sampler())
+    limits = StudyLimits(gpu_seconds=20.0, price=lambda route, asked: 4.0 * len(route.blocks), trials=1)
+    run(study, limits)
+    refused = [trial.user_attrs["allocation"] for trial in study.trials if "refused" in trial.user_attrs]
+    assert refused and len(set(refused)) == len(refused)
+    bought = next(trial for trial in study.trials if trial.value is not None)
+    assert bought.user_attrs["allocation"] not in refused
 
 
 def test_queued_routes_are_scored_on_the_way_as_well() -> None:

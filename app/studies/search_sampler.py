@@ -1,0 +1,115 @@
+"""Which sampler a search has; and what our own planner is told of costs, queues first, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from tuition.app.costs.route_prices import RoutePrices
+from tuition.app.studies.evaluation import Entry
+from tuition.app.studies.study_report import PlannedSplit, PlannerAnswer
+from tuition.planner.allocation import Allocation
+from tuition.planner.cost import Work
+from tuition.planner.planning.planner import Costs, Prediction
+from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
+from tuition.planner.sampler import SAMPLERS
+from tuition.planner.storage import StudyError
+from tuition.planner.study import finalists
+from tuition.planner.trials import ALLOCATION
+from tuition.runners.scenarios.scenario import Scenario
+
+SAMPLER_NAMES = (STRUCTURAL, *SAMPLERS)
+DEFAULT_SAMPLER = STRUCTURAL
+NAMED, NONE = "named", "none"
+FIRST = (NAMED, NONE)
+PLANNER_COSTS = "planner_costs"  # attribute of a study
+
+
+def check_sampler(name: str, first: str | None) -> None:
+    """StudyError for a sampler that is not known, or for another way to begin."""
+    if name not in SAMPLER_NAMES:
+        raise StudyError(f"--sampler {name!r}: choose from {', '.join(SAMPLER_NAMES)}")
+    if first is not None and first not in FIRST:
+        raise StudyError(f"--first {first!r}: choose from {', '.join(FIRST)}")
+
+
+def named_first(name: str, first: str | None) -> bool:
+    """Whether the named routes are queued before anything is proposed: by default not for our own planner."""
+    return not needs_prices(name) if first is None else first == NAMED
+
+
+def needs_prices(name: str) -> bool:
+    """Whether it proposes by what blocks and scores cost."""
+    return name == STRUCTURAL
+
+
+def make_sampler(name: str, scenario: Scenario, seed: int, prices: RoutePrices | None) -> str | BaseSampler:
+    """The sampler that `open_study` takes; prices where it needs them."""
+    if prices is None or not needs_prices(name):
+        return name
+    return StructuralSampler(scenario.space, lambda study: _costs(study, scenario, prices), seed)
+
+
+def _costs(study: optuna.Study, scenario: Scenario, prices: RoutePrices) -> Costs:
+    """The costs that the study was planned with from its start, since proposals must not depend on when it was cut."""
+    kept: dict[str, Any] | None = study.user_attrs.get(PLANNER_COSTS)
+    if kept is None:
+        kept = {
+            "blocks": [[*work, seconds] for work, seconds in prices.weights().items()],
+            "scores": _completed(prices.by_model(), scenario),
+        }
+        study.set_user_attr(PLANNER_COSTS, kept)
+    blocks = {Work(stage, model, teacher): seconds for stage, model, teacher, seconds in kept["blocks"]}
+    return Costs(blocks, kept["scores"], frozenset(scenario.stages_keeping_states))
+
+
+def _completed(known: Mapping[str, float], scenario: Scenario) -> dict[str, float]:
+    """Costs of scores with those that are unknown: as much as the others, on the mean."""
+    unknown = fmean(known.values()) if known else 0.0
+    return {model: known.get(model, unknown) for model in ("student", *scenario.space.teachers)}
+
+
+def answer_of(study: optuna.Study) -> PlannerAnswer | None:
+    """What our own planner would hand over now; None for other samplers, and before anything was observed."""
+    if not isinstance(study.sampler, StructuralSampler):
+        return None
+    view = study.sampler.view(study)
+    trained = view.best_trained()
+    return None if trained is None else PlannerAnswer(named=_split(view.best()), trained=_split(trained))
+
+
+def _split(prediction: Prediction) -> PlannedSplit:
+    return PlannedSplit(allocation=str(prediction.allocation), mean=prediction.mean, sd=prediction.sd)
+
+
+def finalist_entries(study: optuna.Study) -> list[Entry]:
+    """What a search sends to its test: two allocations.
+
+    Those of the best validation scores; where our own planner searched, the split that it names and the best of those
+    that it trained, by its posterior, or the best score beside it where both are one.
+    """
+    best = [_entry(trial) for trial in finalists(study)]
+    answer = answer_of(study)
+    if answer is None:
+        return best
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    by_allocation = {trial.user_attrs.get(ALLOCATION): trial for trial in reversed(complete)}
+    chosen = {}
+    for split in (answer.trained, answer.named):
+        trial = by_allocation.get(split.allocation)
+        named = Entry("search, named", Allocation.parse(split.allocation), finalist=True)
+        chosen[split.allocation] = named if trial is None else _entry(trial)
+    for entry in best:
+        if len(chosen) < len(best):
+            chosen.setdefault(str(entry.allocation), entry)
+    return list(chosen.values())
+
+
+def _entry(trial: FrozenTrial) -> Entry:
+    allocation = Allocation.parse(trial.user_attrs[ALLOCATION])
+    return Entry(f"search #{trial.number}", allocation, finalist=True, selected_validation=trial.value)
