@@ -42,7 +42,7 @@ def test_a_run_shows_them_and_warns_of_each_stage_once(tuition: Command) -> None
 
 @pytest.mark.slow
 def test_a_search_shows_them(tuition: Command) -> None:
-    search = ("search", *OF, "--trials", "2", "--test-seeds", "0")
+    search = ("search", *OF, "--sampler", "random", "--trials", "2", "--test-seeds", "0")
     shown = flat(tuition(*search).stdout)
     assert "warning: in 2 of 2 scored trials 10% or more of the validation completions ran into the limit" in shown
     trials = json.loads(tuition(*search, "--json").stdout)["trials"]
