@@ -175,7 +175,7 @@ def _structural(game: Game) -> BaseSampler:
     """Tuition's own planner."""
     replay = game.replay
     costs = Costs(replay.block_seconds, replay.score_seconds, replay.states_kept)
-    return StructuralSampler(replay.space, lambda: costs, game.seed)
+    return StructuralSampler(replay.space, lambda study: costs, game.seed)
 
 
 def _recommended(study: optuna.Study) -> tuple[Allocation | None, Allocation | None]:
