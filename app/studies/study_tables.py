@@ -16,6 +16,9 @@ from tuition.benchmarks.results_folder import StudyFolder
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.runners.route_runner import MUCH_CUT
 
+MOST_ON_THE_WAY = 8
+"""Allocations scored on the way are shown where they are among so many best."""
+
 
 def show_search(report: SearchReport, folder: StudyFolder) -> None:
     """Trials, what reuse saved, labels, the tested leaderboard, and what to do next."""
@@ -93,7 +96,11 @@ def _trials(report: SearchReport) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column == "allocation" else "right", no_wrap=column != "allocation")
     done = [(trial, trial.score) for trial in report.trials if trial.score is not None]
-    for trial, score in sorted(done, key=lambda pair: -pair[1].mean):
+    hidden = 0
+    for place, (trial, score) in enumerate(sorted(done, key=lambda pair: -pair[1].mean)):
+        if trial.on_the_way_of is not None and place >= MOST_ON_THE_WAY:
+            hidden += 1
+            continue
         table.add_row(
             f"#{trial.number}",
             trial.allocation + _taken_from(trial),
@@ -109,6 +116,8 @@ def _trials(report: SearchReport) -> Table:
         if trial.score is None:
             refused = None if trial.refused is None else f"refused: {trial.refused}"
             table.add_row(f"#{trial.number}", f"{trial.allocation} {trial.error or refused or trial.state}")
+    if hidden:
+        table.caption = f"{hidden} more allocations were scored on the way: see the report"
     return table
 
 
