@@ -22,7 +22,14 @@ import pandas as pd
 
 from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
 from tuition.benchmarks.planning.grounds import Ground, Unit
-from tuition.benchmarks.planning.race_file import Measured, RaceHeader, race_file, read_measured, write_measured
+from tuition.benchmarks.planning.race_file import (
+    COLUMNS,
+    Measured,
+    RaceHeader,
+    race_file,
+    read_measured,
+    write_measured,
+)
 from tuition.benchmarks.planning.rivals import PLANNERS
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import derive_seed
@@ -77,7 +84,7 @@ def hold(
         measured = _held(file, header)
         if measured is None:
             rows = _play_all(ground, planner, rules, on_unit)
-            measured = Measured(header, pd.DataFrame(rows))
+            measured = Measured(header, pd.DataFrame(rows, columns=list(COLUMNS)))
             write_measured(measured, file)
         found.append(measured)
     return found
