@@ -52,7 +52,7 @@ class BaseModel:
 
 
 EASY, HARD = (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)
-KNOWN, UNKNOWN, TAUGHT = (0.1, 0.05, 0.8, 0.05), (0.55, 0.3, 0.0, 0.15), (0.5, 0.3, 0.045, 0.155)
+KNOWN, UNKNOWN, TAUGHT = (0.1, 0.05, 0.8, 0.05), (0.55, 0.3, 0.0, 0.15), (0.5, 0.3, 0.07, 0.13)
 # Our choice. In `micro` the teacher is larger than the student, right more often, and knows the hard letters, for which
 # the student hardly ever says the right value: GRPO has nothing to bring out there. In `micro-b` it is the other way
 # round: the teacher is of the student's size, was trained for less, and lacks the hard letters. In `micro-c` each model
