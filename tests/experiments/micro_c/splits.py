@@ -36,10 +36,9 @@ def compared(scenario: Scenario) -> list[Allocation]:
 
     found = [Allocation(student_rl=blocks)]
     for teacher in scenario.file.teachers:
-        found += [split(teacher, 0, 1, 0)]
-        found += [
-            split(teacher, upstream, *bridge) for upstream in (0, 1, 2, 3, blocks // 2, blocks) if upstream <= blocks
-        ]
+        found += [split(teacher, 0, warmup, 0) for warmup in (1, search.max_warmup)]
+        shares = [upstream for upstream in (0, 1, 2, 3, blocks // 2, blocks) if upstream <= blocks]
+        found += [split(teacher, upstream, *bridge) for upstream in shares]
     longest = (search.max_warmup, search.max_opd)
     for shorter in ((1, 0), (search.max_warmup, 0), (search.max_warmup, 1), longest):
         found.append(split(scenario.default_teacher, min(2, blocks), *shorter))
