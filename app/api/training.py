@@ -129,7 +129,7 @@ def search(
     seed: int = 0,
     test_seeds: int = 1,
     as_deployed: bool = False,
-    sampler: str = "structural",
+    sampler: str | None = None,
     first: str | None = None,
     storage: str | None = None,
     mix_versions: bool = False,
@@ -146,13 +146,13 @@ def search(
 
     `budget` ("1R", in costs of the dearest route) or `gpu_hours` (of reserved devices) is what training and validation
     may cost, the test apart: nothing is begun that does not fit. `min_gain`, in points per GPU-hour, ends a search
-    whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner), "tpe",
-    "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before anything is proposed,
+    whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner, the
+    default), "tpe", "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before anything is proposed,
     "none" to leave all to the sampler; by default only our own planner begins with its own proposal.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
-    >>> report.study, len(report.trials)
+    >>> report.study, len(report.proposals)
     ('micro-seed0', 4)
     >>> best = max((trial for trial in report.trials if trial.score), key=lambda trial: trial.score.mean)
     >>> tuition.Allocation.parse(best.allocation).label_blocks > 0

@@ -54,8 +54,12 @@ def search(
     ] = 1,
     as_deployed: AsDeployedOption = False,
     sampler: Annotated[
-        str, typer.Option(help="Who proposes: structural, our own planner, or Optuna's tpe, random, gp or qmc.")
-    ] = "structural",
+        str | None,
+        typer.Option(
+            help="Who proposes: structural (our own planner, the default), or Optuna's tpe, random, gp or qmc. "
+            "A study that is resumed keeps its own."
+        ),
+    ] = None,
     first: Annotated[
         str | None,
         typer.Option(

@@ -34,12 +34,14 @@ from tuition.app.studies.evaluation import (
 from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
 from tuition.app.studies.search_report import make_report
 from tuition.app.studies.search_sampler import (
+    SAMPLER,
     answer_of,
     check_sampler,
     finalist_entries,
     make_sampler,
     named_first,
     needs_prices,
+    settle_sampler,
 )
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
 from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
@@ -79,7 +81,8 @@ class SearchRequest:
     study: str | None
     seed: int
     limits: StudyLimits
-    sampler: str
+    sampler: str | None
+    """None: the one that the study has, or our own planner for a new one."""
     storage: str | None
     num_test_seeds: int
     as_deployed: bool = False
@@ -97,11 +100,6 @@ class SearchRequest:
     def has_budget(self) -> bool:
         """Whether nothing may be begun that does not fit."""
         return self.budget is not None or self.gpu_hours is not None
-
-    def prices(self, scenario: Scenario) -> RoutePrices | None:
-        """What routes cost, where the budget or the sampler needs to know."""
-        wanted = self.has_budget or needs_prices(self.sampler)
-        return RoutePrices(scenario, self.run.folder) if wanted else None
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,10 @@ def run_search(request: SearchRequest) -> SearchResult:
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
     check_sampler(request.sampler, request.first)
-    prices = request.prices(scenario)
-    known = prices if request.has_budget else None
+    known = RoutePrices(scenario, request.run.folder) if request.has_budget else None
     if known and (unknown := unknown_costs(known, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
-    study = _open(request, scenario, folder, prices)
+    study, prices = _open_with_sampler(request, scenario, folder)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
@@ -177,20 +174,29 @@ def refuse_seeds(seed: int, num_test_seeds: int, scenario: str, folder: StudyFol
     refuse_searched_seeds(seeds_for_test(seed, num_test_seeds), scenario, folder, results, "choose another --seed")
 
 
-def _open(request: SearchRequest, scenario: Scenario, folder: StudyFolder, prices: RoutePrices | None) -> optuna.Study:
+def _open_with_sampler(
+    request: SearchRequest, scenario: Scenario, folder: StudyFolder
+) -> tuple[optuna.Study, RoutePrices | None]:
+    """The study with its sampler, and what routes cost, where the budget or the sampler needs to know."""
+    study = _open(request, scenario, folder)
+    name = settle_sampler(study, request.sampler)
+    prices = RoutePrices(scenario, request.run.folder) if request.has_budget or needs_prices(name) else None
+    study.sampler = make_sampler(name, scenario, request.seed, prices)
+    return study, prices
+
+
+def _open(request: SearchRequest, scenario: Scenario, folder: StudyFolder) -> optuna.Study:
     """Open the study; what can be wrong is found before a folder is made."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = make_sampler(request.sampler, scenario, request.seed, prices)
-    belongs = (scenario.sha256, request.seed, sampler, scenario.fields)
     enqueued(scenario)  # space and baselines are checked by making them
     url = request.storage or f"sqlite:///{folder.database}"
-    if request.storage is not None:
-        study = open_study(folder.name, url, *belongs)
+    if request.storage is None:
         folder.path.mkdir(parents=True, exist_ok=True)
-        return study
+        with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
+            return open_study(folder.name, url, scenario.sha256, request.seed, fields=scenario.fields)
+    study = open_study(folder.name, url, scenario.sha256, request.seed, fields=scenario.fields)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.opening_lock):  # two commands that start at once would both create the tables
-        return open_study(folder.name, url, *belongs)
+    return study
 
 
 def _with_budget(
@@ -199,7 +205,7 @@ def _with_budget(
     """The request with its budget in GPU-seconds."""
     if request.min_gain is not None:
         if not isinstance(study.sampler, SaysWhenToStop):
-            raise StudyError(f"--min-gain: --sampler {request.sampler} does not say what a proposal promises")
+            raise StudyError(f"--min-gain: --sampler {study.user_attrs[SAMPLER]} does not say what a proposal promises")
         study.set_user_attr(MIN_GAIN, request.min_gain)
     if prices is None or not request.has_budget:
         return request
@@ -248,7 +254,7 @@ def _search(
     title = f"search {study.study_name}"
     reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_ended, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
-        first = enqueued(scenario) if named_first(request.sampler, request.first) else []
+        first = enqueued(scenario) if named_first(study.user_attrs[SAMPLER], request.first) else []
         enqueue(study, scenario.space, _compile(scenario, request), first)
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
@@ -266,8 +272,7 @@ def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     """One worker's part of a search: trials of the shared study until its limit is reached."""
     scenario = request.run.load_scenario()
     folder = request.run.folder.study(name)
-    prices = request.prices(scenario)
-    study = _open(request, scenario, folder, prices)
+    study, prices = _open_with_sampler(request, scenario, folder)
     with request.run.open_runner(scenario, remote) as runner:
         _work_on(study, scenario, runner, request, remote, prices)
 

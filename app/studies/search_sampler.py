@@ -17,7 +17,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Work
 from tuition.planner.planning.planner import Costs, Prediction
 from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
-from tuition.planner.sampler import SAMPLERS
+from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.storage import StudyError
 from tuition.planner.study import finalists
 from tuition.planner.trials import ALLOCATION
@@ -27,12 +27,15 @@ SAMPLER_NAMES = (STRUCTURAL, *SAMPLERS)
 DEFAULT_SAMPLER = STRUCTURAL
 NAMED, NONE = "named", "none"
 FIRST = (NAMED, NONE)
+EARLIER_SAMPLER = "tpe"
+"""Of studies that do not say which they have: the default of then."""
+SAMPLER = "sampler"  # attribute of a study, and so is the next
 PLANNER_COSTS = "planner_costs"  # attribute of a study
 
 
-def check_sampler(name: str, first: str | None) -> None:
+def check_sampler(name: str | None, first: str | None) -> None:
     """StudyError for a sampler that is not known, or for another way to begin."""
-    if name not in SAMPLER_NAMES:
+    if name is not None and name not in SAMPLER_NAMES:
         raise StudyError(f"--sampler {name!r}: choose from {', '.join(SAMPLER_NAMES)}")
     if first is not None and first not in FIRST:
         raise StudyError(f"--first {first!r}: choose from {', '.join(FIRST)}")
@@ -43,15 +46,24 @@ def named_first(name: str, first: str | None) -> bool:
     return not needs_prices(name) if first is None else first == NAMED
 
 
+def settle_sampler(study: optuna.Study, name: str | None) -> str:
+    """The sampler of a study: the one that is asked for, or that it had before, or the default of a new one."""
+    if name is None:
+        before = EARLIER_SAMPLER if study.get_trials(deepcopy=False) else DEFAULT_SAMPLER
+        name = str(study.user_attrs.get(SAMPLER, before))
+    study.set_user_attr(SAMPLER, name)
+    return name
+
+
 def needs_prices(name: str) -> bool:
     """Whether it proposes by what blocks and scores cost."""
     return name == STRUCTURAL
 
 
-def make_sampler(name: str, scenario: Scenario, seed: int, prices: RoutePrices | None) -> str | BaseSampler:
-    """The sampler that `open_study` takes; prices where it needs them."""
+def make_sampler(name: str, scenario: Scenario, seed: int, prices: RoutePrices | None) -> BaseSampler:
+    """A study's sampler; prices where it needs them."""
     if prices is None or not needs_prices(name):
-        return name
+        return SeededSampler(name, seed)
     return StructuralSampler(scenario.space, lambda study: _costs(study, scenario, prices), seed)
 
 

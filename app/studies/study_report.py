@@ -281,6 +281,12 @@ class SearchReport(StudyReport):
     answer: PlannerAnswer | None = None
     """Of searches by our own planner."""
     trials: tuple[TrialReport, ...]
+    """Allocations that were scored on the way to another among them."""
+
+    @property
+    def proposals(self) -> tuple[TrialReport, ...]:
+        """The trials without those: what was proposed, or queued first."""
+        return tuple(trial for trial in self.trials if trial.on_the_way_of is None)
 
 
 class BaselinesReport(StudyReport):

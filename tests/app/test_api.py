@@ -72,7 +72,7 @@ def test_the_example_in_the_readme_runs(tiny_micro: Path) -> None:
     code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(code, names)
-    assert len(names["report"].trials) == 6 and "direct" in set(names["study"].tested["name"])
+    assert len(names["report"].proposals) == 6 and "direct" in set(names["study"].tested["name"])
     assert names["result"].score.num_samples == 4 and (tiny_micro / "half-model" / "config.json").exists()
 
 
