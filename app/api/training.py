@@ -147,8 +147,8 @@ def search(
     `budget` ("1R", in costs of the dearest route) or `gpu_hours` (of reserved devices) is what training and validation
     may cost, the test apart: nothing is begun that does not fit. `min_gain`, in points per GPU-hour, ends a search
     whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner, the
-    default), "tpe", "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before anything is proposed,
-    "none" to leave all to the sampler; by default only our own planner begins with its own proposal.
+    default), "tpe", "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before
+    anything is proposed, "none" to leave all to the sampler; by default only our own planner begins with its own.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)

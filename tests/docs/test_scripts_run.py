@@ -32,6 +32,9 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.micro_c.splits": [
         "--scenario", "{tiny}", "--seeds", "0", "--first", "2", "--results", "{folder}/results",
     ],
+    "tests.experiments.recorded_again": [
+        "--table", "micro-b@2", "--rows", "1", "--seed", "3", "--results", "{folder}/again",
+    ],
     "tests.experiments.scarcity.label_curves": [
         "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],
