@@ -37,9 +37,9 @@ SHARED: dict[str, Transform] = {
     "without_opd": ("logit", 2.0, 1.0),
     "hard_share": ("logit", 1.0, 1.0),  # transfer_sft against the bridge
     "hard_rate": ("exp", np.log(0.4), 0.8),
-    "ceiling": ("logit", 0.5, 1.0),  # share of the headroom that GRPO on the student can reach
-    "gain": ("logit", 0.0, 1.2),
-    "threshold": ("plain", 0.08, 0.2),  # of the headroom: below it GRPO finds little to bring out
+    "ceiling": ("logit", 0.8, 1.2),  # share of the headroom that GRPO on the student can reach
+    "gain": ("logit", 0.4, 1.3),
+    "threshold": ("plain", -0.1, 0.25),  # of the headroom: below it GRPO finds little to bring out
     "half_student": ("exp", np.log(0.35), 0.7),  # labels for half of the gain, in budgets
     "power_student": ("exp", np.log(1.3), 0.3),
     "replay_share": ("logit", -0.5, 1.0),  # what a replay block counts, in label blocks
