@@ -148,12 +148,12 @@ assert os.listdir() == []
 
 # Short blocks, but the wheel's own checkpoints.
 Path("small.yaml").write_text(scenario.replace(built_in, str(BUILT_IN)))
-searched = told("search", "-s", "small.yaml", "--trials", "1", "--test-seeds", "0", "--json")
+searched = told("search", "-s", "small.yaml", "--sampler", "tpe", "--trials", "1", "--test-seeds", "0", "--json")
 assert sorted(os.listdir()) == ["results", "small.yaml"]
 
 # What the command has done, a program takes up.
 scenario = tuition.load_scenario("small.yaml")
-report = tuition.search("small.yaml", trials=1, test_seeds=0)
+report = tuition.search("small.yaml", sampler="tpe", trials=1, test_seeds=0)
 study = tuition.read_study(report.study)
 [trial] = study.complete.itertuples()
 done = tuition.run(trial.allocation, "small.yaml")

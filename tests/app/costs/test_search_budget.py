@@ -93,7 +93,7 @@ def test_our_own_sampler_scores_base_models_first_and_passed_checkpoints_on_the_
     command = ("search", "-s", str(path), "--sampler", "structural", "--quiet", "--test-seeds", "0", "--json")
     report = json.loads(tuition(*command, "--budget", "1R").stdout)
     own = [trial for trial in report["trials"] if "on_the_way_of" not in trial]
-    assert own and report["trials"][0]["allocation"] not in ("student_rl=3", "base"), "no named route comes first"
+    assert own and len(report["trials"]) > len(own), "what it passed is told"
     database = f"sqlite:///{tmp_path / 'results' / 'studies' / report['study'] / 'study.db'}"
     study = optuna.load_study(study_name=report["study"], storage=database)
     assert untrained(study).keys() == {"student", "medium"}

@@ -358,7 +358,8 @@ def test_all_kinds_for_real_and_again_and_by_the_workers_own_code(path: Path, tu
     results = path.parent / "results"
     with sqlite3.connect(results / "ledger.sqlite") as ledger:
         booked = ledger.execute(
-            "SELECT route, stage, COUNT(id) FROM spent WHERE study LIKE 'small-baselines%' GROUP BY route, stage"
+            "SELECT route, stage, COUNT(DISTINCT id) FROM spent WHERE study LIKE 'small-baselines%' "
+            "GROUP BY route, stage"
         ).fetchall()
     ledger.close()
     assert {(stage, count) for _, stage, count in booked} == {
