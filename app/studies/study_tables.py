@@ -77,7 +77,7 @@ def _answer(answer: PlannerAnswer) -> str:
 
 
 def _predicted(split: PlannedSplit) -> str:
-    return f"{split.allocation} (validation {percent(split.mean)} ± {percent(split.sd)} predicted)"
+    return f"{split.allocation} (validation {split.mean:.1%} ± {split.sd:.1%} predicted)"
 
 
 def _trials(report: SearchReport) -> Table:
