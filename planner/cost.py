@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from tuition.planner.route import Block, Route
 
+SECONDS_PER_HOUR = 3600.0
+
 
 class CheckpointState(StrEnum):
     """What a store holds of a block's checkpoint."""

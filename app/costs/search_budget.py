@@ -11,10 +11,10 @@ import optuna
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.processes.cost_words import basis_text
 from tuition.app.processes.terminal import time_text
+from tuition.planner.cost import SECONDS_PER_HOUR
 from tuition.planner.storage import StudyError
 
 DEAREST = "dearest_route"  # attribute of a study: {"allocation", "gpu_seconds"}
-SECONDS_PER_HOUR = 3600.0
 
 
 def parse_multiple_of_r(text: str) -> float:

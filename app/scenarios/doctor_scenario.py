@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tuition.app.processes.cost_words import basis_text, total_text
-from tuition.app.studies.search_plan import PlanRequest, plan_search
+from tuition.app.studies.search_plan import TRIALS, PlanRequest, plan_search
 
 if TYPE_CHECKING:
     from tuition.runners.scenarios.scenario import Scenario
 
-TRIALS, TEST_SEEDS = 12, 1  # of the search that is priced: the defaults of `tuition search`
+TEST_SEEDS = 1  # of the search that is priced: the default of `tuition search`
 
 
 def examine_scenario(name: str, results: Path) -> dict[str, Any]:

@@ -101,6 +101,10 @@ class SearchRequest:
         """Whether nothing may be begun that does not fit."""
         return self.budget is not None or self.gpu_hours is not None
 
+    def prices(self, scenario: Scenario) -> RoutePrices | None:
+        """What routes cost, where a budget needs to know."""
+        return RoutePrices(scenario, self.run.folder) if self.has_budget else None
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -121,10 +125,10 @@ def run_search(request: SearchRequest) -> SearchResult:
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
     check_sampler(request.sampler, request.first)
-    known = RoutePrices(scenario, request.run.folder) if request.has_budget else None
-    if known and (unknown := unknown_costs(known, request.run.scenario, request.run.results)) is not None:
+    prices = request.prices(scenario)
+    if prices and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
-    study, prices = _open_with_sampler(request, scenario, folder)
+    study = _open_with_sampler(request, scenario, folder, prices)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
@@ -175,14 +179,15 @@ def refuse_seeds(seed: int, num_test_seeds: int, scenario: str, folder: StudyFol
 
 
 def _open_with_sampler(
-    request: SearchRequest, scenario: Scenario, folder: StudyFolder
-) -> tuple[optuna.Study, RoutePrices | None]:
-    """The study with its sampler, and what routes cost, where the budget or the sampler needs to know."""
+    request: SearchRequest, scenario: Scenario, folder: StudyFolder, prices: RoutePrices | None
+) -> optuna.Study:
+    """The study with its sampler, which may need to know what routes cost even where no budget does."""
     study = _open(request, scenario, folder)
     name = settle_sampler(study, request.sampler)
-    prices = RoutePrices(scenario, request.run.folder) if request.has_budget or needs_prices(name) else None
+    if prices is None and needs_prices(name):
+        prices = RoutePrices(scenario, request.run.folder)
     study.sampler = make_sampler(name, scenario, request.seed, prices)
-    return study, prices
+    return study
 
 
 def _open(request: SearchRequest, scenario: Scenario, folder: StudyFolder) -> optuna.Study:
@@ -207,7 +212,7 @@ def _with_budget(
         if not isinstance(study.sampler, SaysWhenToStop):
             raise StudyError(f"--min-gain: --sampler {study.user_attrs[SAMPLER]} does not say what a proposal promises")
         study.set_user_attr(MIN_GAIN, request.min_gain)
-    if prices is None or not request.has_budget:
+    if prices is None:
         return request
     gpu_seconds, words = budget_gpu_seconds(study, prices, request.budget, request.gpu_hours)
     reporter.say(words)
@@ -272,7 +277,8 @@ def search_worker(request: SearchRequest, name: str, remote: Remote) -> None:
     """One worker's part of a search: trials of the shared study until its limit is reached."""
     scenario = request.run.load_scenario()
     folder = request.run.folder.study(name)
-    study, prices = _open_with_sampler(request, scenario, folder)
+    prices = request.prices(scenario)
+    study = _open_with_sampler(request, scenario, folder, prices)
     with request.run.open_runner(scenario, remote) as runner:
         _work_on(study, scenario, runner, request, remote, prices)
 

@@ -18,6 +18,7 @@ from tuition.planner.cost import Work
 from tuition.planner.planning.planner import Costs, Prediction
 from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
 from tuition.planner.sampler import SAMPLERS, SeededSampler
+from tuition.planner.stages import STUDENT
 from tuition.planner.storage import StudyError
 from tuition.planner.study import finalists
 from tuition.planner.trials import ALLOCATION
@@ -83,7 +84,7 @@ def _costs(study: optuna.Study, scenario: Scenario, prices: RoutePrices) -> Cost
 def _completed(known: Mapping[str, float], scenario: Scenario) -> dict[str, float]:
     """Costs of scores with those that are unknown: as much as the others, on the mean."""
     unknown = fmean(known.values()) if known else 0.0
-    return {model: known.get(model, unknown) for model in ("student", *scenario.space.teachers)}
+    return {model: known.get(model, unknown) for model in (STUDENT, *scenario.space.teachers)}
 
 
 def answer_of(study: optuna.Study) -> PlannerAnswer | None:

@@ -27,6 +27,7 @@ from scipy.stats import norm
 
 from tuition.benchmarks.planning.contestant import Game, Step
 from tuition.planner.allocation import Allocation
+from tuition.planner.planning.posterior import matern
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import LABEL_STAGES, TRANSFER_STAGES
 
@@ -72,13 +73,6 @@ def _everything(space: SearchSpace) -> tuple[list[Allocation], FloatArray]:
     return allocations, _Features(space)(allocations)
 
 
-def _matern(a: FloatArray, b: FloatArray) -> FloatArray:
-    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
-    r = np.sqrt(5 * np.maximum(squared, 0))
-    value: FloatArray = (1 + r + r**2 / 3) * np.exp(-r)
-    return value
-
-
 class _Process:
     """The posterior, given scores of allocations."""
 
@@ -94,7 +88,7 @@ class _Process:
 
     def _covariance(self) -> FloatArray:
         scaled, signal, noise = self._scaled(self.x), np.exp(2 * self.parameters[0]), np.exp(2 * self.parameters[4])
-        value: FloatArray = signal * _matern(scaled, scaled) + (noise + 1e-10) * np.eye(len(scaled))
+        value: FloatArray = signal * matern(scaled, scaled, length=1.0) + (noise + 1e-10) * np.eye(len(scaled))
         return value
 
     def fit(self, x: FloatArray, y: FloatArray) -> None:
@@ -122,7 +116,7 @@ class _Process:
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Posterior mean and variance of the true score."""
         signal = np.exp(2 * self.parameters[0])
-        cross = signal * _matern(self._scaled(x), self._scaled(self.x))
+        cross = signal * matern(self._scaled(x), self._scaled(self.x), length=1.0)
         left = linalg.solve_triangular(self.factor[0], cross.T, lower=True)
         return self.mean + cross @ self.weights, np.maximum(signal - (left**2).sum(0), 1e-12)
 

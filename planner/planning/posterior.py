@@ -91,23 +91,23 @@ class Posterior:
     Args:
         structure: the mean.
         seed: of the chain.
+        flat: prior share of members that know no structure; by default `FLAT_SHARE`.
         residual: whether there is one; without it the structure must explain everything (for experiments).
     """
 
     def __init__(self, structure: Structure, seed: int, flat: float | None = None, residual: bool = True) -> None:
         self.structure, self.grid = structure, structure.grid
-        members = MEMBERS
-        flat = FLAT_SHARE if flat is None else flat
-        self._seed, self._members, self._residual, self._flat_share = seed, members, residual, flat
+        self._seed, self._residual = seed, residual
+        self._flat_share = FLAT_SHARE if flat is None else flat
         self._rng = np.random.default_rng(seed)
         # Two more variables than the structure has: the level of a flat mean, and the size of the residual.
-        self.z: Floats = np.zeros((members, structure.num_unknowns + 2))
-        self._flat = np.arange(members) % 64 < 64 * flat
-        self._which: Ints = np.zeros(members, np.int64)
+        self.z: Floats = np.zeros((MEMBERS, structure.num_unknowns + 2))
+        self._flat: Bools = np.zeros(MEMBERS, bool)
+        self._which: Ints = np.zeros(MEMBERS, np.int64)
         self._features = features(self.grid)
         self._has_residual = ~self.grid.is_teacher & (self.grid.blocks > 0)
         self._choices: list[_Choice] = []
-        self._nodes, self._values, self._deviation = np.zeros(0, np.int64), np.zeros(0), np.zeros((members, 0))
+        self._nodes, self._values, self._deviation = np.zeros(0, np.int64), np.zeros(0), np.zeros((MEMBERS, 0))
 
     @property
     def rho(self) -> Floats:
@@ -124,8 +124,8 @@ class Posterior:
         self._rng = np.random.default_rng(self._seed)
         self._set_data(scores.thinned(MOST_FITTED))
         self.z = self._rng.standard_normal(self.z.shape)
-        self._flat = np.arange(self._members) % 64 < 64 * self._flat_share
-        self._which = self._rng.integers(0, len(self._choices), self._members)
+        self._flat = np.arange(MEMBERS) % 64 < 64 * self._flat_share
+        self._which = self._rng.integers(0, len(self._choices), MEMBERS)
         likelihood = self._log_likelihood(self.z, self._which, self._flat)
         share = 0.0
         while share < 1.0:

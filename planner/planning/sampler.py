@@ -11,7 +11,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.planning.planner import Costs, Ideas, Planner, Proposal, View
+from tuition.planner.cost import SECONDS_PER_HOUR
+from tuition.planner.planning.planner import POINTS, UNKNOWN_NOISE, Costs, Ideas, Planner, Proposal, View
 from tuition.planner.route import derive_seed
 from tuition.planner.scores.budget import gpu_seconds_left
 from tuition.planner.scores.observations import in_flight, observations, untrained
@@ -21,7 +22,6 @@ from tuition.planner.stages import STUDENT
 from tuition.planner.trials import ALLOCATION, REFUSED
 
 STRUCTURAL = "structural"
-SECONDS_PER_HOUR = 3600.0
 AFTER_REFUSAL = 0.95
 """After a proposal did not fit the money left, by exact prices, the next one costs at most this share of it."""
 
@@ -45,6 +45,8 @@ class StructuralSampler(BaseSampler):
     ) -> None:
         self._space, self._costs, self._seed, self._ideas = space, costs, seed, ideas
         self._seen: tuple[object, ...] = ()
+        self._planned_with: tuple[object, ...] = ()
+        self._planner: Planner | None = None
         self._view: View | None = None
         self._proposed: dict[float | None, Proposal | None] = {}
 
@@ -54,11 +56,14 @@ class StructuralSampler(BaseSampler):
         seen = (study, observed, running, costs)
         if self._view is None or seen != self._seen:
             known = {
-                model: (score.value, score.se_samples if score.se_samples is not None else 0.02)
+                model: (score.value, UNKNOWN_NOISE / POINTS if score.se_samples is None else score.se_samples)
                 for model, score in untrained(study).items()
             }
-            planner = Planner(self._space, costs, self._seed, known, self._ideas)
-            self._seen, self._view, self._proposed = seen, planner.view(observed, running), {}
+            if self._planner is None or (costs, known) != self._planned_with:
+                # Numbering the space takes longer than a look at it: once, as long as nothing of this changes.
+                self._planner = Planner(self._space, costs, self._seed, known, self._ideas)
+                self._planned_with = (costs, known)
+            self._seen, self._view, self._proposed = seen, self._planner.view(observed, running), {}
         return self._view
 
     def _proposal(self, study: optuna.Study) -> Proposal | None:
@@ -111,7 +116,9 @@ class StructuralSampler(BaseSampler):
         if proposal is None:
             return f"nothing new fits the {left:.1f} GPU-s that are left" if left is not None else "nothing new is left"
         least = study.user_attrs.get(MIN_GAIN)
+        if least is None:
+            return None
         rate = self.view(study).best_rate(left) * SECONDS_PER_HOUR
-        if least is not None and rate < least:
-            return f"no route promises more than {rate:.3g} points per GPU-hour; {least:g} were asked for (--min-gain)"
-        return None
+        if rate >= least:
+            return None
+        return f"no route promises more than {rate:.3g} points per GPU-hour; {least:g} were asked for (--min-gain)"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import optuna
 import pytest
 from hypothesis import settings
 
-from tuition.planner.route import Label, Recipe
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import Label, Recipe, Route, compile_route
 from tuition.planner.stages import STAGES
 
 # A machine that is busy with a training must not fail a test for being slow.
@@ -27,6 +29,19 @@ def build_recipe(**changes: Any) -> Recipe:
         "environment": {"device": "cpu", "dtype": "float32", "engine": "transformers"},
     }
     return Recipe(**{**fields, **changes})
+
+
+@pytest.fixture
+def quiet_optuna() -> Iterator[None]:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    yield
+    optuna.logging.set_verbosity(verbosity)
+
+
+@pytest.fixture
+def compile_it(recipe: Recipe) -> Callable[[Allocation], Route]:
+    return lambda allocation: compile_route(allocation, recipe, seed=0)
 
 
 @pytest.fixture(scope="session")

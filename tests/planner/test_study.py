@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.route import Route
 from tuition.planner.sampler import SAMPLERS, SamplerError
 from tuition.planner.scores.outcome import Outcome
 from tuition.planner.space import SearchSpace, SpaceError
@@ -29,18 +29,7 @@ from tuition.planner.study import (
 
 SPACE = SearchSpace(teachers=("large", "small"), num_label_blocks=8, max_warmup=1, max_opd=2)
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(verbosity)
-
-
-@pytest.fixture
-def compile_it(recipe: Recipe) -> Callable[[Allocation], Route]:
-    return lambda allocation: compile_route(allocation, recipe, seed=0)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 class Evaluator:

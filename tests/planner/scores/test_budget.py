@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.route import Route
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.scores.budget import MAX_REFUSALS, gpu_seconds_left
 from tuition.planner.scores.observations import untrained
@@ -22,18 +22,7 @@ from tuition.planner.trials import Trials
 SPACE = SearchSpace(teachers=("large",), num_label_blocks=8, max_warmup=0, max_opd=2)
 Compile = Callable[[Allocation], Route]
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(verbosity)
-
-
-@pytest.fixture
-def compile_it(recipe: Recipe) -> Compile:
-    return lambda allocation: compile_route(allocation, recipe, seed=0)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 class Shop:

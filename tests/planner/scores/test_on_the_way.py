@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint, parse_checkpoint
-from tuition.planner.route import Recipe, Route, compile_route
+from tuition.planner.route import Route
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.scores.observations import in_flight, observations
 from tuition.planner.scores.outcome import Outcome, ScoreOnTheWay
@@ -24,18 +24,7 @@ SPACE = SearchSpace(teachers=("large", "small"), num_label_blocks=8, max_warmup=
 WHOLE = Allocation(teacher="large", teacher_rl=2, warmup=1, opd=1, student_rl=2)
 Compile = Callable[[Allocation], Route]
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(verbosity)
-
-
-@pytest.fixture
-def compile_it(recipe: Recipe) -> Compile:
-    return lambda allocation: compile_route(allocation, recipe, seed=0)
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
 
 
 def made_up(checkpoint: Checkpoint) -> float:
