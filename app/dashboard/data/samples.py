@@ -4,8 +4,12 @@ Statistics are those of `benchmarks`; here samples are read and handed to them. 
 a time, in batches, however large the file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ import pyarrow.parquet
 
 from tuition.app.dashboard.data.record_index import Protocol, StoredScore
 from tuition.app.dashboard.data.study_frames import StudyFrames
-from tuition.benchmarks.artefacts import FileError, read_json
+from tuition.benchmarks.artefacts import FileError, file_sha256, read_json
 from tuition.benchmarks.boards.board_folder import MAX_SAMPLES_BYTES, open_regular
 from tuition.benchmarks.boards.entries import EntryError
 from tuition.benchmarks.boards.outcomes import Outcomes, read_outcomes
@@ -113,11 +117,8 @@ def sampled(results: Path, item: Item, protocol: Protocol, scores: Mapping[str, 
     outcomes, used = [], []
     for seed, weights in item.runs:
         key = next(score.key for score in scores[weights] if score.protocol == protocol)
-        try:
-            with open_regular(samples_path(results, key), MAX_SAMPLES_BYTES) as file:
-                outcomes.append(read_outcomes(file, seed))
-        except (EntryError, ValueError, OSError) as error:
-            raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
+        with _opened(results, key) as file:
+            outcomes.append(read_outcomes(file, seed))
         used.append(key)
     return Sampled(item, tuple(outcomes), tuple(used))
 
@@ -133,24 +134,39 @@ def details(results: Path, key: str) -> pd.DataFrame:
 
 
 def _read(results: Path, key: str, columns: list[str]) -> pd.DataFrame:
+    with _opened(results, key) as file:
+        frame: pd.DataFrame = pyarrow.parquet.read_table(file, columns=columns, use_threads=False).to_pandas()
+        return frame
+
+
+@contextmanager
+def _opened(results: Path, key: str) -> Iterator[BufferedReader]:
+    """The sample file of a score, to be read. FileError for one whose bytes are not those that its record states."""
+    path = samples_path(results, key)
     try:
-        with open_regular(samples_path(results, key), MAX_SAMPLES_BYTES) as file:
-            frame: pd.DataFrame = pyarrow.parquet.read_table(file, columns=columns, use_threads=False).to_pandas()
-            return frame
-    except (EntryError, ValueError, OSError, pyarrow.ArrowException) as error:
+        with open_regular(path, MAX_SAMPLES_BYTES) as file:
+            found = os.fstat(file.fileno())
+            stated = ScoreStore(ResultsFolder(results).scores).read(key).samples_sha256
+            if stated != _sha256(path, found.st_ino, found.st_size, found.st_mtime_ns):
+                raise EntryError("does not match its checksum: `tuition store verify` moves it aside")
+            yield file
+    except (EntryError, ValueError, KeyError, OSError, pyarrow.ArrowException) as error:
         raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, *stamp: int) -> str:
+    """Of a file, read once as long as it is the same."""
+    return file_sha256(path)
 
 
 def completions(results: Path, key: str, problem_id: str) -> list[dict[str, Any]]:
     """The samples of one problem with their completions, in order. FileError when they cannot be read."""
     found: list[dict[str, Any]] = []
-    try:
-        with open_regular(samples_path(results, key), MAX_SAMPLES_BYTES) as file:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS, use_threads=False):
-                own = pyarrow.compute.equal(batch.column("problem_id"), problem_id)
-                found += batch.filter(own).to_pylist()
-    except (EntryError, ValueError, KeyError, OSError, pyarrow.ArrowException) as error:
-        raise FileError(f"scores/{key[:2]}/{key[:12]}…/{SAMPLES_FILE}: {one_line(error)}") from None
+    with _opened(results, key) as file:
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS, use_threads=False):
+            own = pyarrow.compute.equal(batch.column("problem_id"), problem_id)
+            found += batch.filter(own).to_pylist()
     return sorted(found, key=lambda sample: sample["sample"])
 
 

@@ -1,5 +1,6 @@
 """What a model or a data set may have written, shown as the text that it is."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.app.browser.served import Server, open_page, serve
+from tuition.benchmarks.artefacts import file_sha256
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -29,6 +31,8 @@ def hostile(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         frame = pd.read_parquet(path)
         frame["completion"], frame["extracted"] = COMPLETION, EXTRACTED
         frame.to_parquet(path)
+        record = path.with_name("record.json")
+        record.write_text(json.dumps({**json.loads(record.read_text()), "samples_sha256": file_sha256(path)}))
     with serve(folder, folder.parent / "server.log") as running:
         yield running
 

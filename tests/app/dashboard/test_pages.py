@@ -4,17 +4,20 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import streamlit as st
 from optuna.trial import TrialState, create_trial
 
 from tests.app.dashboard.conftest import HALF, STUDY, Open, make_study, text
 from tuition.app.dashboard import charts
+from tuition.app.dashboard.data.samples import completions, details
 from tuition.app.dashboard.data.study_frames import read_study, study_names
 from tuition.app.dashboard.main import PAGES
 from tuition.app.dashboard.prepare import prepare
 from tuition.app.studies.study_report import TuningReport, write_report
 from tuition.app.tuning.tuning_verdicts import judged, tried
+from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.study import open_study
 from tuition.runners.scenarios.scenario_file import BUILT_IN
@@ -232,6 +235,17 @@ def test_damaged_scores_are_named_and_the_rest_is_compared(name: str, own: Path,
         show("compare", own, **{"with": "upstream = search #0~half = search #1~direct~half-replay"})
     )
     assert "could not be used" in every or "no suite and protocol in common" in every
+
+
+def test_samples_that_are_not_those_of_their_record_are_not_shown(own: Path) -> None:
+    path = next(own.glob("scores/*/*/samples.parquet"))
+    key = path.parent.name
+    assert len(details(own, key)) == 40
+    frame = pd.read_parquet(path)
+    frame.assign(correct=True).to_parquet(path)
+    for read in (lambda: details(own, key), lambda: completions(own, key, frame["problem_id"][0])):
+        with pytest.raises(FileError, match=r"samples\.parquet: does not match its checksum"):
+            read()
 
 
 def test_damaged_blocks_are_named(own: Path, show: Open) -> None:
