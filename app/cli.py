@@ -31,6 +31,7 @@ from tuition.app.commands.store import export, store_app
 from tuition.app.commands.suites import suites_app
 from tuition.app.commands.tune import tune
 from tuition.app.processes.libraries import set_environment
+from tuition.benchmarks.secret_texts import word_without_secrets
 
 set_environment()
 
@@ -72,24 +73,6 @@ app.add_typer(smol_app, name="smol")
 TYPER_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
 
-def _disk_trouble(error: Exception) -> str:
-    """What the operating system refused, on which file, and what to do."""
-    import errno
-
-    number = error.errno if isinstance(error, OSError) else None
-    fixes = {
-        errno.ENOSPC: "free disk space",
-        errno.EDQUOT: "free disk space or raise the quota",
-        errno.EROFS: "make the file system writable, or choose another folder with --results",
-        errno.EACCES: "fix the permissions, or choose another folder with --results",
-        errno.EPERM: "fix the permissions, or choose another folder with --results",
-    }
-    if number not in fixes or not isinstance(error, OSError):
-        return " ".join(str(error).split())
-    where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror}{where}: {fixes[number]}, then rerun the same command to resume"
-
-
 def _print_version(wanted: bool) -> None:
     from importlib.metadata import version
 
@@ -118,8 +101,11 @@ def main() -> None:
     """Entry point: wrong input ends in one line and exit code 2, failures in one line and 1."""
     from typer.exceptions import TyperException
 
+    arguments = sys.argv[1:]
+    # Libraries keep the arguments of the process as well: trackers of training curves do.
+    sys.argv[1:] = map(word_without_secrets, arguments)
     try:
-        code: Any = app(standalone_mode=False)
+        code: Any = app(arguments, standalone_mode=False)
         if code == TYPER_INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
@@ -129,13 +115,20 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted; rerun the same command to resume", file=sys.stderr)
         sys.exit(1)
-    except (ValueError, RuntimeError, OSError) as error:
-        # Our own errors say in one line what is wrong and how to fix it. Anything else is our fault: show it all.
-        ours = type(error).__module__.partition(".")[0] == "tuition"
-        if not ours and not isinstance(error, OSError):
+    except Exception as error:
+        # Our own errors say in one line what is wrong and how to fix it.
+        if type(error).__module__.partition(".")[0] == "tuition" and isinstance(error, (ValueError, RuntimeError)):
+            _print_error(str(error))
+            sys.exit(2 if isinstance(error, ValueError) else 1)
+        from tuition.app.processes.machine_failures import machine_failure
+
+        if (trouble := machine_failure(error)) is not None:
+            _print_error(f"{trouble}, then rerun the same command to resume")
+        elif isinstance(error, OSError):
+            _print_error(str(error))
+        else:  # our fault: show it all
             raise
-        _print_error(str(error) if ours else _disk_trouble(error))
-        sys.exit(2 if ours and isinstance(error, ValueError) else 1)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

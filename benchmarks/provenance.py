@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tuition.benchmarks.secret_texts import word_without_secrets
+
 ROOT = Path(__file__).resolve().parents[1]  # src/tuition links here
 
 
@@ -20,11 +22,14 @@ def names_no_processor(accelerator: str) -> bool:
 
 
 def command_line() -> str:
-    """The command that runs now, as one could give it again; of a program that imports Tuition, the program's."""
+    """The command that runs now, as one could give it again; of a program that imports Tuition, the program's.
+
+    Without passwords: PGPASSFILE or the like gives them again.
+    """
     program = Path(sys.argv[0]).name
     # `tuition` is installed so; cli.py: python -m tuition.app.cli.
     called = ["tuition"] if program in ("tuition", "cli.py") else ["python", *filter(None, sys.argv[:1])]
-    return shlex.join([*called, *sys.argv[1:]])
+    return shlex.join([*called, *map(word_without_secrets, sys.argv[1:])])
 
 
 def without_folders(command: str) -> str:

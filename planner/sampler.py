@@ -42,8 +42,8 @@ class SeededSampler(BaseSampler):
     """An Optuna sampler that is reseeded for each trial, from (study seed, trial number).
 
     A restarted process therefore draws what an uninterrupted one would have drawn, and however asks overlap, each trial
-    draws from its own generator. A trial that was queued again, and one that another trial passed on its way, takes a
-    number but no draw, so such trials are left out of the count.
+    draws from its own generator. One that another trial passed takes a number but no draw, so such trials are
+    left out of the count; so are copies of interrupted trials, which earlier versions queued.
 
     Args:
         name: "tpe" (multivariate, with the constant liar for parallel workers), "random", "gp" (a Gaussian process,
@@ -61,6 +61,8 @@ class SeededSampler(BaseSampler):
         self._seed = seed
         self._inner: dict[int, BaseSampler] = {}
         """Of the trials that are not told yet, by their numbers."""
+        self._drawn_before: dict[int, dict[str, BaseDistribution]] = {}
+        """What such trials had when they were taken up again."""
         self._trials: Trials | None = None
 
     def _build(self, draw: int) -> BaseSampler:
@@ -86,7 +88,9 @@ class SeededSampler(BaseSampler):
         return self._inner[trial.number]
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Seed a sampler for this trial."""
+        """Seed a sampler for this trial, anew where it was begun before."""
+        self._inner.pop(trial.number, None)
+        self._drawn_before[trial.number] = dict(trial.distributions)
         self._of(study, trial).before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -97,13 +101,20 @@ class SeededSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """As the inner sampler."""
-        return self._of(study, trial).sample_relative(study, trial, search_space)
+        together = self._of(study, trial).sample_relative(study, trial, search_space)
+        for name in together:
+            self._drawn_before.get(trial.number, {}).pop(name, None)
+        return together
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """As the inner sampler."""
-        return self._of(study, trial).sample_independent(study, trial, param_name, param_distribution)
+        """As the inner sampler; of a trial that was killed while it drew, what it has is drawn again first."""
+        inner, fixed = self._of(study, trial), trial.system_attrs.get("fixed_params", {})
+        for name, distribution in self._drawn_before.pop(trial.number, {}).items():
+            if name not in fixed and not distribution.single():
+                inner.sample_independent(study, trial, name, distribution)
+        return inner.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
@@ -111,3 +122,4 @@ class SeededSampler(BaseSampler):
         """As the inner sampler."""
         self._of(study, trial).after_trial(study, trial, state, values)
         self._inner.pop(trial.number)
+        self._drawn_before.pop(trial.number, None)

@@ -1,5 +1,4 @@
-"""The database of a study: opened so that several processes may work on one study, and refused when it is damaged;
-and what becomes of trials whose process is gone.
+"""The database of a study: opened so that several processes may work on one study, and refused when it is damaged.
 
 What: Optuna's `RDBStorage` with heartbeats. On SQLite every transaction takes the write lock when it begins. Optuna
 reads a trial's state, then writes it, and asks the database to lock the row in between (`SELECT ... FOR UPDATE`);
@@ -11,61 +10,76 @@ Simplified: readers of a SQLite study wait for each other as well; a transaction
 
 from __future__ import annotations
 
-import copy
+import logging
+import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import TrialState
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from tuition.planner.error_lines import named_line
 
 HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 180
-MAX_STALE_RETRIES = 3  # our choice: a trial that kills its process must not be retried forever
-SQLITE_WAIT_SECONDS = 60.0  # our choice; Python's own 5 s are too few for many workers on a slow disk
-WORKER = "worker"  # user attribute of a trial
+WAIT_SECONDS = 60.0
+"""For a SQLite file that others have locked, or a server that is being started again. Our choice: Python's own 5 s are
+too few for many workers on a slow disk."""
+
+logger = logging.getLogger(__name__)
+
+DATABASE_ERRORS = (StorageInternalError, SQLAlchemyError)
+"""A database that is full, locked, read-only, lost or not reachable."""
 
 
 class StudyError(ValueError):
     """A study that cannot be opened or go on; the message is one line with the value and the fix."""
 
 
+def read_url(storage_url: str) -> sqlalchemy.URL:
+    """The parts of a database URL; StudyError for one that cannot be read, without it: it may hold a password."""
+    try:
+        return make_url(storage_url)
+    except (ArgumentError, ValueError):
+        raise StudyError("the storage URL cannot be read; write one such as sqlite:///study.db") from None
+
+
 def open_storage(storage_url: str) -> RDBStorage:
-    """A storage that notices trials whose process died, and queues them again.
+    """A storage that keeps heartbeats of running trials.
 
     Raises:
         StudyError: for a URL that cannot be read, a database that cannot be opened, a damaged file.
     """
-    try:
-        url = make_url(storage_url)
-    except ArgumentError:  # not shown: it may hold a password
-        raise StudyError("the storage URL cannot be read; write one such as sqlite:///study.db") from None
-    shown_url = url.render_as_string(hide_password=True)
+    url = read_url(storage_url)
+    shown_url = url.difference_update_query(["password", "sslpassword"]).render_as_string(hide_password=True)
     is_sqlite = url.get_backend_name() == "sqlite"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat is experimental in Optuna 5
             storage = RDBStorage(
                 storage_url,
-                engine_kwargs={"connect_args": {"timeout": SQLITE_WAIT_SECONDS}} if is_sqlite else None,
+                # A connection that a restarted server has closed is opened anew.
+                engine_kwargs={"connect_args": {"timeout": WAIT_SECONDS}} if is_sqlite else {"pool_pre_ping": True},
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_STALE_RETRIES),
             )
             if is_sqlite:
                 _check_file(storage.engine, shown_url)
                 _lock_whole_transactions(storage.engine)
+            else:
+                _wait_for_server(storage.engine)
             return storage
-    except (SQLAlchemyError, ImportError) as error:
+    except ImportError as error:
         raise StudyError(
-            f"cannot open the study storage {shown_url}: {named_line(error)}; check the URL, or move a damaged file "
+            f"cannot open the study storage {shown_url} ({error}): install its driver, for PostgreSQL by "
+            "`pip install 'tuition[postgres]'`"
+        ) from error
+    except (StorageInternalError, SQLAlchemyError) as error:
+        raise StudyError(
+            f"cannot open the study storage {shown_url}: {database_line(error)}; check the URL, or move a damaged file "
             "aside and rerun the same command: it starts a new search and reuses every stored block"
         ) from error
 
@@ -97,29 +111,29 @@ def _lock_whole_transactions(engine: sqlalchemy.Engine) -> None:
     engine.dispose()  # connections made before do not know of this
 
 
-def release_dead_trials(study: optuna.Study, is_alive: Callable[[str], bool]) -> int:
-    """Fail and queue again the running trials of workers that are gone; returns their number.
+def _wait_for_server(engine: sqlalchemy.Engine) -> None:
+    """Let later connections wait for a server that is being started again; the first ones told that it is there."""
 
-    The heartbeat does the same after its grace period, and for workers of other hosts; this does it at once where the
-    caller can tell that a worker is dead. A trial that names no worker is left to the heartbeat.
-    """
-    released = 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        worker = trial.user_attrs.get(WORKER)
-        if worker is None or is_alive(str(worker)):
-            continue
-        try:
-            study.tell(trial.number, state=TrialState.FAIL)
-        except (ValueError, UpdateFinishedTrialError):
-            continue  # another process released it between our two looks
-        queue_again(study, trial.number)
-        released += 1
-    return released
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        until, said = time.monotonic() + WAIT_SECONDS, False
+        while True:
+            try:
+                return dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.OperationalError as error:
+                if time.monotonic() >= until:
+                    raise
+                if not said:
+                    logger.warning("the study's database does not answer (%s): waiting for it", named_line(error))
+                said = True
+                time.sleep(1.0)
 
 
-def queue_again(study: optuna.Study, number: int) -> None:
-    """Queue a copy of an interrupted trial, as the heartbeat does for a trial whose process died."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        # A copy, because the callback writes into the trial that it is given.
-        RetryHeartbeatStaleTrialCallback()(study, copy.deepcopy(study.get_trials(deepcopy=False)[number]))
+def database_line(error: BaseException) -> str:
+    """A database's error on one line, without the statement that it failed on."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, DBAPIError) and inner.orig is not None:
+            return named_line(inner.orig)
+        inner = inner.__cause__
+    return named_line(error)

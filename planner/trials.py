@@ -36,8 +36,8 @@ class Trials:
 
     Attributes:
         total: trials of any state, those of allocations scored on the way among them.
-        num_ended: trials that are over: complete, pruned and failed ones.
-        num_finished: the same without those that were queued again after an interruption.
+        num_finished: trials that are over: complete, pruned and failed ones, without those of which a copy was queued
+            after an interruption, as earlier versions did.
         num_running: trials that some process is at.
         leading: the best complete trials with distinct routes, best first, the earlier one where values are equal; at
             most `LEADING`.
@@ -46,7 +46,7 @@ class Trials:
 
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
-        self.total = self.num_ended = self.num_finished = self.num_running = 0
+        self.total = self.num_finished = self.num_running = 0
         self.leading: list[FrozenTrial] = []
         self.scored: set[str] = set()
         self._open: dict[int, FrozenTrial] = {}
@@ -84,7 +84,6 @@ class Trials:
         attributes = trial.user_attrs
         if ON_THE_WAY_OF not in attributes and REFUSED not in attributes:
             self._finished.add(trial.number)
-            self.num_ended += 1
             self.num_finished += trial.number not in self._queued_again
         self._spent += gpu_seconds(trial)
         key = attributes.get(ROUTE_KEY)
@@ -124,7 +123,7 @@ class Trials:
         return {trial.user_attrs[ROUTE_KEY] for trial in self.running if ROUTE_KEY in trial.user_attrs}
 
     def num_drawless_before(self, number: int) -> int:
-        """How many trials of lower numbers the sampler did not draw: they repeat an interrupted one, or were passed."""
+        """How many trials of lower numbers the sampler did not draw: they copy an interrupted one, or were passed."""
         return bisect_left(self._drawless, number)
 
 
@@ -148,7 +147,7 @@ def gpu_seconds(trial: FrozenTrial) -> float:
 
 
 def retry_history(trial: FrozenTrial) -> list[int]:
-    """Numbers of the trials that this one is queued again for, the first one first; empty for an ordinary trial."""
+    """Of a copy of interrupted trials, as earlier versions queued them, their numbers; empty for an ordinary trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RetryHeartbeatStaleTrialCallback.retry_history(trial)

@@ -50,6 +50,9 @@ def plan(
     seed: int = 0,
     test_seeds: int = 1,
     study: str | None = None,
+    storage: str | None = None,
+    sampler: str | None = None,
+    first: str | None = None,
     as_deployed: bool = False,
 ) -> SearchPlan:
     """Estimate what a search would need: blocks, seconds, memory, disk, labels. Nothing is trained, written, fetched.
@@ -65,8 +68,8 @@ def plan(
 
     Raises:
         ScenarioError: as `load_scenario`.
-        StudyError: for a seed that `search` would refuse for this study, which is new: another was tested on it; and
-            for a budget that cannot be read.
+        StudyError, StudyNameError: for what `search` would refuse: a seed on which another study was tested, a budget
+            or a database URL that cannot be read, a sampler or a name that cannot be.
         ArgumentError: for a number out of range.
     """
     at_least(1, trials=trials)
@@ -75,7 +78,20 @@ def plan(
     from tuition.app.studies.search_plan import PlanRequest, plan_search
 
     return plan_search(
-        PlanRequest(str(scenario), Path(results), trials, seed, test_seeds, study, as_deployed, budget, gpu_hours)
+        PlanRequest(
+            scenario=str(scenario),
+            results=Path(results),
+            trials=trials,
+            seed=seed,
+            num_test_seeds=test_seeds,
+            study=study,
+            storage=storage,
+            sampler=sampler,
+            first=first,
+            as_deployed=as_deployed,
+            budget=budget,
+            gpu_hours=gpu_hours,
+        )
     )
 
 
@@ -174,7 +190,7 @@ def search(
         from tuition.app.storage.store_upkeep import parse_size
         from tuition.app.studies.search_plan import TRIALS
         from tuition.app.studies.search_run import SearchRequest, run_search
-        from tuition.planner.study import StudyLimits
+        from tuition.planner.searching.trial_loop import StudyLimits
 
         unlimited = trials is None and seconds is None and budget is None and gpu_hours is None
         limits = StudyLimits(trials=TRIALS if unlimited else trials, seconds=seconds)

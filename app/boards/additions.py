@@ -24,11 +24,11 @@ from tuition.benchmarks.boards.entries import (
 )
 from tuition.benchmarks.boards.measured_entry import ScoredRun, entry_of_scores
 from tuition.benchmarks.boards.outcomes import TOLERANCE
-from tuition.benchmarks.boards.texts import without_secrets
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.reported import reported_entries
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
 from tuition.benchmarks.scoring.score_store import ScoreStore
+from tuition.benchmarks.secret_texts import without_secrets
 from tuition.runners.labels import Ledger
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import ScenarioError

@@ -51,6 +51,30 @@ GpuHoursOption = Annotated[
     float | None,
     typer.Option(help="The same budget in hours of reserved devices (processor hours on a CPU)."),
 ]
+StudyOption = Annotated[
+    str | None, typer.Option(help="Study name; default: scenario and seed. Reuse a name to resume it.")
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Database URL of the study; default: a SQLite file in the results folder. A password in it is not kept: "
+        "better leave it to PGPASSFILE."
+    ),
+]
+SamplerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Who proposes: structural (our own planner, the default), or Optuna's tpe, random, gp or qmc. "
+        "A study that is resumed keeps its own."
+    ),
+]
+FirstOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What is trained before anything is proposed: named (direct GRPO and the paper's routes) or none. "
+        "Default: none for structural, named for the others."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate the cost without training.")]
 AsDeployedOption = Annotated[
     bool,

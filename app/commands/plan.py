@@ -8,11 +8,15 @@ from tuition.app.commands.options import (
     DEFAULT_RESULTS,
     AsDeployedOption,
     BudgetOption,
+    FirstOption,
     GpuHoursOption,
     JsonOption,
     ResultsOption,
+    SamplerOption,
     ScenarioOption,
     SeedOption,
+    StorageOption,
+    StudyOption,
 )
 
 
@@ -26,7 +30,10 @@ def plan(
     results: ResultsOption = DEFAULT_RESULTS,
     seed: SeedOption = 0,
     test_seeds: Annotated[int, typer.Option(min=0, help="Seeds of the test after the search.")] = 1,
-    study: Annotated[str | None, typer.Option(help="The study's name, as for the search.")] = None,
+    study: StudyOption = None,
+    storage: StorageOption = None,
+    sampler: SamplerOption = None,
+    first: FirstOption = None,
     as_deployed: AsDeployedOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -44,6 +51,9 @@ def plan(
         seed=seed,
         test_seeds=test_seeds,
         study=study,
+        storage=storage,
+        sampler=sampler,
+        first=first,
         as_deployed=as_deployed,
     )
     print_json(planned.document()) if json else show_plan(planned)

@@ -9,13 +9,17 @@ from tuition.app.commands.options import (
     AsDeployedOption,
     BudgetOption,
     DryRunOption,
+    FirstOption,
     GpuHoursOption,
     JsonOption,
     MixOption,
     QuietOption,
     ResultsOption,
+    SamplerOption,
     ScenarioOption,
     SeedOption,
+    StorageOption,
+    StudyOption,
     TrackOption,
     TrustOption,
     WorkersOption,
@@ -40,9 +44,7 @@ def search(
         typer.Option(min=0, help="Stop when no proposal promises this many points per GPU-hour."),
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
-    study: Annotated[
-        str | None, typer.Option(help="Study name; default: scenario and seed. Reuse a name to resume it.")
-    ] = None,
+    study: StudyOption = None,
     seed: SeedOption = 0,
     test_seeds: Annotated[
         int,
@@ -53,23 +55,9 @@ def search(
         ),
     ] = 1,
     as_deployed: AsDeployedOption = False,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            help="Who proposes: structural (our own planner, the default), or Optuna's tpe, random, gp or qmc. "
-            "A study that is resumed keeps its own."
-        ),
-    ] = None,
-    first: Annotated[
-        str | None,
-        typer.Option(
-            help="What is trained before anything is proposed: named (direct GRPO and the paper's routes) or none. "
-            "Default: none for structural, named for the others."
-        ),
-    ] = None,
-    storage: Annotated[
-        str | None, typer.Option(help="Database URL of the study; default: a SQLite file in the results folder.")
-    ] = None,
+    sampler: SamplerOption = None,
+    first: FirstOption = None,
+    storage: StorageOption = None,
     mix_versions: MixOption = False,
     track: TrackOption = None,
     trust_remote_code: TrustOption = False,
@@ -93,7 +81,21 @@ def search(
         from tuition.runners.scenarios.sources import confirm_trust
 
         confirm_trust(trust_remote_code)
-        plan(scenario, trials, budget, gpu_hours, results, seed, test_seeds, study, as_deployed, json)
+        plan(
+            scenario,
+            trials,
+            budget,
+            gpu_hours,
+            results,
+            seed,
+            test_seeds,
+            study,
+            storage,
+            sampler,
+            first,
+            as_deployed,
+            json,
+        )
         return
     from tuition.app.api import training
     from tuition.app.processes.terminal import print_json

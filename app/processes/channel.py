@@ -41,6 +41,11 @@ class Channel(ABC):
         self.hear(Said(text=text))
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Of a full disk: a log is no result, and a traceback for each line would hide what matters."""
+
+
 @contextmanager
 def logged(path: Path, channel: Channel) -> Iterator[None]:
     """Meanwhile all that is logged goes to a file, appended, and all that the channel hears to the events beside it.
@@ -50,7 +55,7 @@ def logged(path: Path, channel: Channel) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level, before = root.level, channel.log
     root.addHandler(handler)

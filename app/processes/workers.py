@@ -165,7 +165,7 @@ def _hear(worker: _Worker, tasks: Iterator[int], reporter: Reporter, failures: l
         worker.process.join()
         died = f"worker {worker.index} died (exit code {worker.process.exitcode})"
         if not stopping and worker.starts <= MAX_RESTARTS:
-            reporter.say(f"{died}; its trial is queued again and the worker restarted")
+            reporter.say(f"{died}; its trial is taken up again by the worker that takes its place")
             worker.start()
         else:
             worker.ended = True

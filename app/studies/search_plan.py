@@ -1,5 +1,6 @@
 """`tuition plan`: what a search would need, before anything is trained."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +20,15 @@ from tuition.app.studies.search_run import (
     search_baselines,
     study_name,
 )
+from tuition.app.studies.search_sampler import check_sampler
 from tuition.benchmarks.results_folder import ResultsFolder
+from tuition.benchmarks.secret_texts import word_without_secrets
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
 from tuition.planner.route import Block, Route, compile_route
 from tuition.planner.stages import STUDENT
+from tuition.planner.storage import read_url
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.outline import Outline, load_to_plan
@@ -137,6 +141,9 @@ class PlanRequest:
     seed: int = 0
     num_test_seeds: int = 1
     study: str | None = None
+    storage: str | None = None
+    sampler: str | None = None
+    first: str | None = None
     as_deployed: bool = False
     budget: str | None = None
     gpu_hours: float | None = None
@@ -145,21 +152,32 @@ class PlanRequest:
     def options(self) -> str:
         """Those of the search."""
         trials = None if self.trials is None and (self.budget or self.gpu_hours) else self.trials or TRIALS
-        named = {"--trials": trials, "--budget": self.budget, "--gpu-hours": self.gpu_hours}
-        return " ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+        named = {
+            "--trials": trials,
+            "--budget": self.budget,
+            "--gpu-hours": self.gpu_hours,
+            "--study": self.study,
+            "--storage": None if self.storage is None else word_without_secrets(self.storage),
+            "--sampler": self.sampler,
+            "--first": self.first,
+        }
+        return " ".join(f"{name} {shlex.quote(str(value))}" for name, value in named.items() if value is not None)
 
 
 def plan_search(request: PlanRequest) -> SearchPlan:
     """Price a search: what it would ask for, what the store already has, seconds, memory, disk, labels, commands.
 
-    StudyError where the search would refuse its seeds. Nothing is fetched: where models or data sets of the Hub are not
-    on this machine, the file alone is read.
+    StudyError where the search would refuse its seeds, a name or a URL. Nothing is fetched: where models or data sets
+    of the Hub are not on this machine, the file alone is read.
     """
     scenario, seed, results = load_to_plan(request.scenario), request.seed, request.results
     folder = ResultsFolder(results)
     name = study_name(scenario.name, seed, request.study)
     refuse_seeds(seed, request.num_test_seeds, scenario.name, folder.study(name), folder)
     check_budget(request.budget, request.gpu_hours)
+    check_sampler(request.sampler, request.first)
+    if request.storage is not None:
+        read_url(request.storage)
     warnings = check_models(scenario)
     store, prices = find_store(results), RoutePrices(scenario, folder)
     dearest = prices.dearest()

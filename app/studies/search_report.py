@@ -1,6 +1,8 @@
 """What a search has asked for, trained and spent: its report before its test."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -12,7 +14,9 @@ from tuition.app.studies.study_report import (
     SearchReport,
     TrialReport,
     ValidationScore,
+    read_report,
 )
+from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.provenance import command_line
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
@@ -63,6 +67,19 @@ def make_report(
         trials=tuple(map(_trial_report, trials)),
         leaderboard=None,
     )
+
+
+def kept_test(path: Path) -> dict[str, Any]:
+    """What of a study's report its next one keeps until there is another test; nothing where none was made."""
+    try:
+        before = read_report(path)
+    except (FileNotFoundError, FileError):
+        return {}
+    if not isinstance(before, SearchReport) or before.test is None:
+        return {}
+    tested_trials = before.tested_trials if before.tested_trials is not None else len(before.proposals)
+    kept = {name: getattr(before, name) for name in ("leaderboard", "test", "test_gpu_seconds")}
+    return {**kept, "tests": before.looks, "tested_trials": tested_trials}
 
 
 def _trial_report(trial: FrozenTrial) -> TrialReport:

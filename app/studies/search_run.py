@@ -19,6 +19,7 @@ from tuition.app.costs.search_budget import budget_gpu_seconds, check_budget, un
 from tuition.app.processes.channel import Channel, logged
 from tuition.app.processes.interrupts import Interrupts
 from tuition.app.processes.liveness import alive, is_alive
+from tuition.app.processes.machine_failures import as_machine_errors
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.processes.workers import Remote, run_workers
@@ -32,7 +33,7 @@ from tuition.app.studies.evaluation import (
     train_in_workers,
 )
 from tuition.app.studies.search_evaluation import evaluate_on_validation, score_untrained
-from tuition.app.studies.search_report import make_report
+from tuition.app.studies.search_report import kept_test, make_report
 from tuition.app.studies.search_sampler import (
     SAMPLER,
     answer_of,
@@ -44,7 +45,7 @@ from tuition.app.studies.search_sampler import (
     settle_sampler,
 )
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
-from tuition.app.studies.study_report import SearchReport, looks_before, with_look, write_report
+from tuition.app.studies.study_report import SearchReport, with_look, write_report
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.baselines import EVALUATED_FIRST, TESTED_BY_SEARCH, baseline_allocations
 from tuition.benchmarks.boards.ranked_rows import plot, to_json
@@ -53,14 +54,9 @@ from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.route import Route, compile_route
 from tuition.planner.scores.outcome import Outcome
 from tuition.planner.scores.protocols import MIN_GAIN, SaysWhenToStop
-from tuition.planner.storage import StudyError, release_dead_trials
-from tuition.planner.study import (
-    SearchOptions,
-    StudyLimits,
-    enqueue,
-    open_study,
-    search,
-)
+from tuition.planner.searching.trial_loop import SearchOptions, StudyLimits
+from tuition.planner.storage import StudyError
+from tuition.planner.study import enqueue, open_study, search
 from tuition.planner.trials import REFUSED, Trials
 from tuition.runners.events import PhaseBegan, RunDone
 from tuition.runners.labels import account_of_test
@@ -121,7 +117,7 @@ def run_search(request: SearchRequest) -> SearchResult:
     warnings = check_models(scenario)
     name = study_name(scenario.name, request.seed, request.study)
     folder = request.run.folder.study(name)
-    before = looks_before(folder.report)
+    kept = kept_test(folder.report)
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
     check_sampler(request.sampler, request.first)
@@ -148,18 +144,18 @@ def run_search(request: SearchRequest) -> SearchResult:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
-            report = report.model_copy(update={"tests": before, "stopped": stopped, "answer": answer_of(study)})
-            # Written before the test as well: a baseline that fails must not cost the search its report.
+            report = report.model_copy(update={**kept, "stopped": stopped, "answer": answer_of(study)})
+            # Written before the test as well: a baseline that fails must not cost the search its report, nor the test
+            # that it had.
             write_report(report, folder.report)
             if seeds:
                 with logged(log, reporter):
                     ranked, meta, test = evaluate(runner, name, entries, seeds, reporter)
-                looks = with_look(before, test)
+                looks = with_look(kept.get("tests", ()), test)
                 leaderboard = to_json(ranked, replace(meta, looks=len(looks)))
                 spent = round(runner.ledger.spent(account_of_test(name)), 1)
-                report = report.model_copy(
-                    update={"leaderboard": leaderboard, "test": test, "tests": looks, "test_gpu_seconds": spent}
-                )
+                tested = {"leaderboard": leaderboard, "test": test, "tests": looks, "test_gpu_seconds": spent}
+                report = report.model_copy(update={**tested, "tested_trials": len(report.proposals)})
                 write_json(leaderboard, folder.leaderboard)
                 plot(ranked, folder.figure)
         report = report.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
@@ -257,7 +253,7 @@ def _search(
     """The search, in this process or in workers; several commands may work on one study at once."""
     folder = request.run.folder.study(study.study_name)
     title = f"search {study.study_name}"
-    reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_ended, total=request.limits.trials))
+    reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_finished, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
         first = enqueued(scenario) if named_first(study.user_attrs[SAMPLER], request.first) else []
         enqueue(study, scenario.space, _compile(scenario, request), first)
@@ -292,12 +288,12 @@ def _work_on(
     prices: RoutePrices | None,
 ) -> None:
     folder, trials = request.run.folder.study(study.study_name), Trials(study)
-    done_before = trials.refresh().num_ended
+    done_before = trials.refresh().num_finished
     total = request.limits.trials
 
     def evaluate_route(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
         log_path = folder.trial_log(number)
-        with logged(log_path, channel):
+        with as_machine_errors(), logged(log_path, channel):
             try:
                 return evaluate_on_validation(runner, route, on_the_way, study.study_name, log_path)
             except Exception as error:
@@ -307,7 +303,7 @@ def _work_on(
 
     def on_trial(_: optuna.Study, trial: FrozenTrial) -> None:
         name = f"#{trial.number} {trial.user_attrs.get('allocation', '')}"
-        done = trials.refresh().num_ended
+        done = trials.refresh().num_finished
         channel.hear(RunDone(name=name, result=_result(trial), done=done, total=total, done_before=done_before))
         if prices is not None:
             prices.refresh()
@@ -317,15 +313,16 @@ def _work_on(
 
     locks = folder.workers
     with alive(locks) as worker:
-        release_dead_trials(study, lambda other: is_alive(locks, other))
         limits = replace(request.limits, spent=lambda: runner.ledger.spent(study.study_name))
         if prices is not None:
             limits = replace(limits, price=partial(prices.still_costs, runner))
         options = SearchOptions(
             on_trial,
             worker,
-            score_untrained=lambda model: score_untrained(runner, model, study.study_name),
+            score_untrained=as_machine_errors()(lambda model: score_untrained(runner, model, study.study_name)),
             lock=FileLock(folder.opening_lock),
+            is_alive=partial(is_alive, locks),
+            say=channel.say,
         )
         stopped = search(study, scenario.space, _compile(scenario, request), evaluate_route, limits, options)
         study.set_user_attr(STOPPED, stopped)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +26,7 @@ from pydantic import model_serializer as serializer
 from tuition.benchmarks.artefacts import FileError, finite_fields, read_json, write_json
 from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
 from tuition.benchmarks.one_line import first_complaint, one_line
+from tuition.benchmarks.secret_texts import without_secrets
 from tuition.benchmarks.statistics.intervals import Difference, Interval
 from tuition.benchmarks.statistics.multiplicity import SignFlip
 
@@ -45,6 +47,10 @@ def _numbers(stated: object) -> object:
 
 Stated = Annotated[T, BeforeValidator(_numbers), PlainSerializer(finite_fields)]
 """A dataclass of the statistics, in JSON as its fields."""
+
+
+Command = Annotated[str, AfterValidator(without_secrets)]
+"""Earlier versions kept passwords of database URLs."""
 
 
 class Frozen(BaseModel):
@@ -185,7 +191,7 @@ class Evaluation(Frozen):
 
     blocks: EvaluatedBlocks
     runs: dict[str, tuple[EvaluatedRun, ...]]
-    command: str
+    command: Command
     code_version: str
     versions: dict[str, str]
     scenario: EvaluatedScenario
@@ -214,7 +220,7 @@ class StudyTest(Frozen):
 
     seeds: tuple[int, ...]
     rows: tuple[str, ...]
-    command: str
+    command: Command
     scores_sha256: str
 
     @classmethod
@@ -241,7 +247,7 @@ class StudyReport(Frozen):
     study: str
     scenario: str
     scenario_sha256: str | None
-    command: str | None
+    command: Command | None
     leaderboard: dict[str, Any] | None = None
     test: Evaluation | None = None
     tests: tuple[StudyTest, ...] = ()
@@ -276,6 +282,8 @@ class SearchReport(StudyReport):
     """Of the search; in reports of before with its test."""
     test_gpu_seconds: float | None = None
     """Of the test by itself; None before it, and of earlier versions."""
+    tested_trials: int | None = None
+    """How many proposals there were when the test was made: fewer than now where the search went on after it."""
     stopped: str | None = None
     """Why the search stopped, unless that is its number of trials or seconds."""
     answer: PlannerAnswer | None = None

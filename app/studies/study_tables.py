@@ -57,6 +57,12 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         )
         return
     console.print(render(*tested))
+    if report.tested_trials is not None and report.tested_trials < len(report.proposals):
+        console.print(
+            f"This test was made when the study had {report.tested_trials} of its {len(report.proposals)} trials: "
+            "rerun without --test-seeds 0 to test what it found since.",
+            soft_wrap=True,
+        )
     unranked = all(ranked.rank_first is None for ranked in tested[0])
     more_seeds = f"; --test-seeds {RANKED_SEEDS} gives ranks, and errors with training variance" if unranked else ""
     console.print(f"Figure: {folder.figure}   Report: {folder.report}")

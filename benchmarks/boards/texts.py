@@ -13,31 +13,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from tuition.benchmarks.secret_texts import holds_secret
+
 # Printable to Python, and yet nothing is seen: fillers, joiners, variation selectors, the empty braille cell.
 _UNSEEN = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-# user:password@host of an address, and settings or tokens that are secrets by their form.
-_SECRETS = {
-    re.compile(r"(://[^/\s@:]*):[^/\s]*@"): r"\1@",
-    re.compile(r"(?i)\b((?:pg)?(?:password|passwd|pwd))=(?:[^\s&'\"]+|[^\s&]+)"): r"\1 left out",
-    re.compile(r"\bhf_[A-Za-z0-9]{30,}"): "token left out",
-}
-"""What stands in a text instead, by pattern."""
 # Scripts that one language writes together.
 _JAPANESE = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC"}
-
-
-def holds_secret(text: str) -> bool:
-    """Whether a text holds a password or a token, as far as its form tells."""
-    return any(pattern.search(text) for pattern in _SECRETS)
-
-
-def without_secrets(command: str) -> str:
-    """A command without its passwords and tokens: what an entry may say of the command that made it."""
-    for pattern, instead in _SECRETS.items():
-        command = pattern.sub(instead, command)
-    return command
 
 
 def no_secret(text: str) -> str:

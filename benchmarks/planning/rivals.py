@@ -26,8 +26,9 @@ from tuition.planner.route import Route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.scores.observations import untrained
 from tuition.planner.scores.outcome import Outcome
+from tuition.planner.searching.trial_loop import SearchOptions, StudyLimits
 from tuition.planner.space import SearchSpace
-from tuition.planner.study import SearchOptions, StudyLimits, enqueue, search
+from tuition.planner.study import enqueue, search
 from tuition.planner.trials import REPEAT_OF
 
 WIDTH = 8

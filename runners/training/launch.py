@@ -65,7 +65,7 @@ def check_rollout_engine(order: WorkOrder) -> None:
             raise BlockError(
                 f"hardware.vllm.rollout_server {url} does not answer ({type(error).__name__}: {error}): start it, "
                 "correct the URL, or remove it"
-            ) from None
+            ) from error
 
 
 def train_in_processes(

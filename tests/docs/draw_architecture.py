@@ -103,6 +103,7 @@ FLOORS = (
             "sampler.py": (),
             "planning": (),
             "scores": (),
+            "searching": (4,),
             "route.py": (5,),
             "cost.py": (8,),
             "stages.py": (),

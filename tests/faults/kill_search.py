@@ -5,7 +5,8 @@ tests/app/processes/test_workers.py). Two workers search the small scenario of t
 process of theirs (parent, worker or grader) gets SIGKILL; a dead search is started again. When a study is done, the
 next begins.
 
-Checked at the end: every (allocation, seed) that both finished has identical scores; no route booked more labels than
+Checked at the end: every (allocation, seed) that both finished has identical scores; with one worker, the trials are
+the same, by number and proposal; no route booked more labels than
 it trains; every block in the store is whole; no process outlived its parent.
 """
 
@@ -144,6 +145,9 @@ def compare(folder: Path, searches: list[Search]) -> Counter[str]:
             if trial["score"] and trial["allocation"] in theirs:
                 same = trial["score"] == theirs[trial["allocation"]]
                 found["scores identical" if same else "SCORES DIFFER"] += 1
+        if search.size.workers == 1:  # several propose in the order in which they finish
+            proposed = [[(t["number"], t["allocation"]) for t in run["trials"]] for run in (disturbed, undisturbed)]
+            found["proposals identical" if proposed[0] == proposed[1] else "PROPOSALS DIFFER"] += 1
         ledger = Ledger(search.results / "ledger.sqlite")
         for text in {t["allocation"] for t in disturbed["trials"] if t["score"]}:
             route = compile_route(Allocation.parse(text), scenario.recipe, search.seed)
@@ -178,7 +182,7 @@ def main() -> None:
         searches, counts = disturb(folder, size, arguments.kills, arguments.seconds, random.Random(arguments.seed))
         counts += compare(folder, searches)
     print(json.dumps(counts, indent=1))
-    broken = counts["SCORES DIFFER"] + counts["ROUTES BOOKED WRONG"] + counts["orphans"]
+    broken = counts["SCORES DIFFER"] + counts["PROPOSALS DIFFER"] + counts["ROUTES BOOKED WRONG"] + counts["orphans"]
     sys.exit(1 if broken or counts["blocks whole"] != counts["blocks in the store"] else 0)
 
 

@@ -40,7 +40,6 @@ def scanned(study: optuna.Study) -> dict[str, Any]:
             first.setdefault(trial.user_attrs["route_key"], trial.number)
     return {
         "total": len(trials),
-        "num_ended": len(ended),
         "num_finished": sum(trial.number not in queued_again for trial in ended),
         "num_running": sum(trial.state is TrialState.RUNNING for trial in trials),
         "spent": sum(float(trial.user_attrs.get("gpu_seconds", 0.0)) for trial in trials),
@@ -57,7 +56,7 @@ def scanned(study: optuna.Study) -> dict[str, Any]:
 def viewed(view: Trials) -> dict[str, Any]:
     found = {key: view.evaluated(key) for key in ROUTES}
     return {
-        **{name: getattr(view, name) for name in ("total", "num_ended", "num_finished", "num_running")},
+        **{name: getattr(view, name) for name in ("total", "num_finished", "num_running")},
         "spent": view.spent_gpu_seconds,
         "evaluated": {key: None if trial is None else trial.number for key, trial in found.items()},
         "leading": [trial.number for trial in view.leading],

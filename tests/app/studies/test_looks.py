@@ -9,8 +9,16 @@ import pytest
 from tests.app.conftest import Command
 from tests.app.studies.made_report import evaluation, search_report
 from tests.benchmarks.boards.test_ranked_rows import META, board, text
+from tuition.app.studies.search_report import kept_test
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
-from tuition.app.studies.study_report import looks_before, read_report, with_look, write_report
+from tuition.app.studies.study_report import (
+    SearchReport,
+    TrialReport,
+    looks_before,
+    read_report,
+    with_look,
+    write_report,
+)
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.storage import StudyError
 
@@ -37,6 +45,24 @@ def test_a_report_keeps_the_looks_and_one_of_before_has_the_one_that_it_shows(tm
     assert looks_before(path) == looks
     write_report(search_report(test=made("b")), path)
     assert [look.rows for look in read_report(path).looks] == [("b",)]
+
+
+def test_a_search_that_goes_on_keeps_its_test_until_there_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert kept_test(path) == {}
+    proposed = tuple(TrialReport(number=number, state="complete", score=None) for number in range(3))
+    write_report(search_report(), path)
+    assert kept_test(path) == {}
+    tested = search_report(test=made("a"), leaderboard={"rows": []}, test_gpu_seconds=7.0, trials=proposed)
+    write_report(tested, path)
+    # As a search does before it tests, or without a test: more trials, and the test that it had.
+    longer = search_report(trials=(*proposed, *proposed)).model_copy(update=kept_test(path))
+    write_report(longer, path)
+    again = read_report(path)
+    assert isinstance(again, SearchReport)
+    assert (again.test, again.leaderboard, again.test_gpu_seconds) == (made("a"), {"rows": []}, 7.0)
+    assert again.tests == tested.looks and (again.tested_trials, len(again.proposals)) == (3, 6)
+    assert kept_test(path)["tested_trials"] == 3
 
 
 def test_a_table_says_which_test_of_the_study_it_is() -> None:
