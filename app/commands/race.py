@@ -23,7 +23,13 @@ def race(
         ),
     ] = None,
     planners: Annotated[
-        str, typer.Option(help="Planners by name, separated by commas, or `all`. Default: all but the slow ones.")
+        str,
+        typer.Option(
+            help="Planners by name or pattern, separated by commas, or `all`: structural (ours), "
+            "structural-no-IDEA (ours without structure, counter-forms, residual, flat-members, scores-on-the-way, "
+            "teacher-scores or reserve), random, tpe, qmc, gp (each also with -named, as ours), tpe-scratch, tpe-told, "
+            "gp-ei, halving, rule, half. Default: all but gp and structural-no-IDEA."
+        ),
     ] = "",
     repeats: Annotated[int, typer.Option(min=1, help="Searches of each planner on each problem or recording.")] = 5,
     problems: Annotated[int, typer.Option(min=1, help="Problems of the family.")] = 24,

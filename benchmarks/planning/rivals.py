@@ -10,6 +10,8 @@ No planner begins what does not fit the money left: a search is played anew for 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import optuna
@@ -20,7 +22,7 @@ from tuition.benchmarks.baselines import EVALUATED_FIRST, UPSTREAM
 from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
 from tuition.benchmarks.planning.gaussian_process import play_gp_ei
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.planning.planner import Costs
+from tuition.planner.planning.planner import Costs, Ideas
 from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
 from tuition.planner.route import Route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SeededSampler
@@ -172,11 +174,11 @@ def _splits(space: SearchSpace, seed: int) -> Iterator[dict[str, Any]]:
             yield space.params_of(allocation)
 
 
-def _structural(game: Game) -> BaseSampler:
+def _structural(game: Game, ideas: Ideas | None = None) -> BaseSampler:
     """Tuition's own planner."""
     replay = game.replay
     costs = Costs(replay.block_seconds, replay.score_seconds, replay.states_kept)
-    return StructuralSampler(replay.space, lambda study: costs, game.seed)
+    return StructuralSampler(replay.space, lambda study: costs, game.seed, ideas)
 
 
 def _recommended(study: optuna.Study) -> tuple[Allocation | None, Allocation | None]:
@@ -191,15 +193,31 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
     return lambda game: SeededSampler(name, game.seed)
 
 
+def _ours(ideas: Ideas | None = None, named: bool = False) -> _Study:
+    """A search by Tuition's own planner."""
+    return _Study(partial(_structural, ideas=ideas), named=named, recommend=_recommended)
+
+
+ABLATIONS = tuple(
+    Planner(f"{STRUCTURAL}-no-{name}", f"{STRUCTURAL} without {what}", _ours(ideas))
+    for name, what, ideas in (
+        ("structure", "the forms of stages: a Gaussian process about a constant", Ideas(structure=False)),
+        ("counter-forms", "what can be otherwise than the plain forms", Ideas(counter_forms=False)),
+        ("residual", "a residual: the forms must explain everything", Ideas(residual=False)),
+        ("flat-members", "members of the prior that know no forms", Ideas(flat_members=False)),
+        ("scores-on-the-way", "scores on the way, of teachers and of students", Ideas(scores_on_the_way=False)),
+        ("teacher-scores", "scores of teachers on the way", Ideas(teachers_scores=False)),
+        ("reserve", "money that is kept back to train the answer", Ideas(reserve=False)),
+    )
+)
+"""Tuition's own planner without one of its ideas each."""
+
 PLANNERS: dict[str, Planner] = {
     planner.name: planner
     for planner in (
-        Planner(STRUCTURAL, "Tuition's own planner", _Study(_structural, recommend=_recommended)),
-        Planner(
-            f"{STRUCTURAL}-named",
-            "the named routes, then Tuition's own planner",
-            _Study(_structural, named=True, recommend=_recommended),
-        ),
+        Planner(STRUCTURAL, "Tuition's own planner", _ours()),
+        Planner(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", _ours(named=True)),
+        *ABLATIONS,
         *(Planner(name, f"Optuna's {name} sampler", _Study(_shipped(name))) for name in SAMPLERS),
         *(
             Planner(f"{name}-named", f"the named routes, then {name}", _Study(_shipped(name), named=True))
@@ -216,18 +234,19 @@ PLANNERS: dict[str, Planner] = {
 """By name, in the order of tables."""
 
 
-SLOW = ("gp", "gp-named")
-"""Ten seconds a search and more: they play only when they are asked for."""
+ON_REQUEST = ("gp", "gp-named", *(planner.name for planner in ABLATIONS))
+"""They play only when they are asked for: Optuna's Gaussian process takes ten seconds a search and more, and what ideas
+are worth is a question of its own."""
 ALL = "all"
 
 
 def choose_planners(names: Sequence[str]) -> list[Planner]:
-    """The planners of these names, in the order of tables; `ALL`, and for no name all but the slow ones.
+    """The planners of these names, in the order of tables; `ALL`, and for no name all but those on request.
 
-    RaceError for an unknown name.
+    A name may be a pattern: "structural-no-*". RaceError for one that fits no planner.
     """
     for name in names:
-        if name not in (ALL, *PLANNERS):
+        if name != ALL and not any(fnmatchcase(planner, name) for planner in PLANNERS):
             raise RaceError(f"unknown planner {name!r}; choose from {', '.join(PLANNERS)}, or {ALL}")
-    wanted = set(names) if names else PLANNERS.keys() - set(SLOW)
-    return [planner for name, planner in PLANNERS.items() if name in wanted or ALL in wanted]
+    wanted = names or tuple(PLANNERS.keys() - set(ON_REQUEST))
+    return [one for one in PLANNERS.values() if any(name == ALL or fnmatchcase(one.name, name) for name in wanted)]

@@ -16,6 +16,7 @@ from typer.main import get_command
 from tests.docs.adding import ADDING, added_files
 from tests.docs.documents import DOCUMENTS, ROOT, code_of, names_in
 from tuition.app.cli import app
+from tuition.benchmarks.planning.rivals import PLANNERS
 
 FOLDERS = ("app", "benchmarks", "docs", "planner", "runners", "src", "tests", ".ci")
 HELP = {"--help", "-h"}
@@ -137,6 +138,11 @@ def test_commands_and_their_options_are_there(document: Path) -> None:
     assert wrong == {}
     alone = [re.split(r"[\s=]", line)[0] for line in code if line.startswith("--")]
     assert [option for option in alone if option not in all_options()] == []
+
+
+def test_every_planner_of_the_race_has_its_row() -> None:
+    rows = (ROOT / "docs" / "planners.md").read_text()
+    assert [name for name in PLANNERS if f"`{name.removesuffix('-named')}`" not in rows] == []
 
 
 @each_document

@@ -1,11 +1,13 @@
 """The planners of the race: what a search spends is what the store charges, and answers come from what it has seen."""
 
+from collections.abc import Sequence
+
 import optuna
 import pytest
 
-from tuition.benchmarks.planning.contestant import Game, RaceError
+from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
 from tuition.benchmarks.planning.grounds import Unit, family_ground
-from tuition.benchmarks.planning.rivals import PLANNERS, SLOW, choose_planners
+from tuition.benchmarks.planning.rivals import ABLATIONS, ON_REQUEST, PLANNERS, choose_planners
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -24,7 +26,7 @@ def heavy(name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * heavy(n)) for n in PLANNERS if n not in SLOW]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * heavy(n)) for n in PLANNERS if n not in ON_REQUEST]
 )
 def test_a_search_pays_for_what_it_has_and_answers_with_what_it_paid_for(unit: Unit, name: str) -> None:
     played = game(unit)
@@ -38,6 +40,19 @@ def test_a_search_pays_for_what_it_has_and_answers_with_what_it_paid_for(unit: U
         base_models = steps[0].spent if steps[0].trials == 0 else 0.0  # their scores take no time of a worker
         assert played.replay.now == pytest.approx(last.spent - base_models, abs=1e-2)
         assert played.replay.marginal_cost(last.trained).gpu_seconds == 0
+
+
+@pytest.fixture(scope="module")
+def ours(unit: Unit) -> Sequence[Step]:
+    return PLANNERS["structural"].play(game(unit, 0.3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planner", ABLATIONS, ids=lambda planner: planner.name)
+def test_without_an_idea_the_planner_searches_otherwise(unit: Unit, ours: Sequence[Step], planner: Planner) -> None:
+    played = game(unit, 0.3)
+    steps = planner.play(played)
+    assert steps != ours and 0 < steps[-1].spent <= played.budget + 0.01
 
 
 @pytest.mark.parametrize("name", ["random", "tpe-named", "halving", "gp-ei"])
@@ -73,7 +88,11 @@ def test_a_gaussian_process_finds_more_than_chance_does(unit: Unit) -> None:
 
 def test_planners_are_chosen_by_name() -> None:
     assert [planner.name for planner in choose_planners(["half", "tpe"])] == ["tpe", "half"]
-    assert {planner.name for planner in choose_planners([])} == PLANNERS.keys() - set(SLOW)
+    assert {planner.name for planner in choose_planners([])} == PLANNERS.keys() - set(ON_REQUEST)
     assert len(choose_planners(["all"])) == len(PLANNERS)
+    assert [planner.name for planner in choose_planners(["half", "structural-no-*"])] == [
+        *(planner.name for planner in ABLATIONS),
+        "half",
+    ]
     with pytest.raises(RaceError, match="unknown planner 'best'; choose from structural, structural-named"):
         choose_planners(["best"])
