@@ -60,9 +60,9 @@ class Budget:
         committed = sum(self._still_costs(trial) for trial in running if trial.number != besides)
         return self._gpu_seconds - self._spent_so_far() - committed
 
-    def publish(self) -> None:
-        """Write down what is left, for the sampler."""
-        self._trials.study.set_user_attr(LEFT, self.left())
+    def publish(self, besides: int | None = None) -> None:
+        """Write down what is `left`, for the sampler."""
+        self._trials.study.set_user_attr(LEFT, self.left(besides))
 
     def check(self, trial: optuna.Trial, route: Route, asked: Sequence[Checkpoint]) -> None:
         """Refuse a trial that does not fit.

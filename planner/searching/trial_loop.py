@@ -239,6 +239,8 @@ class TrialLoop:
 
     def propose(self, trial: optuna.Trial) -> _Proposal:
         """What the trial is at, written into its record; TrialPruned where it is infeasible or does not fit."""
+        if self.budget is not None:  # another process may have begun something since the last note
+            self.budget.publish(besides=trial.number)
         allocation = self.space.suggest(trial)
         route = self.compile(allocation)
         asked = asked_on_the_way(trial, allocation, self.options.score_on_the_way)
