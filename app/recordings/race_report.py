@@ -1,7 +1,7 @@
 """`tuition race`: planners raced on a recorded table or on simulated problems, as Markdown, JSON and a figure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from tuition.app.processes.progress import Reporter
 from tuition.app.recordings.evidence_report import check_figure
 from tuition.benchmarks.artefacts import finite
-from tuition.benchmarks.planning.contestant import RaceError
+from tuition.benchmarks.planning.contestant import COVERAGE, RaceError
 from tuition.benchmarks.planning.grounds import Ground, family_ground, table_ground
 from tuition.benchmarks.planning.problems import FIRST_JUDGING
 from tuition.benchmarks.planning.race import Rules, hold
@@ -107,6 +107,7 @@ def _json(regret: Regret) -> dict[str, Any]:
         "half_of_interval": finite(regret.half),
         "units": regret.units,
         "trials": regret.trials,
+        "interval_covers": finite(regret.covered),
     }
 
 
@@ -139,7 +140,9 @@ def caption(measured: Sequence[Measured]) -> str:
     return (
         f"Points lost to the best split, by {judge}, against what the search has spent, in R: the dearest single route "
         f"costs 1 R, {cost} GPU-s. ± is half of the 95 % interval over {_units(header.kind)}, each the mean over its "
-        "searches. Trained: the answer's training is paid within the budget; named: of all splits, maybe untrained."
+        "searches. Trained: the answer's training is paid within the budget; named: of all splits, maybe untrained. "
+        f"Covered: how often the {COVERAGE:.0%} interval that a planner with a posterior gives for the split that it "
+        "names holds the judge's score, at each budget."
     )
 
 
@@ -158,12 +161,22 @@ def cells(measured: Sequence[Measured]) -> list[dict[str, str]]:
 
     rows = []
     for planner in sorted(by_planner, key=standing):
-        for answer in ("trained", "named") if planner in differ else ("trained",):
+        answers = ("trained", "named") if planner in differ else ("trained",)
+        for answer in answers:
             found = by_planner[planner][answer]
             name = f"{planner}, {answer}" if planner in differ else planner
             regret_cells = {f"{budget:g} R": _cell(regret) for budget, regret in found.items()}
-            rows.append({"planner": name, **regret_cells, f"trials at {at:g} R": f"{found[at].trials:.1f}"})
+            trials = {f"trials at {at:g} R": f"{found[at].trials:.1f}"}
+            covered = {"covered": _covered(by_planner[planner]["named"].values()) if answer == answers[-1] else ""}
+            rows.append({"planner": name, **regret_cells, **trials, **covered})
     return rows
+
+
+def _covered(regrets: Iterable[Regret]) -> str:
+    """Empty where the planner gives no interval."""
+    shares = [one.covered for one in regrets]
+    cells = ["-" if math.isnan(share) else f"{100 * share:.0f} %" for share in shares]
+    return "" if all(map(math.isnan, shares)) else ", ".join(cells)
 
 
 def _cell(regret: Regret) -> str:

@@ -3,9 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.stats import norm
+
 from tuition.benchmarks.tables.recorded_table import RecordedError
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
+
+Interval = tuple[float, float]
+COVERAGE = 0.9
+"""Of the intervals that planners with a posterior give."""
+
+
+def interval(mean: float, sd: float) -> Interval:
+    """The central interval of a normal distribution with probability `COVERAGE`."""
+    half = sd * float(norm.ppf(0.5 + COVERAGE / 2))
+    return mean - half, mean + half
 
 
 class RaceError(RecordedError):
@@ -42,12 +54,14 @@ class Step:
         named: what it would hand over, of all allocations, maybe untrained; None while it has no answer.
         trained: what it would hand over of what it has trained; None while it has trained nothing.
         trials: routes trained so far.
+        expected: `interval` of the true score of what is named, fractions; None without a posterior.
     """
 
     spent: float
     named: Allocation | None
     trained: Allocation | None
     trials: int
+    expected: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 from scipy.stats import norm
 
-from tuition.benchmarks.planning.contestant import Game, Step
+from tuition.benchmarks.planning.contestant import Game, Step, interval
 from tuition.planner.allocation import Allocation
 from tuition.planner.planning.posterior import matern
 from tuition.planner.space import SearchSpace
@@ -153,10 +153,20 @@ class _Search:
             self.scores[one] = score.mean
             self.error = max(self.error, score.se_samples if math.isfinite(score.se_samples) else score.se_problems)
 
-    def step(self, model: _Process, features: _Features, candidates: list[Allocation], mean: FloatArray) -> Step:
+    def step(
+        self,
+        model: _Process,
+        features: _Features,
+        candidates: list[Allocation],
+        mean: FloatArray,
+        variance: FloatArray,
+    ) -> Step:
+        """What it would hand over; `mean` and `variance` are those of the candidates."""
         held = [one for one in self.scores if self.game.replay.space.holds(one)]
         trained = held[int(model.predict(features(held))[0].argmax())] if held else None
-        return Step(self.spent, candidates[int(mean.argmax())], trained, self.trials)
+        best = int(mean.argmax())
+        expected = interval(float(mean[best]), math.sqrt(variance[best]))
+        return Step(self.spent, candidates[best], trained, self.trials, expected)
 
 
 def play_gp_ei(game: Game) -> list[Step]:
@@ -175,7 +185,7 @@ def play_gp_ei(game: Game) -> list[Step]:
     while True:
         model.fit(features(list(search.scores)), np.array(list(search.scores.values())))
         mean, variance = model.predict(x)
-        steps.append(search.step(model, features, candidates, mean))
+        steps.append(search.step(model, features, candidates, mean, variance))
         best = max(model.predict(features(list(search.scores)))[0])
         sd = variance / np.sqrt(variance + model.noise)
         z = (mean - best) / sd

@@ -160,6 +160,8 @@ def play_unit(ground: Ground, name: str, number: int, rules: Rules) -> list[dict
 def _judged(unit: Unit, step: Step) -> dict[str, Any]:
     named, trained = (_as_judged(unit, answer) for answer in (step.named, step.trained))
     nothing = float("nan")
+    # What is said of one split says nothing of another that stands for it.
+    low, high = step.expected if step.expected is not None and named == step.named else (nothing, nothing)
     return {
         "spent": step.spent / unit.replay.dearest,
         "dearest": unit.replay.dearest,
@@ -169,6 +171,8 @@ def _judged(unit: Unit, step: Step) -> dict[str, Any]:
         "best": unit.best,
         "named_value": nothing if named is None else unit.value(named),
         "trained_value": nothing if trained is None else unit.value(trained),
+        "named_low": low,
+        "named_high": high,
     }
 
 

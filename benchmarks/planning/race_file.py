@@ -1,6 +1,7 @@
 """The file of a planner in a race: a header, and a row for each unit, search and budget. One reader, one writer."""
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +20,9 @@ METADATA_KEY = b"tuition race"
 MAX_BYTES, MAX_ROWS = 16 << 20, 500_000
 COUNTS = ("unit", "search", "trials")
 TEXTS = ("named", "trained")
-NUMBERS = ("budget", "spent", "dearest", "best", "named_value", "trained_value")
+INTERVAL = ("named_low", "named_high")
+"""What a planner with a posterior expects of the split that it names, fractions; nan without one. Since format 2."""
+NUMBERS = ("budget", "spent", "dearest", "best", "named_value", "trained_value", *INTERVAL)
 """`budget` and `spent` in R, `dearest` (R) in GPU-seconds; values are fractions, nan where there was no answer yet."""
 COLUMNS = (*COUNTS, *TEXTS, *NUMBERS)
 Text = Annotated[str, Field(max_length=1000)]
@@ -30,7 +33,7 @@ class RaceHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     ground: Text
     kind: Literal["table", "family"]
     identity: Text
@@ -75,7 +78,9 @@ def read_measured(file: Path) -> Measured:
             if parquet.metadata.num_rows > MAX_ROWS:
                 raise RaceError(f"{file} has {parquet.metadata.num_rows:,} rows, the limit is {MAX_ROWS:,}")
             header = RaceHeader.model_validate_json((parquet.metadata.metadata or {})[METADATA_KEY])
-            rows: pd.DataFrame = parquet.read(list(COLUMNS)).to_pandas().astype(_types())
+            absent = dict.fromkeys(INTERVAL, math.nan) if header.format == 1 else {}
+            columns = [name for name in COLUMNS if name not in absent]
+            rows: pd.DataFrame = parquet.read(columns).to_pandas().assign(**absent).astype(_types())
     except (OSError, pyarrow.ArrowException, ValidationError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, RaceError):
             raise

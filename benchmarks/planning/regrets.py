@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from tuition.benchmarks.planning.race_file import Measured
+from tuition.benchmarks.planning.race_file import INTERVAL, Measured
 from tuition.benchmarks.statistics.intervals import FloatArray, standard_error
 
 LEVEL = 0.95
@@ -24,6 +25,10 @@ class Regret:
     """A planner's mean regret at a budget, a fraction; `half` of its interval is nan for one unit.
 
     All is nan where some search had no answer yet.
+
+    Attributes:
+        covered: share of the searches whose interval for the named split holds the judge's value; nan where the planner
+            gives none, and for what is trained.
     """
 
     planner: str
@@ -33,6 +38,7 @@ class Regret:
     half: float
     units: int
     trials: float
+    covered: float
 
 
 def regrets(measured: Sequence[Measured]) -> list[Regret]:
@@ -42,14 +48,22 @@ def regrets(measured: Sequence[Measured]) -> list[Regret]:
         rows = one.rows
         for answer in ("named", "trained"):
             lost = (rows["best"] - rows[f"{answer}_value"]).to_numpy()
-            frame = rows.assign(lost=lost)
+            frame = rows.assign(lost=lost, covered=_covered(rows) if answer == "named" else math.nan)
             for budget, part in frame.groupby("budget"):
                 units: FloatArray = np.array([own.mean(skipna=False) for _, own in part.groupby("unit")["lost"]])
                 mean, half = _interval(units)
                 trials = float(part["trials"].mean())
                 answered: Answer = "named" if answer == "named" else "trained"
-                found.append(Regret(one.header.planner, answered, float(str(budget)), mean, half, len(units), trials))
+                covered = float(part["covered"].mean())
+                at = float(str(budget))
+                found.append(Regret(one.header.planner, answered, at, mean, half, len(units), trials, covered))
     return found
+
+
+def _covered(rows: pd.DataFrame) -> FloatArray:
+    """By row: 1 or 0, or nan where there is no interval."""
+    value, low, high = (rows[name].to_numpy(float) for name in ("named_value", *INTERVAL))
+    return np.where(np.isnan(low), np.nan, (low <= value) & (value <= high))
 
 
 def answers_differ(measured: Measured) -> bool:

@@ -19,11 +19,12 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from tuition.benchmarks.baselines import EVALUATED_FIRST, UPSTREAM
-from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
+from tuition.benchmarks.planning.buying_rules import BuyingRule, eeipu, gittins
+from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step, interval
 from tuition.benchmarks.planning.gaussian_process import play_gp_ei
 from tuition.planner.allocation import Allocation, Checkpoint
-from tuition.planner.planning.planner import Costs, Ideas
-from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
+from tuition.planner.planning.planner import Costs, Ideas, View
+from tuition.planner.planning.sampler import STRUCTURAL, Rule, StructuralSampler
 from tuition.planner.route import Route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.scores.observations import untrained
@@ -48,15 +49,15 @@ class _Study:
         named: whether the named routes are queued first.
         reuse: whether what is in the store is not charged again.
         on_the_way: whether allocations on the way are scored and told to the study, whatever the sampler asks for.
-        recommend: what a sampler with a model names of all allocations, and of the trained ones, at the end; without,
-            both answers are the best validated trial.
+        recommend: the last step with what a sampler with a model would hand over; without, both answers are the best
+            validated trial.
     """
 
     sampler: Callable[[Game], BaseSampler]
     named: bool = False
     reuse: bool = True
     on_the_way: bool = False
-    recommend: Callable[[optuna.Study], tuple[Allocation | None, Allocation | None]] | None = None
+    recommend: Callable[[optuna.Study, Step], Step] | None = None
 
     def __call__(self, game: Game) -> Sequence[Step]:
         replay = game.replay
@@ -101,8 +102,7 @@ class _Study:
             sum(score.gpu_seconds for score in untrained(study).values()),
         )
         if self.recommend is not None:
-            named, trained = self.recommend(study)
-            steps[-1] = replace(steps[-1], named=named, trained=trained)
+            steps[-1] = self.recommend(study, steps[-1])
         return steps
 
 
@@ -174,18 +174,24 @@ def _splits(space: SearchSpace, seed: int) -> Iterator[dict[str, Any]]:
             yield space.params_of(allocation)
 
 
-def _structural(game: Game, ideas: Ideas | None = None) -> BaseSampler:
+def _structural(game: Game, ideas: Ideas | None = None, rule: BuyingRule | None = None) -> BaseSampler:
     """Tuition's own planner."""
     replay = game.replay
     costs = Costs(replay.block_seconds, replay.score_seconds, replay.states_kept)
-    return StructuralSampler(replay.space, lambda study: costs, game.seed, ideas)
+    buys: Rule = View.propose if rule is None else lambda view, money: rule(view, money, game.budget)
+    return StructuralSampler(replay.space, lambda study: costs, game.seed, ideas, buys)
 
 
-def _recommended(study: optuna.Study) -> tuple[Allocation | None, Allocation | None]:
+def _recommended(study: optuna.Study, step: Step) -> Step:
     assert isinstance(study.sampler, StructuralSampler), f"{study.sampler} recommends nothing"
     view = study.sampler.view(study)
-    trained = view.best_trained()
-    return view.best().allocation, None if trained is None else trained.allocation
+    named, trained = view.best(), view.best_trained()
+    return replace(
+        step,
+        named=named.allocation,
+        trained=None if trained is None else trained.allocation,
+        expected=interval(named.mean, named.sd),
+    )
 
 
 def _shipped(name: str) -> Callable[[Game], BaseSampler]:
@@ -193,9 +199,9 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
     return lambda game: SeededSampler(name, game.seed)
 
 
-def _ours(ideas: Ideas | None = None, named: bool = False) -> _Study:
+def _ours(ideas: Ideas | None = None, rule: BuyingRule | None = None, named: bool = False) -> _Study:
     """A search by Tuition's own planner."""
-    return _Study(partial(_structural, ideas=ideas), named=named, recommend=_recommended)
+    return _Study(partial(_structural, ideas=ideas, rule=rule), named=named, recommend=_recommended)
 
 
 ABLATIONS = tuple(
@@ -211,6 +217,11 @@ ABLATIONS = tuple(
     )
 )
 """Tuition's own planner without one of its ideas each."""
+OTHER_RULES = (
+    Planner(f"{STRUCTURAL}-eeipu", f"{STRUCTURAL} that buys as EEIPU does", _ours(rule=eeipu)),
+    Planner(f"{STRUCTURAL}-gittins", f"{STRUCTURAL} that buys by the Gittins index", _ours(rule=gittins)),
+)
+"""The same with another rule of what to buy."""
 
 PLANNERS: dict[str, Planner] = {
     planner.name: planner
@@ -218,6 +229,7 @@ PLANNERS: dict[str, Planner] = {
         Planner(STRUCTURAL, "Tuition's own planner", _ours()),
         Planner(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", _ours(named=True)),
         *ABLATIONS,
+        *OTHER_RULES,
         *(Planner(name, f"Optuna's {name} sampler", _Study(_shipped(name))) for name in SAMPLERS),
         *(
             Planner(f"{name}-named", f"the named routes, then {name}", _Study(_shipped(name), named=True))
@@ -234,7 +246,7 @@ PLANNERS: dict[str, Planner] = {
 """By name, in the order of tables."""
 
 
-ON_REQUEST = ("gp", "gp-named", *(planner.name for planner in ABLATIONS))
+ON_REQUEST = ("gp", "gp-named", *(planner.name for planner in (*ABLATIONS, *OTHER_RULES)))
 """They play only when they are asked for: Optuna's Gaussian process takes ten seconds a search and more, and what ideas
 are worth is a question of its own."""
 ALL = "all"

@@ -22,7 +22,7 @@ import numpy as np
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import Work
 from tuition.planner.planning.choice import Bools, Candidate, Choice, Purchase
-from tuition.planner.planning.grid import Grid, Ints
+from tuition.planner.planning.grid import Floats, Grid, Ints
 from tuition.planner.planning.posterior import Posterior, Scores
 from tuition.planner.planning.structure import Structure
 from tuition.planner.route import derive_seed
@@ -200,6 +200,10 @@ class View:
         price = self.planner.block_costs[missing].sum() + self.planner.score_costs[scored].sum()
         return Purchase(node, tuple(scored), float(price))
 
+    def prices(self) -> Floats:
+        """[nodes] device-seconds of training what is missing of each, and of its own score."""
+        return self.grid.missing_costs(self.planner.block_costs, self.state) + self.planner.score_costs
+
     def price(self, allocation: Allocation) -> float:
         """What an allocation of the space would cost now, with the scores that it would give."""
         return self.purchase(self.grid.index(allocation)).price
@@ -232,13 +236,16 @@ class View:
             # No money for both another look and the training of what is now best.
             targets = self.choice.targets
             chosen = max(candidates, key=lambda one: one.handed_over(self._left_after(one.route, money)[targets]))
-        *on_the_way, end = [self.grid.checkpoint(node) for node in chosen.route.new]
+        return self.proposal(chosen.route, chosen.gain)
+
+    def proposal(self, route: Purchase, gain: float) -> Proposal:
+        """A route that is to be bought, as a proposal."""
+        *on_the_way, end = [self.grid.checkpoint(node) for node in route.new]
         assert isinstance(end, Allocation)
-        return Proposal(end, tuple(on_the_way), chosen.route.price, chosen.gain)
+        return Proposal(end, tuple(on_the_way), route.price, gain)
 
     def _candidates(self, money: float) -> list[Candidate]:
-        training = self.grid.missing_costs(self.planner.block_costs, self.state)
-        ends = self.choice.shortlist(training + self.planner.score_costs, self.scored, money)
+        ends = self.choice.shortlist(self.prices(), self.scored, money)
         routes = [route for route in map(self.purchase, ends.tolist()) if route.price <= money]
         return self.choice.values(routes, self.trained) if routes else []
 

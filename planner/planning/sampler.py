@@ -22,6 +22,7 @@ from tuition.planner.stages import STUDENT
 from tuition.planner.trials import ALLOCATION, REFUSED
 
 STRUCTURAL = "structural"
+Rule = Callable[[View, float | None], Proposal | None]
 AFTER_REFUSAL = 0.95
 """After a proposal did not fit the money left, by exact prices, the next one costs at most this share of it."""
 
@@ -38,12 +39,18 @@ class StructuralSampler(BaseSampler):
         costs: of a study; the same whenever it is asked, or an interrupted search goes on differently.
         seed: of the study.
         ideas: what the planner uses; all by default.
+        rule: what to buy, given what it thinks and the money that is left; for experiments with other rules.
     """
 
     def __init__(
-        self, space: SearchSpace, costs: Callable[[optuna.Study], Costs], seed: int, ideas: Ideas | None = None
+        self,
+        space: SearchSpace,
+        costs: Callable[[optuna.Study], Costs],
+        seed: int,
+        ideas: Ideas | None = None,
+        rule: Rule = View.propose,
     ) -> None:
-        self._space, self._costs, self._seed, self._ideas = space, costs, seed, ideas
+        self._space, self._costs, self._seed, self._ideas, self._rule = space, costs, seed, ideas, rule
         self._seen: tuple[object, ...] = ()
         self._planned_with: tuple[object, ...] = ()
         self._planner: Planner | None = None
@@ -69,7 +76,7 @@ class StructuralSampler(BaseSampler):
     def _proposal(self, study: optuna.Study) -> Proposal | None:
         view, money = self.view(study), self._money(study)
         if money not in self._proposed:
-            self._proposed[money] = view.propose(money)
+            self._proposed[money] = self._rule(view, money)
         return self._proposed[money]
 
     def _money(self, study: optuna.Study) -> float | None:

@@ -1,6 +1,7 @@
 """`tuition race`: a race from the command line, its table and its figure."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def test_planners_race_on_simulated_problems(tmp_path: Path, tuition: Command) -
     assert "## Planners on matched" in result.stdout and "numbers 1000 to 1001" in result.stdout
     rows = {line.split(" | ")[0]: line for line in result.stdout.splitlines() if line.startswith("| ")}
     assert {"| random", "| gp-ei, trained", "| gp-ei, named"} <= rows.keys()
+    covered = rows["| gp-ei, named"].strip(" |").split(" | ")[-1]
+    assert re.fullmatch(r"(\d+ %), (\d+ %)", covered) and rows["| random"].endswith("|  |")
     assert (tmp_path / "race.png").stat().st_size > 10_000
     document = json.loads(tuition(*arguments, "--json").stdout)
     folder = tmp_path / document["rows"]

@@ -7,6 +7,7 @@ from statistics import fmean
 
 import optuna
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from tests.benchmarks.made_table import SEEDS, SPACE, made_complete_table, made_header, made_run
@@ -15,6 +16,8 @@ from tuition.benchmarks.planning.grounds import Ground, family_ground, table_gro
 from tuition.benchmarks.planning.problems import FIRST_JUDGING, ProblemError
 from tuition.benchmarks.planning.race import ROUNDING, Rules, hold
 from tuition.benchmarks.planning.race_file import (
+    COLUMNS,
+    INTERVAL,
     Measured,
     RaceHeader,
     race_file,
@@ -123,6 +126,31 @@ def test_a_unit_is_the_observation_and_a_planner_without_an_answer_has_no_regret
     nan, there = [one for one in regrets([replace(measured, rows=rows)]) if one.answer == "trained"]
     assert math.isnan(nan.mean) and not math.isnan(there.mean)
     assert answers_differ(measured) is False
+
+
+def test_the_interval_of_the_named_split_is_held_against_the_truth(family: Ground, folder: Path) -> None:
+    measured = {one.header.planner: one for one in read_race(folder)}
+    rows = measured["gp-ei"].rows
+    assert (rows["named_low"] < rows["named_high"]).all() and rows["named"].ne("").all()
+    held = rows["named_value"].between(rows["named_low"], rows["named_high"])
+    for budget in RULES.budgets:
+        shares = {one.answer: one.covered for one in regrets([measured["gp-ei"]]) if one.budget == budget}
+        assert shares["named"] == held[rows["budget"] == budget].mean() and math.isnan(shares["trained"])
+    wrong = replace(measured["gp-ei"], rows=rows.assign(named_value=0.0))
+    assert {one.covered for one in regrets([wrong]) if one.answer == "named"} == {0.0}
+    assert all(math.isnan(one.covered) for one in regrets([measured["random"], measured["rule"]]))
+
+
+def test_a_file_of_before_has_no_intervals(folder: Path, tmp_path: Path) -> None:
+    measured = read_measured(race_file(folder, "gp-ei"))
+    file = race_file(tmp_path, "gp-ei")
+    write_measured(replace(measured, header=measured.header.model_copy(update={"format": 1})), file)
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table.drop_columns(list(INTERVAL)), file)
+    again = read_measured(file)
+    assert again.rows[list(INTERVAL)].isna().all().all()
+    kept = [name for name in COLUMNS if name not in INTERVAL]
+    pd.testing.assert_frame_equal(again.rows[kept], measured.rows[kept])
 
 
 def test_a_race_goes_on_with_the_planner_that_it_was_killed_at(family: Ground, folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
 from tuition.benchmarks.planning.grounds import Unit, family_ground
-from tuition.benchmarks.planning.rivals import ABLATIONS, ON_REQUEST, PLANNERS, choose_planners
+from tuition.benchmarks.planning.rivals import ABLATIONS, ON_REQUEST, OTHER_RULES, PLANNERS, choose_planners
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -48,8 +48,10 @@ def ours(unit: Unit) -> Sequence[Step]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planner", ABLATIONS, ids=lambda planner: planner.name)
-def test_without_an_idea_the_planner_searches_otherwise(unit: Unit, ours: Sequence[Step], planner: Planner) -> None:
+@pytest.mark.parametrize("planner", (*ABLATIONS, *OTHER_RULES), ids=lambda planner: planner.name)
+def test_without_an_idea_or_by_another_rule_the_planner_searches_otherwise(
+    unit: Unit, ours: Sequence[Step], planner: Planner
+) -> None:
     played = game(unit, 0.3)
     steps = planner.play(played)
     assert steps != ours and 0 < steps[-1].spent <= played.budget + 0.01
