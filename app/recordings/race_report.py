@@ -149,9 +149,11 @@ def caption(measured: Sequence[Measured]) -> str:
 def cells(measured: Sequence[Measured]) -> list[dict[str, str]]:
     """The table: a row for each planner, and for each of its two answers where they differ; the best first."""
     by_planner: dict[str, dict[str, dict[float, Regret]]] = {}
-    for regret in regrets(measured):
+    all_regrets = regrets(measured)
+    for regret in all_regrets:
         by_planner.setdefault(regret.planner, {}).setdefault(regret.answer, {})[regret.budget] = regret
     differ = {one.header.planner for one in measured if answers_differ(one)}
+    covers = not all(math.isnan(regret.covered) for regret in all_regrets)
     at = min(measured[0].header.budgets, key=lambda budget: abs(budget - RANKED_AT))
 
     def standing(planner: str) -> tuple[bool, float, str]:
@@ -167,8 +169,10 @@ def cells(measured: Sequence[Measured]) -> list[dict[str, str]]:
             name = f"{planner}, {answer}" if planner in differ else planner
             regret_cells = {f"{budget:g} R": _cell(regret) for budget, regret in found.items()}
             trials = {f"trials at {at:g} R": f"{found[at].trials:.1f}"}
-            covered = {"covered": _covered(by_planner[planner]["named"].values()) if answer == answers[-1] else ""}
-            rows.append({"planner": name, **regret_cells, **trials, **covered})
+            row = {"planner": name, **regret_cells, **trials}
+            if covers:
+                row["covered"] = _covered(by_planner[planner]["named"].values()) if answer == answers[-1] else ""
+            rows.append(row)
     return rows
 
 
