@@ -372,7 +372,7 @@ class Replay:
         )
 
     def price(self, route: Route, on_the_way: Sequence[Checkpoint] = ()) -> float:
-        """What `evaluate` of the same would be charged: for `tuition.planner.study.StudyLimits`."""
+        """What `evaluate` of the same would be charged: for `tuition.planner.searching.trial_loop.StudyLimits`."""
         passed = [one for one in self.checkpoints(route.allocation)[:-1] if one in on_the_way]
         return self.marginal_cost(route.allocation, passed).gpu_seconds
 

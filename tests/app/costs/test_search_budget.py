@@ -70,7 +70,7 @@ def test_the_plan_of_a_budget_has_as_many_trials_as_it_pays_for(tmp_path: Path, 
 def test_a_search_keeps_its_budget_and_books_its_test_apart(
     tmp_path: Path, tuition: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuition.planner.study.MAX_IDLE_TRIALS", 12)
+    monkeypatch.setattr("tuition.planner.searching.trial_loop.MAX_IDLE_TRIALS", 12)
     path = write(tmp_path, labels={"micro": "labels", "count": 12})
     command = ("search", "-s", str(path), "--sampler", "random", "--quiet", "--json", "--budget", "0.6R")
     report = json.loads(tuition(*command).stdout)
