@@ -17,9 +17,11 @@ from tuition.app.commands.grade import grade
 from tuition.app.commands.leaderboard import leaderboard_app
 from tuition.app.commands.measure import measure
 from tuition.app.commands.micro import micro_app
+from tuition.app.commands.next import next_
 from tuition.app.commands.plan import plan
 from tuition.app.commands.power import power
 from tuition.app.commands.race import race
+from tuition.app.commands.recommend import recommend
 from tuition.app.commands.record import record
 from tuition.app.commands.recorded import recorded
 from tuition.app.commands.run import run
@@ -29,7 +31,9 @@ from tuition.app.commands.shuffled import shuffled
 from tuition.app.commands.smol import smol_app
 from tuition.app.commands.store import export, store_app
 from tuition.app.commands.suites import suites_app
+from tuition.app.commands.tell import tell
 from tuition.app.commands.tune import tune
+from tuition.app.commands.what_if import what_if
 from tuition.app.processes.libraries import set_environment
 from tuition.benchmarks.secret_texts import word_without_secrets
 
@@ -48,6 +52,10 @@ app.command(epilog="Example: tuition plan --scenario micro --trials 24")(plan)
 app.command(epilog="Example: tuition measure --scenario smol --steps 3")(measure)
 app.command(epilog="Example: tuition tune --scenario mine.yaml --workers 2 --write tuned.yaml")(tune)
 app.command(epilog="Example: tuition search --scenario micro --trials 24")(search)
+app.command(epilog="Example: tuition recommend micro-seed0 --gpu-hours 1")(recommend)
+app.command("what-if", epilog='Example: tuition what-if micro-seed0 "student_rl=8" --labels 72')(what_if)
+app.command("next", epilog="Example: tuition next micro-seed0 --top 3")(next_)
+app.command(epilog='Example: tuition tell micro-seed0 "student_rl=4" --scores outcomes.jsonl')(tell)
 app.command(
     epilog='Example: tuition run "teacher=big teacher_rl=4 warmup=1 opd=2 student_rl=2" --scenario micro --test'
 )(run)

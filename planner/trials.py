@@ -25,6 +25,10 @@ ON_THE_WAY_OF = "on_the_way_of"
 """Of an allocation that another trial passed and that is told as a trial of its own: that trial's number."""
 REFUSED = "refused"
 """Why a proposal was not begun: it did not fit the money left."""
+OUTSIDE = "told_from_outside"
+"""Of a score that the study was told: the SHA-256 of the file that it came in. There is no checkpoint of it."""
+LABELS_OUTSIDE = "labels_outside"
+"""Of the same: labels that it was trained on, as its sender declares."""
 LEADING = 2
 
 
@@ -32,7 +36,8 @@ class Trials:
     """A view of a study, as of its last `refresh`. Other processes may add and finish trials meanwhile.
 
     Allocations that were scored on the way to another are trials of the study, but no proposals: no count of trials
-    counts them, while their routes are evaluated and may lead. Nor does one count proposals refused for their price.
+    counts them, while their routes are evaluated and may lead. Nor does one count proposals refused for their price, or
+    scores that the study was told from outside.
 
     Attributes:
         total: trials of any state, those of allocations scored on the way among them.
@@ -64,7 +69,7 @@ class Trials:
         for trial in added:
             if history := retry_history(trial):
                 self._queue_again(history)
-            if history or ON_THE_WAY_OF in trial.user_attrs:
+            if history or {ON_THE_WAY_OF, OUTSIDE} & trial.user_attrs.keys():
                 insort(self._drawless, trial.number)
         changed = [trials[number] for number in self._open] + added
         self.total = len(trials)
@@ -82,7 +87,7 @@ class Trials:
 
     def _finish(self, trial: FrozenTrial) -> None:
         attributes = trial.user_attrs
-        if ON_THE_WAY_OF not in attributes and REFUSED not in attributes:
+        if not {ON_THE_WAY_OF, REFUSED, OUTSIDE} & attributes.keys():
             self._finished.add(trial.number)
             self.num_finished += trial.number not in self._queued_again
         self._spent += gpu_seconds(trial)
@@ -123,7 +128,7 @@ class Trials:
         return {trial.user_attrs[ROUTE_KEY] for trial in self.running if ROUTE_KEY in trial.user_attrs}
 
     def num_drawless_before(self, number: int) -> int:
-        """How many trials of lower numbers the sampler did not draw: they copy an interrupted one, or were passed."""
+        """How many trials of lower numbers the sampler did not draw: they copy an interrupted one, or were told."""
         return bisect_left(self._drawless, number)
 
 

@@ -29,8 +29,10 @@ def read_study(study: str, *, results: str | Path = RESULTS) -> StudyFrames:
         gpu_seconds_full: of the route from scratch; gpu_seconds_marginal: what the trial spent.
         blocks_requested, blocks_executed: of its route, and those that it trained.
         repeat_of: number of the trial whose outcome it took. on_the_way_of: number of the trial whose route passed it;
-            such a trial is a score of its own, but no proposal.
-        allocation, weights_sha256, error, refused (why it was not begun), worker, route_key: texts.
+            such a trial is a score of its own, but no proposal. labels_outside: what a score told from outside was
+            trained on, as declared; nan for others.
+        allocation, weights_sha256, error, refused (why it was not begun), worker, route_key, told_from_outside (the
+            SHA-256 of its file): texts.
         teacher, teacher_rl, teacher_sft, warmup, opd, transfer_sft, student_rl, replay: the allocation's blocks.
         label_blocks_teacher, label_blocks_student: blocks of labels that each buys.
     `complete`: those of the trials that have a score of their own, best first.

@@ -99,4 +99,15 @@ PolicyOption = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder of local JSONL copies (math500.jsonl, …). Default: fetch from the Hub.")
 ]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a search in the results folder.")]
+KeptScenarioOption = Annotated[
+    str | None,
+    typer.Option("--scenario", "-s", help="A built-in scenario or a YAML file. Default: the one that the study keeps."),
+]
+StudyStorageOption = Annotated[
+    str | None, typer.Option("--storage", help="Database URL of the study; default: the one in the results folder.")
+]
+MarginOption = Annotated[
+    float, typer.Option(min=0, help="A split is good enough where no other is better by more than so many points.")
+]
 DEFAULT_RESULTS = Path("results")

@@ -9,6 +9,7 @@ from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.suites.loading import SuiteKind
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import Cost, Source, Total, Work, missing_blocks, work_of
+from tuition.planner.planning.planner import Costs
 from tuition.planner.route import Route, compile_checkpoint, compile_route
 from tuition.planner.stages import STUDENT
 from tuition.runners.measured_blocks import MeasuredBlocks
@@ -69,6 +70,13 @@ class RoutePrices:
         """Of one validation score, by base model; without what is unknown."""
         known = {model: self.score(model).seconds for model in (STUDENT, *self.scenario.space.teachers)}
         return {model: seconds for model, seconds in known.items() if seconds is not None}
+
+    def costs(self) -> Costs:
+        """As our own planner is told them: a score of unknown cost costs as much as the others, on the mean."""
+        known = self.by_model()
+        unknown = fmean(known.values()) if known else 0.0
+        scores = {model: known.get(model, unknown) for model in (STUDENT, *self.scenario.space.teachers)}
+        return Costs(self.weights(), scores, frozenset(self.scenario.stages_keeping_states))
 
     @property
     def unknown(self) -> tuple[str, ...]:

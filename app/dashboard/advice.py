@@ -89,7 +89,8 @@ def choices(study: StudyFrames) -> list[Choice]:
         seen.add(same)
         error = None if math.isnan(trial["se_problems"]) else float(trial["se_problems"])
         row = rows.get(str(allocation))
-        found.append(Choice(allocation, f"search #{trial['number']}", row, float(trial["score"]), error))
+        name = f"search #{trial['number']}" + (", told from outside" if trial["told_from_outside"] else "")
+        found.append(Choice(allocation, name, row, float(trial["score"]), error))
         if len(found) == 2:
             break
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from tuition.app.dashboard.data.study_frames import read_study
 from tuition.app.storage.model_card import write_card
 from tuition.app.storage.store_upkeep import StoreBusyError, open_store
 from tuition.app.studies.single_run import allocations_by_name, find_allocation
@@ -72,17 +73,31 @@ def block_of_row(results: Path, study: str, row: str, seed: int | None) -> str:
     except FileError as error:
         raise StoreError(f"{path} cannot be used ({error}): choose the run by allocation, or omit --study") from None
     if test is None:
+        _refuse_told(results, study, row)
         raise StoreError(f"{path} has no tested runs: run the search with --test-seeds first, or omit --study")
     trained = {name: several for name, several in test.runs.items() if all(run.blocks for run in several)}
     runs = {name: {run.seed or 0: run.blocks[-1] for run in several} for name, several in trained.items()}
     # A finalist's row is called "half = search #3": either half will do.
     names = [name for name in runs if row in (name, *name.split(" = "))]
     if len(names) != 1:
+        _refuse_told(results, study, row)
         raise StoreError(f"study {study} has no row {row!r}: choose from {', '.join(map(repr, runs))}")
     seeds = runs[names[0]]
     if seed is not None and seed not in seeds:
         raise StoreError(f"{names[0]!r} was not trained with seed {seed}, but with {', '.join(map(str, seeds))}")
     return seeds[min(seeds) if seed is None else seed]
+
+
+def _refuse_told(results: Path, study: str, what: str) -> None:
+    """StoreError for a trial, by its number or allocation, that was trained elsewhere."""
+    trials = read_study(results, study).trials
+    told = trials[trials["told_from_outside"].notna()]
+    for number, allocation in zip(told["number"], told["allocation"], strict=True):
+        if what in (f"#{number}", f"search #{number}", allocation):
+            raise StoreError(
+                f"trial #{number} of study {study} was told from outside, so there is no checkpoint of it here: "
+                f"train it with `tuition run {allocation!r}`"
+            )
 
 
 def find_run(results: Path, what: str, study: str | None, scenario_name: str, seed: int | None) -> str:

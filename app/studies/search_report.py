@@ -20,7 +20,7 @@ from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.provenance import command_line
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.planner.trials import ON_THE_WAY_OF
+from tuition.planner.trials import LABELS_OUTSIDE, ON_THE_WAY_OF, OUTSIDE
 from tuition.runners.measured_blocks import MeasuredBlocks
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
@@ -31,7 +31,7 @@ def make_report(
 ) -> SearchReport:
     """The study before its test: blocks, labels, seconds, and every trial."""
     trials = study.get_trials(deepcopy=False)
-    proposed = [trial for trial in trials if ON_THE_WAY_OF not in trial.user_attrs]
+    proposed = [trial for trial in trials if not {ON_THE_WAY_OF, OUTSIDE} & trial.user_attrs.keys()]
     requested = [
         compile_route(Allocation.parse(t.user_attrs["allocation"]), scenario.recipe, seed)
         for t in proposed
@@ -61,6 +61,7 @@ def make_report(
             labels_trained=max((int(t.user_attrs.get("labels_trained", 0)) for t in trials), default=0),
             labels_validation=len(scenario.validation),
             labels_owned=runner.ledger.owned(study.study_name) + len(scenario.validation),
+            labels_outside=max((int(t.user_attrs.get(LABELS_OUTSIDE, 0)) for t in trials), default=0),
         ),
         seconds=round(seconds, 1),
         gpu_seconds=round(sum(spent for _, spent in runner.ledger.trainings(study.study_name)), 1),

@@ -38,6 +38,7 @@ from tuition.app.studies.search_sampler import (
     SAMPLER,
     answer_of,
     check_sampler,
+    decision_of,
     finalist_entries,
     make_sampler,
     named_first,
@@ -144,7 +145,8 @@ def run_search(request: SearchRequest) -> SearchResult:
             reporter.check = interrupts.check
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
-            report = report.model_copy(update={**kept, "stopped": stopped, "answer": answer_of(study)})
+            advised = {"answer": answer_of(study), "decision": decision_of(study, scenario, request.run.folder)}
+            report = report.model_copy(update={**kept, "stopped": stopped, **advised})
             # Written before the test as well: a baseline that fails must not cost the search its report, nor the test
             # that it had.
             write_report(report, folder.report)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from statistics import fmean
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from tuition.app.advice.decision import Decision, decide
+from tuition.app.advice.opened_study import planned
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.studies.evaluation import Entry
 from tuition.app.studies.study_report import PlannedSplit, PlannerAnswer
+from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Work
 from tuition.planner.planning.planner import Costs, Prediction
 from tuition.planner.planning.sampler import STRUCTURAL, StructuralSampler
 from tuition.planner.sampler import SAMPLERS, SeededSampler
-from tuition.planner.stages import STUDENT
+from tuition.planner.scores.observations import observations
 from tuition.planner.storage import StudyError
 from tuition.planner.study import finalists
+from tuition.planner.study_identity import SEED
 from tuition.planner.trials import ALLOCATION
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -72,19 +74,11 @@ def _costs(study: optuna.Study, scenario: Scenario, prices: RoutePrices) -> Cost
     """The costs that the study was planned with from its start, since proposals must not depend on when it was cut."""
     kept: dict[str, Any] | None = study.user_attrs.get(PLANNER_COSTS)
     if kept is None:
-        kept = {
-            "blocks": [[*work, seconds] for work, seconds in prices.weights().items()],
-            "scores": _completed(prices.by_model(), scenario),
-        }
+        known = prices.costs()
+        kept = {"blocks": [[*work, seconds] for work, seconds in known.blocks.items()], "scores": dict(known.scores)}
         study.set_user_attr(PLANNER_COSTS, kept)
     blocks = {Work(stage, model, teacher): seconds for stage, model, teacher, seconds in kept["blocks"]}
     return Costs(blocks, kept["scores"], frozenset(scenario.stages_keeping_states))
-
-
-def _completed(known: Mapping[str, float], scenario: Scenario) -> dict[str, float]:
-    """Costs of scores with those that are unknown: as much as the others, on the mean."""
-    unknown = fmean(known.values()) if known else 0.0
-    return {model: known.get(model, unknown) for model in (STUDENT, *scenario.space.teachers)}
 
 
 def answer_of(study: optuna.Study) -> PlannerAnswer | None:
@@ -94,6 +88,13 @@ def answer_of(study: optuna.Study) -> PlannerAnswer | None:
     view = study.sampler.view(study)
     trained = view.best_trained()
     return None if trained is None else PlannerAnswer(named=_split(view.best()), trained=_split(trained))
+
+
+def decision_of(study: optuna.Study, scenario: Scenario, results: ResultsFolder) -> Decision:
+    """What the study allows to decide now, whoever proposed its trials."""
+    costs = RoutePrices(scenario, results).costs()
+    view = planned(study, scenario.space, costs, int(study.user_attrs[SEED]))
+    return decide(view, observations(study))
 
 
 def _split(prediction: Prediction) -> PlannedSplit:

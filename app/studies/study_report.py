@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic import model_serializer as serializer
 
+from tuition.app.advice.decision import Decision
 from tuition.benchmarks.artefacts import FileError, finite_fields, read_json, write_json
 from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
 from tuition.benchmarks.one_line import first_complaint, one_line
@@ -90,6 +91,8 @@ class LabelAccount(Frozen):
     labels_trained: int
     labels_validation: int
     labels_owned: int
+    labels_outside: int = 0
+    """The most that a score told from outside declares; in none of the others."""
 
 
 class ValidationScore(Frozen):
@@ -115,6 +118,10 @@ class TrialReport(Frozen):
     error: str | None = None
     refused: str | None = None
     """Why it was not begun: it did not fit the budget. It counts as no trial."""
+    told_from_outside: str | None = None
+    """The SHA-256 of the file, of a route that was trained elsewhere: it has no checkpoint, and is no proposal."""
+    labels_outside: int = 0
+    """That such a route was trained on, as its sender declares."""
     labels_trained: int = 0
     gpu_seconds_full: float = 0.0
     gpu_seconds_marginal: float = 0.0
@@ -288,13 +295,16 @@ class SearchReport(StudyReport):
     """Why the search stopped, unless that is its number of trials or seconds."""
     answer: PlannerAnswer | None = None
     """Of searches by our own planner."""
+    decision: Decision | None = None
+    """What the validation scores allow to decide; None in reports of before."""
     trials: tuple[TrialReport, ...]
     """Allocations that were scored on the way to another among them."""
 
     @property
     def proposals(self) -> tuple[TrialReport, ...]:
-        """The trials without those: what was proposed, or queued first."""
-        return tuple(trial for trial in self.trials if trial.on_the_way_of is None)
+        """The trials without those and without scores told from outside: what was proposed, or queued first."""
+        own = (trial for trial in self.trials if trial.on_the_way_of is None)
+        return tuple(trial for trial in own if trial.told_from_outside is None)
 
 
 class BaselinesReport(StudyReport):

@@ -46,11 +46,19 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         console.print(_answer(report.answer), soft_wrap=True, markup=False)
     if report.stopped is not None:
         console.print(f"Stopped: {report.stopped}.", soft_wrap=True, markup=False)
+    outside = f" Outside of it: {labels.labels_outside}, as declared." if labels.labels_outside else ""
     console.print(
         f"Labels: {labels.labels_trained} trained on by the largest route (budget {labels.labels_budget}), "
-        f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study."
+        f"{labels.labels_validation} for validation, {labels.labels_owned} owned by the study.{outside}"
     )
-    tested = report.ranked()
+    _show_test(report, folder)
+    if report.decision is not None:
+        console.print(report.decision.sentence, soft_wrap=True, markup=False)
+
+
+def _show_test(report: SearchReport, folder: StudyFolder) -> None:
+    """The tested leaderboard, and what to do next."""
+    console, tested = terminal(), report.ranked()
     if tested is None:
         console.print(
             "Not tested (--test-seeds 0): validation scores were used to select these, so they are optimistic."
@@ -114,7 +122,7 @@ def _trials(report: SearchReport) -> Table:
             percent(score.se_problems),
             percent(score.se_samples),
             _cut(trial.truncated_share),
-            str(trial.labels_trained),
+            str(trial.labels_trained) if trial.told_from_outside is None else f"({trial.labels_outside})",
             f"{trial.gpu_seconds_full:.0f}",
             f"{trial.gpu_seconds_marginal:.0f}",
         )
@@ -130,6 +138,8 @@ def _trials(report: SearchReport) -> Table:
 def _taken_from(trial: TrialReport) -> str:
     if trial.repeat_of is not None:
         return f" (repeats #{trial.repeat_of})"
+    if trial.told_from_outside is not None:
+        return " (told from outside)"
     return f" (on the way of #{trial.on_the_way_of})" if trial.on_the_way_of is not None else ""
 
 

@@ -157,21 +157,22 @@ class Choice:
                 break
         return np.array(list(found)[:SHORTLIST], np.int64)
 
-    def values(self, routes: Sequence[Purchase], trained: Ints) -> list[Candidate]:
+    def values(self, routes: Sequence[Purchase], trained: Ints, bought: tuple[int, ...] = ()) -> list[Candidate]:
         """The worth of each route's scores.
 
         Args:
             routes: what could be bought.
             trained: allocations that are trained already.
+            bought: nodes whose scores come in any case, and count in every route's gain.
         """
-        nodes = np.unique([one for route in routes for one in route.new])
+        nodes = np.unique([*bought, *(one for route in routes for one in route.new)])
         # One covariance for all routes: they have most of their nodes in common.
         at, held = self._posterior.at(nodes), self._posterior.at(trained)
         targets, among, crossed = (self._covariance(at, other) for other in (self._targets, at, held))
         target_mean, known_mean, mean = (one.means.mean(0) for one in (self._targets, held, at))
         found = []
         for route in routes:
-            places = np.searchsorted(nodes, route.new)
+            places = np.searchsorted(nodes, (*bought, *route.new))
             own = among[np.ix_(places, places)]
             chol = np.linalg.cholesky(own + (self._noise**2 + 1e-6) * np.eye(len(places)))
             z = self._normals(len(places))

@@ -35,6 +35,10 @@ STAGE_OF = {RL: "teacher_rl", SFT: "teacher_sft", WARMUP: "warmup", OPD: "opd", 
 class Grid:
     """The checkpoints of a search space, numbered.
 
+    Args:
+        space: what may be proposed.
+        budget: label blocks in the unit that labels are counted in; by default those of the space.
+
     Attributes:
         counts: [nodes, 8] teacher (its place in `space.teachers`, -1 for none) and block counts, as `FIELDS`.
         is_teacher: [nodes] whether a node is a teacher's checkpoint, raw ones included.
@@ -46,8 +50,8 @@ class Grid:
         blocks: [nodes] blocks of the whole route to it, the teacher's included.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
+    def __init__(self, space: SearchSpace, budget: int | None = None) -> None:
+        self.space, self.budget = space, budget or space.num_label_blocks
         teachers, students = _teacher_counts(space), _student_counts(space)
         self.counts: Ints = np.concatenate([teachers, students])
         self.is_teacher = np.arange(len(self.counts)) < len(teachers)

@@ -14,6 +14,7 @@ It is a function of the seed and of what was observed: a search that was interru
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from tuition.planner.planning.structure import Structure
 from tuition.planner.route import derive_seed
 from tuition.planner.scores.observations import Observation
 from tuition.planner.space import SearchSpace
+from tuition.planner.stages import STUDENT
 
 POINTS = 100.0
 UNKNOWN_NOISE = 2.0
@@ -100,6 +102,7 @@ class Planner:
         seed: of all draws.
         untrained: scores of base models and their standard errors (fractions) by name, as far as they are known.
         ideas: what to use.
+        budget: label blocks that a study has, where the space holds more than these.
     """
 
     def __init__(
@@ -109,10 +112,12 @@ class Planner:
         seed: int,
         untrained: Mapping[str, tuple[float, float]] | None = None,
         ideas: Ideas | None = None,
+        budget: int | None = None,
     ) -> None:
-        self.grid, self.costs, self.seed, self.ideas = Grid(space), costs, seed, ideas or Ideas()
+        self.grid, self.costs, self.seed, self.ideas = Grid(space, budget), costs, seed, ideas or Ideas()
         self.block_costs = self.grid.block_costs(costs.blocks)
         self.score_costs = self.grid.score_costs(costs.scores)
+        self.base_nodes = {self.grid.base_model(name) for name in (STUDENT, *space.teachers)}
         self._untrained = {self.grid.base_model(name): pair for name, pair in (untrained or {}).items()}
 
     def view(self, observed: Sequence[Observation], in_flight: Iterable[Allocation] = ()) -> View:
@@ -126,7 +131,13 @@ class View:
     def __init__(self, planner: Planner, observed: Sequence[Observation], in_flight: Sequence[Allocation]) -> None:
         self.planner, self.grid, self.ideas = planner, planner.grid, planner.ideas
         scores = self._scores(observed)
-        ends = sorted({one.trial: one.checkpoint for one in observed if isinstance(one.checkpoint, Allocation)}.items())
+        # What was trained elsewhere is in no store.
+        here = [one for one in observed if not one.outside]
+        ends = sorted({one.trial: one.checkpoint for one in here if isinstance(one.checkpoint, Allocation)}.items())
+        self.bought: tuple[int, ...] = ()
+        """Nodes whose scores were bought since, and are open."""
+        self.num_scores = len(set(scores.nodes.tolist()) - planner.base_nodes)
+        """Of checkpoints, base models apart."""
         self.state: Ints = np.zeros(len(self.grid), np.int64)
         pending: list[int] = []
         for allocation in [*(end for _, end in ends), *in_flight]:
@@ -204,6 +215,15 @@ class View:
         """[nodes] device-seconds of training what is missing of each, and of its own score."""
         return self.grid.missing_costs(self.planner.block_costs, self.state) + self.planner.score_costs
 
+    def after(self, route: Purchase) -> View:
+        """What it thinks once a route is bought, its scores still to come."""
+        later = copy.copy(self)
+        later.state, later.scored = self.state.copy(), self.scored.copy()
+        self.grid.train(self.grid.missing(route.node, self.state), later.state, self.planner.costs.states_kept)
+        later.scored[list(route.new)] = True
+        later.bought = (*self.bought, *route.new)
+        return later
+
     def price(self, allocation: Allocation) -> float:
         """What an allocation of the space would cost now, with the scores that it would give."""
         return self.purchase(self.grid.index(allocation)).price
@@ -215,7 +235,7 @@ class View:
 
     def best_rate(self, money: float | None = None) -> float:
         """The most points that a route promises for a device-second."""
-        candidates = self._candidates(np.inf if money is None else money)
+        candidates = self.candidates(money)
         return max((one.gain / one.route.price for one in candidates), default=0.0)
 
     def propose(self, money: float | None = None) -> Proposal | None:
@@ -227,8 +247,7 @@ class View:
         Returns:
             None where nothing new fits the money.
         """
-        limit = np.inf if money is None else money
-        candidates = self._candidates(limit)
+        candidates = self.candidates(money)
         if not candidates:
             return None
         chosen = max(candidates, key=lambda one: one.worth)
@@ -244,10 +263,12 @@ class View:
         assert isinstance(end, Allocation)
         return Proposal(end, tuple(on_the_way), route.price, gain)
 
-    def _candidates(self, money: float) -> list[Candidate]:
-        ends = self.choice.shortlist(self.prices(), self.scored, money)
-        routes = [route for route in map(self.purchase, ends.tolist()) if route.price <= money]
-        return self.choice.values(routes, self.trained) if routes else []
+    def candidates(self, money: float | None = None) -> list[Candidate]:
+        """Routes that fit the money, valued: the gain of each is that of its scores and of those that were bought."""
+        limit = np.inf if money is None else money
+        ends = self.choice.shortlist(self.prices(), self.scored, limit)
+        routes = [route for route in map(self.purchase, ends.tolist()) if route.price <= limit]
+        return self.choice.values(routes, self.trained, self.bought) if routes else []
 
     def _left_after(self, route: Purchase, money: float) -> Bools:
         """[nodes] what could still be trained and scored after a route is bought."""

@@ -23,6 +23,7 @@ from scipy.linalg import solve_triangular
 
 from tuition.planner.planning.grid import HARD, OPD, REPLAY, RL, SFT, STUDENT_RL, TEACHER, WARMUP, Floats, Grid, Ints
 from tuition.planner.planning.structure import Structure
+from tuition.planner.route import derive_seed
 
 MEMBERS = 256
 STEPS, FINAL_STEPS = 10, 100
@@ -36,6 +37,7 @@ CARRIED = 0.85
 """How much of a checkpoint's luck is left after another block."""
 RESIDUAL = (np.log(0.05), 1.0)
 """Prior of the log of the residual's size in headrooms: mean and sd."""
+JITTER = 1e-6
 FLAT_SHARE, FLAT_RESIDUAL = 0.25, (np.log(0.15), 0.7)
 """Prior share of members that know no structure, and their residual's size."""
 
@@ -278,6 +280,27 @@ class Posterior:
         variances: Floats = np.maximum(found, 1e-9)
         return variances
 
+    def draws(self, nodes: Ints, each: int) -> Floats:
+        """[members times `each`, nodes] scores of nodes drawn together from the posterior, residuals among them.
+
+        A residual is drawn from the prior, here and where there are scores, and moved by what the scores say of it
+        (Wilson et al. 2020, arXiv 2002.09309).
+        """
+        rng = np.random.default_rng(derive_seed(self._seed, "draws"))
+        at, num = self.at(nodes), len(nodes)
+        found, both = np.repeat(at.means, each, 0), np.concatenate([nodes, self._nodes])
+        which, rho = np.repeat(self._which, each), np.repeat(self.rho, each)[:, None]
+        for length in LENGTHS:
+            # A node that is there twice, or has no residual, needs the last term.
+            root = np.linalg.cholesky(self._kernel(both, both, length) + JITTER * np.eye(len(both)))
+            for i, choice in enumerate(self._choices):
+                mine = np.flatnonzero((which == i) & (choice.length == length))
+                prior = rho[mine] * self._has_residual[both] * (rng.standard_normal((len(mine), len(both))) @ root.T)
+                size, noise = rho[mine] ** 2, rng.standard_normal((len(mine), len(self._nodes)))
+                told = size * (prior[:, num:] @ choice.basis + noise) / (size * choice.spectrum + 1)
+                found[mine] += prior[:, :num] - told @ at.seen[i].T
+        return found
+
     @property
     def block_effect(self) -> float:
         """Root mean square of the block effects over the members, in points."""
@@ -330,7 +353,7 @@ def features(grid: Grid) -> Floats:
 
     Different teachers are one length-scale apart, as are a student with a bridge and one without, GRPO and SFT.
     """
-    counts, budget = grid.counts.astype(float), grid.space.num_label_blocks
+    counts, budget = grid.counts.astype(float), grid.budget
     labels = (counts[:, RL] + counts[:, SFT]) / budget
     one_hot = (grid.counts[:, [TEACHER]] == np.arange(len(grid.space.teachers))) / np.sqrt(2)
     return np.column_stack(

@@ -27,6 +27,14 @@ AFTER_REFUSAL = 0.95
 """After a proposal did not fit the money left, by exact prices, the next one costs at most this share of it."""
 
 
+def base_scores(study: optuna.Study) -> dict[str, tuple[float, float]]:
+    """Scores of base models and their standard errors (fractions), by name, as far as a study has them."""
+    return {
+        model: (score.value, UNKNOWN_NOISE / POINTS if score.se_samples is None else score.se_samples)
+        for model, score in untrained(study).items()
+    }
+
+
 class StructuralSampler(BaseSampler):
     """Proposes the route whose scores are worth most for what is missing of it, and says what to score on the way.
 
@@ -62,10 +70,7 @@ class StructuralSampler(BaseSampler):
         observed, running, costs = observations(study), in_flight(study), self._costs(study)
         seen = (study, observed, running, costs)
         if self._view is None or seen != self._seen:
-            known = {
-                model: (score.value, UNKNOWN_NOISE / POINTS if score.se_samples is None else score.se_samples)
-                for model, score in untrained(study).items()
-            }
+            known = base_scores(study)
             if self._planner is None or (costs, known) != self._planned_with:
                 # Numbering the space takes longer than a look at it: once, as long as nothing of this changes.
                 self._planner = Planner(self._space, costs, self._seed, known, self._ideas)

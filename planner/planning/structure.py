@@ -120,7 +120,7 @@ class Structure:
 
     def _teachers(self, counts: Ints, shared: dict[str, Floats], teachers: list[dict[str, Floats]]) -> Floats:
         """[members, nodes] scores of the teachers behind nodes; 0 where there is none."""
-        budget = self.grid.space.num_label_blocks
+        budget = self.grid.budget
         labels = (counts[:, RL] + counts[:, SFT]) / budget
         by_sft = counts[:, SFT] > 0
         found = np.zeros((len(shared["gain"]), len(counts)))
@@ -157,7 +157,7 @@ class Structure:
         return bridged
 
     def _after_rl(self, counts: Ints, base: Floats, before: Floats, shared: dict[str, Floats]) -> Floats:
-        budget = self.grid.space.num_label_blocks
+        budget = self.grid.budget
         labels = (counts[:, STUDENT_RL] + shared["replay_share"][:, None] * counts[:, REPLAY]) / budget
         ceiling = (base + (100.0 - base) * shared["ceiling"])[:, None]
         threshold = (base + self.headroom * shared["threshold"])[:, None]

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.scores.outcome import ScoreOnTheWay, read_checkpoint, scores_from_json
-from tuition.planner.trials import ALLOCATION, ON_THE_WAY, ON_THE_WAY_OF, REPEAT_OF, gpu_seconds, value_of
+from tuition.planner.trials import ALLOCATION, ON_THE_WAY, ON_THE_WAY_OF, OUTSIDE, REPEAT_OF, gpu_seconds, value_of
 
 UNTRAINED = "untrained"  # attribute of a study: scores of base models
 
@@ -31,6 +31,7 @@ class Observation:
         gpu_seconds: what was really spent on it: for the end of a trial all that its evaluation spent, on the way the
             scoring alone.
         trial: number of the trial that made it.
+        outside: whether the study was told it, and trained nothing.
     """
 
     checkpoint: Checkpoint
@@ -39,6 +40,7 @@ class Observation:
     se_samples: float | None
     gpu_seconds: float
     trial: int
+    outside: bool = False
 
 
 def observations(study: optuna.Study) -> list[Observation]:
@@ -55,7 +57,8 @@ def observations(study: optuna.Study) -> list[Observation]:
         if REPEAT_OF not in attributes:
             errors = attributes.get("se_problems"), attributes.get("se_samples")
             end = read_checkpoint(attributes[ALLOCATION])
-            found.setdefault(end, Observation(end, value_of(trial), *errors, gpu_seconds(trial), number))
+            outside = OUTSIDE in attributes
+            found.setdefault(end, Observation(end, value_of(trial), *errors, gpu_seconds(trial), number, outside))
     return list(found.values())
 
 

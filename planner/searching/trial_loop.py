@@ -34,6 +34,7 @@ from tuition.planner.trials import (
     GPU_SECONDS,
     ON_THE_WAY,
     ON_THE_WAY_OF,
+    OUTSIDE,
     REPEAT_OF,
     ROUTE_KEY,
     SCORE_ON_THE_WAY,
@@ -41,6 +42,8 @@ from tuition.planner.trials import (
     value_of,
 )
 
+OWN = (ON_THE_WAY, ON_THE_WAY_OF, OUTSIDE, SCORE_ON_THE_WAY, ALLOCATION, "allocation_id", ROUTE_KEY, WORKER)
+"""Attributes of a trial that its repeats do not take over."""
 MAX_SAME_FAILURES = 3
 MAX_MACHINE_FAILURES = (
     3  # our choice, in a row; a search that runs for a night should outlive a disk that was full once
@@ -255,8 +258,7 @@ class TrialLoop:
         """The value of a proposal, its outcome written into the trial's record; _EvaluationFailed, noted there too."""
         if (known := proposal.known) is not None:
             repeated = {REPEAT_OF: known.number, GPU_SECONDS: 0.0}
-            own = (ON_THE_WAY, ON_THE_WAY_OF, SCORE_ON_THE_WAY, ALLOCATION, "allocation_id", ROUTE_KEY, WORKER)
-            _set_attributes(trial, {**{n: v for n, v in known.user_attrs.items() if n not in own}, **repeated})
+            _set_attributes(trial, {**{n: v for n, v in known.user_attrs.items() if n not in OWN}, **repeated})
             return value_of(known)
         self.idle_trials = 0
         try:

@@ -52,6 +52,7 @@ FLOORS = (
             "commands": (1,),
             "api": (),
             "studies": (2, 14, 16),
+            "advice": (),
             "tuning": (),
             "costs": (),
             "recordings": (),

@@ -22,7 +22,7 @@ from tuition.planner.trials import Trials, retry_history
 ROUTES = ("a", "b", "c")
 STEP = st.one_of(
     st.tuples(st.just("ask"), st.integers(0, 2)),
-    st.tuples(st.sampled_from(["queue", "pass"]), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["queue", "pass", "outside"]), st.integers(0, 2)),
     st.tuples(st.sampled_from(["complete", "repeat", "fail", "prune", "interrupt"]), st.integers(0, 5)),
     st.tuples(st.just("refresh"), st.just(0)),
 )
@@ -32,7 +32,8 @@ def scanned(study: optuna.Study) -> dict[str, Any]:
     """The same answers, from all trials at once."""
     trials = study.get_trials()
     queued_again = {number for trial in trials for number in retry_history(trial)}
-    passed = {trial.number for trial in trials if "on_the_way_of" in trial.user_attrs}
+    told = {"on_the_way_of", "told_from_outside"}
+    passed = {trial.number for trial in trials if told & trial.user_attrs.keys()}
     ended = [trial for trial in trials if trial.state.is_finished() and trial.number not in passed]
     first: dict[str, int] = {}
     for trial in trials:
@@ -80,8 +81,9 @@ class Player:
             self.running.append(trial)
         elif step == "queue":
             study.enqueue_trial({"x": choice})
-        elif step == "pass":
-            attributes = {"route_key": ROUTES[choice], "on_the_way_of": 0}
+        elif step in ("pass", "outside"):
+            what: dict[str, Any] = {"on_the_way_of": 0} if step == "pass" else {"told_from_outside": "sha"}
+            attributes = {"route_key": ROUTES[choice], **what}
             study.add_trial(optuna.trial.create_trial(value=float(choice), user_attrs=attributes))
         elif self.running:
             self.end(study, step, self.running.pop(choice % len(self.running)), choice)

@@ -36,9 +36,9 @@ from tuition.runners.scenarios.sources import ScenarioError
 
 NUMBERS = (
     "score", "se_problems", "se_samples", "labels_trained", "gpu_seconds_full", "gpu_seconds_marginal",
-    "blocks_requested", "blocks_executed", "repeat_of", "on_the_way_of",
+    "blocks_requested", "blocks_executed", "repeat_of", "on_the_way_of", "labels_outside",
 )  # fmt: skip
-TEXTS = ("allocation", "weights_sha256", "error", "refused", "worker", "route_key")
+TEXTS = ("allocation", "weights_sha256", "error", "refused", "worker", "route_key", "told_from_outside")
 COUNTS = (*STAGE, "replay")
 COLUMNS = (
     "number", "state", "started", "finished", *NUMBERS, *TEXTS, "teacher", *COUNTS, "label_blocks_teacher",
@@ -98,8 +98,10 @@ class StudyFrames:
 
     @property
     def proposed(self) -> pd.DataFrame:
-        """The trials that count: without allocations scored on the way to another, and what did not fit the budget."""
-        return self.trials[self.trials["on_the_way_of"].isna() & self.trials["refused"].isna()]
+        """The trials that count: without allocations scored on the way to another, scores told from outside, and what
+        did not fit the budget."""
+        uncounted = self.trials[["on_the_way_of", "refused", "told_from_outside"]].notna().any(axis=1)
+        return self.trials[~uncounted]
 
     @property
     def complete(self) -> pd.DataFrame:

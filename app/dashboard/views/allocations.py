@@ -89,6 +89,8 @@ def _table(study: StudyFrames, chosen: pd.DataFrame) -> None:
             "gpu_seconds_full", "gpu_seconds_marginal", "state",
         ]
     ].reset_index(drop=True)  # fmt: skip
+    told = chosen["told_from_outside"].notna().reset_index(drop=True)
+    shown["state"] = shown["state"].mask(told, "told from outside")
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     event = st.dataframe(
         shown, hide_index=True, width="stretch", on_select="rerun", selection_mode="multi-row", key="table",
