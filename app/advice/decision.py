@@ -6,10 +6,8 @@ fewer than `LEAST_SCORES` scores nothing is said. All three are our choice.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from tuition.app.advice.verdict import Decision
 from tuition.planner.planning.advice import LEVEL, Rivals, Spread, Standing, standing
 from tuition.planner.planning.planner import POINTS, View
 from tuition.planner.scores.observations import Observation
@@ -18,36 +16,6 @@ MARGIN = 1.0
 SURE = 0.9
 LEAST_SCORES = 4
 NEXT = "`tuition next` says what to train"
-
-
-class Decision(BaseModel):
-    """The sentence, and what it is made of. None where there are too few scores. Scores are fractions."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sentence: str
-    verdict: Literal["deploy", "undecided", "too few scores"]
-    scores: int
-    """Checkpoints that were scored, base models apart."""
-    allocation: str | None = None
-    """The split with the best posterior mean of all."""
-    trained: bool = False
-    outside: bool = False
-    """Whether it was trained elsewhere and its score told: there is no checkpoint of it."""
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float = LEVEL
-    """Of the interval."""
-    probability_best: float | None = None
-    probability_good_enough: float | None = None
-    """That no other split is better by more than `margin_points`."""
-    margin_points: float = MARGIN
-    expected_regret_points: float | None = None
-    rival: str | None = None
-    """The split that is most often the best where this one is not good enough."""
-    ahead_points: tuple[float, float, float] | None = None
-    """By how much it is ahead of the rival: mean, low, high."""
 
 
 def decide(
@@ -79,6 +47,7 @@ def decide(
         sentence=f"{verb} {_confident(str(allocation), stands, margin)}."
         if sure
         else f"No decision possible: {_doubtful(str(allocation), rival, stands, margin)}; {NEXT}.",
+        level=LEVEL,
         verdict="deploy" if sure else "undecided",
         scores=view.num_scores,
         allocation=str(allocation),

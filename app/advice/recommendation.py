@@ -3,8 +3,9 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tuition.app.advice.decision import MARGIN, Decision, decide
+from tuition.app.advice.decision import MARGIN, decide
 from tuition.app.advice.opened_study import OpenedStudy
+from tuition.app.advice.verdict import Decision
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import SECONDS_PER_HOUR
 from tuition.planner.planning.advice import Rivals, Spread, alike, plan

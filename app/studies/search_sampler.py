@@ -8,8 +8,9 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.app.advice.decision import Decision, decide
+from tuition.app.advice.decision import decide
 from tuition.app.advice.opened_study import planned
+from tuition.app.advice.verdict import Decision
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.studies.evaluation import Entry
 from tuition.app.studies.study_report import PlannedSplit, PlannerAnswer

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic import model_serializer as serializer
 
-from tuition.app.advice.decision import Decision
+from tuition.app.advice.verdict import Decision
 from tuition.benchmarks.artefacts import FileError, finite_fields, read_json, write_json
 from tuition.benchmarks.boards.ranked_rows import Meta, RankedRow, from_json
 from tuition.benchmarks.one_line import first_complaint, one_line

@@ -145,7 +145,7 @@ def test_every_form_of_a_file_says_the_same(scenario: Scenario, tmp_path: Path) 
 def test_next_lists_what_could_be_trained(results: Path, told: Told, tuition: Command) -> None:
     study = opened(results)
     found = next_routes(study, top=4)
-    known = {trial.user_attrs["allocation"] for trial in study.study.trials}
+    known = {str(one.checkpoint) for one in study.observed}
     assert len(found.routes) == 4 and not known & {route.allocation for route in found.routes}
     first = study.view.propose()
     assert first is not None and found.routes[0].allocation == str(first.allocation)
