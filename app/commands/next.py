@@ -9,8 +9,8 @@ from tuition.app.commands.options import (
     JsonOption,
     KeptScenarioOption,
     ResultsOption,
+    StorageOption,
     StudyArgument,
-    StudyStorageOption,
 )
 
 
@@ -19,7 +19,7 @@ def next_(
     top: Annotated[int, typer.Option(min=1, max=50, help="How many candidates to show.")] = 5,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: KeptScenarioOption = None,
-    storage: StudyStorageOption = None,
+    storage: StorageOption = None,
     json: JsonOption = False,
 ) -> None:
     """List what could be trained next, with price, predicted score, value and reason, best first.

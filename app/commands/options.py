@@ -104,9 +104,6 @@ KeptScenarioOption = Annotated[
     str | None,
     typer.Option("--scenario", "-s", help="A built-in scenario or a YAML file. Default: the one that the study keeps."),
 ]
-StudyStorageOption = Annotated[
-    str | None, typer.Option("--storage", help="Database URL of the study; default: the one in the results folder.")
-]
 MarginOption = Annotated[
     float, typer.Option(min=0, help="A split is good enough where no other is better by more than so many points.")
 ]

@@ -10,8 +10,8 @@ from tuition.app.commands.options import (
     KeptScenarioOption,
     MarginOption,
     ResultsOption,
+    StorageOption,
     StudyArgument,
-    StudyStorageOption,
 )
 
 
@@ -23,7 +23,7 @@ def recommend(
     margin: MarginOption = 1.0,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: KeptScenarioOption = None,
-    storage: StudyStorageOption = None,
+    storage: StorageOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say which split to deploy and how sure that is, or that no decision is possible yet.

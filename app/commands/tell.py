@@ -10,8 +10,8 @@ from tuition.app.commands.options import (
     JsonOption,
     KeptScenarioOption,
     ResultsOption,
+    StorageOption,
     StudyArgument,
-    StudyStorageOption,
 )
 
 
@@ -27,7 +27,7 @@ def tell(
     ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: KeptScenarioOption = None,
-    storage: StudyStorageOption = None,
+    storage: StorageOption = None,
     json: JsonOption = False,
 ) -> None:
     """Enter the score of a route that was trained elsewhere, as a finished trial that is marked "told from outside".

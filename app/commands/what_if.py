@@ -9,8 +9,8 @@ from tuition.app.commands.options import (
     JsonOption,
     KeptScenarioOption,
     ResultsOption,
+    StorageOption,
     StudyArgument,
-    StudyStorageOption,
 )
 
 
@@ -31,7 +31,7 @@ def what_if(
     ] = 0.0,
     results: ResultsOption = DEFAULT_RESULTS,
     scenario: KeptScenarioOption = None,
-    storage: StudyStorageOption = None,
+    storage: StorageOption = None,
     json: JsonOption = False,
 ) -> None:
     """Predict allocations that were not run, what more labels would buy, and what money is best spent on.
