@@ -302,7 +302,7 @@ class _World:
         assert question.money is not None
         view, owned = self.view, len(self.opened.scenario.labels)
         new_labels = np.maximum(self.labels * self.per_block - owned, 0)
-        seconds = view.grid.missing_costs(view.planner.block_costs, view.state) + view.planner.score_costs
+        seconds = view.prices()
         seconds = np.where(view.scored & (view.state > 0), 0.0, seconds)
         costs = new_labels * question.label_price + seconds / SECONDS_PER_HOUR * question.gpu_hour_price
         affordable = self._spoken_of & (costs <= question.money)
