@@ -37,7 +37,7 @@ def decide(
     stands = standing(rivals.draws, rivals.named, margin)
     node = int(rivals.nodes[rivals.named])
     allocation = view.grid.checkpoint(node)
-    trained = bool(view.state[node] > 0)
+    trained = bool(view.state[node] > 0) and node not in view.pending
     outside = not trained and any(one.outside and one.checkpoint == allocation for one in observed)
     rival = None if stands.rival is None else str(view.grid.checkpoint(int(rivals.nodes[stands.rival])))
     sure = stands.good_enough >= SURE

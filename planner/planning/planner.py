@@ -151,7 +151,9 @@ class View:
         seed = derive_seed(planner.seed, "planner", len(scores.nodes))
         self.posterior = self._posterior(scores, seed)
         noise = float(np.median(scores.noise)) if len(scores.noise) else UNKNOWN_NOISE
-        self.choice = Choice(self.posterior, noise, self.trained, np.unique(pending).astype(np.int64), seed)
+        self.pending: Ints = np.unique(pending).astype(np.int64)
+        """Nodes that are being trained and scored."""
+        self.choice = Choice(self.posterior, noise, self.trained, self.pending, seed)
         self.scored[pending] = True
 
     def _scores(self, observed: Sequence[Observation]) -> Scores:

@@ -128,6 +128,8 @@ def test_a_whole_search_its_repeat_and_its_refusals(tmp_path: Path, tuition: Com
         assert trial["gpu_seconds_full"] >= trial["gpu_seconds_marginal"] >= 0
         assert trial["labels_trained"] <= 8
     assert report["labels"]["labels_owned"] <= 8 + 8
+    assert report["decision"]["scores"] >= len({trial["allocation"] for trial in complete})
+    assert report["decision"]["sentence"].startswith(("Deploy", "Train and deploy", "No decision possible: "))
 
     rows = {row["name"]: row for row in report["leaderboard"]["rows"]}
     baselines = {"raw-bridge", "half-replay"}

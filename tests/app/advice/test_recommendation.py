@@ -8,6 +8,8 @@ import pytest
 
 from tests.app.advice.made_study import NAME, made_study, opened
 from tests.app.conftest import Command
+from tests.planner.planning.test_advice import observed
+from tests.planner.planning.test_planner import planner
 from tuition.app.advice.advice_tables import show_recommendation
 from tuition.app.advice.decision import SURE, decide
 from tuition.app.advice.opened_study import OpenedStudy
@@ -47,6 +49,15 @@ def test_a_wide_margin_decides_and_a_narrow_one_does_not(study: OpenedStudy) -> 
     assert nothing.verdict == "undecided" and nothing.rival is not None
     assert nothing.rival in nothing.sentence and "`tuition next`" in nothing.sentence
     assert nothing.probability_good_enough == pytest.approx(nothing.probability_best)
+
+
+def test_what_is_still_being_trained_is_not_called_trained() -> None:
+    scores = [one for one in observed() if str(one.checkpoint) != "student_rl=4"]
+    named = planner().view(scores).best().allocation
+    assert named not in {one.checkpoint for one in scores}
+    running = decide(planner().view(scores, [named]), scores, margin=100)
+    assert running.allocation == str(named) and not running.trained
+    assert running.sentence.startswith("Train and deploy")
 
 
 def test_alternatives_are_cheaper_or_shorter_and_within_the_margin(found: Recommendation) -> None:
