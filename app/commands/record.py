@@ -66,6 +66,8 @@ def record(
     The table is rewritten after every seed. If interrupted, rerun the same command to resume; with more seeds or
     routes it adds what is missing.
     """
+    if complete and only_named:
+        raise typer.BadParameter("--complete trains everything, --only-named little: leave one of them out")
     from tuition.app.processes.run_configuration import RunConfiguration
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_plan import RecordRequest, plan_recording

@@ -44,6 +44,7 @@ from tuition.app.studies.direct_compute import CLOCK_SECONDS, extended, replays_
 from tuition.app.studies.evaluation import outcomes_of
 from tuition.benchmarks.artefacts import write_json
 from tuition.benchmarks.baselines import UPSTREAM
+from tuition.benchmarks.one_line import printable
 from tuition.benchmarks.provenance import CODE_VERSION, command_line, without_folders
 from tuition.benchmarks.results_folder import RecordingFolder
 from tuition.benchmarks.suites.loading import SuiteKind
@@ -333,10 +334,10 @@ def _row(runner: RouteRunner, done: RouteRun, validation: Scored, test: Scored) 
         labels_trained=done.labels.labels_trained,
         labels_validation=done.labels.labels_validation,
         labels_owned=done.labels.labels_owned,
-        host=platform.node(),
-        device=accelerator_name(scenario.device),
+        host=printable(platform.node()),
+        device=printable(accelerator_name(scenario.device)),
         date=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        command=without_folders(command_line()),
+        command=printable(without_folders(command_line())),
         code_version=CODE_VERSION,
         versions=runner.trainer.versions,
     )

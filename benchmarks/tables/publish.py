@@ -16,7 +16,7 @@ from tuition.benchmarks.tables.shipped import FOLDER
 
 
 def publish(source: Path, name: str, folder: Path = FOLDER) -> Path:
-    """The published file; RecordedError for a name that is not `bench@version`, is taken, or is of another bench."""
+    """The published file; RecordedError without rows, or for a name that is not `bench@version`, taken, or another's."""
     found = re.fullmatch(r"([a-z][a-z0-9.-]*)@[1-9][0-9]*", name)
     path = folder / f"{name}.parquet"
     if found is None:
@@ -27,6 +27,8 @@ def publish(source: Path, name: str, folder: Path = FOLDER) -> Path:
     scenario = table.header.scenario.partition("@")[0]
     if scenario != found[1]:
         raise RecordedError(f"{source} is of the scenario {scenario}, not of {found[1]}: call it {scenario}@VERSION")
+    if not table.rows:
+        raise RecordedError(f"{source} has no row: record it with `tuition record --out {source}`")
     rows = [run.model_copy(update={"command": without_folders(run.command)}) for run in table.rows]
     write_table(path, table.header, rows)
     return path

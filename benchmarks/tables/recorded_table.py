@@ -27,10 +27,10 @@ import pyarrow.parquet
 from pydantic import Field, ValidationError
 
 from tuition.benchmarks.artefacts import write_bytes
-from tuition.benchmarks.one_line import one_line
+from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Array
 from tuition.benchmarks.suites.loading import SuiteKind
-from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite, Sha256, Text
+from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite, Sha256, Shown
 from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
 from tuition.planner.cost import Price, charge
 from tuition.planner.route import Recipe, Route, compile_checkpoint
@@ -66,7 +66,7 @@ class RecordedBlock(Frozen):
     """A block of a route. Its rollouts are a separate artefact, charged to the first block that needs them."""
 
     key: Sha256
-    stage: Text
+    stage: Shown
     gpu_seconds: Seconds
     """Without rollouts."""
     rollouts: Sha256 | None = None
@@ -85,9 +85,9 @@ class RecordedRun(Frozen):
     problem ids. GPU-seconds of the two scores are what sampling them cost. `date` is ISO 8601, UTC.
     """
 
-    scenario: Text
-    allocation: Text
-    teacher: Text | None
+    scenario: Shown
+    allocation: Shown
+    teacher: Shown | None
     seed: int
     role: Role
     validation_correct: tuple[int, ...]
@@ -99,11 +99,11 @@ class RecordedRun(Frozen):
     labels_trained: int
     labels_validation: int
     labels_owned: int
-    host: Text
-    device: Text
-    date: Text
-    command: Text
-    code_version: Text
+    host: Shown
+    device: Shown
+    date: Shown
+    command: Shown
+    code_version: Shown
     versions: dict[str, str]
 
     @property
@@ -384,8 +384,7 @@ def read_table(path: Path) -> RecordedTable:
         runs = [RecordedRun.model_validate({**row, "versions": json.loads(row["versions"])}) for row in rows]
         return checked_table(header, runs)
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = first_complaint(error)
     except FileNotFoundError:
         raise RecordedError(f"no recorded table {str(path)!r}: make one with `tuition record --out {path}`") from None
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, RecursionError, OverflowError) as error:

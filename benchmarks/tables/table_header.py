@@ -2,15 +2,26 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tuition.benchmarks.grading.policies import FIRST_POLICY
+from tuition.benchmarks.one_line import printable
+from tuition.planner.allocation import Allocation
 from tuition.planner.route import Label, Recipe
 from tuition.planner.space import SearchSpace
-from tuition.planner.stages import STAGES
+from tuition.planner.stages import STAGES, STUDENT
+
+
+def _shown_as_it_is(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds letters that do not show; only printable text may stand here")
+    return text
+
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=10_000)]
+Shown = Annotated[Text, AfterValidator(_shown_as_it_is)]
+"""Text that is printed: a stranger's table must not steer a terminal."""
 
 
 class Frozen(BaseModel):
@@ -22,7 +33,7 @@ class Frozen(BaseModel):
 class RecordedSuite(Frozen):
     """A suite: its name and version, samples of each problem, and the problems' ids in order."""
 
-    name: Text
+    name: Shown
     samples: int = Field(ge=1, le=60_000)
     problem_ids: tuple[Text, ...] = Field(min_length=2, max_length=100_000)
 
@@ -80,22 +91,42 @@ class Header(Frozen):
     """
 
     format: Literal[1, 2, 3] = 3
-    scenario: Text
+    scenario: Shown
     scenario_sha256: Sha256
     recipe: RecordedRecipe
     space: SearchSpace
-    names: dict[str, Text]
-    states_kept: tuple[Text, ...]
+    names: dict[Shown, Shown]
+    states_kept: tuple[Shown, ...]
     validation: RecordedSuite
     test: RecordedSuite
     decoding: dict[str, Any]
     untrained: dict[str, tuple[int, ...]] = {}
     untrained_validation: dict[str, UntrainedScore] = {}
 
+    @model_validator(mode="after")
+    def _of_one_bench(self) -> Self:
+        """What it says must agree with its recipe: no other step looks at a name before it is compared."""
+        recipe = self.recipe.recipe()
+        if not self.scenario.endswith(f"@{self.scenario_sha256[:12]}"):
+            raise ValueError(f"scenario {self.scenario:.80} does not end with its hash, @{self.scenario_sha256[:12]}")
+        if self.space.num_label_blocks != recipe.num_label_blocks:
+            raise ValueError(
+                f"the space has {self.space.num_label_blocks} label blocks, the recipe {recipe.num_label_blocks}"
+            )
+        models = {STUDENT, *recipe.teachers}
+        if unknown := {*self.space.teachers, *self.untrained, *self.untrained_validation} - models:
+            raise ValueError(f"the recipe has no model {min(unknown)!r:.80}")
+        for name, text in self.names.items():
+            allocation = Allocation.parse(text)
+            allocation.check_budget(recipe.num_label_blocks)
+            if allocation.teacher not in (None, *recipe.teachers):
+                raise ValueError(f"{name:.80} has a teacher {allocation.teacher!r:.80} that the recipe has not")
+        return self
+
     @property
     def grader(self) -> str:
         """The version of the policy that graded rewards and scores."""
-        return next((str(s["grader"]) for s in self.recipe.stages.values() if "grader" in s), FIRST_POLICY)
+        return next((printable(s["grader"]) for s in self.recipe.stages.values() if "grader" in s), FIRST_POLICY)
 
     @property
     def idle_first_steps(self) -> list[str]:

@@ -41,7 +41,7 @@ def made_header(num_problems: int = 6, samples: int = 4, space: SearchSpace = SP
         environment={"device": "cpu"},
     )
     fields: dict[str, Any] = {
-        "scenario": "made@0123456789ab",
+        "scenario": "made@000000000000",
         "scenario_sha256": "0" * 64,
         "recipe": RecordedRecipe.of(recipe),
         "space": space,

@@ -44,6 +44,13 @@ def test_a_wrong_name_is_refused(recording: Path, tmp_path: Path, name: str, mes
     assert not list(tmp_path.glob("*@[02]*"))
 
 
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "empty.parquet", made_header(), [])
+    with pytest.raises(RecordedError, match=r"empty.parquet has no row: record it"):
+        publish(tmp_path / "empty.parquet", "made@1", tmp_path)
+    assert not (tmp_path / "made@1.parquet").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "kept"),
     [

@@ -129,6 +129,13 @@ def header_with(**changes: Any) -> bytes:
         (header_with(recipe={**HEADER.recipe.model_dump(), "student": "another"}), None, "its blocks is"),
         (header_with(recipe={**HEADER.recipe.model_dump(), "labels_per_block": 3}), None, "do not fill blocks of 3"),
         (header_with(), [{"allocation": "base"}], "its columns are allocation"),
+        (header_with(scenario="made@111111111111"), None, "does not end with its hash, @000000000000"),
+        (header_with(names={"half": "student_rl=5"}), None, "asks for 5 label blocks"),
+        (header_with(names={"half": "teacher=nobody opd=1"}), None, "half has a teacher 'nobody'"),
+        (header_with(names={"half": "the other half"}), None, "is not name=value"),
+        (header_with(names={"\x1b[2Jhalf": "base"}), None, "letters that do not show"),
+        (header_with(space={**HEADER.space.model_dump(), "num_label_blocks": 9}), None, "9 label blocks, the recipe 4"),
+        (header_with(untrained={"nobody": [0] * 6}), None, "no model 'nobody'"),
     ],
 )
 def test_a_hostile_file_is_one_line(
@@ -138,6 +145,15 @@ def test_a_hostile_file_is_one_line(
     with pytest.raises(RecordedError, match=message) as error:
         read_table(bad)
     assert "bad.parquet is not a recorded table" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("field", ["host", "device", "date", "command", "code_version"])
+def test_a_row_cannot_steer_the_terminal_that_shows_it(field: str, tmp_path: Path) -> None:
+    run = made_run(HEADER, "student_rl=4", SEEDS[0]).model_copy(update={field: "\x1b]0;title\x07"})
+    (tmp_path / "bad.parquet").write_bytes(table_bytes(HEADER, [run]))
+    with pytest.raises(RecordedError, match=f"{field} is .*letters that do not show") as error:
+        read_table(tmp_path / "bad.parquet")
+    assert str(error.value).isprintable()
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

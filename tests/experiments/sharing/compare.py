@@ -65,6 +65,19 @@ def regrets(chooser: pd.DataFrame, ordinary: pd.DataFrame) -> Array:
     return np.array(lost)
 
 
+def splits(text: str) -> bool:
+    """Whether an allocation trains teacher and student on labels."""
+    allocation = Allocation.parse(text)
+    return allocation.teacher_label_blocks > 0 and allocation.student_label_blocks > 0
+
+
+def mean_gap(blocks: pd.DataFrame, ordinary: pd.DataFrame) -> str:
+    """The mean difference over allocations, in points, with its t interval over the seeds."""
+    gaps = 100 * (blocks - ordinary).mean(axis=1).to_numpy()
+    half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
+    return f"{gaps.mean():+.1f} [{gaps.mean() - half:+.1f}, {gaps.mean() + half:+.1f}]"
+
+
 def report(frame: pd.DataFrame) -> list[str]:
     """Markdown."""
     blocks, ordinary = means(frame, False), means(frame, True)
@@ -76,14 +89,16 @@ def report(frame: pd.DataFrame) -> list[str]:
         low, mean, high = (100 * x for x in (gap.low, gap.mean, gap.high))
         scores = " | ".join(f"{100 * np.mean([x.mean() for x in several]):.1f}" for several in (a, b))
         lines.append(f"| {text} | {scores} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
-    gaps = 100 * (blocks - ordinary).mean(axis=1).to_numpy()
-    half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5
+    both = [text for text in blocks.columns if splits(text)]
+    others = [text for text in blocks.columns if not splits(text)]
     tau, itself = taus(blocks, ordinary)
     chosen, best = regrets(blocks, ordinary), regrets(ordinary, ordinary)
     return [
         *lines,
         "",
-        f"Mean gap over all allocations: {gaps.mean():+.1f} [{gaps.mean() - half:+.1f}, {gaps.mean() + half:+.1f}].",
+        f"Mean gap over all allocations: {mean_gap(blocks, ordinary)}.",
+        f"Of the {len(both)} that train both models on labels: {mean_gap(blocks[both], ordinary[both])}; "
+        f"of the {len(others)} others: {mean_gap(blocks[others], ordinary[others])}.",
         f"Kendall's tau of blocks with ordinary runs: {tau:.2f}; of ordinary runs with themselves: {itself:.2f}.",
         f"Regret of choosing by one seed of blocks: {chosen.mean():.1f} points; of ordinary runs: {best.mean():.1f}.",
     ]
