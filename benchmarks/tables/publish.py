@@ -16,7 +16,7 @@ from tuition.benchmarks.tables.shipped import FOLDER
 
 
 def publish(source: Path, name: str, folder: Path = FOLDER) -> Path:
-    """The published file; RecordedError without rows, or for a name that is not `bench@version`, taken, or another's."""
+    """The published file; RecordedError without rows, or if the name is no `bench@version`, taken or wrong."""
     found = re.fullmatch(r"([a-z][a-z0-9.-]*)@[1-9][0-9]*", name)
     path = folder / f"{name}.parquet"
     if found is None:
