@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from tuition.benchmarks.baselines import UPSTREAM
 from tuition.benchmarks.grading.policies import FIRST_POLICY
 from tuition.benchmarks.one_line import printable
 from tuition.planner.allocation import Allocation
@@ -121,6 +122,8 @@ class Header(Frozen):
             allocation.check_budget(recipe.num_label_blocks)
             if allocation.teacher not in (None, *recipe.teachers):
                 raise ValueError(f"{name:.80} has a teacher {allocation.teacher!r:.80} that the recipe has not")
+        if UPSTREAM not in self.names:
+            raise ValueError(f"names lacks {UPSTREAM!r}, which others are compared with")
         return self
 
     @property

@@ -133,6 +133,7 @@ def header_with(**changes: Any) -> bytes:
         (header_with(names={"half": "student_rl=5"}), None, "asks for 5 label blocks"),
         (header_with(names={"half": "teacher=nobody opd=1"}), None, "half has a teacher 'nobody'"),
         (header_with(names={"half": "the other half"}), None, "is not name=value"),
+        (header_with(names={}), None, "names lacks 'teacher-upstream'"),
         (header_with(names={"\x1b[2Jhalf": "base"}), None, "letters that do not show"),
         (header_with(space={**HEADER.space.model_dump(), "num_label_blocks": 9}), None, "9 label blocks, the recipe 4"),
         (header_with(untrained={"nobody": [0] * 6}), None, "no model 'nobody'"),
