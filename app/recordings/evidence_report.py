@@ -91,7 +91,9 @@ def check_figure(figure: Path, option: str = "--figure") -> None:
 
 
 def gather(table: RecordedTable, name: str) -> Evidence:
-    """Everything that the table shows."""
+    """Everything that the table shows; RecordedError where it has no rows."""
+    if not table.rows:
+        raise RecordedError(f"{name} has no rows: record some with `tuition record`")
     entries, notes = gather_entries(table)
     header, judges = table.header, table.seeds("judge")
     if other := header.other_revisions:

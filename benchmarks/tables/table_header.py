@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from tuition.benchmarks.baselines import UPSTREAM
 from tuition.benchmarks.grading.policies import FIRST_POLICY
 from tuition.benchmarks.one_line import printable
-from tuition.planner.allocation import Allocation
+from tuition.planner.allocation import BASE, Allocation
 from tuition.planner.route import Label, Recipe
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import STAGES, STUDENT
@@ -122,8 +122,8 @@ class Header(Frozen):
             allocation.check_budget(recipe.num_label_blocks)
             if allocation.teacher not in (None, *recipe.teachers):
                 raise ValueError(f"{name:.80} has a teacher {allocation.teacher!r:.80} that the recipe has not")
-        if UPSTREAM not in self.names:
-            raise ValueError(f"names lacks {UPSTREAM!r}, which others are compared with")
+        if not Allocation.parse(self.names.get(UPSTREAM, BASE)).teacher_label_blocks:
+            raise ValueError(f"names has no {UPSTREAM!r} that buys labels for a teacher: others are compared with it")
         return self
 
     @property

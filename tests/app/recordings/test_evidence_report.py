@@ -16,7 +16,14 @@ from tuition.benchmarks.evidence.claims import CLAIMS
 from tuition.benchmarks.evidence.comparisons import Entry
 from tuition.benchmarks.evidence.markdown import TITLES, markdown
 from tuition.benchmarks.evidence.table_evidence import Evidence
-from tuition.benchmarks.tables.recorded_table import RecordedRun, RecordedTable, checked_table, role_of, write_table
+from tuition.benchmarks.tables.recorded_table import (
+    RecordedError,
+    RecordedRun,
+    RecordedTable,
+    checked_table,
+    role_of,
+    write_table,
+)
 from tuition.planner.stages import STAGES
 
 HEADER = made_header(num_problems=20, untrained={"student": (1,) * 20, "large": (4,) * 20})
@@ -95,6 +102,11 @@ def test_a_table_of_the_first_seed_says_what_cannot_be_answered_yet() -> None:
     assert evidence.count("undecided") == len(evidence.claims), "one seed decides nothing"
     text = markdown([evidence])
     assert f"Some rows: {ONE_RUN}" in text and text.count(f"half - half-replay: {ONE_RUN}.") == 1
+
+
+def test_a_table_without_rows_shows_nothing_and_says_so() -> None:
+    with pytest.raises(RecordedError, match="made@1 has no rows"):
+        evidence_report.gather(checked_table(HEADER, []), "made@1")
 
 
 def test_base_models_have_one_score_and_are_compared_with_every_seed() -> None:
