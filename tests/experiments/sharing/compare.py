@@ -65,7 +65,7 @@ def regrets(chooser: pd.DataFrame, ordinary: pd.DataFrame) -> Array:
     return np.array(lost)
 
 
-def splits(text: str) -> bool:
+def trains_both(text: str) -> bool:
     """Whether an allocation trains teacher and student on labels."""
     allocation = Allocation.parse(text)
     return allocation.teacher_label_blocks > 0 and allocation.student_label_blocks > 0
@@ -89,8 +89,8 @@ def report(frame: pd.DataFrame) -> list[str]:
         low, mean, high = (100 * x for x in (gap.low, gap.mean, gap.high))
         scores = " | ".join(f"{100 * np.mean([x.mean() for x in several]):.1f}" for several in (a, b))
         lines.append(f"| {text} | {scores} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
-    both = [text for text in blocks.columns if splits(text)]
-    others = [text for text in blocks.columns if not splits(text)]
+    both = [text for text in blocks.columns if trains_both(text)]
+    others = [text for text in blocks.columns if not trains_both(text)]
     tau, itself = taus(blocks, ordinary)
     chosen, best = regrets(blocks, ordinary), regrets(ordinary, ordinary)
     return [
