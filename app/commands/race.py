@@ -28,8 +28,8 @@ def race(
             help="Planners by name or pattern, separated by commas, or `all`: structural (ours), "
             "structural-no-IDEA (ours without structure, counter-forms, residual, flat-members, scores-on-the-way, "
             "teacher-scores or reserve), structural-eeipu, structural-gittins (ours with other rules of what to buy), "
-            "random, tpe, qmc, gp (each also with -named, as ours), tpe-scratch, tpe-told, gp-ei, halving, rule, half. "
-            "Default: all but gp and variants of ours."
+            "random, tpe, qmc, gp (each also with -named, as ours), tpe-scratch, tpe-told, gp-ei, halving, rule, half, "
+            "direct. Default: all but gp and variants of ours."
         ),
     ] = "",
     repeats: Annotated[int, typer.Option(min=1, help="Searches of each planner on each problem or recording.")] = 5,

@@ -241,6 +241,7 @@ PLANNERS: dict[str, Planner] = {
         Planner("halving", "successive halving over label budgets", _halving),
         Planner("rule", "the paper's rule: all labels upstream, then the bridge", _Rule(UPSTREAM), draws=False),
         Planner("half", "half of the labels upstream, then the bridge", _Rule("half"), draws=False),
+        Planner("direct", "direct GRPO: all labels on the student, no bridge", _Rule("direct"), draws=False),
     )
 }
 """By name, in the order of tables."""
