@@ -40,6 +40,7 @@ WORDS = {
     "allocate memory": MEMORY,
     "the device's memory": MEMORY,
     "sigkill": MEMORY,
+    "the grading worker did not start": MEMORY,
     "sigbus": "free disk space and memory",
     "cuda error": DEVICE,
     "nccl error": DEVICE,

@@ -1,11 +1,14 @@
-"""What the tests of hostile input share: a fenced results folder, a whole block, whether an error is one of ours."""
+"""What the tests of faults share: a fenced results folder, a whole block, a small disk, the command and its errors."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.runners.made_records import made_record
 
+from tuition.app.cli import main
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import SCALARS, TENSORS
@@ -68,3 +71,39 @@ def block_record(store: BlockStore) -> Path:
 
     store.publish(KEY, write)
     return store.path(KEY) / "record.json"
+
+
+@pytest.fixture
+def tuition(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """The command in this process: its exit code and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main()
+        return int(str(exit.value.code or 0)), capfd.readouterr().err
+
+    return call
+
+
+def assert_one_line(error: str, *parts: str) -> None:
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "Traceback" not in error
+    assert all(part in last for part in parts), last
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+        mounted = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if mounted.returncode:
+        pytest.skip(f"this process may not mount a file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

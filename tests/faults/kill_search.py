@@ -146,7 +146,7 @@ def compare(folder: Path, searches: list[Search]) -> Counter[str]:
                 same = trial["score"] == theirs[trial["allocation"]]
                 found["scores identical" if same else "SCORES DIFFER"] += 1
         if search.size.workers == 1:  # several propose in the order in which they finish
-            proposed = [[(t["number"], t["allocation"]) for t in run["trials"]] for run in (disturbed, undisturbed)]
+            proposed = [[(t["number"], t.get("allocation")) for t in run["trials"]] for run in (disturbed, undisturbed)]
             found["proposals identical" if proposed[0] == proposed[1] else "PROPOSALS DIFFER"] += 1
         ledger = Ledger(search.results / "ledger.sqlite")
         for text in {t["allocation"] for t in disturbed["trials"] if t["score"]}:

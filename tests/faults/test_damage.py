@@ -11,19 +11,18 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import optuna
 import pytest
 import yaml
+from tests.faults.conftest import assert_one_line
 from tests.runners.conftest import small_scenario_file
 from tests.runners.made_records import made_record
 
-from tuition.app.cli import main
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Route, compile_route
@@ -108,26 +107,6 @@ def trained(scenario: Scenario, route: Route, tmp_path_factory: pytest.TempPathF
 def results(trained: tuple[Path, str], tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
     return Path(shutil.copytree(trained[0], tmp_path / "results"))
-
-
-@pytest.fixture
-def tuition(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """The command in this process: its exit code and standard error."""
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["tuition", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main()
-        return int(str(exit.value.code or 0)), capfd.readouterr().err
-
-    return call
-
-
-def assert_one_line(error: str, *parts: str) -> None:
-    last = error.strip().splitlines()[-1]
-    assert last.startswith("error: ") and "Traceback" not in error
-    assert all(part in last for part in parts), last
 
 
 @pytest.mark.parametrize("how", [truncate, flip, garbage, lambda data: b""])
@@ -271,22 +250,6 @@ def test_a_sound_study_opens(tmp_path: Path) -> None:
     assert open_study("s", url, "a", 0).study_name == "s"
     with pytest.raises(StudyError, match="another --study name"):
         open_study("s", url, "b", 0)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-        mounted = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if mounted.returncode:
-        pytest.skip(f"this process may not mount a file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:

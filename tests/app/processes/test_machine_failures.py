@@ -29,6 +29,7 @@ MACHINE = {
     "no memory": (MemoryError(), "free memory"),
     "no device memory": (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "free memory"),
     "a killed process": (LaunchError("training ended with signal SIGKILL (its log is empty): read it"), "read it"),
+    "a killed grader": (RuntimeError("the grading worker did not start (its output ended)"), "free memory"),
     "a locked database": (
         OperationalError("UPDATE x", {}, sqlite3.OperationalError("database is locked")),
         "is locked",
