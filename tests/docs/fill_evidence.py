@@ -3,8 +3,8 @@
     python -m tests.docs.fill_evidence
 
 What: every part of a page between `<!-- evidence: NAME -->` and `<!-- /evidence -->` becomes that section of `tuition
-evidence`, the list of tables or their noise floors; `test_evidence_in_docs` holds the pages against it. Run it when a
-table is new.
+evidence`, the leaderboard of the baselines, the list of tables or their noise floors; `test_evidence_in_docs` holds the
+pages against it. Run it when a table or a leaderboard is new.
 """
 
 import argparse
@@ -14,13 +14,35 @@ from pathlib import Path
 
 from tests.docs.documents import ROOT
 from tuition.app.recordings.evidence_report import gather_all
+from tuition.benchmarks.boards.loaded_board import load_board
+from tuition.benchmarks.boards.standings import standings
 from tuition.benchmarks.evidence.figure import plot
 from tuition.benchmarks.evidence.markdown import sections
+from tuition.benchmarks.measured_boards import find_board
+from tuition.benchmarks.statistics.intervals import Difference
 from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
 from tuition.benchmarks.tables.recorded_table import RecordedError, missing_checkpoints, read_table
 from tuition.benchmarks.tables.shipped import find_table, newest_tables, shipped_tables
 
 PAGES = ("micro.md", "benches.md", "recorded.md")
+BOARD = "micro@2"
+PAIRS = {
+    ("teacher-upstream", "direct"): "all labels upstream, at equal labels",
+    ("teacher-upstream", "direct-compute"): "the same, at equal labels and equal compute",
+    ("direct-compute", "direct"): "more compute on the same labels",
+    ("teacher-upstream", "opposite"): "all labels upstream, or all on the student after the same bridge",
+    ("opposite", "direct"): "a raw teacher's bridge before direct GRPO",
+    ("teacher-upstream", "raw-bridge"): "what reward adds before the bridge",
+    ("direct", "raw-bridge"): "direct GRPO against the raw teacher",
+    ("teacher-upstream", "opd-only"): "warmup, then opd, against opd alone",
+    ("teacher-upstream", "half"): "the last half of the labels, upstream or on the student",
+    ("half", "half-replay"): "fresh labels after the bridge, against replay",
+    ("teacher-upstream", "sft-teacher"): "GRPO on the teacher, against rejection sampling",
+    ("teacher-upstream", "sample-sft"): "the dense bridge, against hard labels",
+    ("direct", "direct-shuffled"): "price of blocks, student",
+    ("teacher-upstream", "upstream-shuffled"): "price of blocks, teacher, after the bridge",
+}
+"""What a pair of baselines isolates."""
 DOCS = ROOT / "docs"
 
 
@@ -80,9 +102,52 @@ def noise_floors() -> str:
     return "\n".join(lines)
 
 
+def points(difference: Difference, turned: bool = False) -> str:
+    """A difference with its interval, in points; `turned`: of the second less the first."""
+    values = [difference.mean, difference.low, difference.high]
+    mean, low, high = (100 * value for value in ([-values[0], -values[2], -values[1]] if turned else values))
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def baselines_board() -> str:
+    """Ranks and paired differences of the leaderboard of the baselines, from its samples."""
+    (table,) = standings(load_board(find_board(BOARD))).measured
+    ranked = [row for row in table.rows if row.rank_first is not None]
+    lines = [
+        "| rank | entry | score, % | ± problems | ± samples | ± seeds | minus direct, points [95 %] | labels trained "
+        "| CPU-s, full |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in ranked:
+        score, difference = row.entry.score, points(row.difference) if row.difference else "reference"
+        numbers = (score.mean, score.se_problems, score.se_samples, score.se_seeds)
+        cells = " | ".join(f"{100 * (number or 0.0):.1f}" for number in numbers)
+        lines.append(
+            f"| {row.rank} | {row.entry.name.partition(' (')[0]} | {cells} | {difference} | {row.entry.labels_trained} "
+            f"| {row.entry.gpu_seconds:.0f} |"
+        )
+    names = {row.listed.id: row.entry.name.partition(" (")[0] for row in ranked}
+    pairs = [pair for pair in table.pairs if pair.p_value_holm is not None]
+    distinguished = sum((pair.p_value_holm or 0.0) < 0.05 for pair in pairs)
+    lines += [
+        "",
+        f"| pair (`--json`, `pairs`; {len(pairs)} in total, {distinguished} distinguished) | what it isolates "
+        "| difference, points [95 %] | p, Holm |",
+        "|---|---|---|---|",
+    ]
+    found = {(names[pair.a], names[pair.b]): pair for pair in pairs}
+    for (a, b), what in PAIRS.items():
+        pair, turned = (found[a, b], False) if (a, b) in found else (found[b, a], True)
+        p_value = pair.p_value_holm or 0.0
+        probability = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+        lines.append(f"| {a} - {b} | {what} | {points(pair.difference, turned)} | {probability} |")
+    return "\n".join(lines)
+
+
 def parts() -> dict[str, str]:
     """The text of every mark."""
-    return {**sections(gather_all([])), "tables": list_of_tables(), "floors": noise_floors()}
+    others = {"board": baselines_board(), "tables": list_of_tables(), "floors": noise_floors()}
+    return {**sections(gather_all([])), **others}
 
 
 def main() -> None:

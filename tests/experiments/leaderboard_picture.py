@@ -35,7 +35,7 @@ def ranked_row(standing: Standing) -> RankedRow:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--board", default="micro@1", help="a shipped leaderboard's name or a folder")
+    parser.add_argument("--board", default="micro@2", help="a shipped leaderboard's name or a folder")
     parser.add_argument("--out", type=Path, default=Path("docs/leaderboard.png"))
     arguments = parser.parse_args()
     (table,) = standings(load_board(find_board(arguments.board))).measured
