@@ -103,7 +103,9 @@ def _find(request: ResampleRequest) -> _Found:
                 found.append((folder, id, entry))
     if len(found) != 1:
         where = request.board or "what ships"
-        raise EntryError(f"{len(found)} measured entries of {where} are {request.entry!r:.80}: give a name or an id")
+        on = ", ".join(dict.fromkeys(folder.name for folder, *_ in found))
+        wanted = f" ({on}): give an id, or --board" if found else ": give a name or an id"
+        raise EntryError(f"{len(found)} measured entries of {where} are {request.entry!r:.80}{wanted}")
     folder, id, entry = found[0]
     mismatches, outcomes = compare_entry(folder, id, entry)
     if mismatches:

@@ -98,8 +98,9 @@ def test_a_finished_search_trains_nothing_and_reports_the_same(tuition: Command,
     assert {row["rank_first"] for row in report["leaderboard"]["rows"]} == {None}
     assert rows.keys() == rows_before.keys() | added
     assert {name: row for name, row in rows.items() if name not in added} == rows_before
-    for name in ("trials", "labels", "seed", "scenario_sha256"):
+    for name in ("trials", "seed", "scenario_sha256"):
         assert report[name] == before[name], name
+    assert report["labels"] == {**before["labels"], "labels_outside": 0}
     assert before["test"]["runs"].items() <= report["test"]["runs"].items()
 
 

@@ -128,16 +128,16 @@ def test_a_shipped_folder_without_a_measured_entry_fails_loudly(shipping: Path, 
     none = tuition("leaderboard", "verify")
     assert none.returncode == 2 and "no leaderboard ships with this version" in none.stderr
     shutil.copytree(board, shipping / "micro@1")
-    (shipping / "micro@2").mkdir()
+    (shipping / "other@1").mkdir()
     empty = tuition("leaderboard", "verify")
-    assert empty.returncode == 2 and f"micro@2/{MANIFEST} is missing" in empty.stderr and empty.stdout == ""
-    add_entries(shipping / "micro@2", [(entry, []) for entry in reported_entries("arxiv-2605.12483")[:1]])
+    assert empty.returncode == 2 and f"other@1/{MANIFEST} is missing" in empty.stderr and empty.stdout == ""
+    add_entries(shipping / "other@1", [(entry, []) for entry in reported_entries("arxiv-2605.12483")[:1]])
     reported = tuition("leaderboard", "verify")
-    assert reported.returncode == 2 and "the shipped leaderboard micro@2 has no measured entry" in reported.stderr
-    (manifest,) = (json.loads((shipping / "micro@2" / MANIFEST).read_text()),)
+    assert reported.returncode == 2 and "the shipped leaderboard other@1 has no measured entry" in reported.stderr
+    (manifest,) = (json.loads((shipping / "other@1" / MANIFEST).read_text()),)
     manifest["changelog"][0]["added"] = []
-    (shipping / "micro@2" / MANIFEST).write_text(json.dumps(manifest))
-    assert "micro@2 has no measured entry" in tuition("leaderboard", "verify").stderr
+    (shipping / "other@1" / MANIFEST).write_text(json.dumps(manifest))
+    assert "other@1 has no measured entry" in tuition("leaderboard", "verify").stderr
 
 
 def test_problems_of_ones_own_are_graded_by_a_file_of_answers(tmp_path: Path, tuition: Command) -> None:

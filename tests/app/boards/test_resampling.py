@@ -36,7 +36,7 @@ def test_a_base_model_draws_again_what_is_stated_and_not_what_was_invented(tmp_p
 
 
 def test_weights_that_are_not_at_hand_are_undecided_and_it_is_said_why(tuition: Command) -> None:
-    result = tuition("leaderboard", "resample", "direct", "--problems", "2", "--quiet")
+    result = tuition("leaderboard", "resample", "direct", "--board", "micro@1", "--problems", "2", "--quiet")
     assert result.returncode == 3 and "direct (training seed 1000): stated" in result.stdout
     assert "cannot be trained again" in result.stdout and "undecided" in result.stdout
 
@@ -45,7 +45,8 @@ def test_weights_that_are_not_at_hand_are_undecided_and_it_is_said_why(tuition: 
     ("arguments", "message"),
     [
         (["absent"], "0 measured entries of what ships are 'absent'"),
-        (["direct", "--scenario", "micro-b"], "give the entry's scenario by --scenario FILE"),
+        (["direct"], "2 measured entries of what ships are 'direct' (micro@1, micro@2): give an id, or --board"),
+        (["direct", "--board", "micro@2", "--scenario", "micro-b"], "give the entry's scenario by --scenario FILE"),
     ],
 )
 def test_an_entry_that_cannot_be_drawn_is_one_line(arguments: list[str], message: str, tuition: Command) -> None:
