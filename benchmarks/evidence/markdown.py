@@ -101,7 +101,7 @@ def _seen(judged: Judged | None) -> str:
     if judged.compared is None:
         return f"undecided: {judged.reason}"
     word = f"**{judged.verdict}**" if judged.verdict == "contradicted" else judged.verdict
-    return f"{word}: {_points(judged.compared.difference)}, {_seeds(judged.compared)}"
+    return f"{word}: {points(judged.compared.difference)}, {_seeds(judged.compared)}"
 
 
 def _seeds(compared: Compared) -> str:
@@ -129,7 +129,7 @@ def _opposite(found: Sequence[Evidence]) -> str:
         pairs = [evidence.compared(a, b) for evidence in found]
         title = f"{shown}opposite split" if shown.endswith(" - ") else shown
         rows.append(
-            [f"{title}, points [95 %]", *(_points(pair.difference) if pair else "not compared" for pair in pairs)]
+            [f"{title}, points [95 %]", *(points(pair.difference) if pair else "not compared" for pair in pairs)]
         )
     lines = _table(("test score, %", *(f"`{evidence.table}`" for evidence in found)), rows)
     return "\n".join(
@@ -155,7 +155,7 @@ def _share(evidence: Evidence, curve: ShareCurve) -> str:
                 str(point.teacher_blocks),
                 str(len(point.score.seeds)),
                 _score(point.score),
-                _points(point.minus_all) if point.minus_all else "-",
+                points(point.minus_all) if point.minus_all else "-",
             )
             for point in curve.points
         ),
@@ -271,10 +271,10 @@ def _compared_table(answers: Answers, title: str) -> list[str]:
             (
                 f"{compared.comparison.question}: {compared.comparison.a} - {compared.comparison.b}",
                 f"{len(compared.seeds)}{' (judge)' if compared.comparison.judged else ''}",
-                _points(compared.difference),
-                _points(compared.on_these_problems) if compared.on_these_problems else "-",
-                _p(compared.difference.p_value),
-                _p(compared.p_holm),
+                points(compared.difference),
+                points(compared.on_these_problems) if compared.on_these_problems else "-",
+                p_text(compared.difference.p_value),
+                p_text(compared.p_holm),
                 f"{compared.gpu_seconds:+,.1f}",
             )
             for compared in answers.compared
@@ -298,12 +298,14 @@ def _score(score: SeedScore) -> str:
     return f"{100 * score.score.mean:.1f}{within}"
 
 
-def _points(difference: Difference) -> str:
+def points(difference: Difference) -> str:
+    """A difference with its interval, in points; † where few problems widen it."""
     mark = "†" if difference.few_problems else ""
     return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]{mark}"
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 

@@ -10,6 +10,7 @@ pages against it. Run it when a table or a leaderboard is new.
 import argparse
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.docs.documents import ROOT
@@ -17,9 +18,8 @@ from tuition.app.recordings.evidence_report import gather_all
 from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.standings import standings
 from tuition.benchmarks.evidence.figure import plot
-from tuition.benchmarks.evidence.markdown import sections
+from tuition.benchmarks.evidence.markdown import p_text, points, sections
 from tuition.benchmarks.measured_boards import find_board
-from tuition.benchmarks.statistics.intervals import Difference
 from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
 from tuition.benchmarks.tables.recorded_table import RecordedError, missing_checkpoints, read_table
 from tuition.benchmarks.tables.shipped import find_table, newest_tables, shipped_tables
@@ -102,13 +102,6 @@ def noise_floors() -> str:
     return "\n".join(lines)
 
 
-def points(difference: Difference, turned: bool = False) -> str:
-    """A difference with its interval, in points; `turned`: of the second less the first."""
-    values = [difference.mean, difference.low, difference.high]
-    mean, low, high = (100 * value for value in ([-values[0], -values[2], -values[1]] if turned else values))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
 def baselines_board() -> str:
     """Ranks and paired differences of the leaderboard of the baselines, from its samples."""
     (table,) = standings(load_board(find_board(BOARD))).measured
@@ -119,11 +112,11 @@ def baselines_board() -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ranked:
-        score, difference = row.entry.score, points(row.difference) if row.difference else "reference"
+        score, ahead = row.entry.score, points(row.difference) if row.difference else "reference"
         numbers = (score.mean, score.se_problems, score.se_samples, score.se_seeds)
         cells = " | ".join(f"{100 * (number or 0.0):.1f}" for number in numbers)
         lines.append(
-            f"| {row.rank} | {row.entry.name.partition(' (')[0]} | {cells} | {difference} | {row.entry.labels_trained} "
+            f"| {row.rank} | {row.entry.name.partition(' (')[0]} | {cells} | {ahead} | {row.entry.labels_trained} "
             f"| {row.entry.gpu_seconds:.0f} |"
         )
     names = {row.listed.id: row.entry.name.partition(" (")[0] for row in ranked}
@@ -138,9 +131,10 @@ def baselines_board() -> str:
     found = {(names[pair.a], names[pair.b]): pair for pair in pairs}
     for (a, b), what in PAIRS.items():
         pair, turned = (found[a, b], False) if (a, b) in found else (found[b, a], True)
-        p_value = pair.p_value_holm or 0.0
-        probability = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-        lines.append(f"| {a} - {b} | {what} | {points(pair.difference, turned)} | {probability} |")
+        difference = pair.difference
+        if turned:
+            difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+        lines.append(f"| {a} - {b} | {what} | {points(difference)} | {p_text(pair.p_value_holm or 0.0)} |")
     return "\n".join(lines)
 
 
