@@ -36,6 +36,12 @@ def by_seed(frame: pd.DataFrame, allocation: str, ordinary: bool) -> list[Array]
     return [outcomes(row.correct, row.samples) for row in rows.itertuples()]
 
 
+def whole_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of seeds with all allocations, in blocks and in ordinary runs."""
+    rows = frame.groupby("seed")["allocation"].transform("size")
+    return frame[rows == rows.max()]
+
+
 def means(frame: pd.DataFrame, ordinary: bool) -> pd.DataFrame:
     """Mean scores (seeds, allocations) of students."""
     students = frame["allocation"].map(lambda text: isinstance(parse_checkpoint(text), Allocation))
@@ -79,16 +85,18 @@ def mean_gap(blocks: pd.DataFrame, ordinary: pd.DataFrame) -> str:
 
 
 def report(frame: pd.DataFrame) -> list[str]:
-    """Markdown."""
-    blocks, ordinary = means(frame, False), means(frame, True)
+    """Markdown. A seed that not all allocations have counts only in the rows of those that have it."""
+    frame = frame[frame.groupby(["seed", "allocation"])["ordinary"].transform("nunique") == 2]
+    whole = whole_seeds(frame)
+    blocks, ordinary = means(whole, False), means(whole, True)
     lines = [f"{frame['scenario'].iloc[0]}, {len(blocks.index)} seeds, {len(blocks.columns)} allocations", ""]
-    lines += ["| allocation | blocks, % | ordinary, % | blocks - ordinary, points [95 %] |", "|---|---|---|---|"]
+    lines += ["| allocation | seeds | blocks, % | ordinary, % | blocks - ordinary, points [95 %] |", "|---|---|---|---|---|"]
     for text in frame["allocation"].drop_duplicates():
         a, b = by_seed(frame, text, False), by_seed(frame, text, True)
         gap = paired_difference(a, b)
         low, mean, high = (100 * x for x in (gap.low, gap.mean, gap.high))
         scores = " | ".join(f"{100 * np.mean([x.mean() for x in several]):.1f}" for several in (a, b))
-        lines.append(f"| {text} | {scores} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
+        lines.append(f"| {text} | {len(a)} | {scores} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
     both = [text for text in blocks.columns if trains_both(text)]
     others = [text for text in blocks.columns if not trains_both(text)]
     tau, itself = taus(blocks, ordinary)
@@ -149,9 +157,8 @@ def main() -> None:
     frames = []
     for path in arguments.files:
         frame = pd.read_parquet(path)
-        whole = frame.groupby("seed")["allocation"].transform("size")
-        frames.append(frame[whole == whole.max()])  # a seed that was not finished is left out
-        print("\n".join(report(frames[-1])), end="\n\n")
+        frames.append(whole_seeds(frame))
+        print("\n".join(report(frame)), end="\n\n")
     if arguments.figure:
         draw(frames, arguments.figure)
 

@@ -1,10 +1,13 @@
 """Allocations trained in blocks and as ordinary runs, scored on the test suite.
 
 How to run (a seed of micro takes about 20 minutes of one core; what is in the file or the results folder is kept):
-    python -m tests.experiments.sharing.train --scenario micro --seeds 6 --results sharing --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 3 --results sharing --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 3 --table micro@2 --results sharing --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 20 --first 2 --results sharing --out micro.parquet
 
-`--recipe before` trains micro or micro-b with the recipe of their first version (`version_1`).
-`compare` reads the file.
+The second takes the seeds and the scores of blocks from a recorded table and trains only the ordinary runs. The third trains
+only the teacher and the student with all labels. `--recipe before` trains micro or micro-b with the recipe of their first
+version (`version_1`). What the file holds already stays in it. `compare` reads it.
 """
 
 import argparse
@@ -17,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tests.experiments.sharing.version_1 import version_1
 from tuition.app.processes.libraries import silence_libraries
 from tuition.app.studies.evaluation import FIRST_TEST_SEED, outcomes_of
+from tuition.benchmarks.tables.recorded_table import read_table, recorded_seeds
+from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint, parse_checkpoint
 from tuition.planner.route import compile_checkpoint
 from tuition.runners.route_runner import RouteRunner
@@ -58,6 +64,7 @@ class Job:
     recipe: str
     seed: int
     first: int | None
+    table: Path | None
     results: Path
     out: Path
 
@@ -73,7 +80,8 @@ def train_seed(job: Job) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scores.jsonl"
     if not path.exists():
-        path.write_text("".join(json.dumps(row) + "\n" for row in recorded(job.out, scenario, seed)))
+        known = recorded(job.out, scenario, seed) or (blocks_of(job.table, scenario, seed) if job.table else [])
+        path.write_text("".join(json.dumps(row) + "\n" for row in known))
     done = {(row["allocation"], row["ordinary"]) for row in read(path)}
     todo = [
         (c, ordinary)
@@ -100,6 +108,26 @@ def recorded(out: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
     frame = pd.read_parquet(out)
     chosen = frame[(frame["scenario"] == label(scenario)) & (frame["seed"] == seed)]
     return [{**row, "correct": [int(c) for c in row["correct"]]} for row in chosen.to_dict("records")]
+
+
+def blocks_of(path: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
+    """What a table recorded of the compared allocations in blocks."""
+    table = read_table(path)
+    if table.header.scenario_sha256 != scenario.sha256:
+        raise SystemExit(f"{path} is of another {scenario.name} than today's.")
+    order = np.argsort(table.header.test.problem_ids)
+    return [
+        {
+            "scenario": label(scenario),
+            "allocation": str(checkpoint),
+            "ordinary": False,
+            "seed": seed,
+            "samples": scenario.file.test.samples,
+            "correct": table.correct_PK(checkpoint, seed, "test").sum(axis=1)[order].tolist(),
+            "gpu_seconds": round(table.run(checkpoint, seed).gpu_seconds_full, 3),
+        }
+        for checkpoint in compared(scenario)
+    ]
 
 
 def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool) -> dict[str, Any]:
@@ -138,13 +166,17 @@ def main() -> None:
     parser.add_argument("--recipe", choices=("today", "before"), default="today")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first", type=int, help="only the first so many allocations")
+    parser.add_argument("--table", help="a recorded table (name or file): its seeds, and its scores of blocks")
     parser.add_argument("--results", type=Path, default=Path("results/sharing"))
     parser.add_argument("--out", type=Path, required=True, help="a Parquet file")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     seeds = [FIRST_TEST_SEED * (number + 1) for number in range(arguments.seeds)]
-    chosen = (arguments.first, arguments.results, arguments.out)
+    table = find_table(arguments.table) if arguments.table else None
+    if table:
+        seeds = list(recorded_seeds(arguments.seeds))
+    chosen = (arguments.first, table, arguments.results, arguments.out)
     jobs = [Job(arguments.scenario, arguments.recipe, seed, *chosen) for seed in seeds]
     paths = []
     if arguments.workers == 1:
@@ -155,6 +187,9 @@ def main() -> None:
                 paths.append(path)
                 print(f"{path}: done", flush=True)
     rows = [row for path in paths for row in read(path)]
+    if arguments.out.exists():
+        earlier = pd.read_parquet(arguments.out)
+        rows = [*earlier[~earlier["seed"].isin(seeds)].to_dict("records"), *rows]
     pd.DataFrame(rows).to_parquet(arguments.out, index=False, compression="zstd")
     print(f"{arguments.out}: {len(rows)} rows", flush=True)
 
