@@ -90,7 +90,10 @@ def report(frame: pd.DataFrame) -> list[str]:
     whole = whole_seeds(frame)
     blocks, ordinary = means(whole, False), means(whole, True)
     lines = [f"{frame['scenario'].iloc[0]}, {len(blocks.index)} seeds, {len(blocks.columns)} allocations", ""]
-    lines += ["| allocation | seeds | blocks, % | ordinary, % | blocks - ordinary, points [95 %] |", "|---|---|---|---|---|"]
+    lines += [
+        "| allocation | seeds | blocks, % | ordinary, % | blocks - ordinary, points [95 %] |",
+        "|---|---|---|---|---|",
+    ]
     for text in frame["allocation"].drop_duplicates():
         a, b = by_seed(frame, text, False), by_seed(frame, text, True)
         gap = paired_difference(a, b)

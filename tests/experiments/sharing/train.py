@@ -1,13 +1,13 @@
 """Allocations trained in blocks and as ordinary runs, scored on the test suite.
 
 How to run (a seed of micro takes about 20 minutes of one core; what is in the file or the results folder is kept):
-    python -m tests.experiments.sharing.train --scenario micro --seeds 3 --results sharing --out micro.parquet
-    python -m tests.experiments.sharing.train --scenario micro --seeds 3 --table micro@2 --results sharing --out micro.parquet
-    python -m tests.experiments.sharing.train --scenario micro --seeds 20 --first 2 --results sharing --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 3 --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 4 --table micro@2 --out micro.parquet
+    python -m tests.experiments.sharing.train --scenario micro --seeds 12 --first 2 --out micro.parquet
 
-The second takes the seeds and the scores of blocks from a recorded table and trains only the ordinary runs. The third trains
-only the teacher and the student with all labels. `--recipe before` trains micro or micro-b with the recipe of their first
-version (`version_1`). What the file holds already stays in it. `compare` reads it.
+The second takes the seeds and the scores of blocks from a recorded table and trains only the ordinary runs. The third
+trains only the teacher and the student with all labels. `--recipe before` trains micro or micro-b with the recipe of
+their first version (`version_1`). What the file holds already stays in it. `compare` reads it.
 """
 
 import argparse
