@@ -15,6 +15,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -71,7 +72,7 @@ def draws_of(route: Route, scenario: Scenario, block: Block) -> list[str]:
     return least_drawn(before, list(block.pool), settings.steps * settings.prompts_per_step, block.seed)
 
 
-def outcomes(scenario: Scenario, route: Route, results: Path, closes: bool = False) -> np.ndarray:
+def outcomes(scenario: Scenario, route: Route, results: Path, closes: bool = False) -> Any:
     """Validation outcomes of the model that a route ends at."""
     ids = sorted(problem.id for problem in scenario.validation)
     with closing(RouteRunner(scenario, results)) as runner:
@@ -94,7 +95,7 @@ def trained(scenario: Scenario, stage: str) -> Checkpoint:
 
 def line(scenario: Scenario, stage: str, seeds: list[int], results: Path) -> str:
     """A row of the table: mean scores, and the gaps without and with a closing block."""
-    scores: dict[str, list[np.ndarray]] = {"blocks": [], "closed": [], "ordinary": [], "longer": []}
+    scores: dict[str, list[Any]] = {"blocks": [], "closed": [], "ordinary": [], "longer": []}
     checkpoint = trained(scenario, stage)
     for seed in seeds:
         blocks = compile_checkpoint(checkpoint, scenario.recipe, seed)

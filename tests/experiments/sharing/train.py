@@ -107,7 +107,15 @@ def recorded(out: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
         return []
     frame = pd.read_parquet(out)
     chosen = frame[(frame["scenario"] == label(scenario)) & (frame["seed"] == seed)]
-    return [{**row, "correct": [int(c) for c in row["correct"]]} for row in chosen.to_dict("records")]
+    return plain(chosen)
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Its rows as JSON has them."""
+    return [
+        {str(name): value for name, value in row.items()} | {"correct": [int(count) for count in row["correct"]]}
+        for row in frame.to_dict("records")
+    ]
 
 
 def blocks_of(path: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
@@ -189,7 +197,7 @@ def main() -> None:
     rows = [row for path in paths for row in read(path)]
     if arguments.out.exists():
         earlier = pd.read_parquet(arguments.out)
-        rows = [*earlier[~earlier["seed"].isin(seeds)].to_dict("records"), *rows]
+        rows = [*plain(earlier[~earlier["seed"].isin(seeds)]), *rows]
     pd.DataFrame(rows).to_parquet(arguments.out, index=False, compression="zstd")
     print(f"{arguments.out}: {len(rows)} rows", flush=True)
 
