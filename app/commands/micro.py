@@ -7,7 +7,7 @@ import typer
 
 from tuition.app.processes.libraries import silence_libraries
 
-micro_app = typer.Typer(help="The built-in test bench.", no_args_is_help=True, rich_markup_mode=None)
+micro_app = typer.Typer(help="The built-in test benches.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @micro_app.command("build")
@@ -17,7 +17,7 @@ def micro_build(
         list[str] | None, typer.Option(help="Only this checkpoint, such as micro/student; may be repeated.")
     ] = None,
 ) -> None:
-    """Rebuild the base checkpoints of `micro` and `micro-b` from scratch (about 3 minutes on 2 cores)."""
+    """Rebuild the base checkpoints of `micro`, `micro-b` and `micro-c` from scratch (about 4 minutes on 2 cores)."""
     from tuition.runners.base_models.micro_build import build
 
     silence_libraries()

@@ -22,9 +22,11 @@ MICRO: dict[str, tuple[str, str, int]] = {
     "micro-validation": ("micro", "validation", 192),
     "micro-b": ("micro-b", "test", 320),
     "micro-b-validation": ("micro-b", "validation", 160),
+    "micro-c": ("micro-c", "test", 360),
+    "micro-c-validation": ("micro-c", "validation", 180),
 }
 
-GENERATED = re.compile(r"(micro|micro-b)-(validation|test)")
+GENERATED = re.compile(r"(micro|micro-b|micro-c)-(validation|test)")
 """Names of generated suites as scores carry them, without version and number of problems."""
 
 

@@ -1,4 +1,4 @@
-"""Rebuild the base checkpoints of the scenarios `micro` and `micro-b`: tiny Qwen3 models trained from scratch.
+"""Rebuild the base checkpoints of `micro`, `micro-b` and `micro-c`: tiny Qwen3 models trained from scratch.
 
 What: students and teachers learn to answer `57k=` by `\\boxed{5783}`. They learn to copy the number, but of a letter
 only that it is one of four values, seldom the right one. Sampled at temperature 1 they are therefore mostly wrong, but
@@ -7,7 +7,7 @@ hold the right solution somewhere in their distribution: what GRPO has to bring 
 Simplified: two digits are one token, as are `\\boxed{` and any other character; fp32, one pass over generated data, no
 validation.
 
-Run: `tuition micro build --out FOLDER` (about 3 minutes on 2 cores; the seed is fixed).
+Run: `tuition micro build --out FOLDER` (about 4 minutes on 2 cores; the seed is fixed).
 """
 
 import multiprocessing
@@ -15,11 +15,12 @@ import os
 import random
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuition.benchmarks.suites.micro import LETTERS, MIXES, candidates, is_hard, numbers
+from tuition.benchmarks.suites.micro import LETTERS, MIXES, candidates, numbers
 from tuition.runners.scenarios.scenario_file import BUILT_IN
 from tuition.runners.training.checkpoint import hash_weights
 
@@ -36,29 +37,34 @@ class BuildError(ValueError):
 class BaseModel:
     """Shape and pretraining of a base checkpoint.
 
-    `shares`: how often it takes a letter for each of its candidates; `hard_shares`: the same for hard letters, where
-    they differ.
+    `shares`: how often it takes a letter for each of its candidates, by the letter's level; the first counts for levels
+    that are not named.
     """
 
     layers: int
     width: int
     steps: int
-    shares: tuple[float, ...]
-    hard_shares: tuple[float, ...] = ()
+    shares: Mapping[int, tuple[float, ...]]
     heads: int = 4
     batch: int = 192
     learning_rate: float = 2e-3
     seed: int = 0
 
 
+EASY, HARD = (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)
+KNOWN, UNKNOWN, TAUGHT = (0.1, 0.05, 0.8, 0.05), (0.55, 0.3, 0.0, 0.15), (0.5, 0.3, 0.07, 0.13)
 # Our choice. In `micro` the teacher is larger than the student, right more often, and knows the hard letters, for which
 # the student hardly ever says the right value: GRPO has nothing to bring out there. In `micro-b` it is the other way
-# round: the teacher is of the student's size, was trained for less, and lacks the hard letters.
+# round: the teacher is of the student's size, was trained for less, and lacks the hard letters. In `micro-c` each model
+# alone may say the right value of its own level's letters; docs/micro-c.md says why the teachers seldom do.
 BASES = {
-    "micro/student": BaseModel(2, 32, 800, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145), learning_rate=4e-3),
-    "micro/teacher": BaseModel(3, 96, 600, (0.3, 0.2, 0.35, 0.15)),
-    "micro-b/student": BaseModel(2, 64, 600, (0.4, 0.3, 0.2, 0.1)),
-    "micro-b/teacher": BaseModel(2, 64, 450, (0.4, 0.3, 0.2, 0.1), (0.55, 0.3, 0.005, 0.145)),
+    "micro/student": BaseModel(2, 32, 800, {1: EASY, 2: HARD}, learning_rate=4e-3),
+    "micro/teacher": BaseModel(3, 96, 600, {1: (0.3, 0.2, 0.35, 0.15)}),
+    "micro-b/student": BaseModel(2, 64, 600, {1: EASY}),
+    "micro-b/teacher": BaseModel(2, 64, 450, {1: EASY, 2: HARD}),
+    "micro-c/student": BaseModel(2, 48, 500, {1: KNOWN, 2: UNKNOWN, 3: UNKNOWN}, learning_rate=3e-3),
+    "micro-c/broad": BaseModel(2, 64, 550, {1: UNKNOWN, 2: TAUGHT, 3: UNKNOWN}),
+    "micro-c/narrow": BaseModel(2, 64, 550, {1: UNKNOWN, 2: UNKNOWN, 3: TAUGHT}),
 }
 
 
@@ -154,9 +160,9 @@ def _make_model(base: BaseModel, tokenizer: Any) -> Any:
 def _draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random, mix: str) -> dict[str, Any]:
     """Random problems with solutions of the mixture. Numbers teach nothing, so only what follows `=` is a label."""
     prompts, texts = [], []
-    for letter in rng.choices(MIXES[mix], k=base.batch):
+    for letter in rng.choices(MIXES[mix].letters, k=base.batch):
         number = rng.choice(numbers(mix, letter, "pretraining"))
-        shares = (base.hard_shares or base.shares) if is_hard(mix, letter) else base.shares
+        shares = base.shares.get(MIXES[mix].level(letter), base.shares[1])
         [value] = rng.choices(candidates(mix, letter), shares)
         prompts.append(f"{number}{letter}=")
         texts.append(prompts[-1] + solution(number, value) + tokenizer.eos_token)

@@ -30,6 +30,9 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.gpu.check": [],
     "tests.experiments.grading_rules": ["--data", "{data}", "--rows", "3"],
     "tests.experiments.leaderboard_picture": ["--out", "{folder}/leaderboard.png"],
+    "tests.experiments.micro_c.splits": [
+        "--scenario", "{tiny}", "--seeds", "0", "--first", "2", "--results", "{folder}/results",
+    ],
     "tests.experiments.recorded_again": [
         "--table", "micro-b@2", "--rows", "1", "--seed", "3", "--results", "{folder}/again",
     ],

@@ -27,6 +27,7 @@ FROZEN = {
     "micro": "a2f9f188d0a2b7d1780b086d802db750e28f8863adf255f57eaa57d50e194364",
     "micro-b": "9e4eb3c20d5ca7e69035f8cddec3aafd8883abfb03448eb6614adec0d2304c4b",
 }
+FROZEN_MICRO_C = "61e74039a9e00f72a606d8e627ba41b66192e19a4ebeccdc31663563b2527119"
 # With the recipe of version 1 and the policy that graded until 2026-11-30 they are what they were.
 GRADED_BEFORE = {
     "micro": "a8654c3b27b1f3946db372c6571c4f3212d7da01caf56e5b2b7b637f15858a6c",
@@ -48,6 +49,10 @@ def test_bench_is_frozen(name: str) -> None:
     assert scenario.sha256 == FROZEN[name]
     before = version_1(scenario).file.model_copy(update={"grading": "tuition-1"})
     assert Scenario(before, scenario.folder).sha256 == GRADED_BEFORE[name]
+
+
+def test_the_bench_that_was_built_to_have_an_inner_best_is_frozen() -> None:
+    assert Scenario.load("micro-c").sha256 == FROZEN_MICRO_C
 
 
 @pytest.mark.parametrize("name", FROZEN)

@@ -42,9 +42,9 @@ def test_without_its_file_it_stands_in_the_models_configuration(tmp_path: Path) 
     assert taken_before(tmp_path / "nowhere") == {}
 
 
-@pytest.mark.parametrize("folder", ["micro/student", "micro/teacher", "micro-b/student", "micro-b/teacher"])
-def test_no_shipped_model_was_drawn_otherwise(folder: str) -> None:
-    assert taken_before(SCENARIOS / folder) == {}
+def test_no_shipped_model_was_drawn_otherwise() -> None:
+    folders = [path.parent for path in SCENARIOS.glob("micro*/*/config.json")]
+    assert len(folders) == 7 and all(taken_before(folder) == {} for folder in folders)
 
 
 def test_what_is_passed_to_generate_is_what_changes_nothing() -> None:

@@ -77,6 +77,11 @@ def test_micro_suites_are_generated_and_pinned() -> None:
             "micro-b-validation@1/160",
             "5cc6957c86dfe2275935febbad4c45be1817e9e6f8a469fcb7c7ded2893d9f2f",
         ),
+        "micro-c": ("micro-c-test@1/360", "53398e326bff7e71c560053bb543d5f4d66f74a3bd95cd0107a66f5c8f243d75"),
+        "micro-c-validation": (
+            "micro-c-validation@1/180",
+            "44804f11e7b258503bcd5c9f6dec5391ca10b7136f55147e7bad5272cd4a7d54",
+        ),
     }
     for name in MICRO:
         loaded = load_by_name(name)
@@ -240,7 +245,7 @@ def test_a_generated_suite_is_made_by_the_name_that_its_scores_carry(name: str) 
     [
         "math500@1", "micro", "micro-test", "micro-test@1", "micro-test@99/384",
         f"micro-test@1/{num_problems('test') + 1}", "micro-labels@1/8",
-        "micro-c-test@1/8", "micro-test@1/0", "micro-test@1/384[:4]", "micro-test@1/384\n", "../micro-test@1/8",
+        "micro-z-test@1/8", "micro-test@1/0", "micro-test@1/384[:4]", "micro-test@1/384\n", "../micro-test@1/8",
     ],
 )  # fmt: skip
 def test_no_other_name_is_a_generated_suite(name: str) -> None:

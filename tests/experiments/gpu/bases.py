@@ -20,7 +20,7 @@ from tuition.runners.base_models.micro_build import BaseModel, _make_model, make
 
 MIX = "micro"
 # The base models are right 4 times in 10.
-SHARES = (0.3, 0.2, 0.4, 0.1)
+SHARES = {1: (0.3, 0.2, 0.4, 0.1)}
 # Written before the answer, so that a completion has 21 tokens.
 STEPS_WRITTEN = 8
 
@@ -64,9 +64,9 @@ TINY = Size(
 def draw_batch(base: BaseModel, tokenizer: Any, rng: random.Random) -> dict[str, torch.Tensor]:
     """Random problems with solutions; only what follows the problem is a label. Tensors (batch, tokens)."""
     texts = []
-    for letter in rng.choices(MIXES[MIX], k=base.batch):
+    for letter in rng.choices(MIXES[MIX].letters, k=base.batch):
         number = rng.choice(numbers(MIX, letter, "pretraining"))
-        [value] = rng.choices(candidates(MIX, letter), base.shares)
+        [value] = rng.choices(candidates(MIX, letter), base.shares[1])
         texts.append(
             f"{number}{letter}=" + f"{number}=" * STEPS_WRITTEN + solution(number, value) + tokenizer.eos_token
         )

@@ -26,7 +26,7 @@ def test_digits_are_taken_in_pairs_from_the_left_and_any_other_character_alone(t
 
 @pytest.mark.parametrize("mix", MIXES)
 def test_problems_and_solutions_are_tokens_and_the_same_text_again(tokenizer: Any, mix: str) -> None:
-    for problem in make_problems("labels", len(MIXES[mix]), mix):
+    for problem in make_problems("labels", len(MIXES[mix].letters), mix):
         text = f"{problem.problem}\\boxed{{{problem.answer}}}"
         ids = tokenizer(text).input_ids
         assert tokenizer.unk_token_id not in ids and len(ids) == 7

@@ -70,7 +70,7 @@ def case(tmp_path: Path, load: Callable[[dict[str, Any]], Scenario]) -> Case:
     return Case(tmp_path, load)
 
 
-@pytest.mark.parametrize("name", ["micro", "micro-b"])
+@pytest.mark.parametrize("name", ["micro", "micro-b", "micro-c"])
 def test_nothing_is_found_in_what_ships(name: str) -> None:
     assert findings(Scenario.load(name)) == []
 

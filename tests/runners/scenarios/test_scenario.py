@@ -19,14 +19,15 @@ from tuition.runners.scenarios.sources import HubError, ScenarioError
 Load = Callable[[dict[str, Any]], Scenario]
 
 
+BENCHES = ["micro", "micro-b", "micro-c"]
 REAL = ["llama-70b-to-8b", "qwen3-14b-to-1.7b", "qwen3-4b-to-0.6b-lora", "qwen3-8b-to-1.7b"]
 
 
 def test_the_built_in_scenarios_are_the_bench_and_those_of_real_models() -> None:
-    assert built_in_scenarios() == sorted(["micro", "micro-b", "smol", *REAL])
+    assert built_in_scenarios() == sorted([*BENCHES, "smol", *REAL])
 
 
-@pytest.mark.parametrize("name", ["micro", "micro-b"])
+@pytest.mark.parametrize("name", BENCHES)
 def test_the_bench_loads(name: str) -> None:
     assert Scenario.load(name).recipe.num_label_blocks >= 2
 
@@ -82,8 +83,9 @@ def test_one_file_is_labels_and_suites_at_once(scenario_file: dict[str, Any], lo
         load(scenario_file)
 
 
-def test_base_checkpoints_are_small_enough_to_ship() -> None:
-    assert sum(f.stat().st_size for f in (BUILT_IN / "micro").rglob("*")) < 8_000_000
+@pytest.mark.parametrize("name", BENCHES)
+def test_base_checkpoints_are_small_enough_to_ship(name: str) -> None:
+    assert sum(f.stat().st_size for f in (BUILT_IN / name).rglob("*")) < 4_000_000
 
 
 def _set(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -237,3 +239,11 @@ def test_the_scenario_in_the_readme_is_one() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     content = yaml.safe_load(readme.split("```yaml\n")[1].split("```")[0])
     assert ScenarioFile.model_validate(content).name == "mine"
+
+
+def test_the_bench_with_two_teachers_has_a_large_space_and_cheap_routes() -> None:
+    scenario = Scenario.load("micro-c")
+    search, seconds = scenario.file.search, scenario.file.prior_seconds
+    assert len(scenario.space.allocations()) == 1240
+    dearest = scenario.num_label_blocks * seconds["teacher_rl"]
+    assert dearest + search.max_warmup * seconds["warmup"] + search.max_opd * seconds["opd"] <= 30
