@@ -15,6 +15,10 @@ from tuition.benchmarks.statistics.intervals import Difference, Score
 
 __all__ = ["ONE_RUN", "code", "duration", "points", "rank_cell", "score", "seconds", "value", "whole"]
 
+# Before a formula, also in full-width letters, at the start of a cell or of what another language's spreadsheet, which
+# separates by semicolons, takes for one. A single sign is no formula.
+FORMULA = re.compile(r"(?:^|[;\t\r\n])[^\S\r\n]*(?=[=+\-@\uff1d\uff0b\uff0d\uff20][^;\t\r\n])")
+
 
 def _digits(error: float) -> int:
     """Decimals of a number in percent or points: two figures of its error at most, one decimal at most."""
@@ -77,18 +81,15 @@ def code(text: object) -> str:
 
 
 def csv(frame: pd.DataFrame) -> bytes:
-    """A frame as CSV. Texts that a spreadsheet would take for a formula get an apostrophe in front."""
-
-    def tame(cell: object) -> object:
-        return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell[1:2] else cell
-
-    tamed = frame.apply(lambda column: column.map(tame) if column.dtype == object or _is_text(column) else column)
-    text: str = tamed.to_csv(index=False)
+    """A frame as CSV. What a spreadsheet would take for a formula gets an apostrophe in front, in headings too."""
+    texts = [name for name, column in frame.items() if not pd.api.types.is_numeric_dtype(column)]
+    tamed = frame.assign(**{str(name): frame[name].astype(object).map(_no_formula) for name in texts})
+    text: str = tamed.rename(columns=_no_formula).to_csv(index=False)
     return text.encode()
 
 
-def _is_text(column: "pd.Series[str]") -> bool:
-    return pd.api.types.is_string_dtype(column)
+def _no_formula(cell: object) -> object:
+    return FORMULA.sub(r"\g<0>'", cell) if isinstance(cell, str) else cell
 
 
 def file_name(parts: Iterable[str]) -> str:

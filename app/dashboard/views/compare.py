@@ -10,7 +10,7 @@ from tuition.app.dashboard.data import caches, samples
 from tuition.app.dashboard.data.files import Unreadable
 from tuition.app.dashboard.data.record_index import Protocol, StoredScore
 from tuition.app.dashboard.data.samples import Item, Sampled
-from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_study, several, switch, switch_on
+from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_study, several, switch, switch_on, table
 from tuition.benchmarks.artefacts import FileError
 from tuition.benchmarks.boards.standings import compare_runs
 
@@ -140,7 +140,9 @@ def _score_table(read: Mapping[str, Sampled]) -> None:
         seeds = sum(seed is not None for seed, _ in one.item.runs)
         shown.append((name, words.score(score), score.num_problems, score.num_samples, seeds))
     columns = ["name", "score", "problems", "samples", "seeds"]
-    st.dataframe(pd.DataFrame(shown, columns=columns), hide_index=True, width="stretch")
+    frame = pd.DataFrame(shown, columns=columns)
+    st.dataframe(frame, hide_index=True, width="stretch")
+    table("score table", frame, "Scores as CSV")
 
 
 def _breakdown(view: View, read: Mapping[str, Sampled], column: str) -> None:
@@ -194,6 +196,7 @@ def _problems(view: View, read: Mapping[str, Sampled], reference: str, protocol:
             "difference": number("difference, points", format="%+.0f"),
         },
     )  # fmt: skip
+    table("problems", both.reset_index().rename(columns={"a": f"{a}, %", "b": f"{b}, %"}), "Problems as CSV")
     problem = choose("Problem", "problem", list(both.index[:OFFERED]))
     raw = switch_on("Plain text", "raw", "Show completions verbatim, without typesetting.")
     asked(view, protocol.suite, problem, raw)

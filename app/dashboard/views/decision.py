@@ -6,7 +6,7 @@ import streamlit as st
 from tuition.app.dashboard import advice, charts, words
 from tuition.app.dashboard.advice import Choice
 from tuition.app.dashboard.data.study_frames import StudyFrames
-from tuition.app.dashboard.show import View, chart, no_study
+from tuition.app.dashboard.show import View, chart, no_study, table
 from tuition.app.studies.study_report import SearchReport, TuningReport
 from tuition.app.tuning.tuning_verdicts import verdict_text
 from tuition.benchmarks.boards.ranked_rows import heading
@@ -55,6 +55,7 @@ def _nothing_yet(study: StudyFrames) -> None:
             for ranked in study.rows
         )
         st.dataframe(frame, hide_index=True, width="stretch")
+        table("entries", frame)
     elif len(study.trials):
         states = words.states({str(state): count for state, count in study.trials["state"].value_counts().items()})
         st.info(f"No trial is complete yet ({states}). The Live page shows what is being trained.")

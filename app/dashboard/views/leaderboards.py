@@ -56,8 +56,8 @@ def show(view: View) -> None:
     if part == "Allocations":
         for index, measured in enumerate(shown.standings.measured):
             _measured(measured, index)
-        for reported in shown.standings.reported:
-            _reported(reported)
+        for index, reported in enumerate(shown.standings.reported):
+            _reported(reported, index)
         if not shown.board.entries:
             st.info("No entry of this leaderboard can be shown.")
     elif part == "Planners":
@@ -175,7 +175,7 @@ def _measured(measured: MeasuredTable, index: int) -> None:
     st.caption(cell_text.CAPTION)
 
 
-def _reported(reported: ReportedTable) -> None:
+def _reported(reported: ReportedTable, index: int) -> None:
     st.subheader("Reported")
     st.markdown(f"{words.code(reported.table)}, {words.code(reported.citation)}")
     st.caption(f"{cell_text.REPORTED} In percent; {latex.escape(reported.error_meaning)}.")
@@ -188,7 +188,9 @@ def _reported(reported: ReportedTable) -> None:
                 error = "" if score.error is None else f" ±{cell_text.percent(score.error)}"
                 cells[suite] = f"{cell_text.percent(score.mean)}{error}"
         rows.append(cells)
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    frame = pd.DataFrame(rows)
+    st.dataframe(frame, hide_index=True, width="stretch")
+    table(f"reported {index}", frame)
 
 
 def _entry(shown: ShownBoard) -> None:

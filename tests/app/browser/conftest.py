@@ -66,8 +66,11 @@ def page(browser: Any) -> Iterator[Any]:
     dialogues: list[str] = []
     page = context.new_page()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+    refused: list[str] = []
+    page.on("console", lambda line: refused.append(line.text) if "Content Security Policy" in line.text else None)
     page.on("dialog", lambda dialogue: (dialogues.append(dialogue.message), dialogue.dismiss()))
     yield page
     context.close()
     assert hosts <= {"localhost", ""}, f"the page asked {hosts}"
     assert not dialogues
+    assert not refused, "the page needs what its policy forbids"

@@ -1,5 +1,7 @@
 """What stands behind the pages: words, completions as Markdown, charts, the front, chains, logs, the index."""
 
+import csv
+import io
 import math
 from pathlib import Path
 
@@ -37,8 +39,25 @@ def test_code_spans_hold_any_text(given: str) -> None:
 
 
 def test_csv_cells_are_no_formulas() -> None:
-    frame = pd.DataFrame({"name": ["=1+1", "-5", "plain"], "value": [-1.5, 2.0, 3.0]})
-    assert words.csv(frame).decode() == "name,value\n'=1+1,-1.5\n'-5,2.0\nplain,3.0\n"
+    frame = pd.DataFrame({"name": ["=1+1", "-5", "plain", "-"], "value": [-1.5, 2.0, 3.0, 4.0]})
+    assert words.csv(frame).decode() == "name,value\n'=1+1,-1.5\n'-5,2.0\nplain,3.0\n-,4.0\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("@SUM(1)", "'@SUM(1)"),
+        (" +1", " '+1"),
+        ("\t=1", "\t'=1"),
+        ("\uff1d1", "'\uff1d1"),  # full-width: Japanese spreadsheets read it as the plain sign
+        ("a;=1", "a;'=1"),  # a semicolon ends a cell in German ones
+        ("a\n=1;-2", "a\n'=1;'-2"),
+        ("a=1; b - 2", "a=1; b - 2"),
+    ],
+)
+def test_no_language_of_a_spreadsheet_finds_a_formula(given: str, written: str) -> None:
+    frame = pd.DataFrame({given: pd.Categorical([given])})
+    assert list(csv.reader(io.StringIO(words.csv(frame).decode(), newline=""))) == [[written], [written]]
 
 
 @pytest.mark.parametrize(
