@@ -13,12 +13,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 from tuition.planner.allocation import Allocation, AllocationError, Checkpoint, TeacherCheckpoint
 from tuition.planner.stages import STAGE, STAGES, STUDENT, STUDENT_RL, Role, Stage
+
+KNOWN_BLOCKS = 4096
+"""So many compiled blocks a recipe keeps; then it begins anew. Our choice."""
 
 
 class RecipeError(ValueError):
@@ -112,6 +115,18 @@ class Recipe:
     def _orders(self) -> dict[int, tuple[Label, ...]]:
         """Orders by seed: to sort 17,000 labels takes longer than all the rest of a route."""
         return {}
+
+    @cached_property
+    def known_blocks(self) -> dict[Block, Block]:
+        """Blocks that were compiled lately, by what they are without seed and key.
+
+        Routes share their beginnings: of all blocks of a whole search space, few are not among those of another route.
+        """
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone, for other processes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -279,7 +294,7 @@ class _Compiler:
         """All blocks of a stage."""
         start, teacher = self.tips[stage.model], self.tips["teacher"]
         for index, pool in enumerate(self._label_pools(stage) if stage.buys_labels else self._prompt_pools(stage)):
-            block = Block(
+            sketch = Block(
                 key="",
                 stage=stage.name,
                 index=index,
@@ -290,12 +305,19 @@ class _Compiler:
                 pool=tuple(label.id for label in pool.labels),
                 new_labels=tuple(label.id for label in pool.bought),
                 run_seed=self.run_seed,
-                seed=derive_seed(self.run_seed, stage.name, index, teacher),
+                seed=0,
                 teacher_model=self.allocation.teacher if stage.is_transfer else None,
                 merged=pool.merged,
                 entering=tuple(label.id for label in pool.entering),
             )
-            self.tips[stage.model] = self._add_with_key(block, pool.labels)
+            known = self.recipe.known_blocks
+            if (block := known.get(sketch)) is None:
+                seed = derive_seed(self.run_seed, stage.name, index, teacher)
+                if len(known) >= KNOWN_BLOCKS:
+                    known.clear()
+                block = known[sketch] = self._with_key(replace(sketch, seed=seed), pool.labels)
+            self.blocks.append(block)
+            self.tips[stage.model] = block.key
 
     def _label_pools(self, stage: Stage) -> list[_Pool]:
         """The stage's pool as it grows with every block, by what the block buys or by what replay takes up again."""
@@ -327,8 +349,8 @@ class _Compiler:
     def _teacher_slices(self) -> Sequence[Sequence[Label]]:
         return self._slices[: self.allocation.teacher_label_blocks]
 
-    def _add_with_key(self, block: Block, pool: Sequence[Label]) -> str:
-        """Give the block its key, append it and return the key. Ids and names never enter a key."""
+    def _with_key(self, block: Block, pool: Sequence[Label]) -> Block:
+        """The block with its key. Ids and names never enter a key."""
         if block.stage not in self.recipe.stages:
             known = ", ".join(sorted(self.recipe.stages)) or "none"
             raise AllocationError(f"the scenario has no settings for stage {block.stage!r}; it has: {known}")
@@ -343,9 +365,7 @@ class _Compiler:
             "environment": dict(self.recipe.environment),
             "seed": block.seed,
         }
-        key = _sha256(_canonical_json(covered))
-        self.blocks.append(replace(block, key=key))
-        return key
+        return replace(block, key=_sha256(_canonical_json(covered)))
 
 
 def _canonical_json(value: Any) -> str:
