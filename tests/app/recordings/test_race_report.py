@@ -11,7 +11,7 @@ from tests.benchmarks.made_table import SPACE, made_complete_table
 from tuition.benchmarks.planning.race_file import race_file, read_measured
 from tuition.benchmarks.tables.recorded_table import write_table
 
-SMALL = ("--planners", "random,gp-ei,rule", "--repeats", "2", "--budgets", "1R,2R", "--quiet")
+SMALL = ("--planners", "random,gp-ei,rule", "--repeats", "2", "--budgets", "0.5R,1R", "--quiet")
 
 
 def test_planners_race_on_simulated_problems(tmp_path: Path, tuition: Command) -> None:
@@ -32,7 +32,7 @@ def test_planners_race_on_simulated_problems(tmp_path: Path, tuition: Command) -
         (planner, answer, budget)
         for planner in ("random", "gp-ei", "rule")
         for answer in ("named", "trained")
-        for budget in (1.0, 2.0)
+        for budget in (0.5, 1.0)
     }
 
 
