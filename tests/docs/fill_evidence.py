@@ -9,19 +9,20 @@ pages against it. Run it when a table or a leaderboard is new.
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tests.docs.documents import ROOT
-from tuition.app.recordings.evidence_report import gather_all
+from tuition.app.recordings.evidence_report import gather
 from tuition.benchmarks.boards.loaded_board import load_board
 from tuition.benchmarks.boards.standings import standings
 from tuition.benchmarks.evidence.figure import plot
 from tuition.benchmarks.evidence.markdown import p_text, points, sections
+from tuition.benchmarks.evidence.table_evidence import Evidence
 from tuition.benchmarks.measured_boards import find_board
 from tuition.benchmarks.tables.noise_floor import LEADING, noise_floor
-from tuition.benchmarks.tables.recorded_table import RecordedError, missing_checkpoints, read_table
+from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, missing_checkpoints, read_table
 from tuition.benchmarks.tables.shipped import find_table, newest_tables, shipped_tables
 
 PAGES = ("micro.md", "benches.md", "recorded.md")
@@ -55,15 +56,14 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
     return re.sub(r"(<!-- evidence: (\w+) -->)\n.*?(<!-- /evidence -->)", part, text, flags=re.DOTALL)
 
 
-def list_of_tables() -> str:
+def list_of_tables(tables: Mapping[str, RecordedTable]) -> str:
     """Every table that ships, in numbers."""
     lines = [
         "| table | rows | allocations | teachers' checkpoints | seeds (judge + draw) | of these with the whole space "
         "| problems (validation, test) | samples | MB |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, path in shipped_tables().items():
-        table = read_table(path)
+    for name, table in tables.items():
         judges, draws = len(table.seeds("judge")), len(table.seeds("draw"))
         whole = sum(not missing_checkpoints(table, seed) for seed in table.seeds())
         suites = (table.header.validation, table.header.test)
@@ -72,12 +72,12 @@ def list_of_tables() -> str:
             f"| {len({run.allocation for run in table.teachers}) or 'none'} | {judges} + {draws} | {whole or 'none'} "
             f"| {', '.join(str(len(suite.problem_ids)) for suite in suites)} "
             f"| {', '.join(map(str, dict.fromkeys(suite.samples for suite in suites)))} "
-            f"| {path.stat().st_size / 1e6:.2f} |"
+            f"| {find_table(name).stat().st_size / 1e6:.2f} |"
         )
     return "\n".join(lines)
 
 
-def noise_floors() -> str:
+def noise_floors(tables: Mapping[str, RecordedTable]) -> str:
     """What noise costs on the newest table of every bench, as `tuition recorded` shows it at length."""
     lines = [
         "| table | judge + draw seeds | error of a judge mean | of a shrunken one | lost by all draw seeds' choice "
@@ -85,9 +85,8 @@ def noise_floors() -> str:
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name in newest_tables():
-        table = read_table(find_table(name))
         try:
-            floors = [noise_floor(table), noise_floor(table, LEADING)]
+            floors = [noise_floor(tables[name]), noise_floor(tables[name], LEADING)]
         except RecordedError as error:
             lines.append(f"| `{name}` | {error} | | | | |")
             continue
@@ -138,10 +137,10 @@ def baselines_board() -> str:
     return "\n".join(lines)
 
 
-def parts() -> dict[str, str]:
+def parts(tables: Mapping[str, RecordedTable], found: Sequence[Evidence]) -> dict[str, str]:
     """The text of every mark."""
-    others = {"board": baselines_board(), "tables": list_of_tables(), "floors": noise_floors()}
-    return {**sections(gather_all([])), **others}
+    others = {"board": baselines_board(), "tables": list_of_tables(tables), "floors": noise_floors(tables)}
+    return {**sections(found), **others}
 
 
 def main() -> None:
@@ -149,12 +148,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=DOCS, help="the folder to write to")
     folder = parser.parse_args().out
-    texts = parts()
+    tables = {name: read_table(path) for name, path in shipped_tables().items()}
+    found = [gather(tables[name], name) for name in newest_tables()]
+    texts = parts(tables, found)
     for page in PAGES:
         text = (DOCS / page).read_text(encoding="utf-8")
         (folder / page).write_text(filled(text, texts), encoding="utf-8")
-    plot(gather_all([]), folder / "evidence.png")
+    plot(found, folder / "evidence.png")
     print(f"{folder}: {', '.join(PAGES)} and evidence.png, of {', '.join(newest_tables())}")
+    print(f"marks: {', '.join(texts)}")
 
 
 if __name__ == "__main__":

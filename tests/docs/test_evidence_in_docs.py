@@ -1,12 +1,14 @@
 """What documents show of outcomes that ship is what the commands print of them."""
 
 import re
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.docs.documents import ROOT
-from tests.docs.fill_evidence import DOCS, PAGES, filled, parts
+from tests.docs.fill_evidence import DOCS, PAGES, main
 from tests.experiments.sharing.compare import report
 from tuition.benchmarks.evidence.markdown import TITLES
 
@@ -17,13 +19,19 @@ def words(text: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_evidence_of_the_pages_is_what_the_commands_print() -> None:
-    texts, marked = parts(), []
+def test_the_evidence_of_the_pages_is_what_the_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fill_evidence", "--out", str(tmp_path)])
+    main()
+    marked = []
     for name in PAGES:
         page = (DOCS / name).read_text(encoding="utf-8")
         marked += re.findall(r"<!-- evidence: (\w+) -->", page)
-        assert page.splitlines() == filled(page, texts).splitlines(), "python -m tests.docs.fill_evidence"
-    assert marked == [*TITLES, "board", "tables", "floors"] == list(texts), "every section, in the command's order"
+        assert page == (tmp_path / name).read_text(encoding="utf-8"), "python -m tests.docs.fill_evidence"
+    assert marked == [*TITLES, "board", "tables", "floors"], "every section, in the command's order"
+    assert f"marks: {', '.join(marked)}\n" in capsys.readouterr().out
+    assert (tmp_path / "evidence.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", ["micro", "micro-b"])
