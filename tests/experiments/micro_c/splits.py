@@ -27,22 +27,19 @@ STUDY = "splits"
 
 
 def compared(scenario: Scenario) -> list[Allocation]:
-    """Direct GRPO; for each teacher the corners and splits with the scenario's bridge; the best share with others."""
+    """Direct GRPO; opposite splits; shares of the default teacher; the best with other bridges; other teachers."""
     blocks, search = scenario.num_label_blocks, scenario.file.search
     bridge = (search.bridge_warmup, search.bridge_opd)
+    raw = [(1, 0), (search.max_warmup, 0), (search.max_warmup, 1), bridge]
 
     def split(teacher: str, upstream: int, warmup: int, opd: int) -> Allocation:
         return Allocation(teacher=teacher, teacher_rl=upstream, warmup=warmup, opd=opd, student_rl=blocks - upstream)
 
-    found = [Allocation(student_rl=blocks)]
-    for teacher in scenario.file.teachers:
-        found += [split(teacher, 0, warmup, 0) for warmup in (1, search.max_warmup)]
-        shares = [upstream for upstream in (0, 1, 2, 3, blocks // 2, blocks) if upstream <= blocks]
-        found += [split(teacher, upstream, *bridge) for upstream in shares]
-    longest = (search.max_warmup, search.max_opd)
-    for shorter in ((1, 0), (search.max_warmup, 0), (search.max_warmup, 1), longest):
-        found.append(split(scenario.default_teacher, min(2, blocks), *shorter))
-    found.append(split(scenario.default_teacher, blocks, *longest))
+    found = [Allocation(student_rl=blocks), *(split(scenario.default_teacher, 0, *shorter) for shorter in raw)]
+    shares = [upstream for upstream in (1, 2, 3, blocks // 2, blocks) if upstream <= blocks]
+    found += [split(scenario.default_teacher, upstream, *bridge) for upstream in shares]
+    found += [split(scenario.default_teacher, min(2, blocks), search.max_warmup, opd) for opd in (0, 1, search.max_opd)]
+    found += [split(teacher, 1, *bridge) for teacher in scenario.file.teachers]
     return list(dict.fromkeys(found))
 
 
