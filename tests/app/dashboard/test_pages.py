@@ -36,30 +36,42 @@ def test_every_page_explains_an_empty_folder(page: str, tmp_path: Path, show: Op
     assert "No study yet" in said or page == "leaderboards"
 
 
-@pytest.mark.parametrize("trials", [0, 1])
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_is_shown_while_a_search_begins(page: str, trials: int, tmp_path: Path, show: Open) -> None:
-    folder = tmp_path / "studies" / "begun"
+@pytest.fixture(scope="module", params=[0, 1])
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of so many trials, of which nothing is known yet."""
+    results = tmp_path_factory.mktemp("begun")
+    folder = results / "studies" / "begun"
     folder.mkdir(parents=True)
     study = open_study("begun", f"sqlite:///{folder / 'study.db'}", "sha", 0)
-    for _ in range(trials):
-        study.add_trial(create_trial(state=TrialState.RUNNING))  # nothing is known of it yet
-    assert PAGES[page][0] in text(show(page, tmp_path))
+    for _ in range(request.param):
+        study.add_trial(create_trial(state=TrialState.RUNNING))
+    return results
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_tuning_is_shown_and_is_never_the_study_that_opens(page: str, tmp_path: Path, show: Open) -> None:
-    results = make_study(tmp_path / "results")
+def test_every_page_is_shown_while_a_search_begins(page: str, begun: Path, show: Open) -> None:
+    assert PAGES[page][0] in text(show(page, begun))
+
+
+@pytest.fixture(scope="module")
+def tuned(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tuning; what was searched before is gone."""
+    results = Path(shutil.copytree(made, tmp_path_factory.mktemp("tuned") / "results"))
     folder = ResultsFolder(results).study("made-tune")
     folder.tries("sha").mkdir(parents=True)
     assert study_names(results) == [STUDY, "made-tune"], "also while it runs, before it has a report"
     tries = [tried(1, rate, [(1, 0), (0, 1)], 1, [1.0]) for rate in (1e-3, 2e-3)]
     stages = (judged("opd", "base", tries, 0, 1),)
-    made = {"study": "made-tune", "scenario": "made", "scenario_sha256": "sha", "command": None}
-    write_report(TuningReport(**made, suite="toy@1", samples=1, seeds=(0, 1), stages=stages), folder.report)
+    common = {"study": "made-tune", "scenario": "made", "scenario_sha256": "sha", "command": None}
+    write_report(TuningReport(**common, suite="toy@1", samples=1, seeds=(0, 1), stages=stages), folder.report)
     assert study_names(results) == [STUDY, "made-tune"]
     shutil.rmtree(ResultsFolder(results).study(STUDY).path)
-    said = text(show(page, results))
+    return results
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_tuning_is_shown_and_is_never_the_study_that_opens(page: str, tuned: Path, show: Open) -> None:
+    said = text(show(page, tuned))
     if page == "decision":
         assert "tuned settings of stages" in said and "`opd` keep: the current settings have the highest mean" in said
 
