@@ -1,19 +1,32 @@
 """The command line in this process: importing torch anew for every call would take minutes."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.runners.conftest import shared_grader
 from tests.runners.conftest import shared_graders as shared_graders
 from tests.runners.made_records import made_record
+from tuition.app.boards import board_verification, resampling
 from tuition.app.cli import main
+from tuition.app.scoring import bench_scores, graded_outputs
+from tuition.benchmarks.grading import hard_golds
 from tuition.runners.store.block_record import BlockRecord
 from tuition.runners.store.block_store import BlockStore
 from tuition.runners.training.checkpoint import SCALARS, TENSORS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_graders_of_commands() -> Iterator[None]:
+    """Commands share graders as runners do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (bench_scores, board_verification, graded_outputs, hard_golds, resampling):
+            patch.setattr(module, "Grader", shared_grader)
+        yield
 
 
 @dataclass(frozen=True)

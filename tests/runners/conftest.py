@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tuition.benchmarks.grading.grader import Grader
+from tuition.benchmarks.grading.policies import DEFAULT_POLICY
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGES, Stage
@@ -61,11 +62,19 @@ class SharedGrader(Grader):
         pass
 
 
+_shared = cache(SharedGrader)
+
+
+def shared_grader(timeout_seconds: float = 5.0, workers: int = 1, policy: str = DEFAULT_POLICY) -> Grader:
+    """The one grader of all tests of a process that has these settings; called as `Grader` is."""
+    return _shared(timeout_seconds, workers, policy)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared_graders() -> Iterator[None]:
     """Runners with the same grader have one grader in all tests of a process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(route_runner, "Grader", cache(SharedGrader))
+        patch.setattr(route_runner, "Grader", shared_grader)
         yield
 
 
