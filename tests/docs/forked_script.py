@@ -15,6 +15,8 @@ from tests.docs.documents import ROOT
 
 PRELOADED = [
     "trl.trainer.grpo_trainer", "trl.trainer.sft_trainer", "peft", "datasets", "optuna", "sqlalchemy", "scipy.stats",
+    "tuition.app.studies.search_run", "tuition.benchmarks.evidence.markdown", "tuition.benchmarks.planning.rivals",
+    "tuition.runners.route_runner",
 ]  # fmt: skip
 LIMIT_SECONDS = 240.0
 
