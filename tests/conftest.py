@@ -25,13 +25,24 @@ SLOW_FIXTURES = {"runner", "browser", "trained", "stopped_and_completed", "show"
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by what it asks for."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow by what it asks for; what a module makes once is made in one process, not in each."""
+    several = config.pluginmanager.hasplugin("xdist")
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
             item.add_marker("slow")
+        if several and item.get_closest_marker("xdist_group") is None and shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     # The longest first: at the end one process would wait for the other.
     items.sort(key=lambda item: (item.path.name != "test_types.py", item.get_closest_marker("slow") is None))
+
+
+def shares_with_its_module(item: pytest.Item) -> bool:
+    """Whether a test asks for something that is made once for its module."""
+    if not isinstance(item, pytest.Function):
+        return False
+    made = item._fixtureinfo.name2fixturedefs
+    return any(one.scope == "module" for name in item.fixturenames for one in made.get(name, ()))
 
 
 @pytest.hookimpl(tryfirst=True)  # before the tests
