@@ -15,7 +15,6 @@ from tuition.planner.storage import open_storage
 TAKE_TRIALS = """
 import json, sys
 import optuna
-import pytest
 from tuition.planner.storage import open_storage
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.load_study(study_name="shared", storage=open_storage(sys.argv[1]))
