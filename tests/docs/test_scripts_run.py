@@ -38,6 +38,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.scarcity.label_curves": [
         "--scenario", "{tiny}", "--labels", "8", "--seeds", "0", "1", "--results", "{folder}/results", "--workers", "1",
     ],
+    "tests.experiments.sharing.closing": ["--scenario", "{tiny}", "--seeds", "0"],
     "tests.experiments.sharing.compare": ["tests/experiments/sharing/micro.parquet"],
     "tests.experiments.sharing.recipes": ["--scenario", "{tiny}", "--seeds", "0", "--share", "0.5"],
     "tests.experiments.sharing.train": [
