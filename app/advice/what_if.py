@@ -15,13 +15,12 @@ from tuition.app.advice.recommendation import Frozen, triple
 from tuition.app.studies.single_run import find_allocation
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import SECONDS_PER_HOUR
-from tuition.planner.planning.advice import EACH, LEVEL, Spread, first_reaching
-from tuition.planner.planning.grid import RL, SFT, STUDENT_RL, TEACHER, Floats, Ints
+from tuition.planner.planning.advice import EACH, LEVEL, Spread, first_reaching, posterior_means
+from tuition.planner.planning.grid import FIELDS, RL, SFT, STUDENT_RL, TEACHER, Floats, Ints
 from tuition.planner.planning.planner import POINTS, View
 from tuition.planner.space import SearchSpace
 
 FURTHEST = 2
-CHUNK = 20_000
 LABEL_FIELDS = [RL, SFT, STUDENT_RL]
 
 
@@ -125,7 +124,7 @@ def what_if(opened: OpenedStudy, question: Question) -> WhatIf:
         SpaceError, AllocationError: for an allocation that cannot be, or that the study's space does not hold.
     """
     _check(opened, question)
-    world = _World(opened, question.teacher)
+    world = World(opened, question.teacher)
     blocks = world.num_label_blocks if question.labels is None else world.whole_blocks(question.labels)
     asked = [world.node(text) for text in question.allocations]
     best = world.best(world.labels == blocks)
@@ -160,7 +159,19 @@ def _check(opened: OpenedStudy, question: Question) -> None:
         raise WhatIfError(f"study {opened.name!r} has no score yet; `tuition next` says what to train")
 
 
-class _World:
+def label_stages(allocation: Allocation) -> tuple[str, ...]:
+    """The stages at which a split may buy one more block of labels, in its order."""
+    if allocation.teacher is None:
+        return (FIELDS[STUDENT_RL],)
+    return (FIELDS[SFT if allocation.teacher_sft else RL], FIELDS[STUDENT_RL])
+
+
+def with_blocks(allocation: Allocation, stage: str, blocks: int) -> Allocation:
+    """The same split with another number of blocks at one stage."""
+    return Allocation(**{**allocation.model_dump(), stage: blocks})
+
+
+class World:
     """The posterior on as many labels as can be spoken of."""
 
     def __init__(self, opened: OpenedStudy, teacher: str | None) -> None:
@@ -220,11 +231,7 @@ class _World:
     @cached_property
     def means(self) -> Floats:
         """[nodes] posterior means in points; -inf for what is not spoken of."""
-        nodes = np.flatnonzero(self._spoken_of)
-        means = np.full(len(self.view.grid), -np.inf)
-        for part in np.array_split(nodes, max(len(nodes) // CHUNK, 1)):
-            means[part] = self.view.posterior.at(part).means.mean(0)
-        return means
+        return posterior_means(self.view, self._spoken_of)
 
     def best(self, among: np.ndarray) -> int:
         """The node with the best mean."""
@@ -267,11 +274,8 @@ class _World:
     def next_blocks(self, base: int) -> tuple[NextBlock, ...]:
         """What one more block of labels is worth at each stage that may buy one."""
         allocation, found = self.allocation(base), []
-        stages = ["student_rl"]
-        if allocation.teacher is not None:
-            stages.insert(0, "teacher_sft" if allocation.teacher_sft else "teacher_rl")
-        for stage in stages:
-            more = Allocation(**{**allocation.model_dump(), stage: getattr(allocation, stage) + 1})
+        for stage in label_stages(allocation):
+            more = with_blocks(allocation, stage, getattr(allocation, stage) + 1)
             node = self.view.grid.index(more)
             if more.label_blocks > self.furthest or node < 0:
                 continue

@@ -65,14 +65,16 @@ def render(
     return content.getvalue()
 
 
-def _figure(height: float, width: float = WIDTH) -> "tuple[Figure, Axes]":
+def new_figure(height: float, width: float = WIDTH) -> "tuple[Figure, Axes]":
+    """An empty figure of one pair of axes; sizes in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _tidy(axes: "Axes", grid: Literal["x", "y", "both"] = "x") -> None:
+def tidy(axes: "Axes", grid: Literal["x", "y", "both"] = "x") -> None:
+    """Grid lines behind the data, and no frame above and to the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -85,7 +87,7 @@ def _cut(text: object, length: int = 48) -> str:
 
 def labels_by_stage(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """One bar of labels. Columns: stage, labels."""
-    figure, axes = _figure(1.25)
+    figure, axes = new_figure(1.25)
     left = 0.0
     colours = dict(zip(frame["stage"], (*palette.series[:2], palette.faint), strict=False))
     for stage, labels in zip(frame["stage"], frame["labels"], strict=True):
@@ -101,7 +103,7 @@ def labels_by_stage(frame: pd.DataFrame, palette: Palette) -> "Figure":
 
 def forest(frame: pd.DataFrame, palette: Palette, unit: str = "points", zero: bool = True) -> "Figure":
     """Means with intervals, best first. Columns: name, mean, low, high, and kind, which sets colour and marker."""
-    figure, axes = _figure(0.75 + 0.42 * max(1, len(frame)))
+    figure, axes = new_figure(0.75 + 0.42 * max(1, len(frame)))
     kinds = list(dict.fromkeys(frame["kind"]))
     for height, row in enumerate(records(frame.iloc[::-1])):
         index = kinds.index(row["kind"]) % len(MARKERS)
@@ -117,14 +119,14 @@ def forest(frame: pd.DataFrame, palette: Palette, unit: str = "points", zero: bo
     axes.set_yticks([])
     axes.set_ylim(-0.5, max(1, len(frame)) - 0.1)
     axes.set_xlabel(unit)
-    _tidy(axes)
+    tidy(axes)
     axes.spines["left"].set_visible(False)
     return figure
 
 
 def simplex(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """The split of the budget as a triangle. Columns: teacher, student, unspent (shares of 1), score (%)."""
-    figure, axes = _figure(4.1)
+    figure, axes = new_figure(4.1)
     height = math.sqrt(3) / 2
     # The best of a split covers its others, which need not be drawn.
     best_last = frame.sort_values("score").drop_duplicates(["teacher", "student"], keep="last")
@@ -153,7 +155,7 @@ def simplex(frame: pd.DataFrame, palette: Palette) -> "Figure":
 
 def cost(frame: pd.DataFrame, palette: Palette) -> "Figure":
     """Score against cost with its front. Columns: gpu_seconds, score (%), error (points), front (bool), name."""
-    figure, axes = _figure(3.9)
+    figure, axes = new_figure(3.9)
     many = len(frame) > 300
     if not many:
         axes.errorbar(
@@ -181,7 +183,7 @@ def cost(frame: pd.DataFrame, palette: Palette) -> "Figure":
     )
     axes.set_xlabel("full cost per run, GPU-seconds")
     axes.set_ylabel("validation score, %")
-    _tidy(axes, "both")
+    tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=2)
     return figure
 
@@ -193,7 +195,7 @@ def parallel(frame: pd.DataFrame, palette: Palette) -> "Figure":
     from matplotlib.collections import LineCollection
     from matplotlib.colors import Normalize
 
-    figure, axes = _figure(3.6)
+    figure, axes = new_figure(3.6)
     ordered = frame.sort_values(frame.columns[-1])
     score = ordered.iloc[:, -1]
     numbers = ordered.iloc[:, :-1].astype(float)
@@ -223,7 +225,7 @@ def parallel(frame: pd.DataFrame, palette: Palette) -> "Figure":
 def bars(frame: pd.DataFrame, palette: Palette, unit: str = "%") -> "Figure":
     """Grouped means with errors. Columns: group, name, mean, error."""
     names, groups = list(dict.fromkeys(frame["name"])), list(dict.fromkeys(frame["group"]))
-    figure, axes = _figure(0.9 + len(groups) * (0.2 + 0.16 * len(names)))
+    figure, axes = new_figure(0.9 + len(groups) * (0.2 + 0.16 * len(names)))
     thick = 0.8 / max(1, len(names))
     for index, name in enumerate(names):
         own = frame[frame["name"] == name]
@@ -232,14 +234,14 @@ def bars(frame: pd.DataFrame, palette: Palette, unit: str = "%") -> "Figure":
         axes.errorbar(own["mean"], heights, xerr=own["error"], fmt="none", ecolor=palette.text, linewidth=0.9)
     axes.set_yticks([-index for index in range(len(groups))], [_cut(group, 24) for group in groups])
     axes.set_xlabel(unit)
-    _tidy(axes)
+    tidy(axes)
     figure.legend(loc="outside upper left", ncols=2 if len(names) > 1 else 1)
     return figure
 
 
 def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Figure":
     """One curve for each stage over the steps of a route. Columns: step, stage, and `value`."""
-    figure, axes = _figure(2.4)
+    figure, axes = new_figure(2.4)
     for index, (stage, part) in enumerate(frame.groupby("stage", sort=False)):
         known = part.dropna(subset=[value])
         if len(known):
@@ -252,7 +254,7 @@ def curves(frame: pd.DataFrame, palette: Palette, value: str, label: str) -> "Fi
             )
     axes.set_xlabel("optimizer step of the route")
     axes.set_ylabel(label)
-    _tidy(axes, "both")
+    tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=1)
     return figure
 
@@ -262,7 +264,7 @@ def race(frame: pd.DataFrame, palette: Palette) -> "Figure":
 
     A line a planner with the band of its interval; dashed and without one where it names what it has not trained.
     """
-    figure, axes = _figure(3.6)
+    figure, axes = new_figure(3.6)
     for index, (planner, part) in enumerate(frame.groupby("planner")):  # the same colour in every figure
         colour, round_ = palette.series[index % len(palette.series)], index // len(palette.series)
         for answer, line in part.sort_values("budget").groupby("answer"):
@@ -282,7 +284,7 @@ def race(frame: pd.DataFrame, palette: Palette) -> "Figure":
     axes.set_ylim(0, 1.1 * max(highest, 0.1))
     axes.set_xlabel("spent, in R (the dearest single route)")
     axes.set_ylabel("points lost to the best split")
-    _tidy(axes, "both")
+    tidy(axes, "both")
     figure.legend(loc="outside upper left", ncols=3, handlelength=1.6, columnspacing=1)
     return figure
 
@@ -294,7 +296,7 @@ def tree(frame: pd.DataFrame, palette: Palette) -> "Figure":
     from matplotlib.colors import Normalize
 
     rows = int(frame["row"].max()) + 1 if len(frame) else 1
-    figure, axes = _figure(min(12.0, 1.4 + (0.42 if rows < 20 else 0.24) * rows))
+    figure, axes = new_figure(min(12.0, 1.4 + (0.42 if rows < 20 else 0.24) * rows))
     by_node, parents = frame.set_index("node"), set(frame["parent"])
     known = frame["score"].dropna()
     norm = Normalize(known.min() if len(known) else 0, known.max() if len(known) else 1)

@@ -21,6 +21,8 @@ EACH = 8
 """Draws of each member of the posterior."""
 MOST_RIVALS = 500
 """Splits that are compared: the best by mean and spread."""
+CHUNK = 20_000
+"""Nodes whose means are held in memory at once, for every member."""
 LEAST_GAIN = 0.02
 """Points: a plan ends where the next route promises less."""
 
@@ -112,6 +114,15 @@ def first_reaching(gains: Floats, wanted: float) -> tuple[int | None, int | None
     low, high = np.quantile(first, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest").tolist()
     within = [None if place >= gains.shape[1] else int(place) for place in (low, high)]
     return int(by_mean[0]) if len(by_mean) else None, within[0], within[1]
+
+
+def posterior_means(view: View, among: Bools) -> Floats:
+    """[nodes] posterior means in points, of as many nodes as there are; -inf for those that are not asked for."""
+    nodes = np.flatnonzero(among)
+    means = np.full(len(view.grid), -np.inf)
+    for part in np.array_split(nodes, max(len(nodes) // CHUNK, 1)):
+        means[part] = view.posterior.at(part).means.mean(0)
+    return means
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What `tuition recommend --plots` draws: one file a picture, each with the frame that it is drawn from."""
