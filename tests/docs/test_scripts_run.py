@@ -29,6 +29,9 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.gpu.check": [],
     "tests.experiments.grading_rules": ["--data", "{data}", "--rows", "3"],
     "tests.experiments.leaderboard_picture": ["--out", "{folder}/leaderboard.png"],
+    "tests.experiments.marginal_values": [
+        "--tables", "micro-b@2", "--budget", "0.1", "--repeats", "1", "--draws", "1",
+    ],
     "tests.experiments.micro_c.splits": [
         "--scenario", "{tiny}", "--seeds", "0", "--first", "2", "--results", "{folder}/results",
     ],

@@ -18,6 +18,7 @@ import numpy as np
 import optuna
 
 from tuition.benchmarks.planning.problems import FIRST_JUDGING, Problem, simulated_problem
+from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
 from tuition.planner.planning.advice import EACH, LEVEL, Rivals, probability_best, standing
 from tuition.planner.planning.planner import POINTS, Costs, View
@@ -47,9 +48,8 @@ class Looked:
     true_regret: float
 
 
-def searched(problem: Problem, budget: float, seed: int) -> View:
-    """What the planner thinks when it has searched a problem for so many R."""
-    replay = problem.replay()
+def searched(replay: Replay, budget: float, seed: int) -> View:
+    """What the planner thinks when it has searched a problem, or a draw seed of a table, for so many R."""
     costs = Costs(replay.block_seconds, replay.score_seconds, replay.states_kept)
     sampler = StructuralSampler(replay.space, lambda study: costs, seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -121,7 +121,7 @@ def main() -> None:
     found = []
     for number in range(arguments.first, arguments.first + arguments.problems):
         problem = simulated_problem(arguments.family, number)
-        one = look(problem, searched(problem, arguments.budget, seed=0), arguments.margin)
+        one = look(problem, searched(problem.replay(), arguments.budget, seed=0), arguments.margin)
         found.append(one)
         print(
             f"{arguments.family} {number}: {one.held:.0%} of the intervals hold; good enough {one.good_enough:.2f}; "
