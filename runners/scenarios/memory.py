@@ -23,9 +23,13 @@ from tuition.runners.scenarios.scenario_file import ScenarioFile
 from tuition.runners.scenarios.settings import LoRASettings, TeacherServer
 from tuition.runners.scenarios.sources import ScenarioError, Shape
 from tuition.runners.training.checkpoint import load_tokenizer
+from tuition.runners.training.stages.served_divergence import CHUNK_TOKENS
 
 # Of TRL's fused losses: tokens and vocabulary entries of a tile. The buffers have the full width for any vocabulary.
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
+# Bytes a logit of the positions that the loss with a teacher behind a server works on at once: 17.8 were measured in
+# float32 on a CPU (`python -m tests.experiments.speed.served_logits`).
+SERVED_LOGITS = 18
 # PyTorch's allocator counts cuBLAS's workspace, 32 MiB on Hopper.
 WORKSPACE = 32 * 2**20
 # Python with torch, transformers, trl and what they import, resident: measured with the versions of requirements.lock.
@@ -68,6 +72,8 @@ class Load:
     """Whether a step has several forward passes: gradients are then there during all but the first."""
     kl: bool = False
     teacher_offloaded: bool = False
+    served: bool = False
+    """Whether the teacher of a bridge is behind a server; the loss is then not one of TRL's fused ones."""
     shards: int = 1
     """Processes over which weights, gradients and optimizer are spread."""
 
@@ -131,6 +137,8 @@ def _training(stage: str, trained: Shape, load: Load, size: int, weights: int) -
     logits = (2 * 4 if STAGE[stage].is_dense else size) * tile
     if load.cpu:  # without Triton the tile is worked on in torch, with about eight intermediate tensors in float32
         logits = 8 * 4 * min(scored, TILE_TOKENS) * min(trained.vocabulary, TILE_VOCABULARY)
+    if load.served and STAGE[stage].is_dense:
+        logits = SERVED_LOGITS * min(scored, CHUNK_TOKENS) * trained.vocabulary
     whole = trained.layers * layer
     if load.checkpointing:  # of each layer only its input, and one layer's all while it is computed again
         whole = trained.layers * 4 * trained.width + layer
@@ -204,6 +212,7 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
         accumulated=settings.accumulation(hardware.processes) > 1,
         kl=getattr(settings, "kl_coef", 0.0) > 0,
         teacher_offloaded=hardware.offload_teacher and scenario.device != "cpu",
+        served=hardware.teacher_server is not None,
         shards=hardware.processes if hardware.sharding == "fsdp2" else 1,
     )
     in_process = None if hardware.teacher_server else teacher

@@ -23,6 +23,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.setting_checks import unlikely_settings
 from tuition.runners.scenarios.sources import TOKENIZER_FILES, ModelSource, ScenarioError
 from tuition.runners.training.checkpoint import end_tokens, first_differing_token, load_tokenizer, vocabulary_size
+from tuition.runners.training.stages.served_divergence import AFTER_THE_HEAD
 
 LONG_PROMPTS = 32
 """Of each pool, this many problems with the longest texts are encoded to find the longest prompt."""
@@ -276,6 +277,12 @@ def _of_two(scenario: Scenario, student: _Model, teacher: _Model) -> Iterator[Sa
         return
     if student.size != teacher.size:
         yield from _sizes(scenario, student, teacher)
+    changed = [name for name in AFTER_THE_HEAD if student.configuration.get(name) not in (None, 1)]
+    if changed and scenario.file.hardware.teacher_server is not None:
+        yield _problem(
+            f"hardware.teacher_server takes no student whose logits are scaled or capped ({', '.join(changed)} in its "
+            "config.json): remove it, so that the teacher is in the trainer's process"
+        )
     if unknown := teacher.ends - student.ends:
         yield Said(
             f"teacher {teacher.name} ends with {teacher.named(unknown)}, but the student stops at "

@@ -32,6 +32,8 @@ def in_words(stages: Mapping[str, Mapping[str, Any]], environment: Mapping[str, 
         if "teacher_tensor_parallel" in settings:
             hardware.setdefault("teacher_server", {})["tensor_parallel"] = settings.pop("teacher_tensor_parallel")
         if "teacher_top_k" in settings:
+            loss = settings.pop("teacher_server_loss", "over each forward pass")  # as it was at first
+            hardware.setdefault("teacher_server", {})["loss"] = loss
             hardware.setdefault("teacher_server", {})[name] = f"{settings.pop('teacher_top_k')} tokens compared"
     if "vllm_tensor_parallel" in hardware:
         hardware["vllm"] = {"tensor_parallel": int(hardware.pop("vllm_tensor_parallel"))}

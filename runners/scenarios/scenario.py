@@ -224,9 +224,7 @@ class Scenario:
             if correction != SEQUENCE_MASK:
                 covered["rollout_correction"] = correction.key_fields()
         if stage.is_dense and hardware.teacher_server is not None:
-            covered["teacher_top_k"] = hardware.teacher_server.compared_tokens(stage.objective)
-            if (split := hardware.teacher_server.tensor_parallel) > 1:  # sums in another order
-                covered["teacher_tensor_parallel"] = split
+            covered |= hardware.teacher_server.key_fields(stage.objective)
         return covered
 
     @property

@@ -321,3 +321,11 @@ class TeacherServer(BaseModel):
     def compared_tokens(self, objective: Objective) -> int:
         """How many of the teacher's likeliest tokens an objective compares; TRL's reverse KL has one only."""
         return self.top_k if objective == "forward_kl" else 1
+
+    def key_fields(self, objective: Objective) -> dict[str, Any]:
+        """What the keys of bridge blocks cover of it."""
+        covered: dict[str, Any] = {"teacher_top_k": self.compared_tokens(objective)}
+        covered["teacher_server_loss"] = "over the step's tokens"  # at first each forward pass was averaged by itself
+        if self.tensor_parallel > 1:  # sums in another order
+            covered["teacher_tensor_parallel"] = self.tensor_parallel
+        return covered

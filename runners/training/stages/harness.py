@@ -21,6 +21,7 @@ from tuition.runners.events import Listener, ignore
 from tuition.runners.training import pinned
 from tuition.runners.training.checkpoint import CarriedState
 from tuition.runners.training.sharding import gather_model, gather_optimizer
+from tuition.runners.training.stages.served_divergence import over_step_tokens
 from tuition.runners.training.stages.shared_vocabulary import over_shared_rows, shared_rows, without_padding
 from tuition.runners.training.tracking import PROJECT, end_run, run_name, tracked_callbacks
 from tuition.runners.training.work_order import WorkOrder
@@ -159,6 +160,8 @@ def distillation_trainer(work: StageWork, beta: float, adapted: Callable[[Any], 
         trainer = over_shared_rows(trainer, rows)
         size = work.model.config.get_text_config().vocab_size
         arguments["generation_kwargs"] |= without_padding(rows, size, work.order.rollout_engine == "vllm")
+    if not local:
+        trainer = over_step_tokens(trainer)
     trainer = adapted(_autocast(warmed_up(trainer)))
     configuration = DistillationConfig if local else ServerDistillationConfig
     with pinned_vllm(work):

@@ -196,6 +196,7 @@ def predict_block(runner: RouteRunner, block: Block, longest: int) -> Prediction
         accumulated=settings.accumulation() > 1,
         kl=isinstance(settings, RLSettings) and settings.kl_coef > 0,
         teacher_offloaded=scenario.file.hardware.offload_teacher,
+        served=scenario.file.hardware.teacher_server is not None,
     )
     trained, teacher = scenario.shape(block.model), scenario.shape(scenario.default_teacher)
     assert trained is not None  # its checkpoint is in the scenario's folder

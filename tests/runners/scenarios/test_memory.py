@@ -8,11 +8,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from tuition.runners.scenarios.memory import Load, kept_by_layer, predict, predict_stage, what_helps
+from tuition.runners.scenarios.memory import SERVED_LOGITS, Load, kept_by_layer, predict, predict_stage, what_helps
 from tuition.runners.scenarios.outline import load_to_plan
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import LoRASettings
 from tuition.runners.scenarios.sources import Shape
+from tuition.runners.training.stages.served_divergence import CHUNK_TOKENS
 
 SHAPE = Shape(layers=2, width=64, mlp=192, query=128, key=32, vocabulary=256)
 LOAD = Load(sequences=8, rollouts=8, prompt=8, completion=16)
@@ -115,6 +116,14 @@ def test_of_an_offloaded_teacher_the_output_and_one_layer_are_on_the_device() ->
     offloaded = predict("opd", SHAPE, teacher, replace(LOAD, teacher_offloaded=True)).parts["teacher"]
     assert kept == 2 * teacher.parameters
     assert offloaded == 2 * (teacher.output + teacher.linear // 8)
+
+
+def test_a_teacher_behind_a_server_costs_the_logits_of_one_piece() -> None:
+    large = Shape(layers=28, width=2048, mlp=6144, query=2048, key=1024, vocabulary=151936)
+    load = replace(LOAD, completion=4096, served=True, cpu=True)  # where every part is named
+    served, longer = (predict("opd", large, None, one).parts for one in (load, replace(load, completion=8192)))
+    assert served["logits"] == longer["logits"] == SERVED_LOGITS * CHUNK_TOKENS * large.vocabulary
+    assert predict("student_rl", large, None, load) == predict("student_rl", large, None, replace(load, served=False))
 
 
 def test_a_rollout_batch_of_several_updates_is_drawn_at_once() -> None:

@@ -82,6 +82,13 @@ def test_padding_to_other_sizes_is_no_problem(case: Case) -> None:
     assert "hardware.teacher_server needs models with one vocab_size, but the student has 164 rows" in case.problem()
 
 
+def test_a_student_that_caps_its_logits_needs_its_teacher_in_the_process(case: Case) -> None:
+    change(case.folder / "student" / "config.json", final_logit_softcapping=30.0, logit_scale=1.0)
+    assert case.found() == []
+    case.changes["hardware"] = {"device": "cpu", "teacher_server": {"top_k": 5}}
+    assert "scaled or capped (final_logit_softcapping in its config.json)" in case.problem()
+
+
 def test_fewer_rows_than_tokens_stop_transfer_only(case: Case) -> None:
     change(case.folder / "teacher" / "config.json", vocab_size=150)
     assert "need the tokenizer's 164 tokens in both models' output, but the student has 164 rows" in case.problem()

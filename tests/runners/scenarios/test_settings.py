@@ -70,3 +70,10 @@ def test_an_order_is_read_as_it_was_written(stage: Stage) -> None:
     read = WorkOrder.model_validate_json(order.model_dump_json())
     assert read == order and type(read.settings) is type(order.settings)
     assert read.rollout_engine == ("vllm" if stage.generates else "transformers")
+
+
+def test_keys_cover_what_a_teachers_server_computes_and_not_where_it_runs() -> None:
+    loss = {"teacher_server_loss": "over the step's tokens"}
+    assert TeacherServer(top_k=7, devices="1").key_fields("forward_kl") == {"teacher_top_k": 7, **loss}
+    split = TeacherServer(top_k=7, tensor_parallel=2).key_fields("reverse_kl")
+    assert split == {"teacher_top_k": 1, "teacher_tensor_parallel": 2, **loss}
