@@ -34,9 +34,11 @@ def test_the_evidence_of_the_pages_is_what_the_commands_print(
     assert (tmp_path / "evidence.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("name", ["micro", "micro-b"])
+@pytest.mark.parametrize("name", ["micro", "micro-b", "micro-before"])
 def test_blocks_against_ordinary_runs_are_as_the_page_says(name: str) -> None:
     printed = report(pd.read_parquet(ROOT / "tests" / "experiments" / "sharing" / f"{name}.parquet"))
+    if name == "micro-before":  # of the earlier recipe the page has the sums alone
+        printed = [line for line in printed if not line.startswith("|")]
     page = words((ROOT / "docs" / "sharing.md").read_text(encoding="utf-8"))
     for line in printed[1:]:
         assert words(line) in page, f"docs/sharing.md has another line than the comparison of {name}.parquet"

@@ -194,7 +194,9 @@ def main() -> None:
             for path in pool.imap(train_seed, jobs, chunksize=1):
                 paths.append(path)
                 print(f"{path}: done", flush=True)
-    rows = [row for path in paths for row in read(path)]
+    # Two calls at once train a row twice, to the same score.
+    once = {(r["seed"], r["allocation"], r["ordinary"]): r for path in paths for r in read(path)}
+    rows = list(once.values())
     if arguments.out.exists():
         earlier = pd.read_parquet(arguments.out)
         rows = [*plain(earlier[~earlier["seed"].isin(seeds)]), *rows]
