@@ -1,11 +1,15 @@
 """What the comparison of blocks with ordinary runs says of made-up scores."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.experiments.sharing.compare import means, regrets, report, taus, whole_splits
-from tests.experiments.sharing.train import compared
+from tests.experiments.sharing.train import Job, compared, read, refuse_other_scenarios, train_seed
+from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.allocation import Allocation, TeacherCheckpoint
 from tuition.runners.scenarios.scenario import Scenario
 
@@ -52,3 +56,29 @@ def test_the_curve_is_over_the_splits_of_the_whole_budget() -> None:
 def test_at_least_24_allocations_are_compared(name: str) -> None:
     found = compared(Scenario.load(name))
     assert isinstance(found[0], TeacherCheckpoint) and sum(isinstance(one, Allocation) for one in found) >= 24
+
+
+def test_another_scenarios_table_or_file_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    scenario, earlier = Scenario.load("micro-b"), tmp_path / "earlier.parquet"
+    with pytest.raises(SystemExit, match="is of micro@a2f9f188d0a2, not of micro-b@9e4eb3c20d5c"):
+        refuse_other_scenarios(scenario, find_table("micro@2"), earlier)
+    made(0).to_parquet(earlier)
+    with pytest.raises(SystemExit, match=r"has scores of made@000000000000, .*name another --out"):
+        refuse_other_scenarios(scenario, None, earlier)
+
+
+def test_a_half_finished_folder_gives_up_no_row_of_the_earlier_file(tmp_path: Path) -> None:
+    scenario, out = Scenario.load("micro-b"), tmp_path / "scores.parquet"
+    rows = [
+        {"scenario": f"micro-b@{scenario.sha256[:12]}", "allocation": str(one), "ordinary": ordinary, "seed": 1000}
+        | {"samples": 8, "correct": [1, 2], "gpu_seconds": 1.0}
+        for one in compared(scenario)[:2]
+        for ordinary in (False, True)
+    ]
+    pd.DataFrame(rows).to_parquet(out)
+    folder = tmp_path / f"micro-b-{scenario.sha256[:12]}-1000"
+    folder.mkdir()
+    (folder / "scores.jsonl").write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[1])[:50])
+    path = train_seed(Job("micro-b", "today", 1000, 2, None, tmp_path, out))
+    assert sorted(map(json.dumps, read(path))) == sorted(map(json.dumps, rows)), "all known: nothing is trained"
+    assert len(path.read_text().splitlines()) == 4, "the line that was cut short is gone"

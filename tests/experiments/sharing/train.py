@@ -79,10 +79,13 @@ def train_seed(job: Job) -> Path:
     folder = job.results / f"{scenario.name}-{scenario.sha256[:12]}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scores.jsonl"
-    if not path.exists():
-        known = recorded(job.out, scenario, seed) or (blocks_of(job.table, scenario, seed) if job.table else [])
-        path.write_text("".join(json.dumps(row) + "\n" for row in known))
-    done = {(row["allocation"], row["ordinary"]) for row in read(path)}
+    known = blocks_of(job.table, scenario, seed) if job.table else []
+    rows = {identity(row): row for row in (*known, *recorded(job.out, scenario, seed), *read(path))}
+    # Written anew: a line that was cut short would spoil the one that is appended to it.
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
+    unfinished.replace(path)
+    done = {(row["allocation"], row["ordinary"]) for row in rows.values()}
     todo = [
         (c, ordinary)
         for c in compared(scenario)[: job.first]
@@ -94,6 +97,11 @@ def train_seed(job: Job) -> Path:
             file.write(json.dumps(score(runner, checkpoint, seed, ordinary)) + "\n")
             file.flush()
     return path
+
+
+def identity(row: dict[str, Any]) -> tuple[str, str, bool, int]:
+    """What a row is the score of."""
+    return row["scenario"], row["allocation"], row["ordinary"], row["seed"]
 
 
 def label(scenario: Scenario) -> str:
@@ -121,8 +129,6 @@ def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def blocks_of(path: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
     """What a table recorded of the compared allocations in blocks."""
     table = read_table(path)
-    if table.header.scenario_sha256 != scenario.sha256:
-        raise SystemExit(f"{path} is of another {scenario.name} than today's.")
     order = np.argsort(table.header.test.problem_ids)
     return [
         {
@@ -167,6 +173,20 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
+def refuse_other_scenarios(scenario: Scenario, table: Path | None, out: Path) -> None:
+    """SystemExit where a table or an earlier file is of another scenario.
+
+    It is called before the workers start: a pool waits forever for a worker that exits.
+    """
+    if table and (header := read_table(table).header).scenario_sha256 != scenario.sha256:
+        raise SystemExit(f"{table} is of {header.scenario}, not of {label(scenario)}.")
+    others = set(pd.read_parquet(out, columns=["scenario"])["scenario"]) - {label(scenario)} if out.exists() else set()
+    if others:
+        raise SystemExit(
+            f"{out} has scores of {', '.join(sorted(others))}, not of {label(scenario)}: name another --out."
+        )
+
+
 def main() -> None:
     """Train what is missing and write all scores into one file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -184,6 +204,8 @@ def main() -> None:
     table = find_table(arguments.table) if arguments.table else None
     if table:
         seeds = list(recorded_seeds(arguments.seeds))
+    scenario = Scenario.load(arguments.scenario)
+    refuse_other_scenarios(version_1(scenario) if arguments.recipe == "before" else scenario, table, arguments.out)
     chosen = (arguments.first, table, arguments.results, arguments.out)
     jobs = [Job(arguments.scenario, arguments.recipe, seed, *chosen) for seed in seeds]
     paths = []
