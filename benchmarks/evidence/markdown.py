@@ -22,8 +22,8 @@ from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 _PICKED = (BEST_SPLIT, *FAMILIES)
 
 BLOCKS = (
-    "All of these were trained in blocks, which underrate a split that trains both models more than one that trains "
-    "one (docs/sharing.md): a close call between them needs ordinary runs, `--as-deployed`."
+    "All of these were trained in blocks, which cost points, on `micro` more for a split that trains both models than "
+    "for one that trains one (docs/sharing.md): a close call between them needs ordinary runs, `--as-deployed`."
 )
 
 TITLES = {
