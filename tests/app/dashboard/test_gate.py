@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,7 +39,9 @@ def ask(rules: Rules, kind: str = "http", path: str = "/", query: str = "", **he
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": "GET", "path": path, "query_string": query.encode(), "headers": raw}
-    asyncio.run(Gate(behind, rules)(scope, receive, send))
+    # In a thread of its own: a browser's fixture may have a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(Gate(behind, rules)(scope, receive, send))).result()
     return sent
 
 
