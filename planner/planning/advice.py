@@ -27,6 +27,12 @@ LEAST_GAIN = 0.02
 """Points: a plan ends where the next route promises less."""
 
 
+def intervals(draws: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean, low and high at `LEVEL` of each column of draws, or of draws of one number."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return draws.mean(0), low, high
+
+
 @dataclass(frozen=True)
 class Spread:
     """A mean with its interval at `LEVEL`, in points."""
@@ -38,8 +44,8 @@ class Spread:
     @classmethod
     def of(cls, draws: Floats) -> Spread:
         """Of draws of one number."""
-        low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return cls(float(draws.mean()), float(low), float(high))
+        mean, low, high = intervals(draws)
+        return cls(float(mean), float(low), float(high))
 
     @property
     def open(self) -> bool:
@@ -91,9 +97,8 @@ def probability_best(draws: Floats) -> Floats:
 
 def alike(draws: Floats, chosen: int, margin: float) -> Bools:
     """[splits] which cannot be distinguished from one, and are expected to be worse by the margin at most."""
-    behind = draws[:, [chosen]] - draws
-    low, high = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    found: Bools = (low <= 0) & (high >= 0) & (behind.mean(0) <= margin)
+    mean, low, high = intervals(draws[:, [chosen]] - draws)
+    found: Bools = (low <= 0) & (high >= 0) & (mean <= margin)
     found[chosen] = False
     return found
 

@@ -20,7 +20,7 @@ import optuna
 from tuition.benchmarks.planning.problems import FIRST_JUDGING, Problem, simulated_problem
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
-from tuition.planner.planning.advice import EACH, LEVEL, Rivals, probability_best, standing
+from tuition.planner.planning.advice import EACH, LEVEL, Rivals, intervals, probability_best, standing
 from tuition.planner.planning.planner import POINTS, Costs, View
 from tuition.planner.planning.sampler import StructuralSampler
 from tuition.planner.searching.trial_loop import SearchOptions, StudyLimits
@@ -68,7 +68,7 @@ def look(problem: Problem, view: View, margin: float) -> Looked:
         return POINTS * np.array([problem.truth(one) for one in allocations if isinstance(one, Allocation)])
 
     some = np.flatnonzero(grid.allowed)[::STEP]
-    low, high = np.quantile(view.posterior.draws(some, EACH), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    _, low, high = intervals(view.posterior.draws(some, EACH))
     true = truth(some)
     rivals = Rivals.of(view)
     stands = standing(rivals.draws, rivals.named, margin)

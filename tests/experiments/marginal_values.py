@@ -31,7 +31,7 @@ from tuition.benchmarks.tables.recorded_table import RecordedTable, read_table
 from tuition.benchmarks.tables.replay import Replay
 from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.allocation import Allocation
-from tuition.planner.planning.advice import EACH, LEVEL, posterior_means
+from tuition.planner.planning.advice import EACH, Spread, posterior_means
 from tuition.planner.planning.grid import RL, SFT, STUDENT_RL
 from tuition.planner.planning.planner import POINTS, View
 from tuition.planner.route import derive_seed
@@ -86,18 +86,17 @@ def said(view: View, steps: Sequence[Step], errors: dict[str, float], seed: int)
     rows = []
     for before, after, step in known:
         gains = np.diff(draws[:, np.searchsorted(nodes, [before, after])], axis=1)[:, 0]
-        ends = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-        low, high = np.quantile(gains, ends)
-        wide_low, wide_high = np.quantile(gains + errors[step.stage] * rng.standard_normal(len(gains)), ends)
+        own = Spread.of(gains)
+        wide = Spread.of(gains + errors[step.stage] * rng.standard_normal(len(gains)))
         rows.append(
             {
                 "stage": step.stage,
                 "best": before in best,
-                "said": float(gains.mean()),
+                "said": own.mean,
                 "judges": step.value,
-                "width": high - low,
-                "held": low <= step.value <= high,
-                "held_with_error": wide_low <= step.value <= wide_high,
+                "width": own.high - own.low,
+                "held": own.low <= step.value <= own.high,
+                "held_with_error": wide.low <= step.value <= wide.high,
             }
         )
     return pd.DataFrame(rows)

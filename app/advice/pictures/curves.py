@@ -26,8 +26,8 @@ import pandas as pd
 
 from tuition.app.advice.opened_study import OpenedStudy
 from tuition.app.dashboard.charts import MARKERS, Palette, tidy
-from tuition.planner.planning.advice import EACH, LEVEL
-from tuition.planner.planning.grid import NO_TEACHER, TEACHER, Floats, Grid, Ints
+from tuition.planner.planning.advice import EACH, intervals
+from tuition.planner.planning.grid import NO_TEACHER, TEACHER, Grid, Ints
 from tuition.planner.planning.planner import POINTS
 from tuition.planner.planning.sampler import base_scores
 
@@ -43,12 +43,6 @@ class Curve:
     name: str
     nodes: Ints
     label_blocks: Ints
-
-
-def intervals(draws: Floats) -> tuple[Floats, Floats, Floats]:
-    """[nodes] each: mean, low and high of [draws, nodes]."""
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return draws.mean(0), low, high
 
 
 def checkpoint_text(grid: Grid, node: int) -> str:

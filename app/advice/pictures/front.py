@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from tuition.app.advice.opened_study import OpenedStudy
-from tuition.app.advice.pictures.curves import intervals
 from tuition.app.advice.pictures.hours import hours_axis
 from tuition.app.advice.recommendation import full_prices, labels_of
 from tuition.app.dashboard.charts import Palette, new_figure, tidy
 from tuition.planner.cost import SECONDS_PER_HOUR
-from tuition.planner.planning.advice import EACH, Rivals, posterior_means
+from tuition.planner.planning.advice import EACH, Rivals, intervals, posterior_means
 from tuition.planner.planning.grid import Floats, Ints
 
 if TYPE_CHECKING:

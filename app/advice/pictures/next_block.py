@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tuition.app.advice.opened_study import OpenedStudy
-from tuition.app.advice.pictures.curves import intervals
 from tuition.app.advice.what_if import World, label_stages, with_blocks
 from tuition.app.dashboard.charts import MARKERS, WIDTH, Palette, tidy
 from tuition.planner.allocation import Allocation
+from tuition.planner.planning.advice import intervals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

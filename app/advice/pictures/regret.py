@@ -17,11 +17,10 @@ import pandas as pd
 
 from tuition.app.advice.decision import LEAST_SCORES, MARGIN
 from tuition.app.advice.opened_study import OpenedStudy
-from tuition.app.advice.pictures.curves import intervals
 from tuition.app.advice.pictures.hours import hours_axis
 from tuition.app.dashboard.charts import MARKERS, Palette, new_figure, tidy
 from tuition.planner.cost import SECONDS_PER_HOUR
-from tuition.planner.planning.advice import EACH, Rivals, standing
+from tuition.planner.planning.advice import EACH, Rivals, intervals, standing
 from tuition.planner.scores.observations import untrained
 from tuition.planner.trials import gpu_seconds
 

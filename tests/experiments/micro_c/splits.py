@@ -9,18 +9,15 @@ Only validation problems are scored, and seeds are 0 to 2: no test suite, no see
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tests.experiments.scarcity.cells import SEEDS
+from tests.experiments.scarcity.cells import SEEDS, validation_outcomes
 from tuition.app.processes.libraries import silence_libraries
-from tuition.app.studies.evaluation import outcomes_of
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 STUDY = "splits"
@@ -46,11 +43,8 @@ def compared(scenario: Scenario) -> list[Allocation]:
 def score(scenario: Scenario, allocation: Allocation, seed: int, results: Path) -> pd.Series:
     """Share of correct samples of each validation problem, in percent, by id."""
     route = compile_route(allocation, scenario.recipe, seed)
-    ids = sorted(problem.id for problem in scenario.validation)
-    with closing(RouteRunner(scenario, results)) as runner:
-        runner.run(route, STUDY)
-        outcomes_PK = outcomes_of(runner.score(route.final, "validation", STUDY).table, ids)
-    return pd.Series(100 * outcomes_PK.mean(axis=1), index=ids)
+    outcomes_PK = validation_outcomes(scenario, route, results, STUDY)
+    return pd.Series(100 * outcomes_PK.mean(axis=1), index=sorted(problem.id for problem in scenario.validation))
 
 
 def line(allocation: Allocation, by_seed: Sequence[pd.Series], levels: Mapping[str, int]) -> str:

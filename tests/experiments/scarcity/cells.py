@@ -77,6 +77,14 @@ def cell_route(cell: Cell, scenario: Scenario) -> Route:
     return compile_checkpoint(teacher or allocation, scenario.recipe, cell.seed)
 
 
+def validation_outcomes(scenario: Scenario, route: Route, results: Path, study: str) -> Any:
+    """Train a route and score its end: outcomes (problems, samples) of the validation suite, in the order of ids."""
+    with closing(RouteRunner(scenario, results)) as runner:
+        runner.run(route, study)
+        table = runner.score(route.final, "validation", study).table
+    return outcomes_of(table, sorted(problem.id for problem in scenario.validation))
+
+
 def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
     """Train and score a cell. `outcomes` (problems, samples), and the problems' and the trained labels' families."""
     cell, results = job
@@ -86,13 +94,9 @@ def run_cell(job: tuple[Cell, Path]) -> dict[str, Any]:
     route = cell_route(cell, scenario)
     problems = {problem.id: str(problem.subject) for problem in scenario.validation}
     families = {problem.id: str(problem.subject) for problem in scenario.labels}
-    with closing(RouteRunner(scenario, results)) as runner:
-        runner.run(route, STUDY)
-        table = runner.score(route.final, "validation", STUDY).table
-    ids = sorted(problems)
     return {
-        "outcomes": outcomes_of(table, ids),
-        "families": [problems[i] for i in ids],
+        "outcomes": validation_outcomes(scenario, route, results, STUDY),
+        "families": [problems[i] for i in sorted(problems)],
         "labelled": {families[i] for i in route.labels_trained},
     }
 

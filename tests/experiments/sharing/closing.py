@@ -12,7 +12,6 @@ import argparse
 import random
 import tempfile
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tests.experiments.scarcity.cells import SEEDS
-from tests.experiments.sharing.recipes import STUDY
+from tests.experiments.scarcity.cells import SEEDS, validation_outcomes
+from tests.experiments.sharing.recipes import STUDY, trained
 from tuition.app.processes.libraries import silence_libraries
-from tuition.app.studies.evaluation import outcomes_of
 from tuition.benchmarks.statistics.intervals import paired_difference
-from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.route import Block, Route, compile_checkpoint, derive_seed
-from tuition.planner.stages import STAGE
 from tuition.runners import draws
-from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.settings import RLSettings
 
@@ -72,25 +67,11 @@ def draws_of(route: Route, scenario: Scenario, block: Block) -> list[str]:
     return least_drawn(before, list(block.pool), settings.steps * settings.prompts_per_step, block.seed)
 
 
-def outcomes(scenario: Scenario, route: Route, results: Path, closes: bool = False) -> Any:
-    """Validation outcomes of the model that a route ends at."""
-    ids = sorted(problem.id for problem in scenario.validation)
-    with closing(RouteRunner(scenario, results)) as runner:
-        if closes:
-            target = "tuition.runners.training.rows.labels_drawn"
-            with patch(target, lambda block, settings, labels: draws_of(route, scenario, block)):
-                runner.run(route, STUDY)
-        else:
-            runner.run(route, STUDY)
-        return outcomes_of(runner.score(route.final, "validation", STUDY).table, ids)
-
-
-def trained(scenario: Scenario, stage: str) -> Checkpoint:
-    """The model that a stage trains on all labels."""
-    blocks = scenario.num_label_blocks
-    if STAGE[stage].model == "teacher":
-        return TeacherCheckpoint(teacher=scenario.default_teacher, stage=stage, blocks=blocks)
-    return Allocation(student_rl=blocks)
+def closed_outcomes(scenario: Scenario, route: Route, results: Path) -> Any:
+    """Validation outcomes of the model that a closed route ends at."""
+    target = "tuition.runners.training.rows.labels_drawn"
+    with patch(target, lambda block, settings, labels: draws_of(route, scenario, block)):
+        return validation_outcomes(scenario, route, results, STUDY)
 
 
 def line(scenario: Scenario, stage: str, seeds: list[int], results: Path) -> str:
@@ -100,10 +81,10 @@ def line(scenario: Scenario, stage: str, seeds: list[int], results: Path) -> str
     for seed in seeds:
         blocks = compile_checkpoint(checkpoint, scenario.recipe, seed)
         ordinary = compile_checkpoint(checkpoint, scenario.recipe, seed, ordinary=True)
-        scores["blocks"].append(outcomes(scenario, blocks, results))
-        scores["closed"].append(outcomes(scenario, closed(blocks), results, closes=True))
-        scores["ordinary"].append(outcomes(scenario, ordinary, results))
-        scores["longer"].append(outcomes(scenario, longer(ordinary), results))
+        scores["blocks"].append(validation_outcomes(scenario, blocks, results, STUDY))
+        scores["closed"].append(closed_outcomes(scenario, closed(blocks), results))
+        scores["ordinary"].append(validation_outcomes(scenario, ordinary, results, STUDY))
+        scores["longer"].append(validation_outcomes(scenario, longer(ordinary), results, STUDY))
     means = " | ".join(f"{100 * np.mean([one.mean() for one in several]):.1f}" for several in scores.values())
     gaps = []
     for shared, run in (("blocks", "ordinary"), ("closed", "ordinary"), ("closed", "longer")):

@@ -9,35 +9,33 @@ Scores are of the validation suite, seeds 0, 1, 2: recipes are chosen on these. 
 import argparse
 import tempfile
 from collections.abc import Iterable
-from contextlib import closing
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from tests.experiments.scarcity.cells import SEEDS
+from tests.experiments.scarcity.cells import SEEDS, validation_outcomes
 from tuition.app.processes.libraries import silence_libraries
-from tuition.app.studies.evaluation import outcomes_of
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.route import compile_checkpoint
 from tuition.planner.stages import STAGE
-from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 
 STUDY = "recipes"
 
 
+def trained(scenario: Scenario, stage: str) -> Checkpoint:
+    """The model that a stage trains on all labels."""
+    blocks = scenario.num_label_blocks
+    if STAGE[stage].model == "teacher":
+        return TeacherCheckpoint(teacher=scenario.default_teacher, stage=stage, blocks=blocks)
+    return Allocation(student_rl=blocks)
+
+
 def score(scenario: Scenario, stage: str, seed: int, ordinary: bool, results: Path) -> float:
     """Validation score of the model that a stage trained on all labels."""
-    blocks = scenario.num_label_blocks
-    trained: Checkpoint = Allocation(student_rl=blocks)
-    if STAGE[stage].model == "teacher":
-        trained = TeacherCheckpoint(teacher=scenario.default_teacher, stage=stage, blocks=blocks)
-    route = compile_checkpoint(trained, scenario.recipe, seed, ordinary=ordinary)
-    with closing(RouteRunner(scenario, results)) as runner:
-        runner.run(route, STUDY)
-        table = runner.score(route.final, "validation", STUDY).table
-    return float(outcomes_of(table, sorted(problem.id for problem in scenario.validation)).mean())
+    route = compile_checkpoint(trained(scenario, stage), scenario.recipe, seed, ordinary=ordinary)
+    return float(validation_outcomes(scenario, route, results, STUDY).mean())
 
 
 def line(scenario: Scenario, stage: str, seeds: Iterable[int], results: Path) -> str:

@@ -25,6 +25,7 @@ import pandas as pd
 
 from tests.experiments.sharing.version_1 import version_1
 from tuition.app.processes.libraries import silence_libraries
+from tuition.app.recordings.recording_plan import scenario_label
 from tuition.app.studies.evaluation import FIRST_TEST_SEED, outcomes_of
 from tuition.benchmarks.tables.recorded_table import read_table, recorded_seeds
 from tuition.benchmarks.tables.shipped import find_table
@@ -104,17 +105,12 @@ def identity(row: dict[str, Any]) -> tuple[str, str, bool, int]:
     return row["scenario"], row["allocation"], row["ordinary"], row["seed"]
 
 
-def label(scenario: Scenario) -> str:
-    """Name and version."""
-    return f"{scenario.name}@{scenario.sha256[:12]}"
-
-
 def recorded(out: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]:
     """The rows of an earlier call's file."""
     if not out.exists():
         return []
     frame = pd.read_parquet(out)
-    chosen = frame[(frame["scenario"] == label(scenario)) & (frame["seed"] == seed)]
+    chosen = frame[(frame["scenario"] == scenario_label(scenario)) & (frame["seed"] == seed)]
     return plain(chosen)
 
 
@@ -131,17 +127,30 @@ def blocks_of(path: Path, scenario: Scenario, seed: int) -> list[dict[str, Any]]
     table = read_table(path)
     order = np.argsort(table.header.test.problem_ids)
     return [
-        {
-            "scenario": label(scenario),
-            "allocation": str(checkpoint),
-            "ordinary": False,
-            "seed": seed,
-            "samples": scenario.file.test.samples,
-            "correct": table.correct_PK(checkpoint, seed, "test").sum(axis=1)[order].tolist(),
-            "gpu_seconds": round(table.run(checkpoint, seed).gpu_seconds_full, 3),
-        }
+        row_of(
+            scenario,
+            (checkpoint, False, seed),
+            table.correct_PK(checkpoint, seed, "test")[order],
+            table.run(checkpoint, seed).gpu_seconds_full,
+        )
         for checkpoint in compared(scenario)
     ]
+
+
+def row_of(
+    scenario: Scenario, trained: tuple[Checkpoint, bool, int], outcomes_PK: Any, gpu_seconds: float
+) -> dict[str, Any]:
+    """The row of a checkpoint, whether it was an ordinary run, and its seed: correct samples by problems' ids."""
+    checkpoint, ordinary, seed = trained
+    return {
+        "scenario": scenario_label(scenario),
+        "allocation": str(checkpoint),
+        "ordinary": ordinary,
+        "seed": seed,
+        "samples": scenario.file.test.samples,
+        "correct": [int(count) for count in outcomes_PK.sum(axis=1)],
+        "gpu_seconds": round(gpu_seconds, 3),
+    }
 
 
 def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool) -> dict[str, Any]:
@@ -150,16 +159,8 @@ def score(runner: RouteRunner, checkpoint: Checkpoint, seed: int, ordinary: bool
     route = compile_checkpoint(checkpoint, scenario.recipe, seed, ordinary=ordinary)
     run = runner.run(route, STUDY)
     table = runner.score(route.final, "test", STUDY).table
-    correct = outcomes_of(table, sorted(problem.id for problem in scenario.test))
-    return {
-        "scenario": label(scenario),
-        "allocation": str(checkpoint),
-        "ordinary": ordinary,
-        "seed": seed,
-        "samples": scenario.file.test.samples,
-        "correct": [int(count) for count in correct.sum(axis=1)],
-        "gpu_seconds": round(run.gpu_seconds_full, 3),
-    }
+    outcomes_PK = outcomes_of(table, sorted(problem.id for problem in scenario.test))
+    return row_of(scenario, (checkpoint, ordinary, seed), outcomes_PK, run.gpu_seconds_full)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -179,11 +180,15 @@ def refuse_other_scenarios(scenario: Scenario, table: Path | None, out: Path) ->
     It is called before the workers start: a pool waits forever for a worker that exits.
     """
     if table and (header := read_table(table).header).scenario_sha256 != scenario.sha256:
-        raise SystemExit(f"{table} is of {header.scenario}, not of {label(scenario)}.")
-    others = set(pd.read_parquet(out, columns=["scenario"])["scenario"]) - {label(scenario)} if out.exists() else set()
+        raise SystemExit(f"{table} is of {header.scenario}, not of {scenario_label(scenario)}.")
+    others = (
+        set(pd.read_parquet(out, columns=["scenario"])["scenario"]) - {scenario_label(scenario)}
+        if out.exists()
+        else set()
+    )
     if others:
         raise SystemExit(
-            f"{out} has scores of {', '.join(sorted(others))}, not of {label(scenario)}: name another --out."
+            f"{out} has scores of {', '.join(sorted(others))}, not of {scenario_label(scenario)}: name another --out."
         )
 
 
@@ -217,8 +222,7 @@ def main() -> None:
                 paths.append(path)
                 print(f"{path}: done", flush=True)
     # Two calls at once train a row twice, to the same score.
-    once = {(r["seed"], r["allocation"], r["ordinary"]): r for path in paths for r in read(path)}
-    rows = list(once.values())
+    rows = list({identity(row): row for path in paths for row in read(path)}.values())
     if arguments.out.exists():
         earlier = pd.read_parquet(arguments.out)
         rows = [*plain(earlier[~earlier["seed"].isin(seeds)]), *rows]
