@@ -164,7 +164,8 @@ def search(
     may cost, the test apart: nothing is begun that does not fit. `min_gain`, in points per GPU-hour, ends a search
     whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner, the
     default), "tpe", "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before
-    anything is proposed, "none" to leave all to the sampler; by default only our own planner begins with its own.
+    anything is proposed, "direct" for direct GRPO alone, "none" to leave all to the sampler; by default only our own
+    planner begins with its own.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)

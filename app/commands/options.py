@@ -71,7 +71,8 @@ SamplerOption = Annotated[
 FirstOption = Annotated[
     str | None,
     typer.Option(
-        help="What is trained before anything is proposed: named (direct GRPO and the paper's routes) or none. "
+        help="What is trained before anything is proposed: named (direct GRPO and the paper's routes), direct "
+        "(direct GRPO alone) or none. "
         "Default: none for structural, named for the others."
     ),
 ]

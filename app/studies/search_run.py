@@ -41,8 +41,8 @@ from tuition.app.studies.search_sampler import (
     decision_of,
     finalist_entries,
     make_sampler,
-    named_first,
     needs_prices,
+    queued_first,
     settle_sampler,
 )
 from tuition.app.studies.seed_guards import note_search, refuse_searched_seeds, refuse_test_seed
@@ -91,7 +91,7 @@ class SearchRequest:
     min_gain: float | None = None
     """Points per GPU-hour that a proposal must promise; the sampler must be able to say so."""
     first: str | None = None
-    """What is queued before anything is proposed: "named" routes or "none"; None leaves it to the sampler."""
+    """What is trained before anything is proposed: "named", "direct" or "none"; None leaves it to the sampler."""
 
     @property
     def has_budget(self) -> bool:
@@ -257,7 +257,7 @@ def _search(
     title = f"search {study.study_name}"
     reporter.hear(PhaseBegan(title=title, done=Trials(study).refresh().num_finished, total=request.limits.trials))
     with FileLock(folder.opening_lock):  # here and once: workers and commands that start together would all queue them
-        first = enqueued(scenario) if named_first(study.user_attrs[SAMPLER], request.first) else []
+        first = enqueued(scenario, queued_first(study.user_attrs[SAMPLER], request.first))
         enqueue(study, scenario.space, _compile(scenario, request), first)
     if request.run.workers > 1:
         run_workers(request.run.workers, search_worker, (request, study.study_name), reporter)
@@ -347,12 +347,12 @@ def _limit_store(
     )
 
 
-def enqueued(scenario: Scenario) -> list[Allocation]:
-    """Baselines and the paper's rule first, as far as the scenario's space holds them."""
+def enqueued(scenario: Scenario, names: Sequence[str] = EVALUATED_FIRST) -> list[Allocation]:
+    """Baselines by name, those that the scenario's space holds."""
     # The raw bridge and the replay control are no proposals; the test has them. The opposite split is one, left to the
     # sampler: its labels would be trained twice, for the search and for the test.
     every = scenario_baselines(scenario)
-    return [every[name] for name in EVALUATED_FIRST if scenario.space.holds(every[name])]
+    return [every[name] for name in names if scenario.space.holds(every[name])]
 
 
 def _entries(study: optuna.Study, scenario: Scenario) -> list[Entry]:

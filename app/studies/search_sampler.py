@@ -14,6 +14,7 @@ from tuition.app.advice.verdict import Decision
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.studies.evaluation import Entry
 from tuition.app.studies.study_report import PlannedSplit, PlannerAnswer
+from tuition.benchmarks.baselines import DIRECT, EVALUATED_FIRST
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.planner.allocation import Allocation
 from tuition.planner.cost import Work
@@ -29,8 +30,8 @@ from tuition.runners.scenarios.scenario import Scenario
 
 SAMPLER_NAMES = (STRUCTURAL, *SAMPLERS)
 DEFAULT_SAMPLER = STRUCTURAL
-NAMED, NONE = "named", "none"
-FIRST = (NAMED, NONE)
+FIRST: dict[str, tuple[str, ...]] = {"named": EVALUATED_FIRST, DIRECT: (DIRECT,), "none": ()}
+"""What may be trained before anything is proposed: names of baselines."""
 EARLIER_SAMPLER = "tpe"
 """Of studies that do not say which they have: the default of then."""
 SAMPLER = "sampler"  # attribute of a study, and so is the next
@@ -45,9 +46,9 @@ def check_sampler(name: str | None, first: str | None) -> None:
         raise StudyError(f"--first {first!r}: choose from {', '.join(FIRST)}")
 
 
-def named_first(name: str, first: str | None) -> bool:
-    """Whether the named routes are queued before anything is proposed: by default not for our own planner."""
-    return not needs_prices(name) if first is None else first == NAMED
+def queued_first(name: str, first: str | None) -> tuple[str, ...]:
+    """The baselines that a sampler's search trains before anything is proposed: by default none with our planner."""
+    return FIRST[first or ("none" if needs_prices(name) else "named")]
 
 
 def settle_sampler(study: optuna.Study, name: str | None) -> str:

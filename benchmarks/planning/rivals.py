@@ -18,7 +18,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from tuition.benchmarks.baselines import EVALUATED_FIRST, UPSTREAM
+from tuition.benchmarks.baselines import DIRECT, EVALUATED_FIRST, UPSTREAM
 from tuition.benchmarks.planning.buying_rules import BuyingRule, eeipu, gittins
 from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step, interval
 from tuition.benchmarks.planning.gaussian_process import play_gp_ei
@@ -46,7 +46,7 @@ class _Study:
 
     Attributes:
         sampler: made for the game.
-        named: whether the named routes are queued first.
+        first: names of the routes that are queued first.
         reuse: whether what is in the store is not charged again.
         on_the_way: whether allocations on the way are scored and told to the study, whatever the sampler asks for.
         recommend: the last step with what a sampler with a model would hand over; without, both answers are the best
@@ -54,7 +54,7 @@ class _Study:
     """
 
     sampler: Callable[[Game], BaseSampler]
-    named: bool = False
+    first: tuple[str, ...] = ()
     reuse: bool = True
     on_the_way: bool = False
     recommend: Callable[[optuna.Study, Step], Step] | None = None
@@ -62,9 +62,8 @@ class _Study:
     def __call__(self, game: Game) -> Sequence[Step]:
         replay = game.replay
         study = optuna.create_study(direction="maximize", sampler=self.sampler(game))
-        if self.named:
-            first = [game.named[name] for name in EVALUATED_FIRST if name in game.named]
-            enqueue(study, replay.space, replay.nearest_route, first)
+        first = [game.named[name] for name in self.first if name in game.named]
+        enqueue(study, replay.space, replay.nearest_route, first)
 
         def evaluate(number: int, allocation: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
             store = replay if self.reuse else replay.emptied()
@@ -199,9 +198,9 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
     return lambda game: SeededSampler(name, game.seed)
 
 
-def _ours(ideas: Ideas | None = None, rule: BuyingRule | None = None, named: bool = False) -> _Study:
+def _ours(ideas: Ideas | None = None, rule: BuyingRule | None = None, first: tuple[str, ...] = ()) -> _Study:
     """A search by Tuition's own planner."""
-    return _Study(partial(_structural, ideas=ideas, rule=rule), named=named, recommend=_recommended)
+    return _Study(partial(_structural, ideas=ideas, rule=rule), first=first, recommend=_recommended)
 
 
 ABLATIONS = tuple(
@@ -227,12 +226,13 @@ PLANNERS: dict[str, Planner] = {
     planner.name: planner
     for planner in (
         Planner(STRUCTURAL, "Tuition's own planner", _ours()),
-        Planner(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", _ours(named=True)),
+        Planner(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", _ours(first=EVALUATED_FIRST)),
+        Planner(f"{STRUCTURAL}-direct", "direct GRPO, then Tuition's own planner", _ours(first=(DIRECT,))),
         *ABLATIONS,
         *OTHER_RULES,
         *(Planner(name, f"Optuna's {name} sampler", _Study(_shipped(name))) for name in SAMPLERS),
         *(
-            Planner(f"{name}-named", f"the named routes, then {name}", _Study(_shipped(name), named=True))
+            Planner(f"{name}-named", f"the named routes, then {name}", _Study(_shipped(name), first=EVALUATED_FIRST))
             for name in SAMPLERS
         ),
         Planner("tpe-scratch", "TPE, every trial charged in full", _Study(_shipped("tpe"), reuse=False)),
@@ -247,7 +247,7 @@ PLANNERS: dict[str, Planner] = {
 """By name, in the order of tables."""
 
 
-ON_REQUEST = ("gp", "gp-named", *(planner.name for planner in (*ABLATIONS, *OTHER_RULES)))
+ON_REQUEST = ("gp", "gp-named", f"{STRUCTURAL}-direct", *(planner.name for planner in (*ABLATIONS, *OTHER_RULES)))
 """They play only when they are asked for: Optuna's Gaussian process takes ten seconds a search and more, and what ideas
 are worth is a question of its own."""
 ALL = "all"

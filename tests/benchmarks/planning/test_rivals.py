@@ -73,6 +73,11 @@ def test_named_routes_are_evaluated_first(unit: Unit) -> None:
     assert first.trials == 1 and first.trained == unit.named["direct"]
 
 
+def test_direct_grpo_alone_can_be_evaluated_first(unit: Unit) -> None:
+    first, *_ = PLANNERS["structural-direct"].play(game(unit, 0.5))[1:]
+    assert first.trials == 1 and first.trained == unit.named["direct"]
+
+
 def test_a_rule_is_named_for_nothing_and_trained_for_its_full_cost(unit: Unit) -> None:
     before, after = PLANNERS["rule"].play(game(unit))
     assert (before.spent, before.trained, before.named) == (0, None, unit.named["teacher-upstream"])
