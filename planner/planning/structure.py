@@ -126,8 +126,8 @@ class Structure:
 
     def _teachers(self, counts: Singles, shared: dict[str, Singles], teachers: list[dict[str, Singles]]) -> Singles:
         """[members, nodes] scores of the teachers behind nodes; 0 where there is none."""
-        budget = self.grid.budget
-        labels: Singles = (counts[:, RL] + counts[:, SFT]) / budget
+        budget = np.float32(self.grid.budget)
+        labels = (counts[:, RL] + counts[:, SFT]) / budget
         by_sft = counts[:, SFT] > 0
         found = np.zeros((len(shared["gain"]), len(counts)), np.float32)
         for k, unknown in enumerate(teachers):
