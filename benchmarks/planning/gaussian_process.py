@@ -27,7 +27,7 @@ from scipy.stats import norm
 
 from tuition.benchmarks.planning.contestant import Game, Step, interval
 from tuition.planner.allocation import Allocation
-from tuition.planner.planning.posterior import matern
+from tuition.planner.planning.residual import matern
 from tuition.planner.space import SearchSpace
 from tuition.planner.stages import LABEL_STAGES, TRANSFER_STAGES
 

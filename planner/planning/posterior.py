@@ -2,15 +2,10 @@
 
 What: members, each with values for the structure's unknowns and a size for the residual, drawn from the posterior by a
 differential-evolution Markov chain (ter Braak 2006); a Matérn-5/2 Gaussian process for what the structure leaves,
-integrated out in the likelihood; the known noise of every score, and a random effect of every shared block. Prediction
-is the mixture of the members.
+integrated out in the likelihood (`tuition.planner.planning.residual`); the known noise of every score, and a random
+effect of every shared block. Prediction is the mixture of the members.
 
-With D the scores' noise and S the blocks that two scores share, M = D + tau² S = L L', and L⁻¹ K L⁻ᵀ = Q diag(e) Q'.
-A member with residual size rho and structure f has z = Q' L⁻¹ (y - f), and its log likelihood is
--1/2 sum(z² / (rho² e + 1) + log(rho² e + 1)) - sum(log diag L): one decomposition serves every member and step.
-
-Simplified: tau and the length-scale are chosen from a few values; teachers' scores have noise, but no residual; of
-many scores, the structure's unknowns see a part.
+Simplified: of many scores, the structure's unknowns see a part.
 """
 
 from __future__ import annotations
@@ -19,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
-from tuition.planner.planning.grid import HARD, OPD, REPLAY, RL, SFT, STUDENT_RL, TEACHER, WARMUP, Floats, Grid, Ints
+from tuition.planner.planning.grid import Floats, Ints
+from tuition.planner.planning.residual import LENGTHS, Residual, Setting
 from tuition.planner.planning.structure import Structure
 from tuition.planner.route import derive_seed
 
@@ -30,11 +25,6 @@ STEPS, FINAL_STEPS = 10, 100
 MOST_FITTED = 100
 """Scores that the structure's unknowns are fitted to; the residual sees all."""
 ROUGH_MEMBERS, ROUGH_CHUNK = 16, 20_000
-LENGTHS = (0.7, 1.2)
-BLOCK_EFFECTS = (0.005, 0.025, 0.06)
-"""Sizes that the effect of the blocks behind a student may have, in headrooms."""
-CARRIED = 0.85
-"""How much of a checkpoint's luck is left after another block."""
 RESIDUAL = (np.log(0.05), 1.0)
 """Prior of the log of the residual's size in headrooms: mean and sd."""
 JITTER = 1e-6
@@ -58,18 +48,6 @@ class Scores:
             return self
         kept = np.linspace(0, len(self.nodes) - 1, most).round().astype(int)
         return Scores(self.nodes[kept], self.values[kept], self.noise[kept])
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """A length-scale and a size of block effects, with what the likelihood needs of them."""
-
-    length: float
-    effect: float
-    basis: Floats
-    """L⁻ᵀ Q."""
-    spectrum: Floats
-    log_det: float
 
 
 @dataclass(frozen=True)
@@ -106,9 +84,8 @@ class Posterior:
         self.z: Floats = np.zeros((MEMBERS, structure.num_unknowns + 2))
         self._flat: Bools = np.zeros(MEMBERS, bool)
         self._which: Ints = np.zeros(MEMBERS, np.int64)
-        self._features = features(self.grid)
-        self._has_residual = ~self.grid.is_teacher & (self.grid.blocks > 0)
-        self._choices: list[_Choice] = []
+        self._left = Residual(self.grid)
+        self._settings: list[Setting] = []
         self._nodes, self._values, self._deviation = np.zeros(0, np.int64), np.zeros(0), np.zeros((MEMBERS, 0))
 
     @property
@@ -127,7 +104,7 @@ class Posterior:
         self._set_data(scores.thinned(MOST_FITTED))
         self.z = self._rng.standard_normal(self.z.shape)
         self._flat = np.arange(MEMBERS) % 64 < 64 * self._flat_share
-        self._which = self._rng.integers(0, len(self._choices), MEMBERS)
+        self._which = self._rng.integers(0, len(self._settings), MEMBERS)
         likelihood = self._log_likelihood(self.z, self._which, self._flat)
         share = 0.0
         while share < 1.0:
@@ -143,10 +120,10 @@ class Posterior:
             )
             for number in range(FINAL_STEPS if share >= 1.0 else STEPS):
                 likelihood = self._move(likelihood, share, leap=number % 10 == 9)
-            likelihood = self._redraw_choices(share)
+            likelihood = self._redraw_settings(share)
         if len(scores.nodes) > MOST_FITTED:
             self._set_data(scores)
-            self._redraw_choices(1.0)
+            self._redraw_settings(1.0)
         self._deviation = self._rest(self.z, self._flat)
 
     def _move(self, likelihood: Floats, share: float, leap: bool) -> Floats:
@@ -182,38 +159,15 @@ class Posterior:
 
     def _set_data(self, scores: Scores) -> None:
         self._nodes, self._values = scores.nodes, scores.values
-        luck = self.grid_luck(scores.nodes)
-        self._choices = []
-        for length in LENGTHS:
-            kernel = self._kernel(scores.nodes, scores.nodes, length)
-            for effect in BLOCK_EFFECTS:
-                covariance = np.diag(scores.noise**2 + 1e-9) + (effect * self.structure.headroom) ** 2 * luck
-                chol = np.linalg.cholesky(covariance)
-                half = solve_triangular(chol, kernel, lower=True)
-                spectrum, vectors = np.linalg.eigh(solve_triangular(chol, half.T, lower=True))
-                basis = solve_triangular(chol.T, vectors, lower=False)
-                log_det = float(np.log(np.diag(chol)).sum())
-                self._choices.append(_Choice(length, effect, basis, np.maximum(spectrum, 0.0), log_det))
-
-    def grid_luck(self, nodes: Ints) -> Floats:
-        """[nodes, nodes] how much of their luck checkpoints share: all of it one with itself, none with base models."""
-        blocks, shared = self.grid.blocks[nodes], self.grid.shared_blocks(nodes, nodes)
-        apart = blocks[:, None] + blocks - 2 * shared
-        return np.where(shared > 0, CARRIED**apart, 0.0)
-
-    def _kernel(self, a: Ints, b: Ints, length: float) -> Floats:
-        """[len(a), len(b)] correlation of the residual, which base models and teachers do not have."""
-        has = self._has_residual
-        kernel: Floats = matern(self._features[a], self._features[b], length) * has[a][:, None] * has[b]
-        return kernel
+        self._settings = self._left.settings(scores.nodes, scores.noise, self.structure.headroom)
 
     def _log_likelihood(self, z: Floats, which: Ints, flat: Bools) -> Floats:
         rest, rho = self._rest(z, flat), self._rho_of(z, flat)
         found = np.zeros(len(z))
-        for i, choice in enumerate(self._choices):
+        for i, setting in enumerate(self._settings):
             mine = which == i
             if mine.any():
-                found[mine] = _log_likelihood(rest[mine], rho[mine], choice)
+                found[mine] = setting.log_likelihood(rest[mine], rho[mine])
         return found
 
     def _rho_of(self, z: Floats, flat: Bools) -> Floats:
@@ -225,29 +179,28 @@ class Posterior:
         """[members, nodes] the members' means without their residuals."""
         found = self.structure.scores(z[:, :-2], nodes)
         level = self.structure.base + self.structure.headroom * (0.2 + 0.2 * z[:, -2])
-        found[np.ix_(flat, self._has_residual[nodes])] = level[flat, None]
+        found[np.ix_(flat, self._left.has[nodes])] = level[flat, None]
         return found
 
     def _rest(self, z: Floats, flat: Bools) -> Floats:
         return self._values - self._mean(z, flat, self._nodes)
 
-    def _redraw_choices(self, share: float) -> Floats:
+    def _redraw_settings(self, share: float) -> Floats:
         """Draw each member's length-scale and block effect anew, given its unknowns; their log likelihoods then."""
         rest, rho = self._rest(self.z, self._flat), self.rho
-        each = np.stack([_log_likelihood(rest, rho, choice) for choice in self._choices], 1)
+        each = np.stack([setting.log_likelihood(rest, rho) for setting in self._settings], 1)
         self._which = (share * each + self._rng.gumbel(size=each.shape)).argmax(1)
         result: Floats = each[np.arange(len(self.z)), self._which]
         return result
 
     def at(self, nodes: Ints) -> At:
         """What is believed of some nodes."""
-        kernels = {length: self._kernel(nodes, self._nodes, length) for length in LENGTHS}
-        seen = tuple(kernels[choice.length] @ choice.basis for choice in self._choices)
+        kernels = {length: self._left.kernel(nodes, self._nodes, length) for length in LENGTHS}
+        seen = tuple(kernels[setting.length] @ setting.basis for setting in self._settings)
         means, rho = self._mean(self.z, self._flat, nodes), self.rho
-        for i, choice in enumerate(self._choices):
+        for i, setting in enumerate(self._settings):
             mine = np.flatnonzero(self._which == i)
-            size = rho[mine, None] ** 2
-            means[mine] += (size * (self._deviation[mine] @ choice.basis) / (size * choice.spectrum + 1)) @ seen[i].T
+            means[mine] += setting.told(self._deviation[mine], rho[mine]) @ seen[i].T
         return At(nodes, means, seen)
 
     def rough_spread(self, nodes: Ints) -> Floats:
@@ -262,21 +215,21 @@ class Posterior:
     def covariance(self, rows: At, columns: At) -> Floats:
         """[rows, columns] posterior covariance of scores: between members, and of the residual."""
         found: Floats = (rows.means - rows.means.mean(0)).T @ (columns.means - columns.means.mean(0)) / len(self.z)
-        kernels = {length: self._kernel(rows.nodes, columns.nodes, length) for length in LENGTHS}
+        kernels = {length: self._left.kernel(rows.nodes, columns.nodes, length) for length in LENGTHS}
         rho = self.rho
-        for i, choice in enumerate(self._choices):
+        for i, setting in enumerate(self._settings):
             mine = rho[self._which == i]
-            found += (mine**2).sum() / len(self.z) * kernels[choice.length]
-            found -= (rows.seen[i] * (_explained(mine, choice).sum(0) / len(self.z))) @ columns.seen[i].T
+            found += (mine**2).sum() / len(self.z) * kernels[setting.length]
+            found -= (rows.seen[i] * (setting.explained(mine).sum(0) / len(self.z))) @ columns.seen[i].T
         return found
 
     def variances(self, at: At) -> Floats:
         """[nodes] posterior variances: the diagonal of `covariance`."""
         found, rho = at.means.var(0), self.rho
-        for i, choice in enumerate(self._choices):
+        for i, setting in enumerate(self._settings):
             mine = rho[self._which == i]
-            left = (mine**2).sum() - (at.seen[i] ** 2 * _explained(mine, choice).sum(0)).sum(1)
-            found = found + self._has_residual[at.nodes] * left / len(self.z)
+            left = (mine**2).sum() - (at.seen[i] ** 2 * setting.explained(mine).sum(0)).sum(1)
+            found = found + self._left.has[at.nodes] * left / len(self.z)
         variances: Floats = np.maximum(found, 1e-9)
         return variances
 
@@ -292,19 +245,19 @@ class Posterior:
         which, rho = np.repeat(self._which, each), np.repeat(self.rho, each)[:, None]
         for length in LENGTHS:
             # A node that is there twice, or has no residual, needs the last term.
-            root = np.linalg.cholesky(self._kernel(both, both, length) + JITTER * np.eye(len(both)))
-            for i, choice in enumerate(self._choices):
-                mine = np.flatnonzero((which == i) & (choice.length == length))
-                prior = rho[mine] * self._has_residual[both] * (rng.standard_normal((len(mine), len(both))) @ root.T)
+            root = np.linalg.cholesky(self._left.kernel(both, both, length) + JITTER * np.eye(len(both)))
+            for i, setting in enumerate(self._settings):
+                mine = np.flatnonzero((which == i) & (setting.length == length))
+                prior = rho[mine] * self._left.has[both] * (rng.standard_normal((len(mine), len(both))) @ root.T)
                 size, noise = rho[mine] ** 2, rng.standard_normal((len(mine), len(self._nodes)))
-                told = size * (prior[:, num:] @ choice.basis + noise) / (size * choice.spectrum + 1)
+                told = size * (prior[:, num:] @ setting.basis + noise) / (size * setting.spectrum + 1)
                 found[mine] += prior[:, :num] - told @ at.seen[i].T
         return found
 
     @property
     def block_effect(self) -> float:
         """Root mean square of the block effects over the members, in points."""
-        effects = np.array([choice.effect for choice in self._choices])[self._which]
+        effects = np.array([setting.effect for setting in self._settings])[self._which]
         return float(self.structure.headroom * np.sqrt((effects**2).mean()))
 
 
@@ -335,44 +288,3 @@ def _resample(log_weights: Floats, rng: np.random.Generator) -> Ints:
 def _log_prior(z: Floats) -> Floats:
     result: Floats = -0.5 * (z**2).sum(1)
     return result
-
-
-def _log_likelihood(rest: Floats, rho: Floats, choice: _Choice) -> Floats:
-    spread = rho[:, None] ** 2 * choice.spectrum + 1.0
-    result: Floats = -0.5 * ((rest @ choice.basis) ** 2 / spread + np.log(spread)).sum(1) - choice.log_det
-    return result
-
-
-def _explained(rho: Floats, choice: _Choice) -> Floats:
-    result: Floats = rho[:, None] ** 4 / (rho[:, None] ** 2 * choice.spectrum + 1)
-    return result
-
-
-def features(grid: Grid) -> Floats:
-    """[nodes, 7 + teachers] coordinates for the residual: labels in budgets, bridge blocks in units of 3.2.
-
-    Different teachers are one length-scale apart, as are a student with a bridge and one without, GRPO and SFT.
-    """
-    counts, budget = grid.counts.astype(float), grid.budget
-    labels = (counts[:, RL] + counts[:, SFT]) / budget
-    one_hot = (grid.counts[:, [TEACHER]] == np.arange(len(grid.space.teachers))) / np.sqrt(2)
-    return np.column_stack(
-        [
-            labels,
-            counts[:, STUDENT_RL] / budget / 0.6,
-            counts[:, WARMUP] / 3.2,
-            (counts[:, OPD] + counts[:, HARD]) / 3.2,
-            counts[:, REPLAY] / budget / 0.6,
-            counts[:, SFT] > 0,
-            counts[:, HARD] > 0,
-            one_hot,
-        ]
-    )
-
-
-def matern(a: Floats, b: Floats, length: float) -> Floats:
-    """[len(a), len(b)] Matérn-5/2 correlation."""
-    square = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)
-    apart = np.sqrt(5 * square) / length
-    correlation: Floats = (1 + apart * (1 + apart / 3)) * np.exp(-apart)
-    return correlation
