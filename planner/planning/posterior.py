@@ -21,7 +21,8 @@ from tuition.planner.planning.structure import Structure
 from tuition.planner.route import derive_seed
 
 MEMBERS = 256
-STEPS, FINAL_STEPS = 10, 100
+STEPS, FINAL_STEPS, POOL_STEPS = 10, 100, 5
+"""Of the chain before and at the whole likelihood, and after how many its pool is renewed."""
 MOST_FITTED = 100
 """Scores that the structure's unknowns are fitted to; the residual sees all."""
 ROUGH_MEMBERS, ROUGH_CHUNK = 16, 20_000
@@ -110,8 +111,7 @@ class Posterior:
         while share < 1.0:
             step = _next_step(likelihood, 1.0 - share)
             share = min(share + step, 1.0)
-            # In random order, so that copies of a member do not all end in one half.
-            kept = self._rng.permutation(_resample(likelihood * step, self._rng))
+            kept = _resample(likelihood * step, self._rng)
             self.z, self._which, self._flat, likelihood = (
                 self.z[kept],
                 self._which[kept],
@@ -119,42 +119,41 @@ class Posterior:
                 likelihood[kept],
             )
             for number in range(FINAL_STEPS if share >= 1.0 else STEPS):
-                likelihood = self._move(likelihood, share, leap=number % 10 == 9)
+                if number % POOL_STEPS == 0:
+                    pool = self.z.copy()
+                likelihood = self._move(likelihood, share, pool, leap=number % 10 == 9)
             likelihood = self._redraw_settings(share)
         if len(scores.nodes) > MOST_FITTED:
             self._set_data(scores)
             self._redraw_settings(1.0)
         self._deviation = self._rest(self.z, self._flat)
 
-    def _move(self, likelihood: Floats, share: float, leap: bool) -> Floats:
-        """One step of differential evolution under a share of the likelihood; the members' log likelihoods after it."""
-        half, size = len(self.z) // 2, self.z.shape[1]
-        likelihood = likelihood.copy()
-        # One half moves by differences within the other, so that neither is moved by itself.
-        for mine, others in ((slice(0, half), slice(half, None)), (slice(half, None), slice(0, half))):
-            now, pool = self.z[mine], self.z[others]
-            a, b = self._partners(self._flat[mine], self._flat[others])
-            # Some of the variables at a time: moves of all of them are seldom accepted.
-            portion = self._rng.choice([0.2, 0.5, 1.0], (len(now), 1))
-            moved = self._rng.random(now.shape) < portion
-            scale = 1.0 if leap else 2.38 / np.sqrt(2 * size * portion) * self._rng.uniform(0.4, 1.2, (len(now), 1))
-            jitter = 1e-3 * self._rng.standard_normal(now.shape)
-            proposed = now + moved * (scale * (pool[a] - pool[b]) + jitter)
-            new = self._log_likelihood(proposed, self._which[mine], self._flat[mine])
-            rise = share * (new - likelihood[mine]) + _log_prior(proposed) - _log_prior(now)
-            accepted = np.log(self._rng.random(len(now))) < rise
-            self.z[mine] = np.where(accepted[:, None], proposed, now)
-            likelihood[mine] = np.where(accepted, new, likelihood[mine])
-        return likelihood
+    def _move(self, likelihood: Floats, share: float, pool: Floats, leap: bool) -> Floats:
+        """One step of differential evolution under a share of the likelihood; the members' log likelihoods after it.
 
-    def _partners(self, flat: Bools, pool: Bools) -> Ints:
-        """[2, members] two of the pool for each, of its own kind where there are enough."""
-        found = self._rng.integers(0, len(pool), (2, len(flat)))
+        Members move by differences within a pool of earlier members (ter Braak and Vrugt 2008).
+        """
+        size, shape = self.z.shape[1], self.z.shape
+        a, b = self._partners()
+        # Some of the variables at a time: moves of all of them are seldom accepted.
+        portion = self._rng.choice([0.2, 0.5, 1.0], (len(self.z), 1))
+        moved = self._rng.random(shape) < portion
+        scale = 1.0 if leap else 2.38 / np.sqrt(2 * size * portion) * self._rng.uniform(0.4, 1.2, (len(self.z), 1))
+        jitter = 1e-3 * self._rng.standard_normal(shape)
+        proposed = self.z + moved * (scale * (pool[a] - pool[b]) + jitter)
+        new = self._log_likelihood(proposed, self._which, self._flat)
+        rise = share * (new - likelihood) + _log_prior(proposed) - _log_prior(self.z)
+        accepted = np.log(self._rng.random(len(self.z))) < rise
+        self.z = np.where(accepted[:, None], proposed, self.z)
+        return np.where(accepted, new, likelihood)
+
+    def _partners(self) -> Ints:
+        """[2, members] two members for each, of its own kind where there are enough."""
+        found = self._rng.integers(0, len(self.z), (2, len(self.z)))
         for kind in (False, True):
-            own = np.flatnonzero(pool == kind)
+            own = np.flatnonzero(self._flat == kind)
             if len(own) >= 4:
-                mine = np.flatnonzero(flat == kind)
-                found[:, mine] = self._rng.choice(own, (2, len(mine)))
+                found[:, own] = self._rng.choice(own, (2, len(own)))
         return found
 
     def _set_data(self, scores: Scores) -> None:

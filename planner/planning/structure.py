@@ -97,17 +97,14 @@ class Structure:
         """How many standard normal variables a member has."""
         return len(self.names)
 
-    def _unknowns(self, z: Singles) -> tuple[Singles, dict[str, Singles], list[dict[str, Singles]]]:
+    def _unknowns(self, z: Singles) -> tuple[Singles, dict[str, Singles], dict[str, Singles]]:
         base = self.base + 10.0 * z[:, 0]
         values = _transformed(z, self._kinds, self._means, self._sds)
         shared = {name: values[:, 1 + i] for i, name in enumerate(SHARED)}
         for name in self.without:
             shared[name] = np.full_like(base, np.inf if name == "gap" else 0.0)
-        teachers = []
-        for k in range(len(self.raw)):
-            start = 1 + len(SHARED) + k * len(OF_TEACHER)
-            teachers.append({name: values[:, start + i] for i, name in enumerate(OF_TEACHER)})
-        return base, shared, teachers
+        own = values[:, 1 + len(SHARED) :].reshape(len(values), len(self.raw), len(OF_TEACHER))
+        return base, shared, {name: own[:, :, i] for i, name in enumerate(OF_TEACHER)}
 
     def scores(self, z: Floats, nodes: Ints) -> Floats:
         """[members, nodes] scores in points, for z [members, `num_unknowns`]."""
@@ -115,31 +112,30 @@ class Structure:
         # Most nodes share what comes before GRPO on the student, so that is computed once for all of them.
         heads, head_of = _distinct(self._head[nodes])
         counts = self._counts[nodes[heads]]
-        taught_heads, taught_of = _distinct(self._taught[nodes[heads]])
-        taught = self._teachers(counts[taught_heads], shared, teachers)[:, taught_of]
         before = np.repeat(base[:, None], len(counts), 1)
-        if teachers:
-            bridged = self._bridged(counts, base, taught, shared, teachers)
+        if len(self.raw):
+            taught_heads, taught_of = _distinct(self._taught[nodes[heads]])
+            taught = self._teachers(counts[taught_heads], shared, teachers)[:, taught_of]
+            bridged = self._bridged(counts, base, taught, shared, teachers["carried"])
             before = np.where(counts[:, TEACHER] >= 0, bridged, before)
-        before = np.where(self.grid.is_teacher[nodes[heads]], taught, before)
+            before = np.where(self.grid.is_teacher[nodes[heads]], taught, before)
         return self._after_rl(nodes, base, before, head_of, shared).astype(np.float64)
 
-    def _teachers(self, counts: Singles, shared: dict[str, Singles], teachers: list[dict[str, Singles]]) -> Singles:
-        """[members, nodes] scores of the teachers behind nodes; 0 where there is none."""
+    def _teachers(self, counts: Singles, shared: dict[str, Singles], teachers: dict[str, Singles]) -> Singles:
+        """[members, nodes] scores of the teachers behind nodes, those of the first where there is none."""
         budget = np.float32(self.grid.budget)
         labels = (counts[:, RL] + counts[:, SFT]) / budget
         by_sft = counts[:, SFT] > 0
-        found = np.zeros((len(shared["gain"]), len(counts)), np.float32)
-        for k, unknown in enumerate(teachers):
-            mine = np.flatnonzero(counts[:, TEACHER] == k)
-            if not len(mine):
-                continue
-            raw = (self.raw[k] + unknown["raw"])[:, None]
-            gain = np.maximum(100.0 - raw, 0.0) * unknown["reach"][:, None]
-            gain = np.where(by_sft[mine], gain * shared["sft_gain"][:, None], gain)
-            half: Singles = unknown["half"][:, None] * np.where(by_sft[mine], 1 / shared["sft_rate"][:, None], 1.0)
-            found[:, mine] = raw + gain * _hill(labels[mine], half, unknown["power"][:, None])
-        return found
+        who = _teacher_of(counts)
+        own = {name: values[:, who] for name, values in teachers.items()}
+        raw = self.raw[who] + own["raw"]
+        gain = np.maximum(100.0 - raw, 0.0) * own["reach"]
+        half = own["half"]
+        if by_sft.any():
+            gain = np.where(by_sft, gain * shared["sft_gain"][:, None], gain)
+            half = np.where(by_sft, half / shared["sft_rate"][:, None], half)
+        taught: Singles = raw + gain * _hill(labels, half, own["power"])
+        return taught
 
     def _bridged(
         self,
@@ -147,20 +143,20 @@ class Structure:
         base: Singles,
         taught: Singles,
         shared: dict[str, Singles],
-        teachers: list[dict[str, Singles]],
+        own: Singles,
     ) -> Singles:
-        own = np.stack([unknown["carried"] for unknown in teachers], 1)
-        carried = 1 / (
-            1 + np.exp(-(shared["carried"][:, None] + own[:, np.maximum(counts[:, TEACHER], 0).astype(int)]))
-        )
+        """Scores of bridged students; `own` [members, teachers] is what each teacher adds to the logit of k."""
+        carried = 1 / (1 + np.exp(-(shared["carried"][:, None] + own[:, _teacher_of(counts)])))
         warmup, opd, hard = counts[:, WARMUP], counts[:, OPD], counts[:, HARD]
         dense = 1 - np.exp(-(shared["warmup_rate"][:, None] * warmup + shared["opd_rate"][:, None] * opd))
         dense = dense * np.where(warmup == 0, shared["without_warmup"][:, None], 1.0)
         dense = dense * np.where(opd == 0, shared["without_opd"][:, None], 1.0)
-        by_hard = shared["hard_share"][:, None] * (1 - np.exp(-shared["hard_rate"][:, None] * hard))
         length = warmup + opd + hard
         far = np.maximum(taught - base[:, None], 0.0) / (self.headroom * shared["gap"][:, None])
-        share = carried * np.where(hard > 0, by_hard, dense)
+        if hard.any():
+            by_hard = shared["hard_share"][:, None] * (1 - np.exp(-shared["hard_rate"][:, None] * hard))
+            dense = np.where(hard > 0, by_hard, dense)
+        share = carried * dense
         if "gap" not in self.without:
             share = share * np.minimum(1.15 * np.exp(-(far**2)), 1.0)
         too_long = np.maximum(shared["too_long"], 0)[:, None] * np.maximum(length - LONG_BRIDGE, 0)
@@ -186,6 +182,11 @@ class Structure:
         lost = self.headroom * shared["splitting"][:, None] * mixed
         after: Singles = before[:, head_of] + reach[:, head_of] * learnt[:, end_of] - lost
         return after
+
+
+def _teacher_of(counts: Singles) -> Ints:
+    """[nodes] the place of each one's teacher, 0 where there is none."""
+    return np.maximum(counts[:, TEACHER], 0).astype(np.int64)
 
 
 def _distinct(codes: Ints) -> tuple[Ints, Ints]:
