@@ -61,6 +61,9 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.speed.dashboard": ["{results}", "--repeats", "1"],
     "tests.experiments.speed.grading_throughput": ["--data", "{data}", "--only", "Rho", "--workers", "1"],
     "tests.experiments.speed.memory": ["--scenario", "{tiny}", "--stages", "teacher_rl"],
+    "tests.experiments.speed.planning": [
+        "--seeds", "1", "--scores", "20", "--teachers", "1", "--blocks", "3", "--bridge", "2", "--live", "{tiny}",
+    ],
     "tests.experiments.speed.replay": ["--routes", "8", "--passes", "1", "--trials", "2"],
     "tests.experiments.speed.served_logits": ["--positions", "8", "--vocabulary", "50"],
     "tests.experiments.speed.small_things": [
