@@ -32,7 +32,7 @@ from tuition.planner.planning.sampler import StructuralSampler
 from tuition.planner.planning.structure import Structure
 from tuition.planner.scores.observations import Observation
 from tuition.planner.space import SearchSpace
-from tuition.planner.study import StudyLimits
+from tuition.planner.searching.trial_loop import StudyLimits
 
 NOISE = 0.01
 """Of a score, a fraction."""
@@ -63,12 +63,10 @@ def proposal_seconds(space: SearchSpace, scores: int, seed: int) -> tuple[float,
     structure = Structure(grid, {grid.base_model(name): POINTS * value for name, (value, _) in untrained.items()})
     world = structure.scores(rng.standard_normal((1, structure.num_unknowns)), np.arange(len(grid)))[0] / POINTS
     observed: dict[int, Observation] = {}
-    trial = 0
-    for node in rng.permutation(np.flatnonzero(grid.allowed)).tolist():
+    for trial, node in enumerate(rng.permutation(np.flatnonzero(grid.allowed)).tolist()):
         for passed in grid.chain(node):
             value = float(world[passed] + NOISE * rng.standard_normal())
             observed.setdefault(passed, Observation(grid.checkpoint(passed), value, 0.02, NOISE, 1.0, trial))
-        trial += 1
         if len(observed) >= scores:
             break
     started = time.process_time()
