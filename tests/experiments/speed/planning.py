@@ -31,8 +31,8 @@ from tuition.planner.planning.planner import POINTS, Costs, Planner
 from tuition.planner.planning.sampler import StructuralSampler
 from tuition.planner.planning.structure import Structure
 from tuition.planner.scores.observations import Observation
-from tuition.planner.space import SearchSpace
 from tuition.planner.searching.trial_loop import StudyLimits
+from tuition.planner.space import SearchSpace
 
 NOISE = 0.01
 """Of a score, a fraction."""
