@@ -11,7 +11,7 @@ budget. A planner without a model has one: its best validated trial.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,7 +68,10 @@ class Rules:
 def hold(
     ground: Ground, planners: Sequence[Planner], rules: Rules, folder: Path, on_unit: OnUnit | None = None
 ) -> list[Measured]:
-    """Play all planners that this folder does not hold yet, and return what it then holds of them.
+    """Play what this folder does not hold yet, and return what was asked for.
+
+    A search depends on its unit, its budget and its seed alone, so a file of fewer units or budgets is completed, and
+    one of more is left as it is.
 
     Args:
         ground: what is played on.
@@ -81,12 +84,14 @@ def hold(
     found = []
     for planner in planners:
         header, file = header_of(ground, planner, rules), race_file(folder, planner.name)
-        measured = _held(file, header)
-        if measured is None:
-            rows = _play_all(ground, planner, rules, on_unit)
-            measured = Measured(header, pd.DataFrame(rows, columns=list(COLUMNS)))
-            write_measured(measured, file)
-        found.append(measured)
+        kept = _held(file, header)
+        missing = _missing(kept, header)
+        if missing:
+            played = pd.DataFrame(_play_all(ground, planner, rules, missing, on_unit), columns=list(COLUMNS))
+            kept = pd.concat([kept, played]) if len(kept) else played
+            kept = kept.sort_values(["unit", "search", "budget"], kind="stable")
+            write_measured(Measured(header, kept), file)
+        found.append(Measured(header, kept.reset_index(drop=True)))
     return found
 
 
@@ -106,30 +111,42 @@ def header_of(ground: Ground, planner: Planner, rules: Rules) -> RaceHeader:
     )
 
 
-def _held(file: Path, header: RaceHeader) -> Measured | None:
-    """What was measured in the same way before."""
+def _held(file: Path, header: RaceHeader) -> pd.DataFrame:
+    """The rows that are asked for and were measured in the same way before."""
     try:
         measured = read_measured(file)
     except RaceError:
-        return None
-    return measured if measured.header == header else None
+        return pd.DataFrame(columns=list(COLUMNS))
+    asked = measured.header.model_copy(update={"units": header.units, "budgets": header.budgets})
+    rows = measured.rows
+    return rows[rows["unit"].isin(header.units) & rows["budget"].isin(header.budgets) & (asked == header)]
 
 
-def _play_all(ground: Ground, planner: Planner, rules: Rules, on_unit: OnUnit | None) -> list[dict[str, Any]]:
+def _missing(rows: pd.DataFrame, header: RaceHeader) -> dict[int, tuple[float, ...]]:
+    """The budgets at which a unit has not been played, by unit."""
+    played = set(zip(rows["unit"], rows["budget"], strict=True))
+    found = {unit: tuple(one for one in header.budgets if (unit, one) not in played) for unit in header.units}
+    return {unit: budgets for unit, budgets in found.items() if budgets}
+
+
+def _play_all(
+    ground: Ground, planner: Planner, rules: Rules, missing: dict[int, tuple[float, ...]], on_unit: OnUnit | None
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    games = repeat(ground), repeat(planner.name), missing, [replace(rules, budgets=own) for own in missing.values()]
 
     def take(results: Any) -> None:
         for done, played in enumerate(results, 1):
             rows.extend(played)
             if on_unit is not None:
-                on_unit(planner.name, done, len(ground.units))
+                on_unit(planner.name, done, len(missing))
 
-    if rules.workers == 1 or len(ground.units) == 1:
-        take(map(play_unit, repeat(ground), repeat(planner.name), ground.units, repeat(rules)))
+    if rules.workers == 1 or len(missing) == 1:
+        take(map(play_unit, *games))
         return rows
     with ProcessPoolExecutor(rules.workers, get_context("spawn"), _quiet) as pool:
         try:
-            take(pool.map(play_unit, repeat(ground), repeat(planner.name), ground.units, repeat(rules)))
+            take(pool.map(play_unit, *games))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

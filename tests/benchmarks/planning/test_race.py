@@ -181,10 +181,30 @@ def test_other_rules_or_another_revision_are_played_again(family: Ground, tmp_pa
     for planners, rules in (
         (rule, RULES),
         (rule, Rules(repeats=2, budgets=(1.0, 2.0))),
-        ([replace(rule[0], revision=9)], RULES),
+        ([replace(rule[0], revision=9)], Rules(repeats=2, budgets=(1.0, 2.0))),
     ):
         hold(family, planners, rules, tmp_path, lambda planner, done, total: played.append(f"{planner} {done}/{total}"))
     assert played == ["rule 1/2", "rule 2/2"] * 2
+
+
+def test_a_file_is_completed_by_more_problems_and_budgets_and_left_alone_by_fewer(folder: Path, tmp_path: Path) -> None:
+    played: list[str] = []
+
+    def race(problems: int, *budgets: float) -> Measured:
+        played.clear()
+        rules, ground = replace(RULES, budgets=budgets), family_ground("matched", problems)
+        return hold(ground, QUICK[:1], rules, tmp_path, lambda *told: played.append(f"{told[1]}/{told[2]}"))[0]
+
+    race(1, 0.5)
+    race(1, 0.5, 1.5)
+    assert played == ["1/1"]
+    whole = race(2, 0.5, 1.5)
+    assert played == ["1/1"], "the first problem is not played again"
+    assert race_file(tmp_path, "random").read_bytes() == race_file(folder, "random").read_bytes()
+    part = race(2, 1.5)
+    assert not played and part.header.budgets == (1.5,)
+    pd.testing.assert_frame_equal(part.rows, whole.rows[whole.rows["budget"] == 1.5].reset_index(drop=True))
+    assert race_file(tmp_path, "random").read_bytes() == race_file(folder, "random").read_bytes()
 
 
 @pytest.mark.slow
