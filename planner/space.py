@@ -12,6 +12,7 @@ are not in the space (they are baselines).
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from tuition.planner.error_lines import all_complaints
 from tuition.planner.stages import Stage
 
 NO_TEACHER = "none"
+MOST_PROPOSALS = 1_000_000
+"""The most that are listed, which takes seconds. Our choice: spaces that people train have thousands."""
 
 
 class SpaceError(ValueError):
@@ -217,7 +220,12 @@ class SearchSpace(BaseModel):
         return "sft" if allocation.transfer_sft else "bridge"
 
     def allocations(self) -> list[Allocation]:
-        """All feasible allocations, each once, in the order of the parameters."""
+        """All feasible allocations, each once, in the order of the parameters.
+
+        Raises:
+            SpaceError: for more than MOST_PROPOSALS proposals.
+        """
+        self.check_size()
         distributions = self.distributions()
         found: dict[Allocation, None] = {}
         for values in itertools.product(*map(_values, distributions.values())):
@@ -225,6 +233,16 @@ class SearchSpace(BaseModel):
             if allocation is not None:
                 found[allocation] = None
         return list(found)
+
+    def check_size(self) -> None:
+        """SpaceError for a space whose allocations are too many to be listed."""
+        if math.prod(map(_num_values, self.distributions().values())) > MOST_PROPOSALS:
+            counts = {name: getattr(self, name) for name in ("num_label_blocks", "max_warmup", "max_opd", "max_replay")}
+            largest = max(counts, key=lambda name: counts[name])
+            raise SpaceError(
+                f"the search space has more than {MOST_PROPOSALS:,} proposals, too many to be listed: lower "
+                f"{largest}, which is {counts[largest]!s:.20}"
+            )
 
     def corners(self) -> list[Allocation]:
         """Allocations with all labels on one model and as many other blocks as may be, for every way of training.
@@ -265,6 +283,12 @@ def _values(distribution: BaseDistribution) -> Sequence[Any]:
         return range(distribution.low, distribution.high + 1)
     assert isinstance(distribution, CategoricalDistribution)
     return distribution.choices
+
+
+def _num_values(distribution: BaseDistribution) -> int:
+    if isinstance(distribution, IntDistribution):
+        return distribution.high - distribution.low + 1  # a range of so many may have no length
+    return len(_values(distribution))
 
 
 def _sample(generator: random.Random, distribution: BaseDistribution) -> Any:

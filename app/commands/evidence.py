@@ -28,6 +28,10 @@ def evidence(
     Every difference is paired and has a 95 % interval. The best splits are selected on validation scores of draw seeds
     and compared on test scores of judge seeds only.
     """
+    from tuition.benchmarks.tables.shipped import find_table
+
+    for name in table or []:
+        find_table(name)  # a name that is wrong is told before the imports, which take seconds
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.evidence_report import make_evidence
 

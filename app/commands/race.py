@@ -57,6 +57,10 @@ def race(
     On a recorded table they search the draw seeds and are judged by the judge seeds' test; on a family of simulated
     problems they are judged by the truth. If interrupted, rerun the same command to resume with the next planner.
     """
+    from tuition.benchmarks.tables.shipped import find_table
+
+    if table is not None:
+        find_table(table)  # a name that is wrong is told before the imports of a race, which take seconds
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.race_report import RaceRequest, run_race
 

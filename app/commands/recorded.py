@@ -12,10 +12,12 @@ def recorded(
     json: JsonOption = False,
 ) -> None:
     """Check a recorded table and summarize it."""
+    from tuition.benchmarks.tables.shipped import find_table
+
+    path = find_table(table)  # a name that is wrong is told before the imports, which take seconds
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_tables import show_recorded
     from tuition.app.recordings.table_summary import describe_table
-    from tuition.benchmarks.tables.shipped import find_table
 
-    document = describe_table(find_table(table))
+    document = describe_table(path)
     print_json(document) if json else show_recorded(document)

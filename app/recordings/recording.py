@@ -39,7 +39,7 @@ from tuition.app.recordings.recording_plan import (
     training_order,
 )
 from tuition.app.recordings.table_summary import describe_table
-from tuition.app.storage.store_upkeep import limit_store
+from tuition.app.storage.store_upkeep import StoreLimit
 from tuition.app.studies.direct_compute import CLOCK_SECONDS, extended, replays_of_direct
 from tuition.app.studies.evaluation import outcomes_of
 from tuition.benchmarks.artefacts import write_json
@@ -267,6 +267,7 @@ def _record_tasks(
     # A longer chain of direct-compute may be wanted after these tasks.
     longest = extended(recipe.num_label_blocks, max(route.allocation.replay for route in routes))
     tips = {route.final for route in routes if route.allocation == longest}
+    limit = None if max_store_bytes is None else StoreLimit(runner.results.path, max_store_bytes)
     failures = 0
     for number in numbers:
         text, seed = tasks.runs[number]
@@ -291,9 +292,9 @@ def _record_tasks(
                 done_before=tasks.done_before,
             )
         )
-        if max_store_bytes is not None:
+        if limit is not None:
             needed = {block.key for route in routes[number + 1 :] for block in route.blocks} | tips
-            _limit_store(runner.results.path, max_store_bytes, needed, channel)
+            _limit_store(limit, needed, channel)
 
 
 def record_route(runner: RouteRunner, route: Route) -> RecordedRun:
@@ -363,10 +364,10 @@ def _score_price(runner: RouteRunner, scored: Scored) -> float:
     return price
 
 
-def _limit_store(results: Path, limit_bytes: int, needed: set[str], channel: Channel) -> None:
+def _limit_store(limit: StoreLimit, needed: set[str], channel: Channel) -> None:
     """Evict first what no later run needs, then, if that is not enough, what is cheapest to make again."""
     for keep in (needed, set[str]()):
-        plan = limit_store(results, limit_bytes, keep)
+        plan = limit.hold(keep)
         if plan is None or not plan.evictions:
             continue
         freed = plan.store_bytes - plan.bytes_after

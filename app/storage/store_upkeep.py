@@ -1,11 +1,12 @@
 """`tuition store list|verify|prune`: what is stored, whether it is whole, and what may go.
 
-`tuition search --max-store` prunes its own store after every trial (`limit_store`); the blocks of routes that are
+`tuition search --max-store` prunes its own store after every trial (`StoreLimit`); the blocks of routes that are
 being run are under lease meanwhile.
 
 Simplified: `prune` waits for no search: it refuses while one runs. Sizes are those of files, not of disk blocks.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -276,16 +277,40 @@ def prune(results: Path, plan: PrunePlan) -> dict[str, Any]:
     return {**plan.document(), **account}
 
 
-def limit_store(results: Path, limit_bytes: int, keep: Collection[str]) -> PrunePlan | None:
-    """Bring the store down to its limit while searches run; None when it is within it. `keep` stays, as do leases."""
-    store, leases = open_store(results), Leases(ResultsFolder(results).leases)
-    if bytes_under(store.folder) <= limit_bytes:
-        return None
-    with leases.no_changes():
-        store.records()  # moves what is damaged aside: it must not end a search
-        plan = plan_prune(results, limit_bytes, keep)
-        _remove(store, plan, ())
-    return plan
+class StoreLimit:
+    """Holds a store within its limit while searches run.
+
+    After every route the store is asked for its size. Its blocks are thousands of folders, so one that has been
+    measured is measured again only when files have come to it or gone: nobody writes into a block that is stored.
+    """
+
+    def __init__(self, results: Path, limit_bytes: int):
+        self.results, self.limit_bytes = results, limit_bytes
+        self._measured: dict[str, tuple[tuple[int, int], int]] = {}
+
+    def hold(self, keep: Collection[str]) -> PrunePlan | None:
+        """Bring the store down to its limit; None when it is within it. `keep` stays, as do leases."""
+        store, leases = open_store(self.results), Leases(ResultsFolder(self.results).leases)
+        if self.store_bytes(store) <= self.limit_bytes:
+            return None
+        with leases.no_changes():
+            store.records()  # moves what is damaged aside: it must not end a search
+            plan = plan_prune(self.results, self.limit_bytes, keep)
+            _remove(store, plan, ())
+        return plan
+
+    def store_bytes(self, store: BlockStore) -> int:
+        """Bytes of all files in the store."""
+        before, self._measured = self._measured, {}
+        for key in store.block_keys():
+            folder = str(store.path(key))
+            with suppress(FileNotFoundError):  # evicted meanwhile
+                state = os.lstat(folder)
+                seen = (state.st_ino, state.st_mtime_ns)
+                known = before.get(folder)
+                size = known[1] if known is not None and known[0] == seen else bytes_under(folder)
+                self._measured[folder] = (seen, size)
+        return sum(size for _, size in self._measured.values()) + bytes_under(store.folder, self._measured.keys())
 
 
 def _remove(store: BlockStore, plan: PrunePlan, keep: Collection[str]) -> list[str]:

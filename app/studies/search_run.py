@@ -23,7 +23,7 @@ from tuition.app.processes.machine_failures import as_machine_errors
 from tuition.app.processes.progress import Reporter
 from tuition.app.processes.run_configuration import RunConfiguration
 from tuition.app.processes.workers import Remote, run_workers
-from tuition.app.storage.store_upkeep import limit_store
+from tuition.app.storage.store_upkeep import StoreLimit
 from tuition.app.studies.evaluation import (
     Entry,
     base_entries,
@@ -291,7 +291,8 @@ def _work_on(
 ) -> None:
     folder, trials = request.run.folder.study(study.study_name), Trials(study)
     done_before = trials.refresh().num_finished
-    total = request.limits.trials
+    total, most = request.limits.trials, request.run.max_store_bytes
+    limit = None if most is None else StoreLimit(request.run.results, most)
 
     def evaluate_route(number: int, _: Allocation, route: Route, on_the_way: Sequence[Checkpoint]) -> Outcome:
         log_path = folder.trial_log(number)
@@ -309,8 +310,8 @@ def _work_on(
         channel.hear(RunDone(name=name, result=_result(trial), done=done, total=total, done_before=done_before))
         if prices is not None:
             prices.refresh()
-        if request.run.max_store_bytes is not None:
-            _limit_store(trials.leading, scenario, request, request.run.max_store_bytes, channel)
+        if limit is not None:
+            _limit_store(limit, trials.leading, scenario, request, channel)
         channel.check()
 
     locks = folder.workers
@@ -331,18 +332,18 @@ def _work_on(
 
 
 def _limit_store(
-    best: list[FrozenTrial], scenario: Scenario, request: SearchRequest, limit_bytes: int, channel: Channel
+    limit: StoreLimit, best: list[FrozenTrial], scenario: Scenario, request: SearchRequest, channel: Channel
 ) -> None:
     """Evict what is cheapest to make again, and say what went; the routes that lead the study stay."""
     compile_it = _compile(scenario, request)
     leading = [compile_it(Allocation.parse(trial.user_attrs["allocation"])) for trial in best]
-    plan = limit_store(request.run.results, limit_bytes, {block.key for route in leading for block in route.blocks})
+    plan = limit.hold({block.key for route in leading for block in route.blocks})
     if plan is None:
         return
     freed = plan.store_bytes - plan.bytes_after
-    over = "" if plan.bytes_after <= limit_bytes else "; the rest is in use or behind a finalist"
+    over = "" if plan.bytes_after <= limit.limit_bytes else "; the rest is in use or behind a finalist"
     channel.say(
-        f"store: {plan.store_bytes / 1e6:.1f} MB exceeded --max-store {limit_bytes / 1e6:.1f} MB; evicted "
+        f"store: {plan.store_bytes / 1e6:.1f} MB exceeded --max-store {limit.limit_bytes / 1e6:.1f} MB; evicted "
         f"{freed / 1e6:.1f} MB worth {gpu_seconds_at_stake(plan.evictions):.0f} GPU-s{over}"
     )
 

@@ -30,6 +30,7 @@ from tuition.benchmarks.artefacts import write_bytes
 from tuition.benchmarks.one_line import first_complaint, one_line
 from tuition.benchmarks.statistics.intervals import Array
 from tuition.benchmarks.suites.loading import SuiteKind
+from tuition.benchmarks.tables.recorded_error import RecordedError as RecordedError
 from tuition.benchmarks.tables.table_header import Frozen, Header, RecordedSuite, Sha256, Shown
 from tuition.planner.allocation import Allocation, Checkpoint, parse_checkpoint
 from tuition.planner.cost import Price, charge
@@ -43,10 +44,6 @@ METADATA_KEY = b"tuition"
 
 Role = Literal["draw", "judge"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class RecordedError(ValueError):
-    """A recorded table that cannot be used, or a question that it does not answer; one line with value and fix."""
 
 
 def recorded_seeds(count: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tuition.benchmarks.tables.recorded_table import RecordedError
+from tuition.benchmarks.tables.recorded_error import RecordedError
 
 FOLDER = Path(__file__).parents[1] / "recorded_tables"
 

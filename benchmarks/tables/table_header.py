@@ -114,6 +114,7 @@ class Header(Frozen):
             raise ValueError(
                 f"the space has {self.space.num_label_blocks} label blocks, the recipe {recipe.num_label_blocks}"
             )
+        self.space.check_size()
         models = {STUDENT, *recipe.teachers}
         if unknown := {*self.space.teachers, *self.untrained, *self.untrained_validation} - models:
             raise ValueError(f"the recipe has no model {min(unknown)!r:.80}")

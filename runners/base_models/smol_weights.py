@@ -105,8 +105,10 @@ def _export(gguf: Path, folder: Path) -> None:
     config = packed.config.to_dict()
     for inherited in ("quantization_config", "_model_name_or_path", "transformers_version"):
         config.pop(inherited, None)
-    plain = LlamaForCausalLM(LlamaConfig(**config))
-    plain.load_state_dict(packed.state_dict())
+    with torch.device("meta"):  # no memory and no random values first
+        plain = LlamaForCausalLM(LlamaConfig(**config))
+    plain.load_state_dict(packed.state_dict(), assign=True)
+    plain.tie_weights()
     plain.save_pretrained(folder)
     # GGUF's table of special tokens gives the wrong end: the model ends its turn with END.
     tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

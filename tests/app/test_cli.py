@@ -191,6 +191,22 @@ def test_the_command_runs_as_a_program_and_help_imports_nothing_heavy(tmp_path: 
     assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith("error: no file nowhere.jsonl")
 
 
+def test_a_table_that_does_not_exist_is_told_before_libraries_are_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys, tuition.app.cli\n"
+        "for arguments in (['race', '--table'], ['recorded'], ['evidence', '--table']):\n"
+        "    sys.argv = ['tuition', *arguments, 'micro@99']\n"
+        "    try:\n"
+        "        tuition.app.cli.main()\n"
+        "    except SystemExit as ended:\n"
+        "        assert ended.code == 2\n"
+        "assert not {'torch', 'optuna', 'pandas', 'numpy', 'pyarrow', 'scipy'} & sys.modules.keys()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.count("error: 'micro@99' is neither a file nor") == 3, done.stderr
+
+
 def test_a_scenario_of_the_hub_is_described_without_it(tmp_path: Path, tuition: Command) -> None:
     document = json.loads(tuition("scenarios", "qwen3-8b-to-1.7b", "--json").stdout)
     assert document["hub"].startswith("model Qwen/Qwen3-1.7B, model Qwen/Qwen3-8B, data set YouJiacheng/DAPO-Math")

@@ -99,7 +99,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     environment, work = folder / "environment", folder / "work"
     work.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", "--no-compile", wheel)
     [site] = environment.glob("lib/python*/site-packages")
     at_top = frozenset(path.name for path in site.iterdir())
     # Its .pth files are not read from there, so an editable installation of the checkout stays out of sight.

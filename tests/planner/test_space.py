@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
 from tuition.planner.allocation import Allocation
-from tuition.planner.space import SearchSpace, SpaceError
+from tuition.planner.space import MOST_PROPOSALS, SearchSpace, SpaceError
 
 WIDE = SearchSpace(
     teachers=("large", "small"),
@@ -47,6 +47,16 @@ def test_params_decode_to_their_allocation(space: SearchSpace, seed: int) -> Non
         params = space.params_of(allocation)
         assert list(params) == list(space.distributions())
         assert space.suggest(FixedTrial(params)) == allocation
+
+
+def test_a_space_that_is_too_large_to_be_listed_says_which_count_to_lower() -> None:
+    most = MOST_PROPOSALS // 8 - 1
+    assert len(SearchSpace(teachers=(), num_label_blocks=8, max_warmup=0, max_opd=0, max_replay=9).allocations()) == 80
+    SearchSpace(teachers=(), num_label_blocks=8, max_warmup=0, max_opd=0, max_replay=most).check_size()
+    for replay in (most + 1, 10**30):
+        space = SearchSpace(teachers=(), num_label_blocks=8, max_warmup=0, max_opd=0, max_replay=replay)
+        with pytest.raises(SpaceError, match=r"more than 1,000,000 proposals, .* lower max_replay, which is 1\d+$"):
+            space.allocations()
 
 
 @given(space=spaces(), seed=st.integers(0, 1000))

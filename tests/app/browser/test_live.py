@@ -21,8 +21,9 @@ PATIENCE_SECONDS = 150.0
 
 @pytest.fixture
 def searching(results: Path, scenario: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A search in the folder that is being served, with blocks of so many steps that the page sees them."""
+    """A search in the folder that is being served: blocks of so many steps that the page sees them, short routes."""
     content = yaml.safe_load(scenario.read_text())
+    content["labels"]["count"] = 2 * content["labels_per_block"]
     content["stages"] = {name: {**settings, "steps": 20} for name, settings in content["stages"].items()}
     longer = tmp_path / "longer.yaml"
     longer.write_text(yaml.safe_dump(content))

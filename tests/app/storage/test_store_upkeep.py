@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from filelock import FileLock
 from tests.app.conftest import STATE_BYTES, WEIGHTS_BYTES, A, B, C, Command, put
 from tests.app.studies.made_report import evaluation, search_report, write_tested
 from tests.benchmarks.made_scores import save_score, two_by_two
-from tuition.app.storage.store_upkeep import finalist_blocks, parse_size, plan_prune, prune
+from tuition.app.storage import store_upkeep
+from tuition.app.storage.store_upkeep import StoreLimit, finalist_blocks, parse_size, plan_prune, prune
 from tuition.app.studies.study_report import write_report
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.scoring.score_store import ScoreStore
-from tuition.runners.store.block_store import BlockStore, StoreError
+from tuition.runners.store.block_store import BlockStore, StoreError, bytes_under
 
 
 def state(store: BlockStore, key: str) -> str:
@@ -300,6 +302,37 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store: BlockStore
     assert (document["bytes_before"], document["bytes_after"]) == (size, size - 5000)  # scores are not the store's
     assert not any(path.exists() for path in gone) and all(path.exists() for path in stay)
     assert state(store, A) == "resumable"
+
+
+def test_a_limit_measures_a_block_again_only_when_its_files_have_changed(
+    store: BlockStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit, measured = StoreLimit(store.folder.parent, 10**9), []
+
+    def counted(folder: Path | str, without: Collection[str] = ()) -> int:
+        measured.append(Path(folder).name)
+        return bytes_under(folder, without)
+
+    def looked_at() -> list[str]:
+        measured.clear()
+        assert limit.store_bytes(store) == sum(p.stat().st_size for p in store.folder.rglob("*") if p.is_file())
+        return sorted(name for name in measured if len(name) == 64)
+
+    monkeypatch.setattr(store_upkeep, "bytes_under", counted)
+    put(store, A)
+    put(store, B)
+    leave(store.folder / "bb" / f".damaged-{B}-0123abcd")
+    assert looked_at() == [A, B] and looked_at() == []
+    put(store, C)  # by whichever process
+    assert looked_at() == [C]
+    store.drop_optimizer(A)
+    assert looked_at() == [A]
+    put(store, A)  # trained again, to be continued
+    store.evict(B)
+    assert looked_at() == [A] and looked_at() == []
+    assert limit.hold({A}) is None and store.block_keys() == [A, C]
+    least = StoreLimit(store.folder.parent, 1)
+    assert least.hold({A}) is not None and store.block_keys() == [A]
 
 
 def test_nothing_outside_the_store_is_touched(store: BlockStore, tuition: Command, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def header_with(**changes: Any) -> bytes:
         (header_with(names={"teacher-upstream": "student_rl=4"}), None, "names has no 'teacher-upstream'"),
         (header_with(names={"\x1b[2Jhalf": "base"}), None, "letters that do not show"),
         (header_with(space={**HEADER.space.model_dump(), "num_label_blocks": 9}), None, "9 label blocks, the recipe 4"),
+        (header_with(space={**HEADER.space.model_dump(), "max_replay": 10**30}), None, "lower max_replay, which is 1"),
         (header_with(untrained={"nobody": [0] * 6}), None, "no model 'nobody'"),
     ],
 )

@@ -151,6 +151,15 @@ def draw(frames: Sequence[pd.DataFrame], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def read_scores(path: Path) -> pd.DataFrame:
+    """What `train` wrote; SystemExit for a file with scores of several scenarios, which no comparison may mix."""
+    frame = pd.read_parquet(path)
+    scenarios = sorted(frame["scenario"].unique())
+    if len(scenarios) != 1:
+        raise SystemExit(f"{path} has scores of {', '.join(scenarios) or 'no scenario'}: one file for each scenario.")
+    return frame
+
+
 def main() -> None:
     """Print the comparison of each file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -159,7 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     frames = []
     for path in arguments.files:
-        frame = pd.read_parquet(path)
+        frame = read_scores(path)
         frames.append(whole_seeds(frame))
         print("\n".join(report(frame)), end="\n\n")
     if arguments.figure:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.experiments.sharing.compare import means, regrets, report, taus, whole_splits
+from tests.experiments.sharing.compare import means, read_scores, regrets, report, taus, whole_splits
 from tests.experiments.sharing.train import Job, compared, read, refuse_other_scenarios, train_seed
 from tuition.benchmarks.tables.shipped import find_table
 from tuition.planner.allocation import Allocation, TeacherCheckpoint
@@ -46,6 +46,18 @@ def test_blocks_that_rank_the_other_way_round_are_told() -> None:
     with_blocks, with_itself = taus(blocks, ordinary)
     assert with_blocks == pytest.approx(-1) and with_itself == pytest.approx(1)
     assert regrets(blocks, ordinary) == pytest.approx(50)
+
+
+def test_a_file_of_two_scenarios_is_refused(tmp_path: Path) -> None:
+    frame, path = made(0), tmp_path / "scores.parquet"
+    frame.to_parquet(path)
+    assert len(read_scores(path)) == len(frame)
+    pd.concat([frame, frame.assign(scenario="other@000000000001")]).to_parquet(path)
+    with pytest.raises(SystemExit, match="has scores of made@000000000000, other@000000000001: one file for each"):
+        read_scores(path)
+    frame[:0].to_parquet(path)
+    with pytest.raises(SystemExit, match="has scores of no scenario"):
+        read_scores(path)
 
 
 def test_the_curve_is_over_the_splits_of_the_whole_budget() -> None:
