@@ -6,7 +6,8 @@ simple space. Scores are in points; sizes are shares of the headroom, 100 minus 
 one prior serves a student at 12 % and one at 70 %. In single precision, 1e-5 points: several times faster where the
 processor has no wide registers for exponentials of doubles.
 
-- A teacher after t label blocks: T(t) = T0 + G hill(t; c, b), the form of ScaleRL (arXiv 2510.13786).
+- A teacher after t label blocks: T(t) = T0 + G hill(t; c, b), the form of ScaleRL (arXiv 2510.13786), which fits b of
+  1.1 to 1.9; others saturate within .4 to .8 of an epoch (2507.18014). Hence the priors of b and c, wide.
 - A bridged student: v = S0 + (T - S0) k (1 - e^-u), u growing with warmup and opd blocks.
 - GRPO on the student: + (C - v)+ g gate(v) hill(s; c, b): it brings out what is there, and needs something to be there.
 - What can be otherwise: transfer that falls with the gap between teacher and student (arXiv 2502.08606), a bridge that
@@ -42,8 +43,8 @@ SHARED: dict[str, Transform] = {
     "ceiling": ("logit", 0.8, 1.2),  # share of the headroom that GRPO on the student can reach
     "gain": ("logit", 0.4, 1.3),
     "threshold": ("plain", -0.1, 0.25),  # of the headroom: below it GRPO finds little to bring out
-    "half_student": ("exp", np.log(0.35), 0.7),  # labels for half of the gain, in budgets
-    "power_student": ("exp", np.log(1.3), 0.3),
+    "half_student": ("exp", np.log(0.5), 0.8),  # labels for half of the gain, in budgets
+    "power_student": ("exp", np.log(1.6), 0.4),
     "replay_share": ("logit", -0.5, 1.0),  # what a replay block counts, in label blocks
     "gap": ("exp", np.log(0.7), 0.5),  # of the headroom: where transfer falls
     "overwriting": ("plain", 0.0, 0.06),  # of the headroom; only a loss
@@ -53,8 +54,8 @@ SHARED: dict[str, Transform] = {
 OF_TEACHER: dict[str, Transform] = {
     "raw": ("plain", 0.0, 15.0),  # points about where it was measured, or about the student
     "reach": ("logit", 0.0, 1.3),  # share of what the raw teacher lacks that GRPO can give it
-    "half": ("exp", np.log(0.4), 0.8),  # labels for half of it, in budgets
-    "power": ("exp", np.log(1.4), 0.35),
+    "half": ("exp", np.log(0.5), 0.8),  # labels for half of it, in budgets
+    "power": ("exp", np.log(1.6), 0.4),
     "carried": ("plain", 0.0, 0.6),
 }
 LONG_BRIDGE = 3

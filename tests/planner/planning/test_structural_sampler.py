@@ -84,7 +84,7 @@ def test_it_stops_when_nothing_new_fits_the_money() -> None:
 def test_what_was_refused_is_not_proposed_again() -> None:
     """Exact prices may lie above the planner's: it goes on with what costs less."""
     study = optuna.create_study(direction="maximize", sampler=sampler())
-    limits = StudyLimits(gpu_seconds=20.0, price=lambda route, asked: 4.0 * len(route.blocks), trials=1)
+    limits = StudyLimits(gpu_seconds=20.0, price=lambda route, asked: 9.0 * len(route.blocks), trials=1)
     run(study, limits)
     refused = [trial.user_attrs["allocation"] for trial in study.trials if "refused" in trial.user_attrs]
     assert refused and len(set(refused)) == len(refused)
