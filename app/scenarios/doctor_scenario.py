@@ -1,10 +1,11 @@
 """`tuition doctor --scenario`: whether a scenario fits this machine, before anything is trained.
 
-Predicted peak memory of every stage, hours and disk, each held against what is here, and what to change. Nothing is
-fetched: where models or data are only on the Hub, sizes come from the scenario's file.
+Predicted peak memory of every stage on its device and on the machine, hours and disk, each held against what is here,
+and what to change. Nothing is fetched: where models or data are only on the Hub, sizes come from the scenario's file.
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,38 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
                 f"{stage} needs {_gigabytes(row.bytes)}, but {device} has {_gigabytes(memory)}: "
                 + (changes or "use smaller models or a larger device")
             )
+    lacking = examine_host(scenario, list(plan.memory), facts)
+    problems += lacking if memory is not None else []  # a machine without the devices trains nothing
     memory_by_stage = {stage: asdict(row) for stage, row in plan.memory.items()}
     return {"facts": facts, "memory": memory_by_stage, "problems": problems, "warnings": warnings}
+
+
+def examine_host(scenario: "Scenario", stages: list[str], facts: dict[str, str]) -> list[str]:
+    """What is wrong if the machine has too little memory; `facts` gets what the stage needs that needs most of it.
+
+    Nothing of one process on a CPU: the machine is its device.
+    """
+    import psutil
+
+    from tuition.runners.scenarios.host_memory import predict_host
+
+    if scenario.device == "cpu" and scenario.file.hardware.processes == 1:
+        return []
+    predicted = {stage: prediction for stage in stages if (prediction := predict_host(scenario, stage)) is not None}
+    if not predicted:
+        return []
+    stage, largest = max(predicted.items(), key=lambda item: item[1].total)
+    here = psutil.virtual_memory().total
+    facts["host memory"] = (
+        f"up to {_gigabytes(largest.total)} in {stage} ({largest.moment}: {_largest(largest.parts)}), this machine has "
+        f"{_gigabytes(here)}"
+    )
+    if largest.total <= here:
+        return []
+    return [
+        f"{stage} needs {_gigabytes(largest.total)} of the machine's memory, but it has {_gigabytes(here)}: "
+        "choose a larger machine, fewer hardware.processes, or train adapters (lora)"
+    ]
 
 
 def hard_answers(scenario: "Scenario") -> list[str]:
@@ -98,12 +129,17 @@ def show_examined(document: dict[str, Any]) -> None:
     for name, value in document["facts"].items():
         typer.echo(f"{name:>12}  {value}")
     for stage, row in document["memory"].items():
-        largest = sorted(row["parts"].items(), key=lambda part: -part[1])[:4]
-        parts = ", ".join(f"{name} {_gigabytes(size)}" for name, size in largest)
-        typer.echo(f"{stage:>12}  {_gigabytes(row['bytes'])} ({row['moment']}: {parts})")
+        typer.echo(f"{stage:>12}  {_gigabytes(row['bytes'])} ({row['moment']}: {_largest(row['parts'])})")
     for kind in ("warning", "problem"):
         for line in document[f"{kind}s"]:
             typer.echo(f"{kind}: {line}")
+
+
+def _largest(parts: Mapping[str, int]) -> str:
+    """The four largest parts of a prediction."""
+    return ", ".join(
+        f"{name} {_gigabytes(size)}" for name, size in sorted(parts.items(), key=lambda part: -part[1])[:4]
+    )
 
 
 def _gigabytes(number: int | None) -> str:

@@ -76,6 +76,8 @@ class Load:
     """Whether the teacher of a bridge is behind a server; the loss is then not one of TRL's fused ones."""
     shards: int = 1
     """Processes over which weights, gradients and optimizer are spread."""
+    averaged: bool = False
+    """Whether processes that each hold all average their gradients, in buckets of their own (DDP)."""
 
 
 def predict(
@@ -98,6 +100,7 @@ def predict(
         "frozen weights": size * trained.parameters if lora else 0,
         "optimizer": MOMENTS * held,
         "reference": (0 if lora else held) if load.kl else 0,
+        "buckets of gradients": held if load.averaged else 0,
         # Of a sharded model one layer is gathered at a time; the embeddings stay gathered until the step is done.
         "gathered": size * (trained.parameters - trained.linear + 2 * trained.linear // trained.layers)
         if load.shards > 1
@@ -214,6 +217,7 @@ def predict_stage(scenario: Scenario, stage: str) -> Prediction | None:
         teacher_offloaded=hardware.offload_teacher and scenario.device != "cpu",
         served=hardware.teacher_server is not None,
         shards=hardware.processes if hardware.sharding == "fsdp2" else 1,
+        averaged=hardware.processes > 1 and hardware.sharding == "none",
     )
     in_process = None if hardware.teacher_server else teacher
     return predict(stage, trained, in_process, load, scenario.source(model).lora)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from tuition.planner.stages import STAGE, Objective
 from tuition.runners.events import Listener, ignore
 from tuition.runners.training import pinned
 from tuition.runners.training.checkpoint import load_carried, load_tokenizer, save_carried
-from tuition.runners.training.process_environment import training_environment
+from tuition.runners.training.process_environment import read_by_all, training_environment
+from tuition.runners.training.sharding import unwritten
 from tuition.runners.training.stages import forward_kl, grpo, reverse_kl, sft
 from tuition.runners.training.stages.harness import StageResult, StageWork
 from tuition.runners.training.work_order import WorkOrder
@@ -65,12 +67,14 @@ def train_block(
 
 def _teacher(order: WorkOrder) -> Any:
     device = "cpu" if order.offload_teacher else order.device
-    return order.teacher.load(device, trainable=False) if order.teacher else None
+    with read_by_all():
+        return order.teacher.load(device, trainable=False) if order.teacher else None
 
 
 def _model_to_train(order: WorkOrder) -> Any:
     # A model that is to be sharded need not fit one device.
-    model = order.model.load("cpu" if order.sharded else order.device, trainable=True)
+    with unwritten() if order.sharded else nullcontext():
+        model = order.model.load("cpu" if order.sharded else order.device, trainable=True)
     if order.adapter is None or order.adapter_seed is None:
         return model
     import torch

@@ -14,6 +14,9 @@ READ_BY_ACCELERATE = ("ACCELERATE_", "FSDP_", "DEEPSPEED_", "MEGATRON_LM_", "PAR
 
 RENDEZVOUS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
+FIRST_READS = "FSDP_CPU_RAM_EFFICIENT_LOADING"
+"""Whether transformers reads weights in the first process only, for Accelerate to send the others their shares."""
+
 FSDP2 = {
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
@@ -21,7 +24,7 @@ FSDP2 = {
     "FSDP_RESHARD_AFTER_FORWARD": "true",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_OFFLOAD_PARAMS": "false",
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
+    FIRST_READS: "true",
 }
 """What `accelerate launch` would set from its options, for `tuition.runners.training.sharding`."""
 
@@ -49,6 +52,17 @@ def training_environment(device: str, sharded: bool) -> Iterator[None]:
         for name in [name for name in os.environ if _changes_training(name)]:
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextmanager
+def read_by_all() -> Iterator[None]:
+    """While a model is opened that is not sharded: every process reads its weights."""
+    before = os.environ.pop(FIRST_READS, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[FIRST_READS] = before
 
 
 def _changes_training(name: str) -> bool:

@@ -60,6 +60,7 @@ TINY: dict[str, list[str]] = {
     "tests.experiments.speed.bookkeeping": ["--trials", "5", "10", "--measured", "2"],
     "tests.experiments.speed.dashboard": ["{results}", "--repeats", "1"],
     "tests.experiments.speed.grading_throughput": ["--data", "{data}", "--only", "Rho", "--workers", "1"],
+    "tests.experiments.speed.host_memory": ["--layers", "1", "--width", "16", "--sharding", "none"],
     "tests.experiments.speed.memory": ["--scenario", "{tiny}", "--stages", "teacher_rl"],
     "tests.experiments.speed.planning": [
         "--seeds", "1", "--scores", "20", "--teachers", "1", "--blocks", "3", "--bridge", "2", "--live", "{tiny}",

@@ -10,6 +10,7 @@ from typing import Any
 from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.runners.scenarios.settings import RLSettings
 from tuition.runners.training import pinned
+from tuition.runners.training.sharding import reference_in_layers
 from tuition.runners.training.stages.harness import (
     StageResult,
     StageWork,
@@ -74,7 +75,7 @@ def make_trainer(work: StageWork, optimizers: tuple[Any, Any] = (None, None)) ->
     if reference is not None:
         work.model.config._name_or_path = str(reference)
     measured = with_ratio_curves(warmed_up(GRPOTrainer), _settings(work).rollout_correction)
-    with pinned_vllm(work):
+    with pinned_vllm(work), reference_in_layers(work.order.sharded):
         trainer = measured(
             model=work.model,
             reward_funcs=make_reward(work.grader),

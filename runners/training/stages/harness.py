@@ -55,7 +55,7 @@ class StageResult:
     carried: CarriedState
     curves: pd.DataFrame
     weights: dict[str, Any] | None = None
-    """Of a sharded model, gathered."""
+    """Of a sharded model, gathered: in the first process, which writes it."""
 
 
 def trainer_arguments(work: StageWork) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def run(trainer: Any) -> StageResult:
             f"the block trained only {len(recorder.rows)} of {trainer.args.max_steps} steps: it has too few rows"
         )
     _free_vllm(trainer)
-    optimizer = gather_optimizer(trainer.optimizer.state_dict())
+    optimizer = gather_optimizer(trainer.optimizer.state_dict(), keep=trainer.accelerator.is_main_process)
     weights = gather_model(trainer)
     model = trainer.accelerator.unwrap_model(trainer.model)
     carried = CarriedState(optimizer, trainer.lr_scheduler.state_dict())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import psutil
@@ -16,6 +17,8 @@ import pytest
 import torch
 
 from tests.app.conftest import Command
+from tuition.app.scenarios.doctor_scenario import examine_host
+from tuition.runners.scenarios.outline import load_to_plan
 
 ROOT = Path(__file__).parents[3]
 
@@ -207,3 +210,14 @@ def test_more_processes_than_gpus_are_a_problem(tuition: Command, monkeypatch: p
     assert (
         code == 1 and "processes=8 needs one GPU per process, but 2 are visible" in problem and "set it to 2" in problem
     )
+
+
+@pytest.mark.parametrize(("gigabytes", "lacking"), [(100, 1), (200, 0)])
+def test_too_little_memory_of_the_machine_is_a_problem(
+    gigabytes: int, lacking: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=gigabytes * 10**9))
+    facts: dict[str, str] = {}
+    problems = examine_host(load_to_plan("qwen3-8b-to-1.7b"), ["opd", "student_rl"], facts)
+    assert facts["host memory"].startswith("up to 142.9 GB in opd (models are read: teacher 131.0 GB")
+    assert len(problems) == lacking and all("opd needs 142.9 GB of the machine's memory" in one for one in problems)

@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.sources import ScenarioError
+from tuition.runners.training.checkpoint import CarriedState, load_carried, save_carried
+from tuition.runners.training.sharding import gather_optimizer, shard_optimizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -54,6 +58,35 @@ def test_a_sharded_stage_leaves_what_an_unsharded_one_does(
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """Euclidean, over all tensors but counts of steps."""
     return float(sum(((one[name] - other[name]) ** 2).sum() for name in one if one[name].ndim) ** 0.5)
+
+
+def in_two_processes(rank: int, rendezvous: str, folder: str) -> None:
+    """Gather a sharded optimizer's state, and take it up again."""
+    torch.distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)
+    model = torch.nn.Linear(4, 5)  # rows that two processes cannot halve
+    fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    gathered = gather_optimizer(optimizer.state_dict(), keep=rank == 0)
+    if rank == 0:
+        save_carried(CarriedState(gathered, {}), Path(folder))
+    else:
+        assert gathered["state"] == {}
+    torch.distributed.barrier()
+    shared = shard_optimizer(load_carried(Path(folder)).optimizer, optimizer.param_groups)
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            mine, taken = (getattr(one, "_local_tensor", one) for one in (value, shared["state"][index][name]))
+            assert torch.equal(mine, taken), (rank, index, name)
+    torch.distributed.destroy_process_group()
+
+
+def test_the_first_process_holds_the_gathered_optimizer_and_each_takes_up_its_share(tmp_path: Path) -> None:
+    (tmp_path / "carried").mkdir()
+    # Raises what either asserts.
+    torch.multiprocessing.spawn(in_two_processes, (str(tmp_path / "met"), str(tmp_path / "carried")), nprocs=2)
+    assert set(load_carried(tmp_path / "carried").optimizer["state"]) == {0, 1}
 
 
 @pytest.mark.parametrize(
