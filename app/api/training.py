@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +54,16 @@ def plan(
     sampler: str | None = None,
     first: str | None = None,
     as_deployed: bool = False,
+    expect: str | None = None,
+    worlds: int = 10,
+    untrained: Mapping[str, float] | None = None,
+    quiet: bool = True,
 ) -> SearchPlan:
     """Estimate what a search would need: blocks, seconds, memory, disk, labels. Nothing is trained, written, fetched.
 
-    Without `trials`, as many as the budget pays for, or 12 without one.
+    Without `trials`, as many as the budget pays for, or 12 without one. With `expect`, budgets such as "0.5R,1R", also
+    what it is expected to find out, played in `worlds` worlds of the planner's prior; `untrained` are validation scores
+    of base models (fractions by name), where they are known.
 
     >>> import tuition
     >>> planned = tuition.plan("micro", trials=8)
@@ -70,10 +76,12 @@ def plan(
         ScenarioError: as `load_scenario`.
         StudyError, StudyNameError: for what `search` would refuse: a seed on which another study was tested, a budget
             or a database URL that cannot be read, a sampler or a name that cannot be.
+        ProblemError: for a search space or base models' scores of which no worlds can be drawn.
         ArgumentError: for a number out of range.
     """
     at_least(1, trials=trials)
     at_least(0, seed=seed, test_seeds=test_seeds)
+    at_least(2, worlds=worlds)
     set_environment()
     from tuition.app.studies.search_plan import PlanRequest, plan_search
 
@@ -91,6 +99,10 @@ def plan(
             as_deployed=as_deployed,
             budget=budget,
             gpu_hours=gpu_hours,
+            expect=expect,
+            worlds=worlds,
+            untrained=dict(untrained or {}),
+            quiet=quiet,
         )
     )
 

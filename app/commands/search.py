@@ -94,7 +94,8 @@ def search(
             sampler,
             first,
             as_deployed,
-            json,
+            json=json,
+            quiet=quiet,
         )
         return
     from tuition.app.api import training

@@ -3,24 +3,27 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from tuition.app.advice.expectation import Expectation, Foresight, parse_budgets
 from tuition.app.costs.block_costs import names_of_bases
 from tuition.app.costs.planned_passes import StagePasses, plan_passes
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.costs.search_budget import check_budget, in_gpu_seconds, unknown_costs
+from tuition.app.processes.progress import Reporter
 from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.evaluation import Entry, base_entries, seeds_for_test
 from tuition.app.studies.search_run import (
     enqueued,
     refuse_seeds,
+    scenario_baselines,
     search_baselines,
     study_name,
 )
-from tuition.app.studies.search_sampler import check_sampler
+from tuition.app.studies.search_sampler import DEFAULT_SAMPLER, check_sampler, queued_first
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.secret_texts import word_without_secrets
 from tuition.benchmarks.suites.loading import SuiteKind
@@ -28,7 +31,7 @@ from tuition.planner.allocation import Allocation
 from tuition.planner.cost import BlockCosts, CheckpointState, Cost, Source, Total, missing_blocks, work_of
 from tuition.planner.route import Block, Route, compile_route
 from tuition.planner.stages import STUDENT
-from tuition.planner.storage import read_url
+from tuition.planner.storage import StudyError, read_url
 from tuition.runners.scenarios.memory import predict_stage
 from tuition.runners.scenarios.model_checks import check_models
 from tuition.runners.scenarios.outline import Outline, load_to_plan
@@ -125,6 +128,8 @@ class SearchPlan:
     labels: PlannedLabels
     warnings: tuple[str, ...]
     """What the models' files tell that may spoil results."""
+    expected: Expectation | None = None
+    """What the search is expected to find out, where that was asked for."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -147,6 +152,12 @@ class PlanRequest:
     as_deployed: bool = False
     budget: str | None = None
     gpu_hours: float | None = None
+    expect: str | None = None
+    """Budgets for which the search is played in worlds of the planner's prior: "0.5R,1R"."""
+    worlds: int = 10
+    untrained: Mapping[str, float] = field(default_factory=dict)
+    """Base models' scores that are known, fractions by name."""
+    quiet: bool = True
 
     @property
     def options(self) -> str:
@@ -235,7 +246,21 @@ def plan_search(request: PlanRequest) -> SearchPlan:
             labels_owned=len(scenario.labels) + len(scenario.validation),
         ),
         warnings=warnings,
+        expected=_expectation(request, scenario, prices),
     )
+
+
+def _expectation(request: PlanRequest, scenario: Scenario, prices: RoutePrices) -> Expectation | None:
+    """The search played beforehand, where that is asked for."""
+    if request.expect is None:
+        return None
+    budgets, sampler = parse_budgets(request.expect), request.sampler or DEFAULT_SAMPLER
+    if sampler != DEFAULT_SAMPLER:
+        raise StudyError(f"--expect plays our own planner's searches, and --sampler is {sampler}: omit one of them")
+    named, first = scenario_baselines(scenario), queued_first(sampler, request.first)
+    with Reporter(request.quiet) as reporter:
+        foresight = Foresight(prices, named, first, request.untrained, request.seed)
+        return foresight.play(budgets, request.worlds, reporter.say)
 
 
 def _proposals(

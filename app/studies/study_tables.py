@@ -3,6 +3,7 @@
 from rich import box
 from rich.table import Table
 
+from tuition.app.advice.expectation_tables import show_expectation
 from tuition.app.costs.measure_run import MeasuredCosts
 from tuition.app.costs.planned_passes import SEEN, percentages, show_passes
 from tuition.app.processes.cost_words import basis_text, seconds_text, total_text
@@ -248,6 +249,8 @@ def show_plan(plan: SearchPlan) -> None:
             memory.add_row(stage, size_text(row.bytes), row.moment, parts)
         console.print(memory)
     console.print("The search's proposals are unknown before it runs; random ones are used here.")
+    if plan.expected is not None:
+        show_expectation(plan.expected)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     console.print("Commands:", *plan.commands, sep="\n  ", soft_wrap=True, markup=False)

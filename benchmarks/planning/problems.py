@@ -38,6 +38,7 @@ from tuition.benchmarks.tables.replay_source import Row, Source
 from tuition.planner.allocation import Allocation, Checkpoint, TeacherCheckpoint
 from tuition.planner.cost import Price, Work, work_of
 from tuition.planner.route import Label, Recipe, Route, compile_checkpoint, derive_seed
+from tuition.planner.space import SearchSpace
 from tuition.planner.stages import STAGES, STUDENT
 
 FIRST_JUDGING = 1000
@@ -185,22 +186,26 @@ def dearest(world: World) -> float:
     return float(seconds.max()) + prices.score
 
 
+def simulated_recipe(space: SearchSpace, name: str) -> Recipe:
+    """What gives the blocks of a simulated search their keys: a label a block, and nothing that could be trained."""
+    return Recipe(
+        student="student",
+        teachers={teacher: f"teacher {teacher}" for teacher in space.teachers},
+        labels=tuple(Label(f"label-{i}", f"problem {i}", f"label {i}") for i in range(space.num_label_blocks)),
+        labels_per_block=1,
+        prompts_sha256="prompts",
+        stages={stage.name: {"revision": stage.revision} for stage in STAGES},
+        environment={"simulated": name},
+    )
+
+
 class _Rows(Mapping[Checkpoint, Row]):
     """Rows of a problem, each worked out when it is first asked for."""
 
     def __init__(self, family: str, number: int, world: World) -> None:
         self._seed = f"{family}:{number}"
         self._number, self._world = number, world
-        space = world.space
-        self._recipe = Recipe(
-            student="student",
-            teachers={name: f"teacher {name}" for name in space.teachers},
-            labels=tuple(Label(f"label-{i}", f"problem {i}", f"label {i}") for i in range(space.num_label_blocks)),
-            labels_per_block=1,
-            prompts_sha256="prompts",
-            stages={stage.name: {"revision": stage.revision} for stage in STAGES},
-            environment={"simulated": self._seed},
-        )
+        self._recipe = simulated_recipe(world.space, self._seed)
         self._seconds = block_seconds(world)
         self._known: dict[Checkpoint, Row] = {}
         self._normal: dict[str, float] = {}

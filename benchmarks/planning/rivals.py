@@ -27,7 +27,7 @@ from tuition.planner.planning.planner import Costs, Ideas, View
 from tuition.planner.planning.sampler import STRUCTURAL, Rule, StructuralSampler
 from tuition.planner.route import Route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SeededSampler
-from tuition.planner.scores.observations import untrained
+from tuition.planner.scores.observations import Observation, observations, untrained
 from tuition.planner.scores.outcome import Outcome
 from tuition.planner.searching.trial_loop import SearchOptions, StudyLimits
 from tuition.planner.space import SearchSpace
@@ -201,6 +201,29 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
 def _ours(ideas: Ideas | None = None, rule: BuyingRule | None = None, first: tuple[str, ...] = ()) -> _Study:
     """A search by Tuition's own planner."""
     return _Study(partial(_structural, ideas=ideas, rule=rule), first=first, recommend=_recommended)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A search by Tuition's own planner at its end: its answers, what it thinks, and what it saw."""
+
+    step: Step
+    view: View
+    observed: Sequence[Observation]
+
+
+def search_of_ours(game: Game, first: tuple[str, ...] = ()) -> Ended:
+    """A search by Tuition's own planner, after the named routes that are queued first."""
+    ended: list[optuna.Study] = []
+
+    def look(study: optuna.Study, step: Step) -> Step:
+        ended.append(study)
+        return _recommended(study, step)
+
+    steps = _Study(_structural, first=first, recommend=look)(game)
+    (study,) = ended
+    assert isinstance(study.sampler, StructuralSampler)
+    return Ended(steps[-1], study.sampler.view(study), observations(study))
 
 
 ABLATIONS = tuple(

@@ -20,7 +20,14 @@ Load = Callable[[dict[str, Any]], Scenario]
 
 
 BENCHES = ["micro", "micro-b", "micro-c"]
-REAL = ["llama-70b-to-8b", "qwen3-14b-to-1.7b", "qwen3-4b-to-0.6b-lora", "qwen3-8b-to-1.7b"]
+REAL = [
+    "llama-70b-to-8b",
+    "qwen3-14b-to-1.7b",
+    "qwen3-4b-to-0.6b-lora",
+    "qwen3-4b-to-0.6b-proxy",
+    "qwen3-8b-to-1.7b",
+    "qwen3-8b-to-1.7b-week",
+]
 
 
 def test_the_built_in_scenarios_are_the_bench_and_those_of_real_models() -> None:
