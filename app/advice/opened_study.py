@@ -8,20 +8,15 @@ import optuna
 
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.benchmarks.results_folder import ResultsFolder, StudyFolder
-from tuition.planner.allocation import Allocation
 from tuition.planner.drift import describe_drift
 from tuition.planner.planning.planner import Costs, Planner, View
-from tuition.planner.planning.sampler import StructuralSampler, base_scores
+from tuition.planner.planning.sampler import StructuralSampler, base_scores, warm_start_of
+from tuition.planner.planning.warm_start import with_guessed_base
 from tuition.planner.scores.observations import Observation, in_flight, observations
 from tuition.planner.space import SearchSpace
-from tuition.planner.stages import STUDENT
 from tuition.planner.storage import StudyError, open_storage
 from tuition.planner.study_identity import SEED, SHA256, SPACE
 from tuition.runners.scenarios.scenario import Scenario
-
-GUESSED_BASE_ERROR = 0.1
-"""Of the student's score before any training where only trained ones were scored: the lowest of these, give or take
-this. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +105,7 @@ def planned(study: optuna.Study, space: SearchSpace, costs: Costs, seed: int, bu
     """
     if isinstance(study.sampler, StructuralSampler) and budget is None:
         return study.sampler.view(study)
-    observed, known = observations(study), base_scores(study)
-    students = [one.value for one in observed if isinstance(one.checkpoint, Allocation)]
-    if STUDENT not in known and students:
-        known[STUDENT] = min(students), GUESSED_BASE_ERROR
-    return Planner(space, costs, seed, known, budget=budget).view(observed, in_flight(study))
+    observed = observations(study)
+    known = with_guessed_base(base_scores(study), [(one.checkpoint, one.value) for one in observed])
+    planner = Planner(space, costs, seed, known, budget=budget, warm=warm_start_of(study))
+    return planner.view(observed, in_flight(study))

@@ -11,6 +11,7 @@ from tuition.planner.cost import SECONDS_PER_HOUR
 from tuition.planner.planning.advice import Rivals, Spread, alike, plan
 from tuition.planner.planning.grid import Floats, Ints
 from tuition.planner.planning.planner import POINTS, View
+from tuition.planner.planning.sampler import warm_start_of
 
 MOST_STEPS = 5
 """Routes of a plan that are shown."""
@@ -189,6 +190,8 @@ def _notes(opened: OpenedStudy) -> tuple[str, ...]:
             f"nothing is known of the cost of {', '.join(opened.prices.unknown)}: prices are shares of each other, no "
             f"time; `tuition measure` measures them"
         )
+    if (warm := warm_start_of(opened.study)) is not None:
+        notes.append(f"the study began with {warm.words}: a belief that its own scores may have refuted")
     if outside := sum(one.outside for one in opened.observed):
         notes.append(f"{outside} of the scores {'was' if outside == 1 else 'were'} told from outside")
     return tuple(notes)

@@ -53,6 +53,7 @@ def plan(
     storage: str | None = None,
     sampler: str | None = None,
     first: str | None = None,
+    warm_start: str | Path | None = None,
     as_deployed: bool = False,
     expect: str | None = None,
     worlds: int = 10,
@@ -75,7 +76,7 @@ def plan(
     Raises:
         ScenarioError: as `load_scenario`.
         StudyError, StudyNameError: for what `search` would refuse: a seed on which another study was tested, a budget
-            or a database URL that cannot be read, a sampler or a name that cannot be.
+            or a database URL that cannot be read, a sampler, a name or a warm start that cannot be.
         ProblemError: for a search space or base models' scores of which no worlds can be drawn.
         ArgumentError: for a number out of range.
     """
@@ -96,6 +97,7 @@ def plan(
             storage=storage,
             sampler=sampler,
             first=first,
+            warm_start=None if warm_start is None else str(warm_start),
             as_deployed=as_deployed,
             budget=budget,
             gpu_hours=gpu_hours,
@@ -159,6 +161,7 @@ def search(
     as_deployed: bool = False,
     sampler: str | None = None,
     first: str | None = None,
+    warm_start: str | Path | None = None,
     storage: str | None = None,
     mix_versions: bool = False,
     track: str | None = None,
@@ -177,7 +180,9 @@ def search(
     whose sampler expects less. Without any limit, `trials` is 12. `sampler` is "structural" (our own planner, the
     default), "tpe", "random", "gp" or "qmc"; `first` is "named" to train direct GRPO and the paper's routes before
     anything is proposed, "direct" for direct GRPO alone, "none" to leave all to the sampler; by default only our own
-    planner begins with its own.
+    planner begins with its own. `warm_start`, for our own planner, is another search (its name, or its folder) or a
+    recorded table (its file, or the name of one that ships): a new study begins with its validation scores, as a belief
+    that data can refute.
 
     >>> import tuition
     >>> report = tuition.search("micro", trials=4)
@@ -192,8 +197,8 @@ def search(
 
     Raises:
         ScenarioError: as `load_scenario`.
-        StudyError, StudyNameError: for a study of another scenario or seed, a sampler or a name that cannot be, a
-            budget that cannot be read or that unknown costs forbid.
+        StudyError, StudyNameError: for a study of another scenario or seed, a sampler, a name or a warm start that
+            cannot be, a budget that cannot be read or that unknown costs forbid.
         StoreError: for a `max_store` that is no size.
         ArgumentError: for a number out of range.
     """
@@ -222,6 +227,7 @@ def search(
             gpu_hours,
             min_gain,
             first,
+            None if warm_start is None else str(warm_start),
         )
         return run_search(request).report
 

@@ -76,6 +76,15 @@ FirstOption = Annotated[
         "Default: none for structural, named for the others."
     ),
 ]
+WarmStartOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STUDY|TABLE",
+        help="Begin with the validation scores of a cheap proxy, as a belief that data can refute (structural only): "
+        "another search (its name, or its folder RESULTS/studies/NAME) or a recorded table (a file, or one that "
+        "ships). A study that is resumed keeps those that it began with.",
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Estimate the cost without training.")]
 AsDeployedOption = Annotated[
     bool,

@@ -18,6 +18,7 @@ from tuition.app.commands.options import (
     SeedOption,
     StorageOption,
     StudyOption,
+    WarmStartOption,
 )
 
 
@@ -35,6 +36,7 @@ def plan(
     storage: StorageOption = None,
     sampler: SamplerOption = None,
     first: FirstOption = None,
+    warm_start: WarmStartOption = None,
     as_deployed: AsDeployedOption = False,
     expect: Annotated[
         str | None,
@@ -77,6 +79,7 @@ def plan(
         storage=storage,
         sampler=sampler,
         first=first,
+        warm_start=warm_start,
         as_deployed=as_deployed,
         expect=expect,
         worlds=worlds,

@@ -28,7 +28,8 @@ def race(
             help="Planners by name or pattern, separated by commas, or `all`: structural (ours), "
             "structural-no-IDEA (ours without structure, counter-forms, residual, flat-members, scores-on-the-way, "
             "teacher-scores or reserve), structural-eeipu, structural-gittins (ours with other rules of what to buy), "
-            "structural-direct (ours after direct GRPO), "
+            "structural-direct (ours after direct GRPO), structural-warm-right, structural-warm-wrong (ours with the "
+            "scores of a proxy that is like it, or lies), "
             "random, tpe, qmc, gp (each also with -named, as ours), tpe-scratch, tpe-told, gp-ei, halving, rule, half, "
             "direct. Default: all but gp and variants of ours."
         ),

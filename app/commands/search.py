@@ -22,6 +22,7 @@ from tuition.app.commands.options import (
     StudyOption,
     TrackOption,
     TrustOption,
+    WarmStartOption,
     WorkersOption,
 )
 from tuition.app.commands.plan import plan
@@ -57,6 +58,7 @@ def search(
     as_deployed: AsDeployedOption = False,
     sampler: SamplerOption = None,
     first: FirstOption = None,
+    warm_start: WarmStartOption = None,
     storage: StorageOption = None,
     mix_versions: MixOption = False,
     track: TrackOption = None,
@@ -93,6 +95,7 @@ def search(
             storage,
             sampler,
             first,
+            warm_start,
             as_deployed,
             json=json,
             quiet=quiet,
@@ -116,6 +119,7 @@ def search(
         as_deployed=as_deployed,
         sampler=sampler,
         first=first,
+        warm_start=warm_start,
         storage=storage,
         mix_versions=mix_versions,
         track=track,

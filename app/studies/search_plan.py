@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tuition.app.advice.expectation import Expectation, Foresight, parse_budgets
+from tuition.app.advice.warm_start import find_warm_start
 from tuition.app.costs.block_costs import names_of_bases
 from tuition.app.costs.planned_passes import StagePasses, plan_passes
 from tuition.app.costs.route_prices import RoutePrices
@@ -130,6 +131,8 @@ class SearchPlan:
     """What the models' files tell that may spoil results."""
     expected: Expectation | None = None
     """What the search is expected to find out, where that was asked for."""
+    warm_start: str | None = None
+    """Whose scores a new study begins with."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -149,6 +152,7 @@ class PlanRequest:
     storage: str | None = None
     sampler: str | None = None
     first: str | None = None
+    warm_start: str | None = None
     as_deployed: bool = False
     budget: str | None = None
     gpu_hours: float | None = None
@@ -171,6 +175,7 @@ class PlanRequest:
             "--storage": None if self.storage is None else word_without_secrets(self.storage),
             "--sampler": self.sampler,
             "--first": self.first,
+            "--warm-start": self.warm_start,
         }
         return " ".join(f"{name} {shlex.quote(str(value))}" for name, value in named.items() if value is not None)
 
@@ -187,6 +192,9 @@ def plan_search(request: PlanRequest) -> SearchPlan:
     refuse_seeds(seed, request.num_test_seeds, scenario.name, folder.study(name), folder)
     check_budget(request.budget, request.gpu_hours)
     check_sampler(request.sampler, request.first)
+    warm = None
+    if request.warm_start is not None:
+        warm = find_warm_start(request.warm_start, folder, request.sampler, request.storage)
     if request.storage is not None:
         read_url(request.storage)
     warnings = check_models(scenario)
@@ -247,6 +255,7 @@ def plan_search(request: PlanRequest) -> SearchPlan:
         ),
         warnings=warnings,
         expected=_expectation(request, scenario, prices),
+        warm_start=None if warm is None else warm.words,
     )
 
 

@@ -14,6 +14,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
+from tuition.app.advice.warm_start import find_warm_start, settle_warm_start, warm_start_report
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.costs.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.processes.channel import Channel, logged
@@ -92,6 +93,8 @@ class SearchRequest:
     """Points per GPU-hour that a proposal must promise; the sampler must be able to say so."""
     first: str | None = None
     """What is trained before anything is proposed: "named", "direct" or "none"; None leaves it to the sampler."""
+    warm_start: str | None = None
+    """Whose scores a new study begins with: another search, or a recorded table."""
 
     @property
     def has_budget(self) -> bool:
@@ -122,15 +125,22 @@ def run_search(request: SearchRequest) -> SearchResult:
     refuse_seeds(request.seed, request.num_test_seeds, scenario.name, folder, request.run.folder)
     check_budget(request.budget, request.gpu_hours)
     check_sampler(request.sampler, request.first)
+    asked = None
+    if request.warm_start is not None:
+        asked = find_warm_start(request.warm_start, request.run.folder, request.sampler, request.storage)
     prices = request.prices(scenario)
     if prices and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
     study = _open_with_sampler(request, scenario, folder, prices)
+    with FileLock(folder.opening_lock):
+        warm = settle_warm_start(study, study.user_attrs[SAMPLER], asked)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
     with Reporter(request.run.quiet) as reporter:
         _announce(scenario, warnings, reporter)
+        if warm is not None:
+            reporter.say(f"warm start: the search begins with {warm.words}")
         _search(study, scenario, _with_budget(request, study, prices, reporter), prices, reporter)
         if (stopped := study.user_attrs.get(STOPPED)) is not None:
             reporter.say(f"search stopped: {stopped}")
@@ -146,7 +156,7 @@ def run_search(request: SearchRequest) -> SearchResult:
             seconds = time.monotonic() - started
             report = make_report(study, scenario, runner, request.seed, reporter.trained_keys, seconds)
             advised = {"answer": answer_of(study), "decision": decision_of(study, scenario, request.run.folder)}
-            report = report.model_copy(update={**kept, "stopped": stopped, **advised})
+            report = report.model_copy(update={**kept, "stopped": stopped, **warm_start_report(warm), **advised})
             # Written before the test as well: a baseline that fails must not cost the search its report, nor the test
             # that it had.
             write_report(report, folder.report)

@@ -222,6 +222,14 @@ class PlannerAnswer(Frozen):
     trained: PlannedSplit
 
 
+class WarmStartReport(Frozen):
+    """Whose scores a search began with."""
+
+    words: str
+    sha256: str
+    """Of the scores."""
+
+
 class StudyTest(Frozen):
     """One look at the test suite: which runs were scored. The same runs again are no other look."""
 
@@ -295,6 +303,8 @@ class SearchReport(StudyReport):
     """Why the search stopped, unless that is its number of trials or seconds."""
     answer: PlannerAnswer | None = None
     """Of searches by our own planner."""
+    warm_start: WarmStartReport | None = None
+    """Whose scores our own planner began with; None without, and in reports of before."""
     decision: Decision | None = None
     """What the validation scores allow to decide; None in reports of before."""
     trials: tuple[TrialReport, ...]

@@ -43,6 +43,8 @@ def show_search(report: SearchReport, folder: StudyFolder) -> None:
         )
     test = "" if report.test_gpu_seconds is None else f", {time_text(report.test_gpu_seconds)} on its test"
     console.print(f"Spent: {time_text(report.gpu_seconds)} on the search{test}.")
+    if report.warm_start is not None:
+        console.print(f"Began with {report.warm_start.words}.", soft_wrap=True, markup=False)
     if report.answer is not None:
         console.print(_answer(report.answer), soft_wrap=True, markup=False)
     if report.stopped is not None:
@@ -237,6 +239,8 @@ def show_plan(plan: SearchPlan) -> None:
         f"Peak disk: {size_text(plan.peak_disk_bytes)}.\n"
         f"Planned from {plan.planned_from}."
     )
+    if plan.warm_start is not None:
+        console.print(f"A new study begins with {plan.warm_start}.", soft_wrap=True, markup=False)
     show_passes(plan.passes)
     console.print(_planned_costs(plan))
     if plan.memory:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from scipy.stats import norm
 
 from tuition.benchmarks.tables.recorded_table import RecordedError
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
+from tuition.planner.planning.warm_start import WarmStart
 
+Likeness = Literal["right", "wrong"]
+"""Of a proxy: whether it is like what is raced on, or lies."""
 Interval = tuple[float, float]
 COVERAGE = 0.9
 """Of the intervals that planners with a posterior give."""
@@ -33,12 +37,14 @@ class Game:
         named: the named routes by name, those that the space holds.
         budget: GPU-seconds, of training and of scores.
         seed: of the planner's own draws.
+        proxy: another scenario's scores, for planners that begin with them; None where there are none.
     """
 
     replay: Replay
     named: Mapping[str, Allocation]
     budget: float
     seed: int
+    proxy: Callable[[Likeness], WarmStart] | None = None
 
     def best_named(self, name: str) -> Allocation:
         """A named route as the replay has it: itself, or on an incomplete table the nearest one."""

@@ -111,7 +111,7 @@ def smooth(rng: Generator) -> World:
     U(.3, .9) for t and s, U(.4, 1.2) for w and o, and distance 1 between two teachers, or none. Teachers' scores are as
     in `matched` and say nothing about the student's. Luck: standard deviation 1.
     """
-    surface = _Surface.draw(rng, MATCHED_SPACE, rng.uniform(2.5, 4))
+    surface = RandomSurface.draw(rng, MATCHED_SPACE, rng.uniform(2.5, 4))
     chain = _chain(rng)
     return World(MATCHED_SPACE, MATCHED_PRICES, lambda counts: 75 + surface(counts), chain.teacher, luck=1.0)
 
@@ -155,7 +155,7 @@ def lookup(rng: Generator) -> World:
         MATCHED_SPACE.max_warmup + 1,
         MATCHED_SPACE.max_opd + 1,
     )
-    values, surface, chain = rng.normal(0, 2, shape), _Surface.draw(rng, MATCHED_SPACE, 1.0), _chain(rng)
+    values, surface, chain = rng.normal(0, 2, shape), RandomSurface.draw(rng, MATCHED_SPACE, 1.0), _chain(rng)
 
     def student(counts: Counts) -> FloatArray:
         own: FloatArray = values[counts.teacher, counts.t, counts.s, counts.w, counts.o]
@@ -241,7 +241,7 @@ def _coordinates(counts: Counts, space: SearchSpace) -> FloatArray:
     return np.stack(columns, axis=-1)
 
 
-class _Surface:
+class RandomSurface:
     """A Matérn-5/2 process by random Fourier features.
 
     √(2/m) · sd · Σ cos(ω_j · x + φ_j), where the frequencies ω of that process are multivariate t with 5 degrees of
@@ -255,7 +255,8 @@ class _Surface:
         self.space, self.frequencies, self.phases, self.sd = space, frequencies, phases, sd
 
     @classmethod
-    def draw(cls, rng: Generator, space: SearchSpace, sd: float) -> "_Surface":
+    def draw(cls, rng: Generator, space: SearchSpace, sd: float) -> "RandomSurface":
+        """One of a standard deviation in points, over a space."""
         others = len(space.teachers) + 1
         scales = np.concatenate([rng.uniform(0.3, 0.9, 2), rng.uniform(0.4, 1.2, 2), np.ones(others)])
         normal = rng.normal(size=(cls.FEATURES, len(scales)))
@@ -263,6 +264,7 @@ class _Surface:
         return cls(space, frequencies, rng.uniform(0, 2 * np.pi, cls.FEATURES), sd)
 
     def __call__(self, counts: Counts) -> FloatArray:
+        """Its values in points."""
         kinds: IntArray = np.arange(-1, len(self.space.teachers))
         apart = (counts.teacher[..., None] == kinds) / np.sqrt(2)
         x = np.concatenate([_coordinates(counts, self.space), apart], axis=-1)

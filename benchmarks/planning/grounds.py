@@ -7,18 +7,21 @@ partly best by luck. A family's units are its problems; they are judged by their
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 from tuition.benchmarks.artefacts import file_sha256
 from tuition.benchmarks.baselines import EVALUATED_FIRST
+from tuition.benchmarks.planning.contestant import Likeness
 from tuition.benchmarks.planning.families import FAMILIES
 from tuition.benchmarks.planning.problems import FIRST_JUDGING, Problem, ProblemError
+from tuition.benchmarks.planning.proxies import problem_proxy, table_proxy
 from tuition.benchmarks.tables.recorded_table import RecordedError, RecordedTable, read_table
 from tuition.benchmarks.tables.replay import Replay
 from tuition.planner.allocation import Allocation
+from tuition.planner.planning.warm_start import WarmStart
 
 FAMILIES_REVISION = 1
 """Raised whenever a family draws something else: results of before are measured again."""
@@ -33,12 +36,14 @@ class Unit:
         named: named routes that the space holds, in the order in which a search evaluates them, and the paper's.
         best: the judge's value of the best allocation, a fraction.
         value: the judge's value of an allocation, a fraction.
+        proxy: the scores of another scenario that is like it, or lies.
     """
 
     replay: Replay
     named: Mapping[str, Allocation]
     best: float
     value: Callable[[Allocation], float]
+    proxy: Callable[[Likeness], WarmStart]
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def table_ground(path: Path) -> Ground:
 def _family_unit(family: str, number: int) -> Unit:
     problem = Problem(family, number)
     named = {name: a for name, a in problem.names.items() if problem.world.space.holds(a)}
-    return Unit(problem.replay(), named, problem.best, problem.truth)
+    return Unit(problem.replay(), named, problem.best, problem.truth, partial(problem_proxy, problem))
 
 
 @lru_cache(maxsize=2)
@@ -115,4 +120,6 @@ def _table_unit(path: str, seed: int) -> Unit:
     names = {name: Allocation.parse(text) for name, text in table.header.names.items()}
     named = {name: a for name, a in names.items() if table.header.space.holds(a)}
     ordered = {name: named[name] for name in (*EVALUATED_FIRST, *named) if name in named}
-    return Unit(Replay(table, seed), ordered, max(judged.values()), judged.__getitem__)
+    return Unit(
+        Replay(table, seed), ordered, max(judged.values()), judged.__getitem__, partial(table_proxy, table, seed)
+    )

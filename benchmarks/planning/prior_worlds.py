@@ -29,8 +29,8 @@ from tuition.benchmarks.tables.replay_source import Row, Source
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import Price, work_of
 from tuition.planner.planning.grid import Floats, Grid
-from tuition.planner.planning.planner import LEAST_NOISE, Costs, Planner, View
-from tuition.planner.planning.posterior import MEMBERS
+from tuition.planner.planning.planner import Costs, Planner, View
+from tuition.planner.planning.posterior import LEAST_NOISE, MEMBERS
 from tuition.planner.planning.residual import BLOCK_EFFECTS, CARRIED
 from tuition.planner.route import Route, compile_checkpoint, derive_seed
 from tuition.planner.space import SearchSpace

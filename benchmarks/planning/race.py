@@ -167,7 +167,7 @@ def play_unit(ground: Ground, name: str, number: int, rules: Rules) -> list[dict
         seed = derive_seed("race", number, search)
         for budget in rules.budgets:
             seconds = budget * dearest
-            steps = planner.play(Game(unit.replay.emptied(), unit.named, seconds, seed))
+            steps = planner.play(Game(unit.replay.emptied(), unit.named, seconds, seed, unit.proxy))
             within = [step for step in steps if step.spent <= seconds * (1 + ROUNDING)]
             last = within[-1] if within else Step(0.0, None, None, 0)
             rows.append({"unit": number, "search": search, "budget": budget, **_judged(unit, last)})

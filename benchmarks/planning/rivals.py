@@ -20,11 +20,12 @@ from optuna.trial import FrozenTrial
 
 from tuition.benchmarks.baselines import DIRECT, EVALUATED_FIRST, UPSTREAM
 from tuition.benchmarks.planning.buying_rules import BuyingRule, eeipu, gittins
-from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step, interval
+from tuition.benchmarks.planning.contestant import Game, Likeness, Planner, RaceError, Step, interval
 from tuition.benchmarks.planning.gaussian_process import play_gp_ei
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.planning.planner import Costs, Ideas, View
 from tuition.planner.planning.sampler import STRUCTURAL, Rule, StructuralSampler
+from tuition.planner.planning.warm_start import WARM_START
 from tuition.planner.route import Route, derive_seed
 from tuition.planner.sampler import SAMPLERS, SeededSampler
 from tuition.planner.scores.observations import Observation, observations, untrained
@@ -49,6 +50,7 @@ class _Study:
         first: names of the routes that are queued first.
         reuse: whether what is in the store is not charged again.
         on_the_way: whether allocations on the way are scored and told to the study, whatever the sampler asks for.
+        warm: of which proxy of the game it is given the scores.
         recommend: the last step with what a sampler with a model would hand over; without, both answers are the best
             validated trial.
     """
@@ -57,11 +59,15 @@ class _Study:
     first: tuple[str, ...] = ()
     reuse: bool = True
     on_the_way: bool = False
+    warm: Likeness | None = None
     recommend: Callable[[optuna.Study, Step], Step] | None = None
 
     def __call__(self, game: Game) -> Sequence[Step]:
         replay = game.replay
         study = optuna.create_study(direction="maximize", sampler=self.sampler(game))
+        if self.warm is not None:
+            assert game.proxy is not None, "a game for planners with a warm start needs a proxy"
+            study.set_user_attr(WARM_START, game.proxy(self.warm).model_dump(mode="json"))
         first = [game.named[name] for name in self.first if name in game.named]
         enqueue(study, replay.space, replay.nearest_route, first)
 
@@ -198,9 +204,14 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
     return lambda game: SeededSampler(name, game.seed)
 
 
-def _ours(ideas: Ideas | None = None, rule: BuyingRule | None = None, first: tuple[str, ...] = ()) -> _Study:
+def _ours(
+    ideas: Ideas | None = None,
+    rule: BuyingRule | None = None,
+    first: tuple[str, ...] = (),
+    warm: Likeness | None = None,
+) -> _Study:
     """A search by Tuition's own planner."""
-    return _Study(partial(_structural, ideas=ideas, rule=rule), first=first, recommend=_recommended)
+    return _Study(partial(_structural, ideas=ideas, rule=rule), first=first, warm=warm, recommend=_recommended)
 
 
 @dataclass(frozen=True)
@@ -244,6 +255,11 @@ OTHER_RULES = (
     Planner(f"{STRUCTURAL}-gittins", f"{STRUCTURAL} that buys by the Gittins index", _ours(rule=gittins)),
 )
 """The same with another rule of what to buy."""
+WARM_STARTS = (
+    Planner(f"{STRUCTURAL}-warm-right", f"{STRUCTURAL} with scores of a proxy that is like it", _ours(warm="right")),
+    Planner(f"{STRUCTURAL}-warm-wrong", f"{STRUCTURAL} with scores of a proxy that lies", _ours(warm="wrong")),
+)
+"""The same with another scenario's scores."""
 
 PLANNERS: dict[str, Planner] = {
     planner.name: planner
@@ -253,6 +269,7 @@ PLANNERS: dict[str, Planner] = {
         Planner(f"{STRUCTURAL}-direct", "direct GRPO, then Tuition's own planner", _ours(first=(DIRECT,))),
         *ABLATIONS,
         *OTHER_RULES,
+        *WARM_STARTS,
         *(Planner(name, f"Optuna's {name} sampler", _Study(_shipped(name))) for name in SAMPLERS),
         *(
             Planner(f"{name}-named", f"the named routes, then {name}", _Study(_shipped(name), first=EVALUATED_FIRST))
@@ -270,7 +287,12 @@ PLANNERS: dict[str, Planner] = {
 """By name, in the order of tables."""
 
 
-ON_REQUEST = ("gp", "gp-named", f"{STRUCTURAL}-direct", *(planner.name for planner in (*ABLATIONS, *OTHER_RULES)))
+ON_REQUEST = (
+    "gp",
+    "gp-named",
+    f"{STRUCTURAL}-direct",
+    *(planner.name for planner in (*ABLATIONS, *OTHER_RULES, *WARM_STARTS)),
+)
 """They play only when they are asked for: Optuna's Gaussian process takes ten seconds a search and more, and what ideas
 are worth is a question of its own."""
 ALL = "all"

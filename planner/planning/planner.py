@@ -24,8 +24,9 @@ from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import Work
 from tuition.planner.planning.choice import Bools, Candidate, Choice, Purchase
 from tuition.planner.planning.grid import Floats, Grid, Ints
-from tuition.planner.planning.posterior import Posterior, Scores
+from tuition.planner.planning.posterior import LEAST_NOISE, Posterior, Scores
 from tuition.planner.planning.structure import Structure
+from tuition.planner.planning.warm_start import WarmStart
 from tuition.planner.route import derive_seed
 from tuition.planner.scores.observations import Observation
 from tuition.planner.space import SearchSpace
@@ -34,7 +35,6 @@ from tuition.planner.stages import STUDENT
 POINTS = 100.0
 UNKNOWN_NOISE = 2.0
 """Points; of a score that comes without an error."""
-LEAST_NOISE = 0.1
 SCORE_CAP = 0.25
 """A checkpoint on the way is scored where that costs at most this share of its last block. Our choice."""
 
@@ -103,6 +103,7 @@ class Planner:
         untrained: scores of base models and their standard errors (fractions) by name, as far as they are known.
         ideas: what to use.
         budget: label blocks that a study has, where the space holds more than these.
+        warm: another scenario's scores, which these may be like.
     """
 
     def __init__(
@@ -113,11 +114,14 @@ class Planner:
         untrained: Mapping[str, tuple[float, float]] | None = None,
         ideas: Ideas | None = None,
         budget: int | None = None,
+        warm: WarmStart | None = None,
     ) -> None:
         self.grid, self.costs, self.seed, self.ideas = Grid(space, budget), costs, seed, ideas or Ideas()
         self.block_costs = self.grid.block_costs(costs.blocks)
         self.score_costs = self.grid.score_costs(costs.scores)
         self.base_nodes = {self.grid.base_model(name) for name in (STUDENT, *space.teachers)}
+        self.warm = None if warm is None else warm.heights(self.grid)
+        """[nodes] what another scenario's scores say, as `WarmStart.heights`."""
         self._untrained = {self.grid.base_model(name): pair for name, pair in (untrained or {}).items()}
 
     def view(self, observed: Sequence[Observation], in_flight: Iterable[Allocation] = ()) -> View:
@@ -169,9 +173,8 @@ class View:
 
     def _posterior(self, scores: Scores, seed: int) -> Posterior:
         untrained = {node: value * POINTS for node, (value, _) in self.planner._untrained.items()}
-        posterior = Posterior(
-            Structure(self.grid, untrained, self.ideas.counter_forms), seed, self._flat_share(), self.ideas.residual
-        )
+        structure = Structure(self.grid, untrained, self.ideas.counter_forms)
+        posterior = Posterior(structure, seed, self._flat_share(), self.ideas.residual, self.planner.warm)
         posterior.fit(scores)
         return posterior
 

@@ -5,6 +5,9 @@ differential-evolution Markov chain (ter Braak 2006); a Matérn-5/2 Gaussian pro
 integrated out in the likelihood (`tuition.planner.planning.residual`); the known noise of every score, and a random
 effect of every shared block. Prediction is the mixture of the members.
 
+Members are of three kinds: those whose mean is the structure, flat ones that know no structure, and, with a warm start,
+those whose mean is another scenario's surface, moved and scaled.
+
 Simplified: of many scores, the structure's unknowns see a part.
 """
 
@@ -13,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuition.planner.planning.grid import Floats, Ints
 from tuition.planner.planning.residual import LENGTHS, Residual, Setting
@@ -26,13 +28,19 @@ STEPS, FINAL_STEPS, POOL_STEPS = 10, 100, 5
 MOST_FITTED = 100
 """Scores that the structure's unknowns are fitted to; the residual sees all."""
 ROUGH_MEMBERS, ROUGH_CHUNK = 16, 20_000
-RESIDUAL = (np.log(0.05), 1.0)
-"""Prior of the log of the residual's size in headrooms: mean and sd."""
 JITTER = 1e-6
-FLAT_SHARE, FLAT_RESIDUAL = 0.25, (np.log(0.15), 0.7)
-"""Prior share of members that know no structure, and their residual's size."""
-
-Bools = NDArray[np.bool_]
+LEAST_NOISE = 0.1
+"""Points, of any score."""
+FORMS, FLAT, WARM = range(3)
+"""Kinds of members: whose mean is the structure, a constant, or another scenario's surface."""
+FLAT_SHARE, WARM_SHARE = 0.25, 0.125
+"""Prior shares of members; the second where there is such a surface."""
+RESIDUALS = np.array([(np.log(0.05), 1.0), (np.log(0.15), 0.7), (np.log(0.03), 0.6)])
+"""Prior of the log of the residual's size in headrooms, by kind: mean and sd."""
+LEVEL = (0.2, 0.2)
+"""Of a flat member, in headrooms above the untrained student: mean and sd."""
+SHIFT, SCALE = (0.0, 0.1), (1.0, 0.5)
+"""Of another scenario's surface, both in headrooms: mean and sd."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +82,24 @@ class Posterior:
         seed: of the chain.
         flat: prior share of members that know no structure; by default `FLAT_SHARE`.
         residual: whether there is one; without it the structure must explain everything (for experiments).
+        warm: [nodes] another scenario's scores, in its headrooms above its untrained student.
     """
 
-    def __init__(self, structure: Structure, seed: int, flat: float | None = None, residual: bool = True) -> None:
+    def __init__(
+        self,
+        structure: Structure,
+        seed: int,
+        flat: float | None = None,
+        residual: bool = True,
+        warm: Floats | None = None,
+    ) -> None:
         self.structure, self.grid = structure, structure.grid
-        self._seed, self._residual = seed, residual
+        self._seed, self._residual, self._warm = seed, residual, warm
         self._flat_share = FLAT_SHARE if flat is None else flat
         self._rng = np.random.default_rng(seed)
-        # Two more variables than the structure has: the level of a flat mean, and the size of the residual.
-        self.z: Floats = np.zeros((MEMBERS, structure.num_unknowns + 2))
-        self._flat: Bools = np.zeros(MEMBERS, bool)
+        # More variables than the structure has: a surface's scale, the level of a mean, and the size of the residual.
+        self.z: Floats = np.zeros((MEMBERS, structure.num_unknowns + (2 if warm is None else 3)))
+        self._kind: Ints = np.zeros(MEMBERS, np.int64)
         self._which: Ints = np.zeros(MEMBERS, np.int64)
         self._left = Residual(self.grid)
         self._settings: list[Setting] = []
@@ -92,7 +108,7 @@ class Posterior:
     @property
     def rho(self) -> Floats:
         """[members] sizes of the residual in points."""
-        return self._rho_of(self.z, self._flat)
+        return self._rho_of(self.z, self._kind)
 
     def fit(self, scores: Scores) -> None:
         """Draw the members anew, from the posterior of these scores.
@@ -104,18 +120,21 @@ class Posterior:
         self._rng = np.random.default_rng(self._seed)
         self._set_data(scores.thinned(MOST_FITTED))
         self.z = self._rng.standard_normal(self.z.shape)
-        self._flat = np.arange(MEMBERS) % 64 < 64 * self._flat_share
+        place = np.arange(MEMBERS) % 64 / 64
+        self._kind = np.where(place < self._flat_share, FLAT, FORMS)
+        if self._warm is not None:
+            self._kind[place >= 1 - WARM_SHARE] = WARM
         self._which = self._rng.integers(0, len(self._settings), MEMBERS)
-        likelihood = self._log_likelihood(self.z, self._which, self._flat)
+        likelihood = self._log_likelihood(self.z, self._which, self._kind)
         share = 0.0
         while share < 1.0:
             step = _next_step(likelihood, 1.0 - share)
             share = min(share + step, 1.0)
             kept = _resample(likelihood * step, self._rng)
-            self.z, self._which, self._flat, likelihood = (
+            self.z, self._which, self._kind, likelihood = (
                 self.z[kept],
                 self._which[kept],
-                self._flat[kept],
+                self._kind[kept],
                 likelihood[kept],
             )
             for number in range(FINAL_STEPS if share >= 1.0 else STEPS):
@@ -126,7 +145,7 @@ class Posterior:
         if len(scores.nodes) > MOST_FITTED:
             self._set_data(scores)
             self._redraw_settings(1.0)
-        self._deviation = self._rest(self.z, self._flat)
+        self._deviation = self._rest(self.z, self._kind)
 
     def _move(self, likelihood: Floats, share: float, pool: Floats, leap: bool) -> Floats:
         """One step of differential evolution under a share of the likelihood; the members' log likelihoods after it.
@@ -141,7 +160,7 @@ class Posterior:
         scale = 1.0 if leap else 2.38 / np.sqrt(2 * size * portion) * self._rng.uniform(0.4, 1.2, (len(self.z), 1))
         jitter = 1e-3 * self._rng.standard_normal(shape)
         proposed = self.z + moved * (scale * (pool[a] - pool[b]) + jitter)
-        new = self._log_likelihood(proposed, self._which, self._flat)
+        new = self._log_likelihood(proposed, self._which, self._kind)
         rise = share * (new - likelihood) + _log_prior(proposed) - _log_prior(self.z)
         accepted = np.log(self._rng.random(len(self.z))) < rise
         self.z = np.where(accepted[:, None], proposed, self.z)
@@ -150,8 +169,8 @@ class Posterior:
     def _partners(self) -> Ints:
         """[2, members] two members for each, of its own kind where there are enough."""
         found = self._rng.integers(0, len(self.z), (2, len(self.z)))
-        for kind in (False, True):
-            own = np.flatnonzero(self._flat == kind)
+        for kind in (FORMS, FLAT, WARM):
+            own = np.flatnonzero(self._kind == kind)
             if len(own) >= 4:
                 found[:, own] = self._rng.choice(own, (2, len(own)))
         return found
@@ -160,8 +179,8 @@ class Posterior:
         self._nodes, self._values = scores.nodes, scores.values
         self._settings = self._left.settings(scores.nodes, scores.noise, self.structure.headroom)
 
-    def _log_likelihood(self, z: Floats, which: Ints, flat: Bools) -> Floats:
-        rest, rho = self._rest(z, flat), self._rho_of(z, flat)
+    def _log_likelihood(self, z: Floats, which: Ints, kind: Ints) -> Floats:
+        rest, rho = self._rest(z, kind), self._rho_of(z, kind)
         found = np.zeros(len(z))
         for i, setting in enumerate(self._settings):
             mine = which == i
@@ -169,24 +188,29 @@ class Posterior:
                 found[mine] = setting.log_likelihood(rest[mine], rho[mine])
         return found
 
-    def _rho_of(self, z: Floats, flat: Bools) -> Floats:
-        logs = np.where(flat, FLAT_RESIDUAL[0] + FLAT_RESIDUAL[1] * z[:, -1], RESIDUAL[0] + RESIDUAL[1] * z[:, -1])
-        size: Floats = self.structure.headroom * np.exp(logs)
+    def _rho_of(self, z: Floats, kind: Ints) -> Floats:
+        size: Floats = self.structure.headroom * np.exp(RESIDUALS[kind, 0] + RESIDUALS[kind, 1] * z[:, -1])
         return size if self._residual else np.zeros_like(size)
 
-    def _mean(self, z: Floats, flat: Bools, nodes: Ints) -> Floats:
+    def _mean(self, z: Floats, kind: Ints, nodes: Ints) -> Floats:
         """[members, nodes] the members' means without their residuals."""
-        found = self.structure.scores(z[:, :-2], nodes)
-        level = self.structure.base + self.structure.headroom * (0.2 + 0.2 * z[:, -2])
-        found[np.ix_(flat, self._left.has[nodes])] = level[flat, None]
+        structure, has = self.structure, self._left.has[nodes]
+        found = structure.scores(z[:, : structure.num_unknowns], nodes)
+        level = structure.base + structure.headroom * (LEVEL[0] + LEVEL[1] * z[:, -2])
+        found[np.ix_(kind == FLAT, has)] = level[kind == FLAT, None]
+        if self._warm is not None:
+            own = z[kind == WARM]
+            shift, scale = SHIFT[0] + SHIFT[1] * own[:, [-2]], SCALE[0] + SCALE[1] * own[:, [-3]]
+            moved = structure.base + structure.headroom * (shift + scale * self._warm[nodes[has]])
+            found[np.ix_(kind == WARM, has)] = moved
         return found
 
-    def _rest(self, z: Floats, flat: Bools) -> Floats:
-        return self._values - self._mean(z, flat, self._nodes)
+    def _rest(self, z: Floats, kind: Ints) -> Floats:
+        return self._values - self._mean(z, kind, self._nodes)
 
     def _redraw_settings(self, share: float) -> Floats:
         """Draw each member's length-scale and block effect anew, given its unknowns; their log likelihoods then."""
-        rest, rho = self._rest(self.z, self._flat), self.rho
+        rest, rho = self._rest(self.z, self._kind), self.rho
         each = np.stack([setting.log_likelihood(rest, rho) for setting in self._settings], 1)
         self._which = (share * each + self._rng.gumbel(size=each.shape)).argmax(1)
         result: Floats = each[np.arange(len(self.z)), self._which]
@@ -196,7 +220,7 @@ class Posterior:
         """What is believed of some nodes."""
         kernels = {length: self._left.kernel(nodes, self._nodes, length) for length in LENGTHS}
         seen = tuple(kernels[setting.length] @ setting.basis for setting in self._settings)
-        means, rho = self._mean(self.z, self._flat, nodes), self.rho
+        means, rho = self._mean(self.z, self._kind, nodes), self.rho
         for i, setting in enumerate(self._settings):
             mine = np.flatnonzero(self._which == i)
             means[mine] += setting.told(self._deviation[mine], rho[mine]) @ seen[i].T
@@ -207,7 +231,7 @@ class Posterior:
         few = np.arange(0, len(self.z), len(self.z) // ROUGH_MEMBERS)
         found = np.empty(len(nodes))
         for part in np.array_split(np.arange(len(nodes)), max(len(nodes) // ROUGH_CHUNK, 1)):
-            means = self._mean(self.z[few], self._flat[few], nodes[part])
+            means = self._mean(self.z[few], self._kind[few], nodes[part])
             found[part] = means.mean(0) + 2 * means.std(0)
         return found
 

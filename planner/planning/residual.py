@@ -66,7 +66,7 @@ class Residual:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.has: NDArray[np.bool_] = ~grid.is_teacher & (grid.blocks > 0)
-        self._features = features(grid)
+        self._features = features(grid.counts, grid.budget, len(grid.space.teachers))
 
     def kernel(self, a: Ints, b: Ints, length: float) -> Floats:
         """[len(a), len(b)] its correlation."""
@@ -95,14 +95,18 @@ class Residual:
         return np.where(shared > 0, CARRIED**apart, 0.0)
 
 
-def features(grid: Grid) -> Floats:
+def features(counts: Ints, budget: int, num_teachers: int) -> Floats:
     """[nodes, 7 + teachers] coordinates for the residual: labels in budgets, bridge blocks in units of 3.2.
 
     Different teachers are one length-scale apart, as are a student with a bridge and one without, GRPO and SFT.
+
+    Args:
+        counts: [nodes, 8] as a grid has them.
+        budget: label blocks in the unit that labels are counted in.
+        num_teachers: that there are.
     """
-    counts, budget = grid.counts.astype(float), grid.budget
     labels = (counts[:, RL] + counts[:, SFT]) / budget
-    one_hot = (grid.counts[:, [TEACHER]] == np.arange(len(grid.space.teachers))) / np.sqrt(2)
+    one_hot = (counts[:, [TEACHER]] == np.arange(num_teachers)) / np.sqrt(2)
     return np.column_stack(
         [
             labels,

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import SECONDS_PER_HOUR
 from tuition.planner.planning.planner import POINTS, UNKNOWN_NOISE, Costs, Ideas, Planner, Proposal, View
+from tuition.planner.planning.warm_start import WARM_START, WarmStart
 from tuition.planner.route import derive_seed
 from tuition.planner.scores.budget import gpu_seconds_left
 from tuition.planner.scores.observations import in_flight, observations, untrained
@@ -35,12 +36,18 @@ def base_scores(study: optuna.Study) -> dict[str, tuple[float, float]]:
     }
 
 
+def warm_start_of(study: optuna.Study) -> WarmStart | None:
+    """Another scenario's scores that a study was begun with."""
+    kept = study.user_attrs.get(WARM_START)
+    return None if kept is None else WarmStart(**kept)
+
+
 class StructuralSampler(BaseSampler):
     """Proposes the route whose scores are worth most for what is missing of it, and says what to score on the way.
 
-    It sees a study's scores, what its other workers are at, the money that is left, and nothing else of a scenario but
-    the space and its costs. A proposal is a function of these and the seed, so an interrupted search goes on as one
-    that was not.
+    It sees a study's scores, those of its warm start, what its other workers are at, the money that is left, and
+    nothing else of a scenario but the space and its costs. A proposal is a function of these and the seed, so an
+    interrupted search goes on as one that was not.
 
     Args:
         space: of the study.
@@ -73,7 +80,7 @@ class StructuralSampler(BaseSampler):
             known = base_scores(study)
             if self._planner is None or (costs, known) != self._planned_with:
                 # Numbering the space takes longer than a look at it: once, as long as nothing of this changes.
-                self._planner = Planner(self._space, costs, self._seed, known, self._ideas)
+                self._planner = Planner(self._space, costs, self._seed, known, self._ideas, warm=warm_start_of(study))
                 self._planned_with = (costs, known)
             self._seen, self._view, self._proposed = seen, self._planner.view(observed, running), {}
         return self._view

@@ -7,7 +7,14 @@ import pytest
 
 from tuition.benchmarks.planning.contestant import Game, Planner, RaceError, Step
 from tuition.benchmarks.planning.grounds import Unit, family_ground
-from tuition.benchmarks.planning.rivals import ABLATIONS, ON_REQUEST, OTHER_RULES, PLANNERS, choose_planners
+from tuition.benchmarks.planning.rivals import (
+    ABLATIONS,
+    ON_REQUEST,
+    OTHER_RULES,
+    PLANNERS,
+    WARM_STARTS,
+    choose_planners,
+)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -18,7 +25,7 @@ def unit() -> Unit:
 
 
 def game(unit: Unit, budget: float = 1.0) -> Game:
-    return Game(unit.replay.emptied(), unit.named, budget * unit.replay.dearest, seed=3)
+    return Game(unit.replay.emptied(), unit.named, budget * unit.replay.dearest, seed=3, proxy=unit.proxy)
 
 
 def heavy(name: str) -> bool:
@@ -48,8 +55,8 @@ def ours(unit: Unit) -> Sequence[Step]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planner", (*ABLATIONS, *OTHER_RULES), ids=lambda planner: planner.name)
-def test_without_an_idea_or_by_another_rule_the_planner_searches_otherwise(
+@pytest.mark.parametrize("planner", (*ABLATIONS, *OTHER_RULES, *WARM_STARTS), ids=lambda planner: planner.name)
+def test_without_an_idea_or_by_another_rule_or_with_a_warm_start_the_planner_searches_otherwise(
     unit: Unit, ours: Sequence[Step], planner: Planner
 ) -> None:
     played = game(unit, 0.3)
