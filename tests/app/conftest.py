@@ -10,6 +10,7 @@ import pytest
 
 from tests.runners.conftest import shared_grader
 from tests.runners.conftest import shared_graders as shared_graders
+from tests.runners.conftest import shared_hashes as shared_hashes
 from tests.runners.made_records import made_record
 from tuition.app.boards import board_verification, resampling
 from tuition.app.cli import main

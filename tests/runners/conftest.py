@@ -15,8 +15,10 @@ from tuition.planner.route import Route, compile_route
 from tuition.planner.stages import STAGES, Stage
 from tuition.runners import route_runner
 from tuition.runners.route_runner import RouteRunner
+from tuition.runners.scenarios import scenario
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN
+from tuition.runners.training.checkpoint import hash_base
 
 SHORT = {"steps": 2, "learning_rate": 1e-3, "max_completion_tokens": 24, "micro_batch": 16}
 
@@ -75,6 +77,22 @@ def shared_graders() -> Iterator[None]:
     """Runners with the same grader have one grader in all tests of a process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(route_runner, "Grader", shared_grader)
+        yield
+
+
+_shipped = cache(hash_base)
+
+
+def shared_hash(folder: Path) -> str:
+    """As `hash_base`; a model that ships is read once in all tests of a process: nothing changes it."""
+    return _shipped(folder) if BUILT_IN in folder.parents else hash_base(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_hashes() -> Iterator[None]:
+    """Scenarios do not hash the models that ship anew, which would take a third of the time of loading one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenario, "hash_base", shared_hash)
         yield
 
 

@@ -1,17 +1,18 @@
 """A search seen progressing in a real browser, while it runs."""
 
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.app.browser.served import REPOSITORY, Server, command, open_page
+from tests.app.browser.conftest import search_arguments
+from tests.app.browser.served import Server, open_page
+from tests.runners import forked_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -20,28 +21,19 @@ PATIENCE_SECONDS = 150.0
 
 
 @pytest.fixture
-def searching(results: Path, scenario: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A search in the folder that is being served: blocks of so many steps that the page sees them, short routes."""
+def searching(results: Path, scenario: Path, tmp_path: Path) -> Iterator[BaseProcess]:
+    """A search in the folder that is being served, with blocks of so many steps that the page sees them."""
     content = yaml.safe_load(scenario.read_text())
-    content["labels"]["count"] = 2 * content["labels_per_block"]
     content["stages"] = {name: {**settings, "steps": 20} for name, settings in content["stages"].items()}
     longer = tmp_path / "longer.yaml"
     longer.write_text(yaml.safe_dump(content))
-    arguments = command(
-        "search", "--scenario", str(longer), "--trials", "40", "--results", str(results), "--study", LIVE,
-        "--seed", "5", "--quiet",
-    )  # fmt: skip
-    with (tmp_path / "search.log").open("wb") as log:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(arguments, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
-        yield process
-        process.kill()
-        process.wait()
+    process = forked_command.start(search_arguments(longer, results, LIVE, 40, "--seed", "5"), tmp_path / "search.log")
+    yield process
+    process.kill()
+    process.join()
 
 
-def test_a_running_search_is_seen_progressing(
-    server: Server, searching: subprocess.Popen[bytes], results: Path, page: Any
-) -> None:
+def test_a_running_search_is_seen_progressing(server: Server, searching: BaseProcess, results: Path, page: Any) -> None:
     wait_for(lambda: (results / "studies" / LIVE / "study.db").is_file(), searching)
     open_page(page, server.url("live", study=LIVE), "Live")
     page.evaluate("window.stayed = true")
@@ -61,9 +53,9 @@ def finished(page: Any) -> int:
     return int(text.split()[0])
 
 
-def wait_for(condition: Any, searching: subprocess.Popen[bytes]) -> None:
+def wait_for(condition: Any, searching: BaseProcess) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert searching.poll() is None, "the search has ended"
+        assert searching.is_alive(), "the search has ended"
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
         time.sleep(0.5)
