@@ -40,6 +40,13 @@ def record(
     only_named: Annotated[
         bool, typer.Option("--only-named", help="Only the named routes and the best split of the table so far.")
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Only this route, by its name in `tuition scenarios` or as an allocation ("teacher_rl=2 ..."); may be '
+            "repeated."
+        ),
+    ] = None,
     complete: Annotated[
         bool,
         typer.Option(
@@ -66,8 +73,8 @@ def record(
     The table is rewritten after every seed. If interrupted, rerun the same command to resume; with more seeds or
     routes it adds what is missing.
     """
-    if complete and only_named:
-        raise typer.BadParameter("--complete trains everything, --only-named little: leave one of them out")
+    if complete + only_named + bool(only) > 1:
+        raise typer.BadParameter("--complete, --only-named and --only each say what is recorded: give one of them")
     from tuition.app.processes.run_configuration import RunConfiguration
     from tuition.app.processes.terminal import print_json
     from tuition.app.recordings.recording_plan import RecordRequest, plan_recording
@@ -77,7 +84,7 @@ def record(
     silence_libraries()
     limit = None if max_store is None else parse_size(max_store)
     configuration = RunConfiguration(scenario, results, mix_versions, workers, limit, quiet)
-    request = RecordRequest(configuration, seeds, routes, out, only_named, complete)
+    request = RecordRequest(configuration, seeds, routes, out, only_named, complete, tuple(only or ()))
     if dry_run:
         document = plan_recording(request)
         print_json(document) if json else show_recording_plan(document)

@@ -137,6 +137,7 @@ class _Recording:
         self.header = header_of(scenario)
         self.folder = self.run.folder.recording(scenario.sha256)
         self.seeds = recorded_seeds(request.num_seeds)
+        self.only = request.only
 
     def record(self, checkpoints: Sequence[Checkpoint]) -> None:
         """All checkpoints with all seeds, seed by seed, and the chain of direct-compute as long as it must be."""
@@ -148,7 +149,8 @@ class _Recording:
         try:
             for index, seed in enumerate(self.seeds):
                 self.train([(checkpoint, seed) for checkpoint in checkpoints])
-                self.extend_chain(self.seeds[: index + 1])
+                if not self.only:
+                    self.extend_chain(self.seeds[: index + 1])
                 self.write()
         except BaseException:
             self.write()

@@ -19,6 +19,7 @@ from tuition.app.storage.store_upkeep import find_store
 from tuition.app.studies.direct_compute import extended, foreseen_replay, replays_of_direct
 from tuition.app.studies.search_plan import block_states, peak_disk
 from tuition.app.studies.search_run import scenario_baselines
+from tuition.app.studies.single_run import find_allocation
 from tuition.benchmarks.baselines import UPSTREAM
 from tuition.benchmarks.grading.policies import PolicyError, refuse_mixed
 from tuition.benchmarks.one_line import one_line
@@ -62,6 +63,8 @@ class RecordRequest:
     out: Path | None
     only_named: bool
     complete: bool = False
+    only: tuple[str, ...] = ()
+    """The routes to record, by name or as allocations; empty for what the scenario and the other fields determine."""
 
     def table_path(self, scenario: Scenario) -> Path:
         """Where the table lies."""
@@ -130,7 +133,12 @@ def read_rows(folder: RecordingFolder) -> list[RecordedRun]:
 
 
 def chosen_checkpoints(scenario: Scenario, request: RecordRequest, table: RecordedTable | None) -> list[Checkpoint]:
-    """What is to be trained and scored with every seed: some routes, or with `complete` every checkpoint of all."""
+    """What is to be trained and scored with every seed: some routes, or with `complete` every checkpoint of all.
+
+    AllocationError for what is neither the name of a route nor an allocation in `only`.
+    """
+    if request.only:
+        return list(dict.fromkeys(find_allocation(scenario, text) for text in request.only))
     if request.complete:
         return complete(scenario, named_rows(scenario, table))
     return [*chosen_allocations(scenario, request.num_routes, request.only_named, table)]

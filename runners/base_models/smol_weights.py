@@ -26,7 +26,9 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CHECKPOINT = Path("~/.cache/tuition/smollm2-135m-instruct")
 """Where `smol.yaml` looks for the models."""
 END = "<|im_end|>"
-SUMMANDS = range(2, 26)
+NUM_SUMS = 400
+EXAMPLES = ((31, 14), (27, 36))
+"""Sums that stand worked out above every problem: without them the model talks instead of completing a list."""
 
 
 class SmolError(RuntimeError):
@@ -34,12 +36,18 @@ class SmolError(RuntimeError):
 
 
 def make_sums(seed: int = 0) -> list[dict[str, Any]]:
-    """Every sum of two numbers from 2 to 25 once, in either order: rows with `id`, `problem` and `answer`."""
+    """NUM_SUMS sums of two numbers of two digits with an answer of two digits: rows with `id`, `problem`, `answer`.
+
+    No sum is there twice, in either order of its numbers, and none is among the EXAMPLES that begin every problem.
+    """
     rng = random.Random(seed)
-    pairs = [rng.sample((a, b), 2) for a in SUMMANDS for b in SUMMANDS if a <= b]
+    given = {tuple(sorted(example)) for example in EXAMPLES}
+    pairs = [(a, b) for a in range(11, 89) for b in range(a, 100 - a) if (a, b) not in given]
+    drawn = [rng.sample(pair, 2) for pair in rng.sample(pairs, NUM_SUMS)]
+    shown = "".join(f"{a} + {b} = {a + b}\n" for a, b in EXAMPLES)
     return [
-        {"id": f"sum-{number:03d}", "problem": f"What is {a} + {b}?", "answer": str(a + b)}
-        for number, (a, b) in enumerate(pairs)
+        {"id": f"sum-{number:03d}", "problem": f"{shown}{a} + {b} =", "answer": str(a + b)}
+        for number, (a, b) in enumerate(drawn)
     ]
 
 

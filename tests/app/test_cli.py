@@ -63,7 +63,8 @@ def test_help_teaches(command: str, tuition: Command) -> None:
         (["search", "--sampler", "psychic"], "psychic"),
         (["leaderboard", "show", "absent"], "no leaderboard of study 'absent'"),
         (["store", "list"], "no store in"),
-        (["record", "--complete", "--only-named"], "leave one of them out"),
+        (["record", "--complete", "--only-named"], "give one of them"),
+        (["record", "--complete", "--only", "half"], "give one of them"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2_and_writes_nothing(

