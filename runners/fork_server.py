@@ -43,14 +43,21 @@ def _ignored(number: signal.Signals) -> Iterator[None]:
 
 
 def start(process: BaseProcess) -> None:
-    """Start a process of multiprocessing, without this one's main module.
+    """Start a process of multiprocessing, without this one's main module."""
+    with without_main():
+        process.start()
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """While processes are started: without this one's main module.
 
     It would be imported again there; a user's script that does not check its `__name__` would train once more.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        process.start()
+        yield
     finally:
         sys.modules["__main__"] = main
 

@@ -17,7 +17,7 @@ from tuition.benchmarks.provenance import names_no_processor
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.effective_decoding import taken_before
 from tuition.benchmarks.scoring.engines.transformers_engine import transformers_identity
-from tuition.benchmarks.scoring.engines.vllm_engine import VLLM_BATCH, vllm_identity
+from tuition.benchmarks.scoring.engines.vllm_engine import vllm_batch, vllm_identity
 from tuition.benchmarks.scoring.score_store import ScoredModel
 from tuition.benchmarks.scoring.scorer import Scorer, Task
 from tuition.benchmarks.suites.loading import SuiteKind
@@ -280,7 +280,8 @@ def score_task(
     `base` is the name of the base model that it grew from.
     """
     hardware, preset = scenario.file.hardware, scenario.preset(suite)
-    vllm = scenario.engine == "vllm"
+    vllm, sequences = scenario.engine == "vllm", len(getattr(scenario, suite)) * preset.num_samples
+    by_transformers = ", ".join([transformers_identity(hardware.dtype, hardware.generation_batch), *scenario.draws])
     return Task(
         model=model,
         weights=weights_sha256,
@@ -289,10 +290,8 @@ def score_task(
         preset=preset,
         num_samples=preset.num_samples,
         seed=seed,
-        engine=vllm_identity(hardware.dtype)
-        if vllm
-        else transformers_identity(hardware.dtype, hardware.generation_batch),
-        batch_size=VLLM_BATCH if vllm else hardware.generation_batch,
+        engine=vllm_identity(hardware.dtype) if vllm else by_transformers,
+        batch_size=vllm_batch(sequences, hardware.processes) if vllm else hardware.generation_batch,
         taken_before=not vllm and bool(taken_before(scenario.base_folder(base))),
         grader=scenario.policy.version,
     )

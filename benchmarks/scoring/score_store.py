@@ -115,7 +115,7 @@ class Making(BaseModel):
     python: str | None = None
     host: str | None = None
     started: str | None = None
-    seconds: float | None = Field(None, ge=0, description="wall time of drawing, by whichever calls")
+    seconds: float | None = Field(None, ge=0, description="wall time of drawing, of all batches")
     gpu_seconds: float | None = Field(None, ge=0, description="device time of all of it; None behind a server")
     grading_seconds: float | None = Field(None, ge=0)
     samples_resumed: int = Field(0, ge=0, description="drawn by calls before the one that finished")

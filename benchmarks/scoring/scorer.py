@@ -5,8 +5,9 @@ What: `Scorer.score` finds a score by its key; else it draws every sample of eve
 finished batch, grades the completions and publishes table and record. An interrupted call is resumed.
 
 Rows are problem × sample, in the suite's order. Batches hold prompts of similar length, the longest first, and are
-drawn from one random stream that begins at the sampling seed; engines without such a stream get a seed for each row. So
-a resumed score equals an uninterrupted one as far as the engine repeats itself.
+drawn from one random stream that begins at the sampling seed; engines without such a stream get a seed for each row, or
+for each batch where they draw several side by side. So a resumed score equals an uninterrupted one as far as the engine
+repeats itself.
 
 Simplified: grading is not resumed, for it is fast beside sampling.
 """
@@ -14,9 +15,11 @@ Simplified: grading is not resumed, for it is fast beside sampling.
 import importlib.metadata
 import platform
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -189,11 +192,11 @@ class Scorer:
             decoding = engine.in_effect(task.preset)
         grading_began = _Moment()
         table = graded(task.suite.problems, task.num_samples, sampling.completions, self.grader)
-        spent = None if engine.device is None else sampling.gpu_seconds_before + began.device_seconds(engine.device)
+        spent = began.device_seconds(_Moment(engine.elsewhere), engine)
         return table, {
             "started": began.date,
             "seconds": round(sum(batch.seconds for batch in sampling.partial.batches.values()), 3),
-            "gpu_seconds": None if spent is None else round(spent, 3),
+            "gpu_seconds": None if spent is None else round(sampling.gpu_seconds_before + spent, 3),
             "grading_seconds": round(grading_began.seconds(), 3),
             "samples_resumed": sampling.resumed,
             "decoding": decoding,
@@ -214,18 +217,49 @@ class _Sampling:
 
     def sample(self, check: Callable[[], None], progress: Progress) -> None:
         """Draw the batches that are missing."""
-        stream = Stream(self.task.key.sampling_seed)
         progress(self.resumed, len(self.prompts), self.resumed)
-        for number, batch in enumerate(self.batches):
+        if self.engine.parallel > 1:
+            self._side_by_side(check, progress)
+            return
+        stream = Stream(self.task.key.sampling_seed)
+        for number in range(len(self.batches)):
             if number not in self.partial.batches:
                 check()
-                requests = [Request(self.prompts[row], row) for row in batch]
-                began = _Moment()
-                drawn, after = self.engine.generate(requests, self.task.preset, stream)
-                spent = None if self.engine.device is None else began.device_seconds(self.engine.device)
-                self.partial.append(Batch(number, tuple(drawn), began.seconds(), spent, after))
-                progress(self.partial.num_completions, len(self.prompts), self.resumed)
+                began = _Moment(self.engine.elsewhere)
+                self._keep(self._drawn(number, stream), began, progress)
             stream = self.partial.batches[number].stream
+
+    def _side_by_side(self, check: Callable[[], None], progress: Progress) -> None:
+        """Draw as many batches at once as the engine has devices for; at a stop those in flight are kept."""
+        stream = Stream(self.task.key.sampling_seed)
+        missing = deque(number for number in range(len(self.batches)) if number not in self.partial.batches)
+        running: set[Future[Batch]] = set()
+        last = _Moment(self.engine.elsewhere)  # what is spent between two batches is charged to the later one
+        with ThreadPoolExecutor(self.engine.parallel) as threads:
+            try:
+                while missing or running:
+                    while missing and len(running) < self.engine.parallel:
+                        check()
+                        running.add(threads.submit(self._drawn, missing.popleft(), stream))
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        last = self._keep(future.result(), last, progress)
+            finally:
+                for future in running:
+                    last = self._keep(future.result(), last, progress)
+
+    def _drawn(self, number: int, stream: Stream) -> Batch:
+        requests = [Request(self.prompts[row], row) for row in self.batches[number]]
+        began = time.perf_counter()
+        drawn, after = self.engine.generate(requests, self.task.preset, stream)
+        return Batch(number, tuple(drawn), time.perf_counter() - began, None, after)
+
+    def _keep(self, batch: Batch, since: "_Moment", progress: Progress) -> "_Moment":
+        """Keep a batch, to which the device time since a moment is charged; and the moment up to which it is."""
+        now = _Moment(self.engine.elsewhere)
+        self.partial.append(replace(batch, gpu_seconds=since.device_seconds(now, self.engine)))
+        progress(self.partial.num_completions, len(self.prompts), self.resumed)
+        return now
 
     @property
     def completions(self) -> list[Generated]:
@@ -239,19 +273,26 @@ class _Sampling:
 
 
 class _Moment:
-    """A moment from which time is counted."""
+    """A moment from which time is counted; `elsewhere` is what an engine's other processes had spent by then."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: float = 0.0) -> None:
         self.date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._wall, self._processor = time.perf_counter(), time.process_time()
+        self._wall, self._processor, self._elsewhere = time.perf_counter(), time.process_time(), elsewhere
 
     def seconds(self) -> float:
         """Wall seconds since then."""
         return time.perf_counter() - self._wall
 
-    def device_seconds(self, device: str) -> float:
-        """Seconds of the device since then: processor time on a CPU, wall time on a GPU."""
-        return time.process_time() - self._processor if device == "cpu" else self.seconds()
+    def device_seconds(self, until: "_Moment", engine: Engine[Any]) -> float | None:
+        """Seconds for which an engine's devices were reserved between two moments: on a CPU processor time.
+
+        None of a server.
+        """
+        if engine.device is None:
+            return None
+        if engine.device == "cpu":
+            return until._processor - self._processor + until._elsewhere - self._elsewhere
+        return (until._wall - self._wall) * engine.devices
 
 
 def graded(

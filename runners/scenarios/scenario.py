@@ -18,6 +18,7 @@ from tuition.benchmarks.artefacts import file_sha256, write_text
 from tuition.benchmarks.grading.policies import Policy, find_policy
 from tuition.benchmarks.problems import Problem
 from tuition.benchmarks.scoring.decoding import Preset
+from tuition.benchmarks.scoring.engines.transformers_engine import SEED_EACH_BATCH
 from tuition.benchmarks.scoring.engines.vllm_engine import vllm_version
 from tuition.benchmarks.scoring.sampling import Decoding
 from tuition.benchmarks.suites.loading import LoadedSuite, SuiteKind, checksums
@@ -165,6 +166,12 @@ class Scenario:
             return self.file.hardware.engine
         return "vllm" if self.device == "cuda" and vllm_version() is not None else "transformers"
 
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """How teacher rollouts and scores are drawn other than by one process; keys cover it."""
+        by_transformers = self.file.hardware.processes > 1 and self.engine == "transformers"
+        return (SEED_EACH_BATCH,) if by_transformers else ()
+
     @cached_property
     def recipe(self) -> Recipe:
         """All of the scenario that decides what a block computes, as content."""
@@ -219,6 +226,8 @@ class Scenario:
         filtered = isinstance(settings, RLSettings) and settings.filter is not None
         if not stage.generates or (filtered and self.engine == "transformers"):
             covered["generation_batch"] = hardware.generation_batch
+            if self.draws:
+                covered["draws"] = ", ".join(self.draws)
         if isinstance(settings, RLSettings) and self.engine == "vllm":
             correction = settings.rollout_correction
             if correction != SEQUENCE_MASK:

@@ -24,6 +24,7 @@ from tuition.benchmarks.artefacts import (
 from tuition.benchmarks.one_line import first_complaint
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.sampling import Decoding, training_rollouts
+from tuition.runners.drawing import Drawn
 from tuition.runners.store.block_record import RolloutsUsed
 from tuition.runners.training.meter import Clock
 
@@ -78,33 +79,40 @@ class Rollouts:
         folder: of the artefacts.
         generation_batch: sequences that are drawn together.
         versions: of the libraries that draw.
-        environment: of the scenario's recipe; its device is the one that is charged.
+        environment: of the scenario's recipe; its devices are those that are charged.
+        how: how else than at first they are drawn; keys cover it.
     """
 
     def __init__(
-        self, folder: Path, generation_batch: int, versions: Mapping[str, str], environment: Mapping[str, str]
+        self,
+        folder: Path,
+        generation_batch: int,
+        versions: Mapping[str, str],
+        environment: Mapping[str, str],
+        how: Sequence[str] = (),
     ):
         self.folder = folder
         self.generation_batch = generation_batch
         self.versions = versions
         self.environment = environment
+        self.how = tuple(how)
 
     def get_or_make(
         self,
         *,
         checkpoint: str,
         weights_sha256: str,
-        generate: Callable[[list[list[int]], Decoding, int], list[list[int]]],
+        generate: Callable[[list[list[int]], Decoding, int], Drawn],
         prompt_ids: list[list[int]],
         max_new_tokens: int,
         seed: int,
         ends: Sequence[int],
-    ) -> tuple[list[list[int]], bool, RolloutsUsed]:
-        """Completions (token ids, one per prompt), whether they were made now, and what drawing them cost.
+    ) -> tuple[list[list[int]], Drawn | None, RolloutsUsed]:
+        """Completions (token ids, one per prompt), what was drawn if they were made now, and what drawing them cost.
 
         `ends` are the checkpoint's end tokens, for the record; which they are is part of its content.
         """
-        clock = Clock(self.environment["device"])
+        clock = Clock(self.environment["device"], int(self.environment.get("processes", "1")))
         content = json.dumps(
             [
                 REVISION,
@@ -116,6 +124,7 @@ class Rollouts:
                 max_new_tokens,
                 seed,
                 dict(self.environment),
+                *self.how,
             ],
             sort_keys=True,
         )
@@ -124,10 +133,10 @@ class Rollouts:
         stored = self._read(folder)
         if stored is not None:
             completions, record = stored
-            return completions, False, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
+            return completions, None, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
         decoding = training_rollouts(max_new_tokens)
-        completions = generate(prompt_ids, decoding, seed)
-        gpu_seconds = round(clock.gpu_seconds(), 3)
+        drawn = generate(prompt_ids, decoding, seed)
+        completions, gpu_seconds = drawn.completions, round(clock.gpu_seconds(drawn.elsewhere), 3)
         with publish_folder(folder) as partial:
             table = partial / ROLLOUTS_FILE
             pd.DataFrame({"prompt_ids": prompt_ids, "completion_ids": completions}).to_parquet(table, index=False)
@@ -139,7 +148,7 @@ class Rollouts:
                 gpu_seconds=gpu_seconds,
             )
             (partial / RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
-        return completions, True, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)
+        return completions, drawn, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)
 
     def _read(self, folder: Path) -> tuple[list[list[int]], RolloutsRecord] | None:
         try:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ from tuition.benchmarks.grading.grader import Grader
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
-from tuition.benchmarks.scoring.engines.requests import row_seed
 from tuition.benchmarks.scoring.engines.transformers_engine import TransformersEngine
-from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine, generate_with_vllm, load_vllm
-from tuition.benchmarks.scoring.sampling import Decoding, generate_ids, training_rollouts
+from tuition.benchmarks.scoring.engines.vllm_engine import VllmEngine
+from tuition.benchmarks.scoring.sampling import Decoding, training_rollouts
 from tuition.planner.cost import CheckpointState
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
+from tuition.runners.drawing import Drawn, Sampler, SideBySide, draw_alone
 from tuition.runners.draws import draws_per_block
 from tuition.runners.events import Listener, ignore
 from tuition.runners.labels import LabelPool
@@ -70,7 +71,7 @@ class BlockTrainer:
         self.mix_versions = mix_versions
         self.versions = library_versions(scenario)
         recipe, batch = scenario.recipe, scenario.file.hardware.generation_batch
-        rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment)
+        rollouts = Rollouts(results.rollouts, batch, self.versions, recipe.environment, scenario.draws)
         self.rows = RowMaker(scenario, pool, grader, rollouts, self.generate, self.weights_sha256, self.ends)
         self._contents = {"student": recipe.student, **recipe.teachers}
         self._bases = {content: name for name, content in reversed(self._contents.items())}
@@ -147,7 +148,7 @@ class BlockTrainer:
             rows, samples = self.rows.make(block, answers)
             rollout_seconds = samples.rollout_gpu_seconds
             output = self._train_with_teacher(order, rows, Path(scratch), hear)
-            gpu_seconds = clock.gpu_seconds() + output.processor_seconds
+            gpu_seconds = clock.gpu_seconds(output.processor_seconds + samples.elsewhere)
             if on_trained is not None:
                 on_trained(round(gpu_seconds, 3))
             record = self._publish(block, output, samples, clock, gpu_seconds - rollout_seconds)
@@ -216,30 +217,28 @@ class BlockTrainer:
         load_tokenizer(folder).save_pretrained(scratch)
         return scratch
 
-    def generate(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> list[list[int]]:
-        """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine."""
+    def generate(self, reference: str, prompt_ids: list[list[int]], decoding: Decoding, seed: int) -> Drawn:
+        """One completion (token ids) of a checkpoint for each prompt, by the scenario's engine and devices."""
         with self.opened(reference) as engine:
-            if isinstance(engine, TransformersEngine):
-                batch = self.scenario.file.hardware.generation_batch
-                return generate_ids(engine.model, engine.tokenizer, prompt_ids, decoding, seed, batch)
-            seeds = [row_seed(seed, row) for row in range(len(prompt_ids))]
-            return generate_with_vllm(engine.model, prompt_ids, seeds, decoding, engine.ends)
+            if isinstance(engine, SideBySide):
+                return engine.draw(prompt_ids, decoding, seed)
+            return draw_alone(engine, prompt_ids, decoding, seed, self.scenario.file.hardware.generation_batch)
 
     @contextmanager
-    def opened(self, reference: str) -> Iterator[TransformersEngine | VllmEngine]:
-        """A checkpoint, loaded to draw from, in the scenario's engine."""
-        device, tokenizer = self.scenario.device, load_tokenizer(self.scenario.base_folder(self.base_name(reference)))
-        if self.scenario.engine == "transformers":
-            with closing(TransformersEngine(self.frozen(reference), tokenizer)) as engine:
-                yield engine
-            return
+    def opened(self, reference: str) -> Iterator[TransformersEngine | VllmEngine | SideBySide]:
+        """A checkpoint, loaded to draw from, in the scenario's engine on its devices."""
+        hardware, files = self.scenario.file.hardware, self._files(reference)
         with tempfile.TemporaryDirectory(prefix="tuition-") as scratch:
-            folder = self._plain_folder(reference, Path(scratch) / "model")
-            model = load_vllm(folder, self.scenario.file.hardware.dtype, self._trusts(reference))
-            with closing(VllmEngine(model, tokenizer, self.ends(reference), device)) as served:
-                del model
-                yield served
-        gc.collect()
+            if self.scenario.engine == "vllm":
+                files = replace(files, checkpoint=self._plain_folder(reference, Path(scratch) / "model"))
+            ends = tuple(self.ends(reference))
+            sampler = Sampler(files, self.scenario.engine, self.scenario.device, ends, hardware.generation_batch)
+            if hardware.processes == 1:
+                with sampler.opened() as engine:
+                    yield engine
+                return
+            with closing(SideBySide(sampler, hardware.processes)) as engines:
+                yield engines
 
     def ends(self, reference: str) -> list[int]:
         """Token ids that end a completion of a checkpoint."""

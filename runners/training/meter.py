@@ -23,10 +23,13 @@ class Clock:
         """Wall-clock seconds since the start."""
         return time.perf_counter() - self._wall
 
-    def gpu_seconds(self) -> float:
-        """Seconds of device time since the start: wall time of each device on a GPU, this process's time on a CPU."""
+    def gpu_seconds(self, elsewhere: float = 0.0) -> float:
+        """Reserved device time since the start: wall time of each device on a GPU, processor time on a CPU.
+
+        `elsewhere` is processor time of other processes.
+        """
         if self.device == "cpu":
-            return time.process_time() - self._processor
+            return time.process_time() - self._processor + elsewhere
         return self.seconds() * self.processes
 
 

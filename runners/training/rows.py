@@ -13,6 +13,7 @@ from tuition.benchmarks.grading.grader import Grader, Verdict
 from tuition.benchmarks.scoring.sampling import Decoding, encode_prompts, render_prompt
 from tuition.planner.route import Block, derive_seed
 from tuition.planner.stages import STAGE
+from tuition.runners.drawing import Drawn
 from tuition.runners.draws import count_draws, count_labels, drawn, labels_drawn, new_first
 from tuition.runners.labels import LabelPool
 from tuition.runners.scenarios.scenario import Scenario
@@ -21,7 +22,7 @@ from tuition.runners.store.block_record import Draws, RolloutsUsed
 from tuition.runners.store.rollouts import Rollouts
 from tuition.runners.training.checkpoint import load_tokenizer, vocabulary_size
 
-Generate = Callable[[str, list[list[int]], Decoding, int], list[list[int]]]
+Generate = Callable[[str, list[list[int]], Decoding, int], Drawn]
 
 
 class BlockError(RuntimeError):
@@ -38,6 +39,8 @@ class SampleCounts:
     labels_filtered: int | None = None
     samples_drawn: int | None = None
     samples_kept: int | None = None
+    elsewhere: float = 0.0
+    """Processor seconds that other processes have spent on drawing; in no record by themselves."""
 
     @property
     def rollout_gpu_seconds(self) -> float:
@@ -132,7 +135,7 @@ class RowMaker:
         self, block: Block, reference: str, prompt_ids: list[list[int]], max_new_tokens: int, purpose: str
     ) -> tuple[list[list[int]], SampleCounts]:
         """Completions of a checkpoint, drawn now or before."""
-        completions, made, rollouts = self.rollouts.get_or_make(
+        completions, drawn, rollouts = self.rollouts.get_or_make(
             checkpoint=reference,
             weights_sha256=self.weights_sha256(reference),
             generate=partial(self.generate, reference),
@@ -141,7 +144,8 @@ class RowMaker:
             seed=derive_seed(block.run_seed, purpose, block.index, reference),
             ends=self.ends(reference),
         )
-        return completions, SampleCounts(rollouts=rollouts, rollouts_made=made)
+        elsewhere = drawn.elsewhere if drawn is not None else 0.0
+        return completions, SampleCounts(rollouts=rollouts, rollouts_made=drawn is not None, elsewhere=elsewhere)
 
     def _graded(
         self,

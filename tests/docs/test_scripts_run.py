@@ -68,6 +68,7 @@ TINY: dict[str, list[str]] = {
     ],
     "tests.experiments.speed.replay": ["--routes", "8", "--passes", "1", "--trials", "2"],
     "tests.experiments.speed.served_logits": ["--positions", "8", "--vocabulary", "50"],
+    "tests.experiments.speed.side_by_side": ["--scenario", "{tiny}", "--sequences", "8", "--repeats", "1"],
     "tests.experiments.speed.small_things": [
         "--blocks", "20", "--study-trials", "20", "--pairs", "1", "--trials", "0",
     ],

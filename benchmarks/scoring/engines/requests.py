@@ -58,6 +58,18 @@ class Engine(Protocol[Encoded]):
     def device(self) -> str | None:
         """Where it draws."""
 
+    @property
+    def parallel(self) -> int:
+        """Batches that it draws side by side, each on devices of its own; with several its stream stands still."""
+
+    @property
+    def devices(self) -> int:
+        """Devices that it holds."""
+
+    @property
+    def elsewhere(self) -> float:
+        """Processor seconds that processes besides this one have spent on it so far."""
+
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """EngineSettingError or EngineError when the engine cannot draw for these prompts under this preset."""
 

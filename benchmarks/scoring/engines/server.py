@@ -78,6 +78,9 @@ class ServerEngine:
         if concurrency < 1:
             raise EngineSettingError(f"concurrency is {concurrency}; give 1 or more")
         self.device = None  # somebody else's
+        self.parallel = 1  # a batch's requests run side by side
+        self.devices = 1
+        self.elsewhere = 0.0
         self.url = url.rstrip("/")
         self.model = model
         self.not_sent: tuple[str, ...] = ()

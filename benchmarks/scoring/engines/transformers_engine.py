@@ -24,10 +24,27 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+SEED_EACH_BATCH = "a seed each batch"
+"""Of an identity: several processes draw, each batch from a stream of its own."""
+
+
 def transformers_identity(dtype: str, batch_size: int) -> str:
     """What decides a draw besides weights and decoding: library versions, type, and how many share a batch."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("transformers", "torch"))
     return f"{versions}, {dtype}, batches of {batch_size}"
+
+
+def check_prompts(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[Prompt], preset: Preset) -> None:
+    """EngineSettingError for a chat without a usable template, EngineError for what cannot be encoded."""
+    check_template(tokenizer, preset)
+    # The tokenizers of `micro` know some sixty characters and write their end token for any other.
+    strangers = {tokenizer.unk_token_id, tokenizer.eos_token_id} - {tokenizer.bos_token_id, None}
+    for prompt, ids in zip(prompts, encode_prompts(tokenizer, prompts, preset.template), strict=True):
+        if isinstance(prompt, str) and strangers & set(ids):
+            raise EngineError(
+                f"the model's tokenizer cannot encode a character of the prompt {prompt[:60]!r}: this "
+                "model cannot be asked this suite"
+            )
 
 
 class TransformersEngine:
@@ -37,6 +54,9 @@ class TransformersEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device.type
+        self.parallel = 1
+        self.devices = 1
+        self.elsewhere = 0.0
         if self.device == "cpu":
             import torch
 
@@ -44,15 +64,7 @@ class TransformersEngine:
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """EngineSettingError for a chat without a usable template, EngineError for what cannot be encoded."""
-        check_template(self.tokenizer, preset)
-        # The tokenizers of `micro` know some sixty characters and write their end token for any other.
-        strangers = {self.tokenizer.unk_token_id, self.tokenizer.eos_token_id} - {self.tokenizer.bos_token_id, None}
-        for prompt, ids in zip(prompts, self.encode(prompts, preset), strict=True):
-            if isinstance(prompt, str) and strangers & set(ids):
-                raise EngineError(
-                    f"the model's tokenizer cannot encode a character of the prompt {prompt[:60]!r}: this "
-                    "model cannot be asked this suite"
-                )
+        check_prompts(self.tokenizer, prompts, preset)
 
     def encode(self, prompts: Sequence[Prompt], preset: Preset) -> list[list[int]]:
         """Prompts as token ids."""

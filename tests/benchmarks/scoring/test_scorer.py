@@ -51,6 +51,9 @@ class ScriptedEngine:
 
     device: str | None = "cpu"
     dies_after: int = 99
+    parallel: int = 1
+    devices: int = 1
+    elsewhere: float = 0.0
     batches: list[list[Request[Any]]] = field(default_factory=list)
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
@@ -65,6 +68,9 @@ class ScriptedEngine:
         if len(self.batches) == self.dies_after:
             raise EngineError("the engine died")
         self.batches.append(list(requests))
+        if self.parallel > 1:
+            time.sleep(0.02)  # so that others are asked meanwhile
+            self.elsewhere += 1.0
         seeds = [row_seed(stream.seed, request.row) for request in requests]
         return [Generated(f"\\boxed{{{seed % 100}}}", 3, seed % 5 == 0) for seed in seeds], stream
 
@@ -105,6 +111,33 @@ def score(
 ) -> SuiteScore:
     scorer = Scorer(ResultsFolder(folder), grader, wait_seconds=0, check=check)
     return scorer.score(task, lambda: nullcontext(engine), progress)
+
+
+def test_batches_that_are_drawn_side_by_side_are_the_same_score(tmp_path: Path, grader: Grader) -> None:
+    alone = score(task(), ScriptedEngine(), tmp_path / "alone", grader)
+    steps: list[int] = []
+    several = ScriptedEngine(parallel=2, devices=2)
+    together = score(task(), several, tmp_path / "several", grader, progress=lambda done, *_: steps.append(done))
+    assert samples_of(tmp_path / "alone") == samples_of(tmp_path / "several")
+    assert steps == sorted(steps) and (steps[0], steps[-1]) == (0, 12)
+    # A second in another process for each of three batches.
+    assert together.record.gpu_seconds is not None and alone.record.gpu_seconds is not None
+    assert 3 <= together.record.gpu_seconds < 4 and alone.record.gpu_seconds < 1
+
+
+def test_a_stop_keeps_what_is_drawn_side_by_side_at_the_moment(tmp_path: Path, grader: Grader) -> None:
+    asked: list[int] = []
+
+    def stop_at_the_third() -> None:
+        asked.append(0)
+        if len(asked) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        score(task(), ScriptedEngine(parallel=2), tmp_path, grader, check=stop_at_the_third)
+    resumed = score(task(), ScriptedEngine(parallel=3), tmp_path, grader)
+    assert resumed.record.samples_resumed == 10 and resumed.drawn == 2
+    assert resumed.record.gpu_seconds is not None and resumed.record.gpu_seconds >= 3
 
 
 def samples_of(folder: Path) -> str:
