@@ -266,6 +266,8 @@ def _expectation(request: PlanRequest, scenario: Scenario, prices: RoutePrices) 
     budgets, sampler = parse_budgets(request.expect), request.sampler or DEFAULT_SAMPLER
     if sampler != DEFAULT_SAMPLER:
         raise StudyError(f"--expect plays our own planner's searches, and --sampler is {sampler}: omit one of them")
+    if request.warm_start is not None:
+        raise StudyError("--expect plays searches without a warm start, whose proxy its worlds do not know: omit one")
     named, first = scenario_baselines(scenario), queued_first(sampler, request.first)
     with Reporter(request.quiet) as reporter:
         foresight = Foresight(prices, named, first, request.untrained, request.seed)

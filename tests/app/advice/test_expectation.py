@@ -117,6 +117,7 @@ def test_plan_prints_it_and_says_what_it_rests_on(tmp_path: Path, tuition: Comma
     ("changes", "options", "message"),
     [
         ({}, ("--sampler", "tpe"), "--expect plays our own planner's searches, and --sampler is tpe"),
+        ({}, ("--warm-start", "micro-b@2"), "--expect plays searches without a warm start"),
         ({}, ("--untrained", "small=3"), "no base model 'small': choose from student, medium"),
         ({"hardware": {"device": "cuda", "engine": "vllm"}}, (), "--expect needs known costs, and nothing is known of"),
     ],
