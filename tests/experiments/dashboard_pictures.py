@@ -44,12 +44,11 @@ SCALE, GAP, GREY = 0.594, 8, "#888888"
 TALLEST = 2200
 
 
-def picture(browser: Any, server: Server, name: str, size: tuple[int, int], dark: bool, whole: bool) -> Image.Image:
+def picture(context: Any, server: Server, name: str, size: tuple[int, int], dark: bool, whole: bool) -> Image.Image:
     """One page; `whole` is all of it, else what a screen of that size shows."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
-    )
     page = context.new_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme="dark" if dark else "light")
     path, choices = PAGES[name]
     open_page(page, server.url(path, **choices), path.capitalize() or "Decision")
     if whole:
@@ -57,14 +56,14 @@ def picture(browser: Any, server: Server, name: str, size: tuple[int, int], dark
         page.set_viewport_size({"width": size[0], "height": min(height, TALLEST)})
     page.wait_for_timeout(1500)  # tables are drawn on a canvas after the page is at rest
     content = page.screenshot()
-    context.close()
+    page.close()
     return Image.open(io.BytesIO(content)).convert("RGB")
 
 
-def four(browser: Any, server: Server, name: str) -> Image.Image:
+def four(context: Any, server: Server, name: str) -> Image.Image:
     """A page wide and on a phone, light above dark."""
     return joined(
-        [[picture(browser, server, name, size, dark, whole=False) for size in (WIDE, PHONE)] for dark in (False, True)],
+        [[picture(context, server, name, size, dark, whole=False) for size in (WIDE, PHONE)] for dark in (False, True)],
         int(WIDE[1] * SCALE),
     )
 
@@ -115,15 +114,16 @@ def main() -> None:
         open_chromium() as browser,
         serve(arguments.results.absolute(), Path(scratch) / "server.log") as server,
     ):
+        context = browser.new_context()  # one, which keeps the compiled scripts of the pages
         for file, name, width, dark in SINGLE:
             if name in names:
-                image = picture(browser, server, name, (width, 640 if name == "live" else 900), dark, name != "live")
+                image = picture(context, server, name, (width, 640 if name == "live" else 900), dark, name != "live")
                 save(image, arguments.out / f"{file}.png")
         for name in names:
             if name == BOARD_PAGE:
                 save(exported(browser, Path(scratch)), arguments.out / f"{name}.png")
             else:
-                save(four(browser, server, name), arguments.out / "dashboard" / f"{name}.png")
+                save(four(context, server, name), arguments.out / "dashboard" / f"{name}.png")
 
 
 if __name__ == "__main__":
