@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tuition.app.processes.cost_words import seconds_text
 from tuition.app.processes.terminal import terminal
 from tuition.planner.cost import CheckpointState
 
@@ -15,12 +16,13 @@ _HOLDS = {CheckpointState.resumable: "weights and optimizer", CheckpointState.ev
 def show_store(document: dict[str, Any]) -> None:
     """Blocks of a store."""
     table = Table(title=f"{len(document['blocks'])} blocks, {document['bytes'] / 1e6:.1f} MB", box=box.SIMPLE_HEAD)
-    for column in ("key", "block", "model", "seed", "GPU-s", "MB", "holds"):
+    for column in ("key", "block", "model", "seed", "GPU-s", "used", "MB", "holds"):
         table.add_column(column)
     for block in document["blocks"]:
         table.add_row(
             block["key"][:12], f"{block['stage']}[{block['index']}]", block["model"], str(block["run_seed"]),
-            f"{block['gpu_seconds']:.1f}", f"{block['bytes'] / 1e6:.1f}", _HOLDS[block["state"]],
+            f"{block['gpu_seconds']:.1f}", seconds_text(block["gpu_seconds_used"], digits=1),
+            f"{block['bytes'] / 1e6:.1f}", _HOLDS[block["state"]],
         )  # fmt: skip
     terminal().print(table)
 

@@ -120,6 +120,9 @@ def _listed(store: BlockStore) -> list[BlockRecord]:
     return sorted(records, key=lambda record: (record.finished, record.key))
 
 
+LISTED = {"key", "stage", "index", "model", "run_seed", "gpu_seconds", "gpu_seconds_used", "finished"}
+
+
 def list_store(results: Path) -> dict[str, Any]:
     """All blocks of a results folder, oldest first. Checksums are not looked at: `verify_store` does."""
     store = open_store(results)
@@ -127,7 +130,7 @@ def list_store(results: Path) -> dict[str, Any]:
     for block in _listed(store):
         total_bytes, optimizer_bytes = store.sizes(block.key)
         state = CheckpointState.resumable if optimizer_bytes else CheckpointState.evaluable
-        described = block.model_dump(include={"key", "stage", "index", "model", "run_seed", "gpu_seconds", "finished"})
+        described = block.model_dump(include=LISTED)
         blocks.append({**described, "bytes": total_bytes, "state": str(state)})
     return {"blocks": blocks, "bytes": sum(block["bytes"] for block in blocks)}
 

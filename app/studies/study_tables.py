@@ -16,6 +16,7 @@ from tuition.benchmarks.boards.ranked_rows import render
 from tuition.benchmarks.results_folder import StudyFolder
 from tuition.benchmarks.statistics.multiplicity import RANKED_SEEDS
 from tuition.runners.route_runner import MUCH_CUT
+from tuition.runners.store.block_record import charge_used
 
 MOST_ON_THE_WAY = 8
 """Allocations scored on the way are shown where they are among so many best."""
@@ -158,9 +159,10 @@ def show_run(run: SingleRun) -> None:
     """One route: its blocks, labels and scores."""
     console = terminal()
     table = Table(title=f"{run.allocation}, seed {run.seed}", box=box.SIMPLE_HEAD)
-    for column in ("block", "key", "GPU-seconds", "", "groups without variance", "cut, %", SEEN):
+    for column in ("block", "key", "GPU-seconds", "used", "", "groups without variance", "cut, %", SEEN):
         table.add_column(column)
-    for use in run.blocks:
+    used = charge_used(use.record.used if use.record is not None else None for use in run.blocks)
+    for use, gpu_seconds_used in zip(run.blocks, used, strict=True):
         wasted = ""
         if use.record is not None and use.record.groups is not None:
             wasted = f"{use.record.groups_zero_variance} of {use.record.groups}"
@@ -169,7 +171,8 @@ def show_run(run: SingleRun) -> None:
         done = "trained" if use.executed else "reused"
         cut = _cut(use.record.truncated_share) if use.record is not None else ""
         seen = percentages(use.record.draws) if use.record is not None and use.record.draws is not None else "unknown"
-        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], f"{use.gpu_seconds:.1f}", done, wasted, cut, seen)
+        seconds = f"{use.gpu_seconds:.1f}", seconds_text(gpu_seconds_used, digits=1)
+        table.add_row(f"{use.stage}[{use.index}]", use.key[:12], *seconds, done, wasted, cut, seen)
     console.print(table)
     if any(use.record is not None and use.record.groups for use in run.blocks):
         console.print("A group without variance has all completions right or all wrong, so its label taught nothing.")

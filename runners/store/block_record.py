@@ -9,6 +9,7 @@ Format 1, which has no `pool`, is read as well. Fields with defaults were not wr
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tuition.benchmarks.artefacts import refuse_newer
 from tuition.benchmarks.one_line import first_complaint
 from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
-from tuition.planner.cost import Price
+from tuition.planner.cost import Price, charge
 from tuition.planner.route import Block, Recipe, pool_content
 
 FORMAT = 2
@@ -36,6 +37,7 @@ class RolloutsUsed(_Stored):
 
     key: Key
     gpu_seconds: Seconds
+    gpu_seconds_used: Seconds | None = None
 
 
 class PoolContent(_Stored):
@@ -101,7 +103,9 @@ class BlockRecord(_Stored):
         decoding: how its completions were drawn, while it trained or before; None where it has none, or was not said.
         truncated_share: of the completions that it trained on, those that ran into the limit; None of SFT.
         groups, groups_zero_variance: of GRPO, and those without variance, from which nothing is learnt.
-        gpu_seconds: device time without rollouts; `seconds` is wall time with them.
+        gpu_seconds: reserved device time without rollouts; `seconds` is wall time with them.
+        gpu_seconds_used: device time of training steps, of all processes; on a CPU all processor time. None where an
+            earlier version did not say.
         rollouts_made: whether this block drew its rollouts; else they were there already.
         finished: when, in seconds since 1970.
         files: SHA-256 of every other file in the block's folder, by relative path.
@@ -145,6 +149,7 @@ class BlockRecord(_Stored):
     groups: Count | None = None
     groups_zero_variance: Count | None = None
     gpu_seconds: Seconds
+    gpu_seconds_used: Seconds | None = None
     seconds: Seconds
     peak_memory_bytes: Count
     rollouts: RolloutsUsed | None = None
@@ -164,6 +169,16 @@ class BlockRecord(_Stored):
             return Price(self.gpu_seconds)
         return Price(self.gpu_seconds, self.rollouts.key, self.rollouts.gpu_seconds)
 
+    @property
+    def used(self) -> Price | None:
+        """As `price`, of what was used of the devices; None where a part of it is not known."""
+        if self.gpu_seconds_used is None:
+            return None
+        if self.rollouts is None:
+            return Price(self.gpu_seconds_used)
+        drawn = self.rollouts.gpu_seconds_used
+        return None if drawn is None else Price(self.gpu_seconds_used, self.rollouts.key, drawn)
+
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, str]) -> dict[str, str]:
@@ -177,6 +192,13 @@ class BlockRecord(_Stored):
         if self.teacher is not None and self.teacher_weights_sha256 is None:
             raise ValueError("it has a teacher but no teacher_weights_sha256")
         return self
+
+
+def charge_used(blocks: Iterable[Price | None]) -> list[float | None]:
+    """What each block of a route used of the devices, rollouts counted once; None for all where one is not known."""
+    prices = list(blocks)
+    known = [price for price in prices if price is not None]
+    return list(charge(known)) if len(known) == len(prices) else [None] * len(prices)
 
 
 def read_record(content: bytes, key: str) -> BlockRecord:

@@ -44,6 +44,7 @@ class RolloutsRecord(BaseModel):
     seed: int
     decoding: EffectiveDecoding | None = None  # not written before
     gpu_seconds: float = Field(ge=0, allow_inf_nan=False)
+    gpu_seconds_used: float | None = Field(None, ge=0, allow_inf_nan=False)  # not written before
 
 
 def read_rollouts_record(folder: Path) -> RolloutsRecord:
@@ -70,6 +71,10 @@ def read_rollouts_record(folder: Path) -> RolloutsRecord:
 def _engine(environment: Mapping[str, str]) -> str:
     """What draws them: vLLM in this process also where a server draws the rollouts of training."""
     return "transformers" if environment["engine"] == "transformers" else "vllm"
+
+
+def _used(key: str, record: RolloutsRecord) -> RolloutsUsed:
+    return RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds, gpu_seconds_used=record.gpu_seconds_used)
 
 
 class Rollouts:
@@ -133,7 +138,7 @@ class Rollouts:
         stored = self._read(folder)
         if stored is not None:
             completions, record = stored
-            return completions, None, RolloutsUsed(key=key, gpu_seconds=record.gpu_seconds)
+            return completions, None, _used(key, record)
         decoding = training_rollouts(max_new_tokens)
         drawn = generate(prompt_ids, decoding, seed)
         completions, gpu_seconds = drawn.completions, round(clock.gpu_seconds(drawn.elsewhere), 3)
@@ -146,9 +151,10 @@ class Rollouts:
                 seed=seed,
                 decoding=EffectiveDecoding.of(_engine(self.environment), decoding, ends),
                 gpu_seconds=gpu_seconds,
+                gpu_seconds_used=gpu_seconds if drawn.used is None else round(drawn.used, 3),
             )
             (partial / RECORD_FILE).write_text(record.model_dump_json(), encoding="utf-8")
-        return completions, drawn, RolloutsUsed(key=key, gpu_seconds=gpu_seconds)
+        return completions, drawn, _used(key, record)
 
     def _read(self, folder: Path) -> tuple[list[list[int]], RolloutsRecord] | None:
         try:

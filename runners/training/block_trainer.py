@@ -332,6 +332,8 @@ class BlockTrainer:
     ) -> BlockRecord:
         settings, curves, seconds = self._settings(block), output.curves, round(clock.seconds(), 3)
         groups, groups_zero_variance = self._groups(settings, curves)
+        # On a CPU a process that waits costs nothing.
+        used = float(curves["seconds"].sum()) * clock.processes if clock.device != "cpu" else training_seconds
 
         def write(folder: Path) -> BlockRecord:
             output.write(folder)
@@ -373,6 +375,7 @@ class BlockTrainer:
                 groups=groups,
                 groups_zero_variance=groups_zero_variance,
                 gpu_seconds=round(training_seconds, 3),
+                gpu_seconds_used=round(used, 3),
                 seconds=seconds,
                 peak_memory_bytes=output.peak_memory_bytes,
                 rollouts=samples.rollouts,

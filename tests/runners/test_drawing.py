@@ -12,9 +12,12 @@ import pytest
 from tuition.benchmarks.scoring.engines.requests import EngineError
 from tuition.benchmarks.scoring.engines.transformers_engine import SEED_EACH_BATCH
 from tuition.benchmarks.scoring.sampling import training_rollouts
+from tuition.planner.allocation import Allocation
+from tuition.planner.route import compile_route
 from tuition.runners.drawing import Drawn, SideBySide
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.store.block_record import charge_used
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -61,6 +64,21 @@ def test_rollouts_and_scores_do_not_depend_on_the_number_of_processes(runners: C
         scores.append((score.key, list(score.table["completion"])))
     assert rollouts[0] == rollouts[1] and len({str(one) for one in rollouts[0]}) > 5
     assert scores[0] == scores[1]
+
+
+def test_a_block_says_what_it_reserved_and_what_it_used(runners: Callable[[int], RouteRunner]) -> None:
+    runner = runners(2)
+    route = compile_route(Allocation.parse("teacher=medium warmup=1"), runner.scenario.recipe, 0)
+    run = runner.run(route, "study")
+    record = runner.store.record(route.final)
+    assert record is not None and record.rollouts is not None
+    # On a CPU a process that waits costs nothing. Of the rollouts, opening the model is reserved and not used.
+    assert record.gpu_seconds_used == record.gpu_seconds > 0
+    assert record.rollouts.gpu_seconds_used is not None
+    assert 0 < record.rollouts.gpu_seconds_used <= record.rollouts.gpu_seconds
+    assert charge_used(use.record.used for use in run.blocks if use.record) == [
+        record.gpu_seconds_used + record.rollouts.gpu_seconds_used
+    ]
 
 
 def test_a_process_that_dies_is_named_with_the_fix_and_none_is_left(runners: Callable[[int], RouteRunner]) -> None:

@@ -41,6 +41,8 @@ class Block:
     labels_new: int
     labels_pool: int
     steps: int
+    used: Price | None = None
+    """Of `price`, what was used of the devices."""
 
     @property
     def name(self) -> str:
@@ -166,6 +168,7 @@ def _block(content: bytes, key: str) -> Block:
     return Block(
         key, record.stage, record.index, record.model, record.run_seed, record.parent, record.teacher,
         record.weights_sha256, record.price, record.labels_new, record.labels_pool, record.steps,
+        record.used,
     )  # fmt: skip
 
 

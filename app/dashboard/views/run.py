@@ -16,6 +16,7 @@ from tuition.app.dashboard.show import View, chart, choose, name_unreadable, no_
 from tuition.app.dashboard.views.compare import OFFERED, asked, completion
 from tuition.benchmarks.artefacts import FileError
 from tuition.planner.cost import charge
+from tuition.runners.store.block_record import charge_used
 from tuition.runners.store.chains import Chain
 
 LOG_LINES = 200
@@ -64,6 +65,7 @@ def show(view: View) -> None:
 def _blocks(view: View, study: StudyFrames, item: Item, chain: Chain[Block], seed: int | None) -> None:
     uses = caches.uses(view.results, study.name)
     charged = charge(block.price for block in chain.blocks)
+    used = charge_used(block.used for block in chain.blocks)
     frame = pd.DataFrame(
         {
             "block": block.name,
@@ -72,10 +74,11 @@ def _blocks(view: View, study: StudyFrames, item: Item, chain: Chain[Block], see
             "label pool": block.labels_pool,
             "steps": block.steps,
             "GPU-s": gpu_seconds,
+            "used": gpu_seconds_used,
             "shared by runs": uses.get(block.key, 0),
             "key": block.key[:12],
         }
-        for block, gpu_seconds in zip(chain.blocks, charged, strict=True)
+        for block, gpu_seconds, gpu_seconds_used in zip(chain.blocks, charged, used, strict=True)
     )
     shared = int((frame["shared by runs"] > 1).sum())
     whole = "" if chain.whole else " The chain is incomplete: an ancestor is no longer in the store."
@@ -88,7 +91,8 @@ def _blocks(view: View, study: StudyFrames, item: Item, chain: Chain[Block], see
     st.dataframe(
         frame, hide_index=True, width="stretch",
         column_config={
-            "GPU-s": number(format="%.3g", help="Includes the rollouts that the route first needed here"),
+            "GPU-s": number(format="%.3g", help="Reserved: includes the rollouts that the route first needed here"),
+            "used": number(format="%.3g", help="Of these, seconds in which a device drew or trained; empty: unknown"),
             "shared by runs": number(help="Runs of the study that use this block"),
         },
     )  # fmt: skip

@@ -85,6 +85,8 @@ def test_list_shows_size_and_state(store: BlockStore, tuition: Command) -> None:
     store.drop_optimizer(A)
     document = json.loads(tuition("store", "list", "--json").stdout)
     assert [(block["key"], block["state"]) for block in document["blocks"]] == [(B, "resumable"), (A, "evaluable")]
+    assert [block["gpu_seconds_used"] for block in document["blocks"]] == [None, None]  # as in records of before
+    assert "unknown" in tuition("store", "list").stdout
     assert document["bytes"] > 2 * WEIGHTS_BYTES + STATE_BYTES and A[:12] in tuition("store", "list").stdout
 
 

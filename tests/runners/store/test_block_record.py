@@ -13,6 +13,7 @@ from tuition.runners.scenarios.scenario import Scenario
 from tuition.runners.store.block_record import (
     BlockRecord,
     PoolContent,
+    charge_used,
     is_intact,
     read_record,
     record_text,
@@ -140,3 +141,13 @@ def test_a_pool_is_kept_as_its_kind_number_and_hash(
     scenario_file["labels"]["count"], scenario_file["prompts"]["count"] = 32, 24
     others = pools(load(scenario_file).recipe)
     assert all(one.sha256 != other.sha256 for one, other in zip(found, others, strict=True))
+
+
+def test_what_was_used_is_told_apart_and_unknown_of_records_of_before() -> None:
+    rollouts = {"key": "a" * 64, "gpu_seconds": 8.0, "gpu_seconds_used": 3.0}
+    known = made_record(KEY, gpu_seconds=10.0, gpu_seconds_used=6.0, rollouts=rollouts)
+    before = made_record(OTHER, gpu_seconds=10.0, rollouts={"key": "a" * 64, "gpu_seconds": 8.0})
+    assert known.price.gpu_seconds == 10.0 and before.used is None
+    assert read_record(record_text(known).encode(), KEY) == known
+    assert charge_used([known.used, known.used]) == [9.0, 6.0]  # the rollouts are used once
+    assert charge_used([known.used, before.used]) == [None, None]
