@@ -61,6 +61,8 @@ class Sampler:
     device: str
     ends: tuple[int, ...]
     batch: int
+    tensor_parallel: int = 1
+    """Devices over which vLLM splits it."""
 
     @contextmanager
     def opened(self) -> Iterator[TransformersEngine | VllmEngine]:
@@ -70,7 +72,7 @@ class Sampler:
             with closing(TransformersEngine(self.files.load(self.device, trainable=False), tokenizer)) as engine:
                 yield engine
             return
-        model = load_vllm(self.files.checkpoint, self.files.dtype, self.files.trust)
+        model = load_vllm(self.files.checkpoint, self.files.dtype, self.files.trust, self.tensor_parallel)
         with closing(VllmEngine(model, tokenizer, self.ends, self.device)) as served:
             del model
             yield served
@@ -130,13 +132,13 @@ class SideBySide:
     """
 
     def __init__(self, sampler: Sampler, processes: int) -> None:
-        self.sampler, self.parallel, self.devices = sampler, processes, processes
+        self.sampler, self.parallel, self.devices = sampler, processes, processes * sampler.tensor_parallel
         self.device = sampler.device
         self.tokenizer = load_tokenizer(sampler.files.base)
         self.processor, self.used, self._lock = dict[int, float](), 0.0, Lock()
         context: Any = fork_server.forked() if self.device == "cpu" else multiprocessing.get_context("spawn")
         devices, met = context.Queue(), context.Barrier(processes)
-        for names in _devices(self.device, processes):
+        for names in devices_of(self.device, processes, sampler.tensor_parallel):
             devices.put(names)
         self._pool = ProcessPoolExecutor(processes, context, _enter, (sampler, dict(os.environ), devices, met))
         with fork_server.without_main():  # all of them are started here: each waits for the others
@@ -211,15 +213,15 @@ class SideBySide:
             ) from None
 
 
-def _devices(device: str, processes: int) -> list[str | None]:
-    """What each process is to see of the machine's GPUs; None on a CPU."""
+def devices_of(device: str, processes: int, each: int) -> list[str | None]:
+    """What each process is to see of the machine's GPUs, as CUDA_VISIBLE_DEVICES says it; None on a CPU."""
     if device == "cpu":
         return [None] * processes
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
-    return list(names[:processes])
+    return [",".join(names[first : first + each]) for first in range(0, processes * each, each)]
 
 
 class _Here:
@@ -258,7 +260,9 @@ def _draw(batch: _Batch) -> _Reply:
     except torch.OutOfMemoryError as error:
         raise EngineError(f"drawing ran out of memory ({str(error)[:120]}): lower hardware.generation_batch") from None
     now = time.process_time()
-    used = now - processor if _Here.sampler.device == "cpu" else time.perf_counter() - wall
+    used = now - processor
+    if _Here.sampler.device != "cpu":
+        used = (time.perf_counter() - wall) * _Here.sampler.tensor_parallel
     return _Reply(completions, os.getpid(), used, now - _Here.began)
 
 

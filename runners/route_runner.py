@@ -291,7 +291,9 @@ def score_task(
         num_samples=preset.num_samples,
         seed=seed,
         engine=vllm_identity(hardware.dtype) if vllm else by_transformers,
-        batch_size=vllm_batch(sequences, hardware.processes) if vllm else hardware.generation_batch,
+        batch_size=vllm_batch(sequences, hardware.processes // scenario.source(base).tensor_parallel)
+        if vllm
+        else hardware.generation_batch,
         taken_before=not vllm and bool(taken_before(scenario.base_folder(base))),
         grader=scenario.policy.version,
     )

@@ -18,6 +18,7 @@ from tuition.app.studies.search_plan import TRIALS, PlanRequest, plan_search
 if TYPE_CHECKING:
     from tuition.runners.scenarios.scenario import Scenario
 
+VLLM_SHARE = 0.9  # of a device, which vLLM takes where it draws by itself
 TEST_SEEDS = 1  # of the search that is priced: the default of `tuition search`
 
 
@@ -69,6 +70,7 @@ def examine_scenario(name: str, results: Path) -> dict[str, Any]:
             )
     lacking = examine_host(scenario, list(plan.memory), facts)
     problems += lacking if memory is not None else []  # a machine without the devices trains nothing
+    problems += examine_drawing(scenario, memory) if memory is not None else []
     memory_by_stage = {stage: asdict(row) for stage, row in plan.memory.items()}
     return {"facts": facts, "memory": memory_by_stage, "problems": problems, "warnings": warnings}
 
@@ -99,6 +101,24 @@ def examine_host(scenario: "Scenario", stages: list[str], facts: dict[str, str])
         f"{stage} needs {_gigabytes(largest.total)} of the machine's memory, but it has {_gigabytes(here)}: "
         "choose a larger machine, fewer hardware.processes, or train adapters (lora)"
     ]
+
+
+def examine_drawing(scenario: "Scenario", memory: int) -> list[str]:
+    """Models whose weights do not fit a GPU of `memory` bytes to draw rollouts and scores; vLLM can split them."""
+    problems, hardware = [], scenario.file.hardware
+    for model in ("student", *scenario.file.teachers) if scenario.device == "cuda" else ():
+        shape, split = scenario.shape(model), scenario.source(model).tensor_parallel
+        needed = 0 if shape is None else (4 if hardware.dtype == "float32" else 2) * shape.parameters
+        if needed / split <= VLLM_SHARE * memory:
+            continue
+        fits = [n for n in range(2, hardware.processes + 1) if hardware.processes % n == 0]
+        fits = [n for n in fits if needed / n <= VLLM_SHARE * memory]
+        change = f"tensor_parallel: {fits[0]} on it, with hardware.engine: vllm" if fits else "more hardware.processes"
+        problems.append(
+            f"to draw from {model}, each device needs {_gigabytes(needed // split)} for its weights, but has "
+            f"{_gigabytes(memory)}, of which vLLM takes {VLLM_SHARE:.0%}: {change}"
+        )
+    return problems
 
 
 def hard_answers(scenario: "Scenario") -> list[str]:

@@ -48,6 +48,14 @@ def check_batches(file: ScenarioFile, num_prompts: int) -> None:
                 f"hardware.sharding={file.hardware.sharding} and lora ({', '.join(adapted)}) cannot be combined: an "
                 "adapter's training state fits one device; drop one of them"
             )
+    for name, model in {"student": file.student, **file.teachers}.items():
+        if model.tensor_parallel > 1 and file.hardware.engine == "transformers":
+            raise ScenarioError(f"tensor_parallel={model.tensor_parallel} of {name} needs hardware.engine: vllm")
+        if processes % model.tensor_parallel:
+            raise ScenarioError(
+                f"tensor_parallel={model.tensor_parallel} of {name} does not divide hardware.processes={processes}: "
+                "choose a divisor"
+            )
     for stage, settings in file.stages.present.items():
         of_each, rest = divmod(settings.sequences_per_step, processes)
         if rest or (of_each > settings.micro_batch and of_each % settings.micro_batch):

@@ -250,6 +250,10 @@ class Scenario:
                 environment["rollout_seeds"] = "of each process"
         if self.engine == "vllm" and hardware.vllm.tensor_parallel > 1:  # sums in another order
             environment["vllm_tensor_parallel"] = str(hardware.vllm.tensor_parallel)
+        models = {"student": self.file.student, **self.file.teachers}
+        split = [f"{name} {model.tensor_parallel}" for name, model in models.items() if model.tensor_parallel > 1]
+        if self.engine == "vllm" and split:  # as vllm.tensor_parallel
+            environment["sampling_tensor_parallel"] = ", ".join(split)
         if hardware.sharding != "none":
             environment["sharding"] = hardware.sharding
         return environment

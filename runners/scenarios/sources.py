@@ -124,6 +124,9 @@ class ModelSource(Frozen):
     trust_remote_code: bool = Field(
         False, description="run code that the model brings along; --trust-remote-code has to confirm it"
     )
+    tensor_parallel: int = Field(
+        1, ge=1, description="devices over which vLLM splits it to draw teacher rollouts and scores"
+    )
     shape: Shape | None = Field(None, description="for predictions without the model's config.json")
 
     @model_validator(mode="after")

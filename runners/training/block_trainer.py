@@ -232,12 +232,13 @@ class BlockTrainer:
             if self.scenario.engine == "vllm":
                 files = replace(files, checkpoint=self._plain_folder(reference, Path(scratch) / "model"))
             ends = tuple(self.ends(reference))
-            sampler = Sampler(files, self.scenario.engine, self.scenario.device, ends, hardware.generation_batch)
+            split = self.scenario.source(self.base_name(reference)).tensor_parallel
+            sampler = Sampler(files, self.scenario.engine, self.scenario.device, ends, hardware.generation_batch, split)
             if hardware.processes == 1:
                 with sampler.opened() as engine:
                     yield engine
                 return
-            with closing(SideBySide(sampler, hardware.processes)) as engines:
+            with closing(SideBySide(sampler, hardware.processes // split)) as engines:
                 yield engines
 
     def ends(self, reference: str) -> list[int]:

@@ -14,9 +14,10 @@ from tuition.benchmarks.scoring.engines.transformers_engine import SEED_EACH_BAT
 from tuition.benchmarks.scoring.sampling import training_rollouts
 from tuition.planner.allocation import Allocation
 from tuition.planner.route import compile_route
-from tuition.runners.drawing import Drawn, SideBySide
+from tuition.runners.drawing import Drawn, SideBySide, devices_of
 from tuition.runners.route_runner import RouteRunner
 from tuition.runners.scenarios.scenario import Scenario
+from tuition.runners.scenarios.sources import ScenarioError
 from tuition.runners.store.block_record import charge_used
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -101,3 +102,21 @@ def test_only_what_is_drawn_before_training_has_other_keys(
     two = load(scenario_file)
     changed = {name for name, covered in two.recipe.stages.items() if covered.get("draws") == SEED_EACH_BATCH}
     assert changed == {"teacher_sft", "warmup", "transfer_sft"}
+
+
+def test_a_model_that_is_split_takes_several_devices_of_each_process(
+    scenario_file: dict[str, Any], load: Callable[..., Scenario], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5,7")
+    assert devices_of("cuda", 2, 2) == ["2,3", "5,7"] and devices_of("cuda", 3, 1) == ["2", "3", "5"]
+    scenario_file["teachers"]["medium"]["tensor_parallel"] = 2
+    scenario_file["hardware"] |= {"processes": 2, "engine": "vllm"}
+    split = load(scenario_file)
+    assert split.recipe.environment["sampling_tensor_parallel"] == "medium 2" and split.draws == ()
+    for changes, message in (
+        ({"engine": "transformers"}, "needs hardware.engine: vllm"),
+        ({"processes": 1}, "divisor"),
+    ):
+        scenario_file["hardware"] |= {"processes": 2, "engine": "vllm", **changes}
+        with pytest.raises(ScenarioError, match=message):
+            load(scenario_file)

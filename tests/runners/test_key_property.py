@@ -110,6 +110,7 @@ NOT_DRAWN: Mapping[str, str] = {
     "*.skip": "content, for files only",
     "chat_template": "the tiny models have none; in every key",
     "hardware.device": "there is a CPU only; in every key, resolved",
+    "student.tensor_parallel": "divides hardware.processes, needs vLLM: tests/runners/test_drawing.py",
     "hardware.processes": "starts interpreters, and is in every key above 1: tests/runners/training/test_launch.py",
     "hardware.sharding": "as processes: tests/runners/training/test_sharding.py",
     "hardware.teacher_server.*": "needs vLLM: tests/runners/vllm",

@@ -45,8 +45,8 @@ def vllm_version() -> str | None:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(names)) or None
 
 
-def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
-    """A checkpoint folder in vLLM; `trust`: code that it brings along may run.
+def load_vllm(folder: Path, dtype: str, trust: bool = False, tensor_parallel: int = 1) -> Any:
+    """A checkpoint folder in vLLM; `trust`: code that it brings along may run; split over `tensor_parallel` devices.
 
     EngineSettingError when vLLM is not installed, EngineError when it does not start.
     """
@@ -66,8 +66,9 @@ def load_vllm(folder: Path, dtype: str, trust: bool = False) -> Any:
         # A prompt that is taken in pieces rewinds its request's generator, which those of a CPU cannot.
         pieces = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
         return vllm.LLM(
-            model=str(folder), dtype=dtype, seed=0, generation_config="vllm", trust_remote_code=trust, **pieces
-        )
+            model=str(folder), dtype=dtype, seed=0, generation_config="vllm", trust_remote_code=trust,
+            tensor_parallel_size=tensor_parallel, **pieces,
+        )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(
             f"vLLM cannot start on {folder} ({one_line(error, 200)}): free the device's memory, or use transformers"

@@ -17,8 +17,9 @@ import pytest
 import torch
 
 from tests.app.conftest import Command
-from tuition.app.scenarios.doctor_scenario import examine_host
+from tuition.app.scenarios.doctor_scenario import examine_drawing, examine_host
 from tuition.runners.scenarios.outline import load_to_plan
+from tuition.runners.scenarios.sources import Shape
 
 ROOT = Path(__file__).parents[3]
 
@@ -221,3 +222,20 @@ def test_too_little_memory_of_the_machine_is_a_problem(
     problems = examine_host(load_to_plan("qwen3-8b-to-1.7b"), ["opd", "student_rl"], facts)
     assert facts["host memory"].startswith("up to 142.9 GB in opd (models are read: teacher 131.0 GB")
     assert len(problems) == lacking and all("opd needs 142.9 GB of the machine's memory" in one for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "fix"),
+    [
+        (80, "tensor_parallel: 2 on it, with hardware.engine: vllm"),
+        (20, "tensor_parallel: 8 on it, with hardware.engine: vllm"),
+        (10, "more hardware.processes"),
+    ],
+)
+def test_doctor_says_over_how_many_devices_a_model_is_to_be_split(gigabytes: int, fix: str) -> None:
+    scenario = load_to_plan("qwen3-8b-to-1.7b")
+    large = Shape(layers=64, width=8192, mlp=22016, query=8192, key=1024, vocabulary=152064)
+    teacher = scenario.file.teachers["8b"].model_copy(update={"shape": large})
+    scenario.file = scenario.file.model_copy(update={"teachers": {"8b": teacher}})
+    (problem,) = examine_drawing(scenario, gigabytes * 10**9)
+    assert problem.startswith("to draw from 8b, each device needs 91.1 GB for its weights") and problem.endswith(fix)
