@@ -13,9 +13,11 @@ Simplified: of many scores, the structure's unknowns see a part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logsumexp
 
 from tuition.planner.planning.grid import Floats, Ints
 from tuition.planner.planning.residual import LENGTHS, Residual, Setting
@@ -115,7 +117,9 @@ class Posterior:
 
         From the prior, the likelihood is let in by degrees: members that it favours are doubled, those that it does not
         are dropped, and all are moved. So the members depend on the seed and these scores only, not on what was fitted
-        before, and no peak is lost that the prior had found.
+        before, and no peak is lost that the prior had found. Each kind of member keeps its number until the end, when
+        the kinds' evidence says how many there are of each: no move leads from one kind to another, so by resampling
+        all of them together a kind would win or die by chance.
         """
         self._rng = np.random.default_rng(self._seed)
         self._set_data(scores.thinned(MOST_FITTED))
@@ -126,11 +130,20 @@ class Posterior:
             self._kind[place >= 1 - WARM_SHARE] = WARM
         self._which = self._rng.integers(0, len(self._settings), MEMBERS)
         likelihood = self._log_likelihood(self.z, self._which, self._kind)
+        kinds = [np.flatnonzero(self._kind == kind) for kind in np.unique(self._kind)]
+        evidence = np.log([len(own) / MEMBERS for own in kinds])
         share = 0.0
         while share < 1.0:
-            step = _next_step(likelihood, 1.0 - share)
+            step = _next_step([likelihood[own] for own in kinds], 1.0 - share)
             share = min(share + step, 1.0)
-            kept = _resample(likelihood * step, self._rng)
+            evidence += [logsumexp(likelihood[own] * step) - np.log(len(own)) for own in kinds]
+            kept = np.concatenate([own[_resample(likelihood[own] * step, self._rng)] for own in kinds])
+            kinds = [np.flatnonzero(self._kind[kept] == kind) for kind in np.unique(self._kind)]
+            if share >= 1.0:
+                weights = np.concatenate(
+                    [np.full(len(own), log - np.log(len(own))) for own, log in zip(kinds, evidence, strict=True)]
+                )
+                kept = kept[_resample(weights, self._rng)]
             self.z, self._which, self._kind, likelihood = (
                 self.z[kept],
                 self._which[kept],
@@ -284,14 +297,18 @@ class Posterior:
         return float(self.structure.headroom * np.sqrt((effects**2).mean()))
 
 
-def _next_step(likelihood: Floats, most: float) -> float:
-    """How much more of the likelihood to let in: half of the members should still count."""
+def _next_step(likelihoods: Sequence[Floats], most: float) -> float:
+    """How much more of the likelihood to let in: of each kind of member, half should still count."""
+
+    def bearable(step: float) -> bool:
+        return all(_effective(likelihood * step) >= len(likelihood) / 2 for likelihood in likelihoods)
+
     low, high = 0.0, most
-    if _effective(likelihood * most) >= len(likelihood) / 2:
+    if bearable(most):
         return most
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if _effective(likelihood * middle) >= len(likelihood) / 2 else (low, middle)
+        low, high = (middle, high) if bearable(middle) else (low, middle)
     return max(low, 1e-6)
 
 
