@@ -35,10 +35,14 @@ def test_what_is_new_and_fits_is_bought(view: View, rule: BuyingRule) -> None:
     assert rule(view, 0.1, DEAREST) is None
 
 
-def test_eeipu_weighs_the_price_less_as_the_money_runs_out(view: View) -> None:
-    def price(budget: float) -> float:
+def test_eeipu_weighs_the_price_less_as_the_money_runs_out() -> None:
+    def price(view: View, budget: float) -> float:
         bought = eeipu(view, DEAREST, budget)
         assert bought is not None
         return bought.price
 
-    assert price(DEAREST) < price(1e6 * DEAREST)
+    first = planner().view([]).propose(DEAREST)
+    assert first is not None
+    views = [planner().view(observe(first, truth(number), 0)) for number in range(4)]
+    prices = [(price(view, DEAREST), price(view, 1e6 * DEAREST)) for view in views]
+    assert all(weighed <= plain for weighed, plain in prices) and any(weighed < plain for weighed, plain in prices)
