@@ -71,7 +71,7 @@ def hold(
     """Play what this folder does not hold yet, and return what was asked for.
 
     A search depends on its unit, its budget and its seed alone, so a file of fewer units or budgets is completed, and
-    one of more is left as it is.
+    one of more is left as it is. What was played by another revision of a planner, or with other repeats, is replaced.
 
     Args:
         ground: what is played on.
@@ -79,14 +79,23 @@ def hold(
         rules: for all.
         folder: one file a planner; it is made if need be.
         on_unit: told the planner, and how many units of how many it has played.
+
+    Raises:
+        RaceError: for a file that lacks some of what is asked for and holds something else, which would be lost.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for planner in planners:
         header, file = header_of(ground, planner, rules), race_file(folder, planner.name)
-        kept = _held(file, header)
+        held = _held(file, header)
+        kept = held[held["unit"].isin(header.units) & held["budget"].isin(header.budgets)]
         missing = _missing(kept, header)
         if missing:
+            if len(kept) < len(held):
+                raise RaceError(
+                    f"{file} holds {held['unit'].nunique()} units at budgets of {', '.join(_budgets(held))} R, which "
+                    "this race would replace: ask for at least these, or choose another folder with --to"
+                )
             played = pd.DataFrame(_play_all(ground, planner, rules, missing, on_unit), columns=list(COLUMNS))
             kept = pd.concat([kept, played]) if len(kept) else played
             kept = kept.sort_values(["unit", "search", "budget"], kind="stable")
@@ -112,14 +121,17 @@ def header_of(ground: Ground, planner: Planner, rules: Rules) -> RaceHeader:
 
 
 def _held(file: Path, header: RaceHeader) -> pd.DataFrame:
-    """The rows that are asked for and were measured in the same way before."""
+    """The rows that were measured in the same way before."""
     try:
         measured = read_measured(file)
     except RaceError:
         return pd.DataFrame(columns=list(COLUMNS))
     asked = measured.header.model_copy(update={"units": header.units, "budgets": header.budgets})
-    rows = measured.rows
-    return rows[rows["unit"].isin(header.units) & rows["budget"].isin(header.budgets) & (asked == header)]
+    return measured.rows if asked == header else measured.rows.iloc[:0]
+
+
+def _budgets(rows: pd.DataFrame) -> list[str]:
+    return [f"{budget:g}" for budget in sorted(rows["budget"].unique())]
 
 
 def _missing(rows: pd.DataFrame, header: RaceHeader) -> dict[int, tuple[float, ...]]:

@@ -204,6 +204,10 @@ def _shipped(name: str) -> Callable[[Game], BaseSampler]:
     return lambda game: SeededSampler(name, game.seed)
 
 
+OURS_REVISION = 2
+"""Raised whenever our planner proposes otherwise."""
+
+
 def _ours(
     ideas: Ideas | None = None,
     rule: BuyingRule | None = None,
@@ -238,7 +242,7 @@ def search_of_ours(game: Game, first: tuple[str, ...] = ()) -> Ended:
 
 
 ABLATIONS = tuple(
-    Planner(f"{STRUCTURAL}-no-{name}", f"{STRUCTURAL} without {what}", _ours(ideas))
+    Planner(f"{STRUCTURAL}-no-{name}", f"{STRUCTURAL} without {what}", _ours(ideas), revision=OURS_REVISION)
     for name, what, ideas in (
         ("structure", "the forms of stages: a Gaussian process about a constant", Ideas(structure=False)),
         ("counter-forms", "what can be otherwise than the plain forms", Ideas(counter_forms=False)),
@@ -251,22 +255,47 @@ ABLATIONS = tuple(
 )
 """Tuition's own planner without one of its ideas each."""
 OTHER_RULES = (
-    Planner(f"{STRUCTURAL}-eeipu", f"{STRUCTURAL} that buys as EEIPU does", _ours(rule=eeipu)),
-    Planner(f"{STRUCTURAL}-gittins", f"{STRUCTURAL} that buys by the Gittins index", _ours(rule=gittins)),
+    Planner(f"{STRUCTURAL}-eeipu", f"{STRUCTURAL} that buys as EEIPU does", _ours(rule=eeipu), revision=OURS_REVISION),
+    Planner(
+        f"{STRUCTURAL}-gittins",
+        f"{STRUCTURAL} that buys by the Gittins index",
+        _ours(rule=gittins),
+        revision=OURS_REVISION,
+    ),
 )
 """The same with another rule of what to buy."""
 WARM_STARTS = (
-    Planner(f"{STRUCTURAL}-warm-right", f"{STRUCTURAL} with scores of a proxy that is like it", _ours(warm="right")),
-    Planner(f"{STRUCTURAL}-warm-wrong", f"{STRUCTURAL} with scores of a proxy that lies", _ours(warm="wrong")),
+    Planner(
+        f"{STRUCTURAL}-warm-right",
+        f"{STRUCTURAL} with scores of a proxy that is like it",
+        _ours(warm="right"),
+        revision=OURS_REVISION,
+    ),
+    Planner(
+        f"{STRUCTURAL}-warm-wrong",
+        f"{STRUCTURAL} with scores of a proxy that lies",
+        _ours(warm="wrong"),
+        revision=OURS_REVISION,
+    ),
 )
 """The same with another scenario's scores."""
 
 PLANNERS: dict[str, Planner] = {
     planner.name: planner
     for planner in (
-        Planner(STRUCTURAL, "Tuition's own planner", _ours()),
-        Planner(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", _ours(first=EVALUATED_FIRST)),
-        Planner(f"{STRUCTURAL}-direct", "direct GRPO, then Tuition's own planner", _ours(first=(DIRECT,))),
+        Planner(STRUCTURAL, "Tuition's own planner", _ours(), revision=OURS_REVISION),
+        Planner(
+            f"{STRUCTURAL}-named",
+            "the named routes, then Tuition's own planner",
+            _ours(first=EVALUATED_FIRST),
+            revision=OURS_REVISION,
+        ),
+        Planner(
+            f"{STRUCTURAL}-direct",
+            "direct GRPO, then Tuition's own planner",
+            _ours(first=(DIRECT,)),
+            revision=OURS_REVISION,
+        ),
         *ABLATIONS,
         *OTHER_RULES,
         *WARM_STARTS,

@@ -16,7 +16,7 @@ import importlib.metadata
 import platform
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -242,11 +242,19 @@ class _Sampling:
                         check()
                         running.add(threads.submit(self._drawn, missing.popleft(), stream))
                     done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        last = self._keep(future.result(), last, progress)
+                    last = self._keep_all(done, last, progress)
             finally:
-                for future in running:
-                    last = self._keep(future.result(), last, progress)
+                self._keep_all(running, last, progress)
+
+    def _keep_all(self, drawn: Collection[Future[Batch]], since: "_Moment", progress: Progress) -> "_Moment":
+        """Keep what has been drawn, the failed ones apart: their first error is raised when all others are kept."""
+        errors = [error for future in drawn if (error := future.exception()) is not None]
+        for future in drawn:
+            if future.exception() is None:
+                since = self._keep(future.result(), since, progress)
+        if errors:
+            raise errors[0]
+        return since
 
     def _drawn(self, number: int, stream: Stream) -> Batch:
         requests = [Request(self.prompts[row], row) for row in self.batches[number]]

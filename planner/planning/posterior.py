@@ -180,13 +180,21 @@ class Posterior:
         return np.where(accepted, new, likelihood)
 
     def _partners(self) -> Ints:
-        """[2, members] two members for each, of its own kind where there are enough."""
-        found = self._rng.integers(0, len(self.z), (2, len(self.z)))
+        """[2, members] two others for each, of its own kind where there are enough.
+
+        Never itself: a move by a difference to oneself is not as likely back, and draws members together.
+        """
+        everyone = np.arange(len(self.z))
+        found = self._others(everyone)
         for kind in (FORMS, FLAT, WARM):
             own = np.flatnonzero(self._kind == kind)
             if len(own) >= 4:
-                found[:, own] = self._rng.choice(own, (2, len(own)))
+                found[:, own] = own[self._others(np.arange(len(own)))]
         return found
+
+    def _others(self, places: Ints) -> Ints:
+        """[2, places] two of the places for each, other than itself."""
+        return (places + self._rng.integers(1, len(places), (2, len(places)))) % len(places)
 
     def _set_data(self, scores: Scores) -> None:
         self._nodes, self._values = scores.nodes, scores.values

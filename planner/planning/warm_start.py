@@ -19,10 +19,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial import cKDTree
 
 from tuition.planner.allocation import Allocation, Checkpoint
@@ -43,7 +43,7 @@ MOST_SCORES = 300
 """That a surface is made of; a complete table has more, and they say the same."""
 NEIGHBOURS = 4
 """Nodes of the other space that a share between them is read from."""
-Known = tuple[str, float, float]
+Known = tuple[str, Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, allow_inf_nan=False)]]
 """A model's name or a checkpoint's text, its score and the score's standard error (fractions)."""
 
 
@@ -64,6 +64,14 @@ class WarmStart(BaseModel):
     space: SearchSpace
     untrained: tuple[Known, ...]
     scores: tuple[Known, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _usable(self) -> WarmStart:
+        self.space.check_size()
+        unknown = {name for name, _, _ in self.untrained} - {STUDENT, *self.space.teachers}
+        if unknown:
+            raise ValueError(f"base models {', '.join(sorted(unknown))} are not in its space")
+        return self
 
     @property
     def words(self) -> str:

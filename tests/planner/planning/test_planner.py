@@ -12,6 +12,7 @@ from tuition.planner.allocation import Allocation, Checkpoint
 from tuition.planner.cost import Work
 from tuition.planner.planning.grid import Grid
 from tuition.planner.planning.planner import Costs, Ideas, Planner, Proposal, View
+from tuition.planner.planning.posterior import Posterior, Scores
 from tuition.planner.planning.structure import Structure
 from tuition.planner.scores.observations import Observation
 from tuition.planner.space import SearchSpace
@@ -185,3 +186,13 @@ def test_every_dimension_of_a_space_is_believed_something_of() -> None:
     view = Planner(space, Costs(blocks, {"student": 0.1, "big": 0.1}), 0).view([])
     assert all(np.isfinite(view.predict(one).mean) for one in space.allocations())
     assert view.propose() is not None
+
+
+def test_without_scores_the_members_are_the_prior() -> None:
+    """The chain must not draw them together: their unknowns are standard normal."""
+    squares = []
+    for seed in range(6):
+        posterior = Posterior(Structure(GRID, {}), seed)
+        posterior.fit(Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0)))
+        squares.append((posterior.z**2).mean())
+    assert np.mean(squares) == pytest.approx(1.0, abs=0.025)
