@@ -4,6 +4,7 @@ Only validation scores are taken: of a study those of its trials, of a table tho
 into the study, which needs its source no more; a study that is resumed keeps those that it began with.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import optuna
@@ -22,7 +23,7 @@ from tuition.planner.planning.warm_start import WARM_START, WarmStart
 from tuition.planner.scores.observations import Observation, observations
 from tuition.planner.space import SearchSpace
 from tuition.planner.storage import StudyError, open_storage
-from tuition.planner.study_identity import SPACE
+from tuition.planner.study_identity import SEED, SPACE
 
 OMIT = "a study that is resumed keeps the scores it began with: omit --warm-start"
 
@@ -74,12 +75,23 @@ def _of_study(name: str, url: str) -> WarmStart:
         space=SearchSpace(**space),
         untrained=tuple((model, *score) for model, score in base_scores(study).items()),
         scores=tuple((str(one.checkpoint), one.value, _error(one)) for one in observed),
+        seeds=(int(study.user_attrs[SEED]),),
     )
 
 
 def _error(seen: Observation) -> float:
     known = (error for error in (seen.se_samples, seen.se_problems) if error is not None)
     return next(known, UNKNOWN_NOISE / POINTS)
+
+
+def refuse_warm_seeds(warm: WarmStart | None, tested: Collection[int]) -> None:
+    """StudyError for a test on a training seed of the scores that a search begins with: it chose by that seed."""
+    both = sorted(set(tested) & set(warm.seeds)) if warm is not None else []
+    if warm is not None and both:
+        raise StudyError(
+            f"--warm-start: {warm.source} was trained with seed {', '.join(map(str, both))}, on which this search "
+            "would test: choose another --seed, or omit --warm-start"
+        )
 
 
 def settle_warm_start(study: optuna.Study, sampler: str, asked: WarmStart | None) -> WarmStart | None:

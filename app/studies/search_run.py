@@ -14,7 +14,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.app.advice.warm_start import find_warm_start, settle_warm_start, warm_start_report
+from tuition.app.advice.warm_start import find_warm_start, refuse_warm_seeds, settle_warm_start, warm_start_report
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.costs.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.processes.channel import Channel, logged
@@ -132,8 +132,11 @@ def run_search(request: SearchRequest) -> SearchResult:
     if prices and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
     study = _open_with_sampler(request, scenario, folder, prices)
+    judging = seeds_for_test(request.seed, request.num_test_seeds)
+    refuse_warm_seeds(asked, judging)
     with FileLock(folder.opening_lock):
         warm = settle_warm_start(study, study.user_attrs[SAMPLER], asked)
+    refuse_warm_seeds(warm, judging)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)

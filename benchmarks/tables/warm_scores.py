@@ -36,6 +36,7 @@ def table_warm_start(table: RecordedTable, name: str, seeds: Sequence[int] = ())
         space=table.header.space,
         untrained=tuple(untrained),
         scores=tuple(scores),
+        seeds=tuple(chosen),
     )
 
 

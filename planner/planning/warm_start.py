@@ -55,6 +55,7 @@ class WarmStart(BaseModel):
         space: that was searched there.
         untrained: of base models.
         scores: of checkpoints.
+        seeds: training seeds of these scores, which no test may judge by.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +65,7 @@ class WarmStart(BaseModel):
     space: SearchSpace
     untrained: tuple[Known, ...]
     scores: tuple[Known, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = ()
 
     @model_validator(mode="after")
     def _usable(self) -> WarmStart:

@@ -12,7 +12,7 @@ from tests.app.conftest import Command
 from tests.runners.conftest import tiny_scenario_file
 from tuition.app.advice.opened_study import open_study
 from tuition.app.advice.recommendation import recommend
-from tuition.app.advice.warm_start import find_warm_start, settle_warm_start
+from tuition.app.advice.warm_start import find_warm_start, refuse_warm_seeds, settle_warm_start
 from tuition.app.studies.study_report import SearchReport, read_report
 from tuition.benchmarks.results_folder import ResultsFolder
 from tuition.benchmarks.tables.recorded_table import read_table
@@ -20,6 +20,7 @@ from tuition.benchmarks.tables.shipped import find_table
 from tuition.benchmarks.tables.warm_scores import table_warm_start
 from tuition.planner.allocation import Allocation
 from tuition.planner.planning.sampler import STRUCTURAL, warm_start_of
+from tuition.planner.planning.warm_start import WarmStart
 from tuition.planner.storage import StudyError
 from tuition.planner.study import open_study as open_new
 
@@ -63,6 +64,34 @@ def test_a_table_gives_validation_scores_of_its_draw_seeds_alone(tmp_path: Path)
     assert known[str(direct)] == pytest.approx(fmean(means), abs=1e-5)
     with pytest.raises(ValueError, match="draw seeds"):
         table_warm_start(table, "micro-b@2", table.seeds("judge")[:1])
+
+
+def test_a_test_on_a_seed_of_the_scores_is_refused(proxies: ResultsFolder, tmp_path: Path) -> None:
+    warm = find_warm_start(NAME, proxies, None)
+    (seed,) = warm.seeds
+    refuse_warm_seeds(warm, [seed + 1])
+    refuse_warm_seeds(None, [seed])
+    with pytest.raises(StudyError, match=f"was trained with seed {seed}, on which this search would test"):
+        refuse_warm_seeds(warm, [seed, seed + 1])
+    table = read_table(find_table("micro-b@2"))
+    assert find_warm_start("micro-b@2", proxies, None).seeds == table.seeds("draw")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("scores", (("student_rl=1", float("inf"), 0.01),)),
+        ("scores", (("student_rl=1", 50.0, 0.01),)),
+        ("scores", (("student_rl=1", 0.5, float("nan")),)),
+        ("untrained", (("nobody", 0.5, 0.01),)),
+    ],
+)
+def test_scores_that_are_none_are_refused_before_a_study_keeps_them(
+    proxies: ResultsFolder, field: str, value: object
+) -> None:
+    sane = find_warm_start(NAME, proxies, None).model_dump()
+    with pytest.raises(ValueError):
+        WarmStart.model_validate({**sane, field: value})
 
 
 def test_a_study_keeps_what_it_began_with(proxies: ResultsFolder, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_other_rules_or_another_revision_are_played_again(family: Ground, tmp_pa
         hold(family, planners, rules, tmp_path, lambda planner, done, total: played.append(f"{planner} {done}/{total}"))
     assert played == ["rule 1/2", "rule 2/2"] * 2
     file, before = race_file(tmp_path, "rule"), race_file(tmp_path, "rule").read_bytes()
-    with pytest.raises(RaceError, match="holds 2 units at budgets of 0.5, 1.5, 2 R, which this race would replace"):
+    with pytest.raises(RaceError, match=r"holds 2 units at budgets of 0\.5, 1\.5, 2 R, which this race would replace"):
         hold(family, [replace(rule[0], revision=9)], replace(RULES, budgets=(1.0,)), tmp_path)
     assert file.read_bytes() == before
 
