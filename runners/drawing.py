@@ -100,8 +100,7 @@ def draw_alone(
     """One completion for each prompt (token ids), drawn in this process."""
     if isinstance(engine, TransformersEngine):
         return Drawn(generate_ids(engine.model, engine.tokenizer, prompts, decoding, seed, batch))
-    seeds = [row_seed(seed, row) for row in range(len(prompts))]
-    return Drawn(generate_with_vllm(engine.model, prompts, seeds, decoding, engine.ends))
+    return Drawn(_of_batch(engine, _Batch(prompts, list(range(len(prompts))), decoding, seed)))
 
 
 @dataclass(frozen=True)

@@ -94,18 +94,23 @@ def refuse_warm_seeds(warm: WarmStart | None, tested: Collection[int]) -> None:
         )
 
 
-def settle_warm_start(study: optuna.Study, sampler: str, asked: WarmStart | None) -> WarmStart | None:
+def settle_warm_start(
+    study: optuna.Study, sampler: str, asked: WarmStart | None, tested: Collection[int]
+) -> WarmStart | None:
     """The scores that a study begins with, or began with; those that are asked for are kept with a new one.
 
     Args:
         study: new or known.
         sampler: its own.
         asked: what `find_warm_start` found; None where nothing was asked for.
+        tested: training seeds of the test that follows.
 
     Raises:
-        StudyError: for a sampler that has no prior, and a study that began with other scores, or without.
+        StudyError: for a sampler that has no prior, a study that began with other scores, or without, and as
+            `refuse_warm_seeds`.
     """
     kept = warm_start_of(study)
+    refuse_warm_seeds(asked or kept, tested)
     if asked is None:
         return kept
     _refuse_sampler(sampler)

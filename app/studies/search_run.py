@@ -14,7 +14,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from tuition.app.advice.warm_start import find_warm_start, refuse_warm_seeds, settle_warm_start, warm_start_report
+from tuition.app.advice.warm_start import find_warm_start, settle_warm_start, warm_start_report
 from tuition.app.costs.route_prices import RoutePrices
 from tuition.app.costs.search_budget import budget_gpu_seconds, check_budget, unknown_costs
 from tuition.app.processes.channel import Channel, logged
@@ -132,11 +132,9 @@ def run_search(request: SearchRequest) -> SearchResult:
     if prices and (unknown := unknown_costs(prices, request.run.scenario, request.run.results)) is not None:
         raise StudyError(unknown)
     study = _open_with_sampler(request, scenario, folder, prices)
-    judging = seeds_for_test(request.seed, request.num_test_seeds)
-    refuse_warm_seeds(asked, judging)
+    seeds = seeds_for_test(request.seed, request.num_test_seeds)
     with FileLock(folder.opening_lock):
-        warm = settle_warm_start(study, study.user_attrs[SAMPLER], asked)
-    refuse_warm_seeds(warm, judging)
+        warm = settle_warm_start(study, study.user_attrs[SAMPLER], asked, seeds)
     note_search(folder, scenario.name, request.seed)
     study.set_user_attr("trials_wanted", request.limits.trials)  # for those who watch
     scenario.keep(folder.scenario, request.run.scenario)
@@ -150,7 +148,7 @@ def run_search(request: SearchRequest) -> SearchResult:
         entries = _entries(study, scenario)
         if request.as_deployed:
             entries = [entry.as_deployed() for entry in entries]
-        seeds, log = seeds_for_test(request.seed, request.num_test_seeds), folder.log("test")
+        log = folder.log("test")
         if seeds and request.run.workers > 1:
             with logged(log, reporter):
                 train_in_workers(request.run, entries, seeds, name, log, reporter)

@@ -118,7 +118,7 @@ class Prior:
         if untrained.keys() != set(self.models):
             drawn = self._untrained[rng.integers(MEMBERS)]
             untrained = {**{name: float(score) for name, score in zip(self.models, drawn, strict=True)}, **untrained}
-        # A posterior of its own: how many of its members know no structure is left to chance.
+        # A posterior of its own: base models' scores may differ from world to world.
         posterior = self._believed(untrained, "world", number).posterior
         truths = posterior.draws(np.arange(len(self.grid)), 1)[rng.integers(MEMBERS)]
         return PriorWorld(self, number, np.clip(truths, 0.0, POINTS) / POINTS, posterior.structure.headroom, rng)

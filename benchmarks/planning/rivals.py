@@ -209,13 +209,16 @@ OURS_REVISION = 2
 
 
 def _ours(
+    name: str,
+    about: str,
     ideas: Ideas | None = None,
     rule: BuyingRule | None = None,
     first: tuple[str, ...] = (),
     warm: Likeness | None = None,
-) -> _Study:
-    """A search by Tuition's own planner."""
-    return _Study(partial(_structural, ideas=ideas, rule=rule), first=first, warm=warm, recommend=_recommended)
+) -> Planner:
+    """Tuition's own planner, or a variant of it."""
+    search = _Study(partial(_structural, ideas=ideas, rule=rule), first=first, warm=warm, recommend=_recommended)
+    return Planner(name, about, search, revision=OURS_REVISION)
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ def search_of_ours(game: Game, first: tuple[str, ...] = ()) -> Ended:
 
 
 ABLATIONS = tuple(
-    Planner(f"{STRUCTURAL}-no-{name}", f"{STRUCTURAL} without {what}", _ours(ideas), revision=OURS_REVISION)
+    _ours(f"{STRUCTURAL}-no-{name}", f"{STRUCTURAL} without {what}", ideas)
     for name, what, ideas in (
         ("structure", "the forms of stages: a Gaussian process about a constant", Ideas(structure=False)),
         ("counter-forms", "what can be otherwise than the plain forms", Ideas(counter_forms=False)),
@@ -255,47 +258,22 @@ ABLATIONS = tuple(
 )
 """Tuition's own planner without one of its ideas each."""
 OTHER_RULES = (
-    Planner(f"{STRUCTURAL}-eeipu", f"{STRUCTURAL} that buys as EEIPU does", _ours(rule=eeipu), revision=OURS_REVISION),
-    Planner(
-        f"{STRUCTURAL}-gittins",
-        f"{STRUCTURAL} that buys by the Gittins index",
-        _ours(rule=gittins),
-        revision=OURS_REVISION,
-    ),
+    _ours(f"{STRUCTURAL}-eeipu", f"{STRUCTURAL} that buys as EEIPU does", rule=eeipu),
+    _ours(f"{STRUCTURAL}-gittins", f"{STRUCTURAL} that buys by the Gittins index", rule=gittins),
 )
 """The same with another rule of what to buy."""
 WARM_STARTS = (
-    Planner(
-        f"{STRUCTURAL}-warm-right",
-        f"{STRUCTURAL} with scores of a proxy that is like it",
-        _ours(warm="right"),
-        revision=OURS_REVISION,
-    ),
-    Planner(
-        f"{STRUCTURAL}-warm-wrong",
-        f"{STRUCTURAL} with scores of a proxy that lies",
-        _ours(warm="wrong"),
-        revision=OURS_REVISION,
-    ),
+    _ours(f"{STRUCTURAL}-warm-right", f"{STRUCTURAL} with scores of a proxy that is like it", warm="right"),
+    _ours(f"{STRUCTURAL}-warm-wrong", f"{STRUCTURAL} with scores of a proxy that lies", warm="wrong"),
 )
 """The same with another scenario's scores."""
 
 PLANNERS: dict[str, Planner] = {
     planner.name: planner
     for planner in (
-        Planner(STRUCTURAL, "Tuition's own planner", _ours(), revision=OURS_REVISION),
-        Planner(
-            f"{STRUCTURAL}-named",
-            "the named routes, then Tuition's own planner",
-            _ours(first=EVALUATED_FIRST),
-            revision=OURS_REVISION,
-        ),
-        Planner(
-            f"{STRUCTURAL}-direct",
-            "direct GRPO, then Tuition's own planner",
-            _ours(first=(DIRECT,)),
-            revision=OURS_REVISION,
-        ),
+        _ours(STRUCTURAL, "Tuition's own planner"),
+        _ours(f"{STRUCTURAL}-named", "the named routes, then Tuition's own planner", first=EVALUATED_FIRST),
+        _ours(f"{STRUCTURAL}-direct", "direct GRPO, then Tuition's own planner", first=(DIRECT,)),
         *ABLATIONS,
         *OTHER_RULES,
         *WARM_STARTS,

@@ -11,7 +11,7 @@ proposal is priced again, exactly, before it is bought.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -194,11 +194,12 @@ class Grid:
             same = same & (first[..., field] == second[..., field])
         return shared
 
+    def codes(self, fields: Sequence[int]) -> Ints:
+        """[nodes] a number for each row of some fields, equal where these are."""
+        return _code(np.zeros(len(self), np.int64), self.counts[:, fields], self._most[fields])
+
     def _code(self, counts: Ints, is_teacher: NDArray[np.bool_]) -> Ints:
-        code = is_teacher.astype(np.int64)
-        for column in range(counts.shape[1]):
-            code = code * int(self._most[column] + 2) + counts[:, column] + 1
-        return code
+        return _code(is_teacher.astype(np.int64), counts, self._most)
 
     def _find(self, counts: Ints, is_teacher: NDArray[np.bool_]) -> Ints:
         codes = self._code(counts, is_teacher)
@@ -238,6 +239,13 @@ class Grid:
         counts[:, WARMUP:] = 0
         found = self._find(counts, np.ones(len(counts), bool))
         return np.where(~self.is_teacher & (self.counts[:, TEACHER] >= 0), found, -1)
+
+
+def _code(code: Ints, counts: Ints, most: Ints) -> Ints:
+    """[rows] a number for each row of counts, of which `most` are the largest, after another number."""
+    for column in range(counts.shape[1]):
+        code = code * int(most[column] + 2) + counts[:, column] + 1
+    return code
 
 
 def _base_student() -> Ints:

@@ -184,17 +184,16 @@ class Posterior:
 
         Never itself: a move by a difference to oneself is not as likely back, and draws members together.
         """
-        everyone = np.arange(len(self.z))
-        found = self._others(everyone)
+        found = self._others(len(self.z))
         for kind in (FORMS, FLAT, WARM):
             own = np.flatnonzero(self._kind == kind)
             if len(own) >= 4:
-                found[:, own] = own[self._others(np.arange(len(own)))]
+                found[:, own] = own[self._others(len(own))]
         return found
 
-    def _others(self, places: Ints) -> Ints:
-        """[2, places] two of the places for each, other than itself."""
-        return (places + self._rng.integers(1, len(places), (2, len(places)))) % len(places)
+    def _others(self, count: int) -> Ints:
+        """[2, count] two of so many places for each, other than itself."""
+        return (np.arange(count) + self._rng.integers(1, count, (2, count))) % count
 
     def _set_data(self, scores: Scores) -> None:
         self._nodes, self._values = scores.nodes, scores.values

@@ -88,9 +88,9 @@ class Structure:
         self._means = np.array([mean for _, mean, _ in transforms], np.float32)
         self._sds = np.array([sd for _, _, sd in transforms], np.float32)
         self._counts = grid.counts.astype(np.float32)
-        self._taught = _codes(grid.counts[:, [TEACHER, RL, SFT]])
-        self._head = _codes(grid.counts[:, : HARD + 1])
-        self._end = _codes(grid.counts[:, [STUDENT_RL, REPLAY]])
+        taught = [TEACHER, RL, SFT]
+        self._taught, self._head = grid.codes(taught), grid.codes([*taught, WARMUP, OPD, HARD])
+        self._end = grid.codes([STUDENT_RL, REPLAY])
         self.names = ["base", *SHARED, *(f"{name} {k}" for k in range(num_teachers) for name in OF_TEACHER)]
 
     @property
@@ -194,14 +194,6 @@ def _distinct(codes: Ints) -> tuple[Ints, Ints]:
     """Places of the first of each code, and for every place which of these has its code."""
     _, first, which = np.unique(codes, return_index=True, return_inverse=True)
     return first, which
-
-
-def _codes(counts: Ints) -> Ints:
-    """[nodes] a number for each row of counts, equal where rows are."""
-    code = np.zeros(len(counts), np.int64)
-    for column in counts.T:
-        code = code * (int(column.max()) + 2) + column + 1
-    return code
 
 
 def _transformed(z: Singles, kinds: NDArray[np.str_], means: Singles, sds: Singles) -> Singles:

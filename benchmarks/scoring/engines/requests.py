@@ -91,6 +91,14 @@ class Engine(Protocol[Encoded]):
         """Free what the engine holds."""
 
 
+class OneAtATime:
+    """What an engine says that draws one batch at a time and starts no process (a server is somebody else's)."""
+
+    parallel = 1
+    devices = 1
+    elsewhere = 0.0
+
+
 def check_template(tokenizer: "PreTrainedTokenizerBase", preset: Preset) -> None:
     """EngineSettingError for a chat without a template, or with one that writes today's date."""
     if not preset.decoding.chat_template:

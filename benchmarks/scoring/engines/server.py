@@ -26,7 +26,14 @@ import httpx
 from tuition.benchmarks.one_line import one_line
 from tuition.benchmarks.scoring.decoding import Preset
 from tuition.benchmarks.scoring.effective_decoding import NEUTRAL_IN_REQUESTS, EffectiveDecoding
-from tuition.benchmarks.scoring.engines.requests import EngineError, EngineSettingError, Generated, Request, row_seed
+from tuition.benchmarks.scoring.engines.requests import (
+    EngineError,
+    EngineSettingError,
+    Generated,
+    OneAtATime,
+    Request,
+    row_seed,
+)
 from tuition.benchmarks.scoring.sampling import Prompt, Stream
 
 logger = logging.getLogger(__name__)
@@ -55,7 +62,7 @@ def server_identity(url: str) -> str:
     return f"server {url.rstrip('/')}, a seed each, every field sent"
 
 
-class ServerEngine:
+class ServerEngine(OneAtATime):
     """Asks `url` (up to and with `/v1`) for completions of the model that it serves as `model`.
 
     `sleep` waits between tries.
@@ -78,9 +85,6 @@ class ServerEngine:
         if concurrency < 1:
             raise EngineSettingError(f"concurrency is {concurrency}; give 1 or more")
         self.device = None  # somebody else's
-        self.parallel = 1  # a batch's requests run side by side
-        self.devices = 1
-        self.elsewhere = 0.0
         self.url = url.rstrip("/")
         self.model = model
         self.not_sent: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from tuition.benchmarks.scoring.effective_decoding import EffectiveDecoding
 from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     Generated,
+    OneAtATime,
     Request,
     check_template,
     decoded,
@@ -47,16 +48,13 @@ def check_prompts(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[Prompt
             )
 
 
-class TransformersEngine:
+class TransformersEngine(OneAtATime):
     """Draws from a model that is loaded already."""
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.device = model.device.type
-        self.parallel = 1
-        self.devices = 1
-        self.elsewhere = 0.0
         if self.device == "cpu":
             import torch
 

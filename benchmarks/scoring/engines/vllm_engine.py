@@ -19,6 +19,7 @@ from tuition.benchmarks.scoring.engines.requests import (
     EngineError,
     EngineSettingError,
     Generated,
+    OneAtATime,
     Request,
     check_template,
     decoded,
@@ -102,7 +103,7 @@ def generate_with_vllm(
     return [list(output.outputs[0].token_ids) for output in outputs]
 
 
-class VllmEngine:
+class VllmEngine(OneAtATime):
     """Draws from a model that vLLM has loaded on `device`. `ends` are the token ids that end a completion."""
 
     def __init__(self, model: Any, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], device: str) -> None:
@@ -110,9 +111,6 @@ class VllmEngine:
         self.tokenizer = tokenizer
         self.ends = list(ends)
         self.device = device
-        self.parallel = 1
-        self.devices = 1
-        self.elsewhere = 0.0
 
     def check(self, prompts: Sequence[Prompt], preset: Preset) -> None:
         """EngineSettingError when the preset needs a chat template and the model has no usable one."""

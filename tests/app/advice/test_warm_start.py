@@ -96,25 +96,25 @@ def test_scores_that_are_none_are_refused_before_a_study_keeps_them(
 
 def test_a_study_keeps_what_it_began_with(proxies: ResultsFolder, tmp_path: Path) -> None:
     study, asked = new_study(tmp_path), find_warm_start(NAME, proxies, None)
-    assert settle_warm_start(study, STRUCTURAL, None) is None
-    assert settle_warm_start(study, STRUCTURAL, asked) == asked
+    assert settle_warm_start(study, STRUCTURAL, None, []) is None
+    assert settle_warm_start(study, STRUCTURAL, asked, []) == asked
     again = new_study(tmp_path)  # resumed: from the database alone
-    assert settle_warm_start(again, STRUCTURAL, None) == asked == warm_start_of(again)
-    assert settle_warm_start(again, STRUCTURAL, asked) == asked, "the same command again"
+    assert settle_warm_start(again, STRUCTURAL, None, []) == asked == warm_start_of(again)
+    assert settle_warm_start(again, STRUCTURAL, asked, []) == asked, "the same command again"
 
 
 def test_a_study_that_began_otherwise_refuses_a_warm_start(proxies: ResultsFolder, tmp_path: Path) -> None:
     asked = find_warm_start(NAME, proxies, None)
     study = new_study(tmp_path)
-    settle_warm_start(study, STRUCTURAL, asked)
+    settle_warm_start(study, STRUCTURAL, asked, [])
     other = asked.model_copy(update={"scores": asked.scores[:-1]})
     with pytest.raises(StudyError, match=r"began with other scores .* omit --warm-start"):
-        settle_warm_start(study, STRUCTURAL, other)
+        settle_warm_start(study, STRUCTURAL, other, [])
     with pytest.raises(StudyError, match="--sampler tpe"):
-        settle_warm_start(new_study(tmp_path, "by-tpe"), "tpe", asked)
+        settle_warm_start(new_study(tmp_path, "by-tpe"), "tpe", asked, [])
     cold = optuna.load_study(study_name=NAME, storage=f"sqlite:///{proxies.study(NAME).database}")
     with pytest.raises(StudyError, match="began without one"):
-        settle_warm_start(cold, STRUCTURAL, asked)
+        settle_warm_start(cold, STRUCTURAL, asked, [])
 
 
 @pytest.mark.parametrize(
